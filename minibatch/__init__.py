@@ -1,0 +1,7 @@
+"""Mini-batch gradient descent with an honest batch size, for scikit-learn."""
+
+from minibatch.history import History
+from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDRegressor
+
+__version__ = "0.1.0.dev0"
+__all__ = ["History", "MiniBatchSGDClassifier", "MiniBatchSGDRegressor", "__version__"]

@@ -1,0 +1,1 @@
+def documented(cls): return cls

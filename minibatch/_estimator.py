@@ -1,0 +1,284 @@
+"""What all estimators share: checks before any work, a fit that leaves the model alone if it fails, warnings.
+
+A model class provides its ``fit`` and ``partial_fit``, which call ``_train``, and the parts that differ:
+``_check_parameters``, ``_encode`` (target to numbers), ``_class_weight_of``, ``_new_problem``, ``_initial_theta``,
+``_fitted_attributes`` (parameters to public attributes) and ``_validation_score``.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from joblib import effective_n_jobs
+from numpy.typing import NDArray
+from sklearn import get_config
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from minibatch._batching import power_of_two_below_root, resolve_batch_size
+from minibatch._callbacks import CallbackBridge
+from minibatch._problems import LinearProblem, State, Vector
+from minibatch._training import Outcome, Plan, Validate, train
+from minibatch.engine.optimizers import SOLVERS
+from minibatch.history import History
+from minibatch.schedules import SCHEDULES, schedule_of
+
+SEEDS = np.iinfo(np.int32).max
+
+
+class Rows(NamedTuple):
+    """Checked input: X (C order or CSR), the encoded target, sample weights (None: all 1)."""
+
+    X: Any
+    target: NDArray[Any]
+    weight: NDArray[np.float64] | None
+
+
+class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
+    """Base of the estimators; see the module's docstring for what a subclass provides."""
+
+    _parameter_constraints: dict = {
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left"), None],
+        "shuffle": ["boolean"],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "learning_rate": [StrOptions(set(SCHEDULES))],
+        "eta0": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="right"),
+            StrOptions({"auto", "full"}),
+        ],
+        "last_batch": [StrOptions({"keep", "drop"})],
+        "solver": [StrOptions(set(SOLVERS))],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "adam_epsilon": [Interval(Real, 0, None, closed="neither")],
+        "max_updates": [Interval(Integral, 1, None, closed="left"), None],
+        "evaluate_every": [Interval(Integral, 1, None, closed="left"), None],
+        "n_jobs": [Integral, None],
+    }
+
+    def _train(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        partial: bool = False,
+        init: tuple[Any, Any] = (None, None),
+        validation: tuple[Any, Any, Any] = (None, None, None),
+        **labels: Any,
+    ) -> Any:
+        """Fit, or one epoch of ``partial_fit``. If anything raises, the estimator is as it was before."""
+        with _unchanged_on_error(self), ExitStack() as stack:
+            if partial and not get_config()["skip_parameter_validation"]:
+                self._validate_params()  # for fit, its decorator does
+            self._check_parameters(partial)
+            fresh = not hasattr(self, "history_") or not (partial or self.warm_start)
+            reset = not partial or fresh
+            rows = self._checked_rows(X, y, sample_weight, reset=reset, partial=partial, **labels)
+            kept, held_out = self._validation_split(rows, validation)
+            weight = self._training_weight(rows, kept, partial)
+            problem = self._new_problem(rows.X, rows.target, weight, rows=kept, **_threads(self.n_jobs, stack))
+            state = self._initial_state(problem, fresh, partial, init)
+            bridge = None if partial else CallbackBridge(self, X, y, sample_weight, self._attributes_function(problem))
+            history = History() if fresh else self.history_
+            outcome = train(
+                problem,
+                self._plan(problem.n_samples, partial),
+                state,
+                history,
+                None if held_out is None else self._validator(held_out),
+                bridge if hasattr(self, "_skl_callbacks") else None,
+            )
+            self._publish(problem, outcome, history)
+            if bridge is not None:
+                bridge.fit_ends()
+        self._warn(problem, outcome, partial)
+        return self
+
+    def _checked_rows(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, dtype: Any = None, **encoding: Any
+    ) -> Rows:
+        """Validated rows. A later chunk takes the type of the model's parameters."""
+        if dtype is None:
+            dtype = [np.float64, np.float32] if reset else self._optimizer["slots"].dtype
+        several = not is_classifier(self)
+        X, y = validate_data(
+            self, X, y, reset=reset, accept_sparse="csr", dtype=dtype, order="C", y_numeric=several, multi_output=several
+        )
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=self.early_stopping
+            )
+        return Rows(X, self._encode(y, reset), weight)
+
+    def _validation_split(
+        self, rows: Rows, given: tuple[Any, Any, Any]
+    ) -> tuple[NDArray[np.int64] | None, Rows | None]:
+        """Numbers of the rows to train on (None: all), and the rows held out."""
+        X_val, y_val, weight_val = given
+        if X_val is not None or y_val is not None:
+            if X_val is None or y_val is None:
+                raise ValueError(f"X_val and y_val go together, but {'X' if X_val is None else 'y'}_val is missing.")
+            try:
+                return None, self._checked_rows(X_val, y_val, weight_val, reset=False, dtype=rows.X.dtype)
+            except ValueError as error:
+                raise ValueError(f"Validation set (X_val, y_val, sample_weight_val): {error}") from error
+        if not self.early_stopping:
+            return None, None
+        splitter = StratifiedShuffleSplit if is_classifier(self) else ShuffleSplit
+        split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
+        kept, out = (np.sort(part) for part in next(split.split(np.zeros((len(rows.target), 1)), rows.target)))
+        weight = None if rows.weight is None else rows.weight[out]
+        if weight is not None and not weight.any():
+            raise ValueError(
+                "The sample weights for validation set are all zero, consider using a different random state."
+            )
+        return kept, Rows(rows.X[out], rows.target[out], weight)
+
+    def _training_weight(
+        self, rows: Rows, kept: NDArray[np.int64] | None, partial: bool
+    ) -> NDArray[np.float64] | None:
+        """Sample times class weights, with mean 1 over the rows trained on; ``partial_fit`` takes them as they are."""
+        by_class = self._class_weight_of(rows.target)
+        if rows.weight is None and by_class is None:
+            return None
+        weight = (1.0 if rows.weight is None else rows.weight) * (1.0 if by_class is None else by_class)
+        if partial:
+            return weight
+        mean = np.mean(weight if kept is None else weight[kept])
+        if mean == 0.0:
+            raise ValueError("sample_weight times class_weight is zero for every row to train on; give some row weight.")
+        return weight / mean
+
+    def _plan(self, n_samples: int, partial: bool) -> Plan:
+        return Plan(
+            batch_size=resolve_batch_size(self.batch_size, n_samples, auto=power_of_two_below_root(n_samples)),
+            last_batch=self.last_batch,
+            shuffle=self.shuffle,
+            seed=int(check_random_state(self.random_state).randint(SEEDS)),
+            schedule=schedule_of(self),
+            adaptive=self.learning_rate == "adaptive",
+            max_iter=1 if partial else self.max_iter,
+            max_updates=self.max_updates,
+            tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change,
+            early_stopping=self.early_stopping,
+            evaluate_every=self.evaluate_every,
+            average_from=int(self.average) if self.average else None,
+            verbose=int(self.verbose),
+        )
+
+    def _initial_state(self, problem: LinearProblem, fresh: bool, partial: bool, init: tuple[Any, Any]) -> State:
+        """Zero or given parameters, or where the last call stopped: optimizer memory, average and, for
+        ``partial_fit``, the learning rate go on (a new ``fit`` starts its schedule anew, as in scikit-learn)."""
+        given = init[0] is not None or init[1] is not None
+        state = problem.new_state(self._initial_theta(problem, fresh, init), averaged=bool(self.average))
+        if fresh or given:
+            return state
+        memory = self._optimizer
+        if memory["solver"] == self.solver and memory["slots"].shape == state.slots.shape:
+            state.slots, state.slot_updates = memory["slots"].copy(), memory["n_updates"]
+        if self.average and hasattr(self, "_n_averaged"):
+            state.total, state.n_averaged = memory["total"].copy(), self._n_averaged
+        if partial:
+            state.schedule_updates = int(self.t_) - 1
+        return state
+
+    def _validator(self, held_out: Rows) -> Validate:
+        """A function from parameters to the loss and the score on the held-out rows."""
+        problem = self._new_problem(held_out.X, held_out.target, held_out.weight)
+
+        def validate(theta: Vector) -> tuple[float, float]:
+            losses, _ = problem.evaluate(theta)
+            return float(losses.sum()), self._validation_score(problem.scores(theta), held_out.target, held_out.weight)
+
+        return validate
+
+    def _attributes_function(self, problem: LinearProblem) -> Callable[[Vector], dict[str, Any]]:
+        return lambda theta: self._fitted_attributes(problem, theta)
+
+    def _publish(self, problem: LinearProblem, outcome: Outcome, history: History) -> None:
+        """Set the fitted attributes. The last thing a fit does: nothing here can fail half way."""
+        state = outcome.state
+        for name in ("_standard_coef", "_standard_intercept", "_average_coef", "_average_intercept", "_n_averaged"):
+            vars(self).pop(name, None)
+        vars(self).update(self._fitted_attributes(problem, state.result()))
+        if self.average:
+            vars(self).update(self._average_attributes(problem, state))
+        self._optimizer = {
+            "solver": self.solver,
+            "slots": state.slots,
+            "n_updates": state.slot_updates,
+            "total": state.total,
+        }
+        history.extend(outcome.history)
+        self.history_ = history
+        self.status_ = outcome.status
+        self.n_iter_ = outcome.n_iter
+        self.n_updates_ = history.last("n_updates")
+        self.t_ = state.schedule_updates + 1.0
+        self.batch_size_ = history.last("batch_size")
+
+    def _warn(self, problem: LinearProblem, outcome: Outcome, partial: bool) -> None:
+        message = None
+        if outcome.status == "diverged":
+            last = outcome.history.last
+            message = (
+                f"Diverged in epoch {last('epoch')} (by update {last('n_updates')}) at learning rate "
+                f"{last('learning_rate'):.3g}, batch size {last('batch_size')}, largest |x| {problem.largest_input:.3g}; "
+                "the last finite parameters are kept. Lower eta0, or scale X with StandardScaler."
+            )
+        elif outcome.status == "max_iter" and self.tol is not None and not partial:
+            message = (
+                "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit. "
+            )
+            if outcome.still_descending:
+                message += f"The objective is still descending by more than tol={self.tol:g} an epoch."
+            elif self.batch_size_ < problem.n_samples:
+                message += "Noise floor reached: a larger batch_size or a decaying learning_rate would go lower."
+            else:
+                message += "The full-batch objective no longer descends by tol: a smaller eta0 would go lower."
+        if message is not None:
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+
+
+@contextmanager
+def _unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """Put back all attributes if the block raises (Ctrl-C included); scikit-learn's callback bookkeeping stays."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        bookkeeping = {name: value for name, value in vars(estimator).items() if name.startswith(("_skl_", "_callback"))}
+        vars(estimator).clear()
+        vars(estimator).update(before | bookkeeping)
+        raise
+
+
+def _threads(n_jobs: int | None, stack: ExitStack) -> dict[str, Any]:
+    """A pool that lives as long as ``stack``, where more than one thread is asked for."""
+    n_threads = effective_n_jobs(n_jobs)
+    if n_threads == 1:
+        return {}
+    return {"executor": stack.enter_context(ThreadPoolExecutor(n_threads)), "n_threads": n_threads}

@@ -1,0 +1,133 @@
+"""Pointwise losses: value and slope (the derivative in the prediction) side by side.
+
+Conventions: ``z`` is the prediction ``x @ w + b`` (for ``poisson`` and ``gamma`` its exponential is the mean), ``y`` the
+target (-1 or +1 for the classification losses). Squared losses carry a factor 1/2 where scikit-learn's do.
+
+To add a loss: a code, a branch in ``loss_and_slope``, a line in ``CLASSIFICATION`` or ``REGRESSION``.
+"""
+
+from math import exp, log
+
+import numpy as np
+
+from minibatch.engine.compile import kernel
+
+(
+    LOG_LOSS,
+    HINGE,
+    SQUARED_HINGE,
+    MODIFIED_HUBER,
+    PERCEPTRON,
+    SQUARED_ERROR,
+    HUBER,
+    EPSILON_INSENSITIVE,
+    SQUARED_EPSILON_INSENSITIVE,
+    ABSOLUTE_ERROR,
+    QUANTILE,
+    POISSON,
+    GAMMA,
+) = range(13)
+
+# scikit-learn's SGDClassifier accepts four of the regression losses; so do we.
+_SHARED = {
+    "squared_error": SQUARED_ERROR,
+    "huber": HUBER,
+    "epsilon_insensitive": EPSILON_INSENSITIVE,
+    "squared_epsilon_insensitive": SQUARED_EPSILON_INSENSITIVE,
+}
+CLASSIFICATION = {
+    "hinge": HINGE,
+    "squared_hinge": SQUARED_HINGE,
+    "perceptron": PERCEPTRON,
+    "log_loss": LOG_LOSS,
+    "modified_huber": MODIFIED_HUBER,
+    **_SHARED,
+}
+REGRESSION = {
+    **_SHARED,
+    "absolute_error": ABSOLUTE_ERROR,
+    "quantile": QUANTILE,
+    "poisson": POISSON,
+    "gamma": GAMMA,
+}
+
+# A larger slope is cut to this, as in scikit-learn, which keeps a bad first step finite. The value of such a loss is
+# reported as infinite: that is how the trainer learns that a run is beyond repair.
+MAX_SLOPE = 1e12
+
+
+@kernel
+def loss_and_slope(loss, z, y, parameter):
+    """Value and derivative in ``z``; ``parameter`` is the epsilon or the quantile of the losses that have one."""
+    if loss == LOG_LOSS:
+        margin = y * z
+        e = exp(-abs(margin))
+        value = log(1.0 + e) - min(margin, 0.0)
+        slope = -y * (e if margin > 0.0 else 1.0) / (1.0 + e)
+    elif loss == HINGE or loss == PERCEPTRON:
+        threshold = 1.0 if loss == HINGE else 0.0
+        gap = threshold - y * z
+        value = max(gap, 0.0)
+        slope = -y if gap >= 0.0 else 0.0
+    elif loss == SQUARED_HINGE:
+        gap = max(1.0 - y * z, 0.0)
+        value = gap * gap
+        slope = -2.0 * y * gap
+    elif loss == MODIFIED_HUBER:
+        margin = y * z
+        gap = max(1.0 - margin, 0.0)
+        value = gap * gap if margin >= -1.0 else -4.0 * margin
+        slope = -2.0 * y * gap if margin >= -1.0 else -4.0 * y
+    elif loss == SQUARED_ERROR:
+        slope = z - y
+        value = 0.5 * slope * slope
+    elif loss == HUBER:
+        residual = z - y
+        slope = min(max(residual, -parameter), parameter)
+        value = slope * (residual - 0.5 * slope)
+    elif loss == EPSILON_INSENSITIVE:
+        residual = z - y
+        value = max(abs(residual) - parameter, 0.0)
+        slope = np.sign(residual) if abs(residual) > parameter else 0.0
+    elif loss == SQUARED_EPSILON_INSENSITIVE:
+        residual = z - y
+        excess = max(abs(residual) - parameter, 0.0)
+        value = excess * excess
+        slope = 2.0 * np.sign(residual) * excess
+    elif loss == ABSOLUTE_ERROR:
+        residual = z - y
+        value = abs(residual)
+        slope = np.sign(residual)
+    elif loss == QUANTILE:
+        residual = z - y
+        slope = 0.0 if residual == 0.0 else (1.0 - parameter if residual > 0.0 else -parameter)
+        value = slope * residual
+    elif loss == POISSON:
+        mean = exp(z)
+        value = mean - y * z
+        slope = mean - y
+    else:  # GAMMA
+        ratio = y * exp(-z)
+        value = z + ratio
+        slope = 1.0 - ratio
+    return value, slope
+
+
+@kernel
+def softmax_loss_and_slopes(scores, r, label):
+    """Cross-entropy of ``softmax(scores[r])`` with class ``label``; the slopes overwrite ``scores[r]``."""
+    n_classes = scores.shape[1]
+    largest = scores[r, 0]
+    for k in range(1, n_classes):
+        largest = max(largest, scores[r, k])
+    own, total = scores[r, label] - largest, 0.0
+    for k in range(n_classes):
+        scores[r, k] = exp(scores[r, k] - largest)
+        total += scores[r, k]
+    others = 0.0  # 1 - p of the own class as a sum of the others: no cancellation where p is near 1
+    for k in range(n_classes):
+        scores[r, k] /= total
+        if k != label:
+            others += scores[r, k]
+    scores[r, label] = -others
+    return log(total) - own

@@ -1,0 +1,94 @@
+"""One update of a vector of parameters by each solver, with its penalty.
+
+Conventions: ``g`` is the mean gradient of the batch's losses, ``eta`` the rate, ``l2`` and ``l1`` the strengths of
+``l2/2 ||w||^2`` and ``l1 ||w||_1`` (0 for intercepts), ``first`` and ``second`` the optimizer's memory (``slots``).
+The L1 part is a proximal step in the metric of the solver, placed so that every solver stops at the same point:
+where ``-g - l2 w`` is a subgradient of ``l1 ||w||_1``.
+
+Momentum is ``v = momentum v + g; w -= eta v`` as in scikit-learn and PyTorch: its effective rate is
+``eta / (1 - momentum)``.
+
+To add a solver: a code, a line in ``SOLVERS`` and ``N_SLOTS``, a branch in ``take_step``.
+"""
+
+from math import copysign, sqrt
+
+from minibatch.engine.compile import kernel
+
+SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW = range(7)
+SOLVERS = {
+    "sgd": SGD,
+    "momentum": MOMENTUM,
+    "nesterov": NESTEROV,
+    "adagrad": ADAGRAD,
+    "rmsprop": RMSPROP,
+    "adam": ADAM,
+    "adamw": ADAMW,
+}
+# Vectors of memory a solver keeps.
+N_SLOTS = {SGD: 0, MOMENTUM: 1, NESTEROV: 1, ADAGRAD: 1, RMSPROP: 1, ADAM: 2, ADAMW: 2}
+
+
+@kernel
+def soft_threshold(z, threshold):
+    """The proximal step of ``threshold * |z|``. NaN stays NaN."""
+    size = abs(z) - threshold
+    return 0.0 if size <= 0.0 else copysign(size, z)
+
+
+@kernel
+def shrinkage(eta, l2):
+    """The factor of an SGD step on ``l2/2 ||w||^2``: never negative, as in scikit-learn."""
+    return max(0.0, 1.0 - eta * l2)
+
+
+@kernel
+def bias_corrections(t, beta_1, beta_2):
+    """What Adam divides its moving averages by after ``t`` updates."""
+    return 1.0 - beta_1**t, 1.0 - beta_2**t
+
+
+@kernel
+def take_step(solver, w, g, first, second, eta, l1, l2, momentum, beta_1, beta_2, correction_1, correction_2, epsilon):
+    """Update ``w`` in place. Solvers with less than two slots do not touch the others."""
+    n = w.shape[0]
+    if solver == SGD:
+        keep = shrinkage(eta, l2)
+        for j in range(n):
+            w[j] = soft_threshold(keep * w[j] - eta * g[j], eta * l1)
+    elif solver == MOMENTUM:
+        for j in range(n):
+            old = w[j]
+            velocity = momentum * first[j] + g[j] + l2 * old
+            w[j] = soft_threshold(old - eta * velocity, eta * l1)
+            # the proximal step is part of the velocity, or L1 would weigh 1 / (1 - momentum) less
+            first[j] = velocity if l1 == 0.0 else (old - w[j]) / eta
+    elif solver == NESTEROV:
+        for j in range(n):
+            old, velocity, slope = w[j], first[j], g[j] + l2 * w[j]
+            ahead = momentum * momentum * velocity
+            w[j] = soft_threshold(old - eta * (ahead + (1.0 + momentum) * slope), eta * (1.0 + momentum) * l1)
+            if l1 != 0.0:
+                slope = ((old - w[j]) / eta - ahead) / (1.0 + momentum)
+            first[j] = momentum * velocity + slope
+    elif solver == ADAGRAD:
+        for j in range(n):
+            slope = g[j] + l2 * w[j]
+            first[j] += slope * slope
+            rate = eta / (sqrt(first[j]) + epsilon)
+            w[j] = soft_threshold(w[j] - rate * slope, rate * l1)
+    elif solver == RMSPROP:
+        for j in range(n):
+            slope = g[j] + l2 * w[j]
+            first[j] += (1.0 - beta_2) * (slope * slope - first[j])
+            rate = eta / (sqrt(first[j]) + epsilon)
+            w[j] = soft_threshold(w[j] - rate * slope, rate * l1)
+    else:  # ADAM, ADAMW: the latter shrinks w beside the adaptive step (Loshchilov & Hutter 2019, arXiv 1711.05101)
+        coupled = l2 if solver == ADAM else 0.0
+        keep = 1.0 if solver == ADAM else shrinkage(eta, l2)
+        for j in range(n):
+            slope = g[j] + coupled * w[j]
+            first[j] += (1.0 - beta_1) * (slope - first[j])
+            second[j] += (1.0 - beta_2) * (slope * slope - second[j])
+            rate = eta / (sqrt(second[j] / correction_2) + epsilon)
+            w[j] = soft_threshold(keep * w[j] - rate * first[j] / correction_1, rate * l1)

@@ -1,0 +1,184 @@
+"""Rows of X, dense or sparse: everything the epoch loops do with a row.
+
+Each operation is written three times on purpose: the Python function is the reference (and what runs with
+``NUMBA_DISABLE_JIT=1``), the overloads are the dense and the CSR loop that Numba compiles.
+A dense X is a C-ordered array; a sparse one is a ``CSR``.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+from minibatch.engine.compile import OPTIONS
+
+CACHE_LINE = 64
+# Lines of a row to ask for ahead of time; the processor follows longer rows by itself.
+PREFETCHED_LINES = 16
+
+_JIT = {**OPTIONS, "forceinline": True}
+
+
+class CSR(NamedTuple):
+    """The arrays of a ``scipy.sparse`` CSR matrix; row ``i`` is the slice ``indptr[i]:indptr[i + 1]``."""
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+
+
+def _row(X, i):
+    """Columns and values of row ``i``, for the reference functions."""
+    if isinstance(X, CSR):
+        here = slice(X.indptr[i], X.indptr[i + 1])
+        return X.indices[here], X.data[here]
+    return slice(None), X[i]
+
+
+def row_dot(X, i, W, k):
+    """``X[i] @ W[k]``."""
+    columns, values = _row(X, i)
+    return values @ W[k, columns]
+
+
+@overload(row_dot, jit_options=_JIT)
+def _row_dot(X, i, W, k):
+    def dense(X, i, W, k):
+        total = W.dtype.type(0)
+        for j in range(W.shape[1]):
+            total += X[i, j] * W[k, j]
+        return total
+
+    def sparse(X, i, W, k):
+        values, columns, indptr = X
+        total = W.dtype.type(0)
+        for p in range(indptr[i], indptr[i + 1]):
+            total += values[p] * W[k, columns[p]]
+        return total
+
+    return dense if isinstance(X, types.Array) else sparse
+
+
+def four_row_dots(X, i0, i1, i2, i3, W, k):
+    """Four times ``row_dot``; dense rows share the loads of ``W[k]``."""
+    return row_dot(X, i0, W, k), row_dot(X, i1, W, k), row_dot(X, i2, W, k), row_dot(X, i3, W, k)
+
+
+@overload(four_row_dots, jit_options=_JIT)
+def _four_row_dots(X, i0, i1, i2, i3, W, k):
+    def dense(X, i0, i1, i2, i3, W, k):
+        zero = W.dtype.type(0)
+        d0, d1, d2, d3 = zero, zero, zero, zero
+        for j in range(W.shape[1]):
+            d0 += X[i0, j] * W[k, j]
+            d1 += X[i1, j] * W[k, j]
+            d2 += X[i2, j] * W[k, j]
+            d3 += X[i3, j] * W[k, j]
+        return d0, d1, d2, d3
+
+    def sparse(X, i0, i1, i2, i3, W, k):
+        return row_dot(X, i0, W, k), row_dot(X, i1, W, k), row_dot(X, i2, W, k), row_dot(X, i3, W, k)
+
+    return dense if isinstance(X, types.Array) else sparse
+
+
+def add_row(X, i, a, W, k):
+    """``W[k] += a * X[i]``."""
+    columns, values = _row(X, i)
+    np.add.at(W[k], columns, a * values)  # a CSR row may name a column twice
+
+
+@overload(add_row, jit_options=_JIT)
+def _add_row(X, i, a, W, k):
+    def dense(X, i, a, W, k):
+        a = W.dtype.type(a)
+        for j in range(W.shape[1]):
+            W[k, j] += a * X[i, j]
+
+    def sparse(X, i, a, W, k):
+        values, columns, indptr = X
+        a = W.dtype.type(a)
+        for p in range(indptr[i], indptr[i + 1]):
+            W[k, columns[p]] += a * values[p]
+
+    return dense if isinstance(X, types.Array) else sparse
+
+
+def add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k):
+    """Four times ``add_row``; dense rows share the load and the store of ``W[k]``."""
+    for i, a in ((i0, a0), (i1, a1), (i2, a2), (i3, a3)):
+        add_row(X, i, a, W, k)
+
+
+@overload(add_four_rows, jit_options=_JIT)
+def _add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k):
+    def dense(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k):
+        real = W.dtype.type
+        a0, a1, a2, a3 = real(a0), real(a1), real(a2), real(a3)
+        for j in range(W.shape[1]):
+            W[k, j] += (a0 * X[i0, j] + a1 * X[i1, j]) + (a2 * X[i2, j] + a3 * X[i3, j])
+
+    def sparse(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k):
+        add_row(X, i0, a0, W, k)
+        add_row(X, i1, a1, W, k)
+        add_row(X, i2, a2, W, k)
+        add_row(X, i3, a3, W, k)
+
+    return dense if isinstance(X, types.Array) else sparse
+
+
+@intrinsic
+def _prefetch_element(typing_context, array, index):
+    """Ask for the cache line of element ``index`` of a C-ordered array; one past the end does no harm."""
+
+    def codegen(context, builder, signature, args):
+        array_type, index_type = signature.args
+        struct = context.make_array(array_type)(context, builder, args[0])
+        index = context.cast(builder, args[1], index_type, types.intp)
+        address = builder.bitcast(builder.gep(struct.data, [index]), cgutils.voidptr_t)
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t] + [cgutils.int32_t] * 3),
+            "llvm.prefetch.p0",
+        )
+        read, keep, data = cgutils.int32_t(0), cgutils.int32_t(3), cgutils.int32_t(1)
+        builder.call(function, [address, read, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(array, index), codegen
+
+
+def prefetch_row(X, i):
+    """Ask the processor to load row ``i``, which is needed a few rows later."""
+
+
+@overload(prefetch_row, jit_options=_JIT)
+def _prefetch_row(X, i):
+    def dense(X, i):
+        step = CACHE_LINE // X.itemsize
+        first = i * X.shape[1]
+        last = first + min(X.shape[1], PREFETCHED_LINES * step) - 1
+        for element in range(first, last, step):
+            _prefetch_element(X, element)
+        _prefetch_element(X, last)
+
+    def sparse(X, i):
+        values, columns, indptr = X
+        first, last = indptr[i], indptr[i + 1]
+        for p in range(first, min(last, first + 128), CACHE_LINE // values.itemsize):
+            _prefetch_element(values, p)
+            _prefetch_element(columns, p)
+
+    return dense if isinstance(X, types.Array) else sparse
+
+
+def prefetch(array, i):
+    """Ask the processor to load element ``i`` of an array (1-D, or of one column)."""
+
+
+@overload(prefetch, jit_options=_JIT)
+def _prefetch(array, i):
+    return lambda array, i: _prefetch_element(array, i)

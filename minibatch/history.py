@@ -1,0 +1,117 @@
+"""What happened during training: one row an epoch, one named column a quantity."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SHOWN_ROWS = 10
+
+
+class History(Mapping[str, NDArray[Any]]):
+    """Record of a training run: a mapping from column names to arrays with one value an epoch.
+
+    Columns
+    -------
+    epoch, n_updates, n_samples_seen : int
+        Counted from the first ``fit``; a warm start and ``partial_fit`` go on counting.
+    seconds : float
+        Training time up to the end of the epoch, evaluation left out.
+    learning_rate : float
+        Rate of the last update of the epoch.
+    batch_size : int
+        Rows in a batch.
+    progressive_loss : float
+        Mean loss of the epoch's rows, each predicted before it was trained on. It costs nothing, and in the first
+        epoch it is an unbiased estimate of the test loss along the way.
+    train_loss, objective, gradient_norm, distance_from_init : float
+        With ``evaluate_every``: mean loss over all training rows, the same with the penalty, the norm of the
+        objective's gradient (for L1 of its shortest subgradient), and the distance of the parameters from where this
+        fit began. NaN in the epochs between.
+    validation_loss, validation_score : float
+        With a validation set.
+
+    With several outputs, losses, objective and gradient are those of the sum over the outputs.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from minibatch import MiniBatchSGDRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> history = MiniBatchSGDRegressor(max_iter=3, tol=None, random_state=0).fit(X, y).history_
+    >>> history["n_updates"]
+    array([14, 28, 42])
+    >>> history
+    History of 3 epochs, 42 updates: progressive_loss 13900 -> 11000
+    """
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[Any]] = {}
+        self._n_rows = 0
+
+    def append(self, **row: Any) -> None:
+        """Add an epoch. Values of columns that a row does not name are NaN."""
+        for name in row:
+            self._columns.setdefault(name, [np.nan] * self._n_rows)
+        for name, values in self._columns.items():
+            values.append(row.get(name, np.nan))
+        self._n_rows += 1
+
+    def extend(self, other: "History") -> None:
+        """Add the epochs of ``other``."""
+        for i in range(other.n_epochs):
+            self.append(**{name: values[i] for name, values in other._columns.items()})
+
+    @property
+    def n_epochs(self) -> int:
+        """Number of rows."""
+        return self._n_rows
+
+    def last(self, name: str, default: Any = 0) -> Any:
+        """The latest value of a column, or ``default`` before the first epoch."""
+        return self._columns[name][-1] if self._n_rows and name in self._columns else default
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._columns:
+            raise KeyError(f"{name!r} was not recorded; columns: {', '.join(self._columns) or 'none yet'}")
+        return np.array(self._columns[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def to_frame(self) -> Any:
+        """The history as a ``pandas.DataFrame``, one row an epoch."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("History.to_frame needs pandas: pip install pandas, or use dict(history)") from error
+        return pd.DataFrame(dict(self))
+
+    def __repr__(self) -> str:
+        if not self._n_rows:
+            return "History of 0 epochs"
+        name = "objective" if np.isfinite(self.last("objective", np.nan)) else "progressive_loss"
+        first, last = self._columns[name][0], self._columns[name][-1]
+        updates = self.last("n_updates")
+        return f"History of {self._n_rows} epochs, {updates} updates: {name} {_short(first)} -> {_short(last)}"
+
+    def _repr_html_(self) -> str:
+        rows = range(self._n_rows)
+        if self._n_rows > _SHOWN_ROWS:
+            rows = [*range(_SHOWN_ROWS // 2), *range(self._n_rows - _SHOWN_ROWS // 2, self._n_rows)]  # type: ignore[assignment]
+        head = "".join(f"<th>{name}</th>" for name in self._columns)
+        body, previous = "", -1
+        for i in rows:
+            if i != previous + 1:
+                body += f'<tr><td colspan="{len(self._columns)}">&hellip;</td></tr>'
+            body += "<tr>" + "".join(f"<td>{_short(values[i])}</td>" for values in self._columns.values()) + "</tr>"
+            previous = i
+        return f"<table><caption>{self!r}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else f"{value:.0f}"
