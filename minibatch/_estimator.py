@@ -130,7 +130,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=self.early_stopping
             )
-        return Rows(X, self._encode(y, reset), weight)
+        return Rows(X, self._encode(y, reset, **encoding), weight)
 
     def _validation_split(
         self, rows: Rows, given: tuple[Any, Any, Any]
@@ -172,12 +172,17 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         return weight / mean
 
     def _plan(self, n_samples: int, partial: bool) -> Plan:
+        batch_size = resolve_batch_size(self.batch_size, n_samples, auto=power_of_two_below_root(n_samples))
+        # a short chunk is a short batch of a longer epoch: its rate is that of the batch size asked for
+        asked_for = int(self.batch_size) if partial and isinstance(self.batch_size, Integral) else batch_size
+        rate = {"eta0": self.eta0, "power_t": self.power_t, "alpha": self.alpha, "batch_size": asked_for}
         return Plan(
-            batch_size=resolve_batch_size(self.batch_size, n_samples, auto=power_of_two_below_root(n_samples)),
+            batch_size=batch_size,
+            noisy=partial or batch_size < n_samples,
             last_batch=self.last_batch,
             shuffle=self.shuffle,
             seed=int(check_random_state(self.random_state).randint(SEEDS)),
-            schedule=schedule_of(self),
+            schedule=schedule_of(self.learning_rate, **rate),
             adaptive=self.learning_rate == "adaptive",
             max_iter=1 if partial else self.max_iter,
             max_updates=self.max_updates,

@@ -125,7 +125,8 @@ class LinearProblem:
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """The state before the first update; ``theta`` is copied."""
-        slots = np.zeros((N_SLOTS[self.solver.kind], self.n_parameters), theta.dtype)
+        unused = self.solver.kind == SGD and self.objective.l1 == 0.0
+        slots = np.zeros((0 if unused else N_SLOTS[self.solver.kind], self.n_parameters), theta.dtype)
         return State(theta.copy(), slots, np.zeros(self.n_parameters if averaged else 0))
 
     def penalties(self, theta: Vector) -> NDArray[np.float64]:
@@ -160,17 +161,20 @@ class LinearProblem:
         return float(np.sqrt(np.sum(shortest**2) + np.sum(np.square(intercept))))
 
     def run_epoch(
-        self, state: State, order: Order, etas: Rates, batch_size: int, first_averaged: int
+        self, state: State, order: Order, etas: Rates, batch_size: int, first_averaged: int, noisy: bool
     ) -> NDArray[np.float64]:
         """Train on the rows in ``order``, one rate a batch; returns the progressive loss sums of the objectives.
 
-        Iterates are added to the average from batch number ``first_averaged`` on.
+        Iterates are added to the average from batch number ``first_averaged`` on. ``noisy`` says that a batch is not
+        all there is to train on.
         """
         order = order if self.rows is None else self.rows[order]
         averaged = max(0, len(etas) - first_averaged)
         losses = np.zeros(self.n_outputs)
-        epoch = self._epoch_function(batch_size, averaged > 0)
-        epoch(state, order, etas, batch_size, first_averaged, losses)
+        train = self._epoch_function(batch_size, averaged > 0)
+        train(state, order, etas, batch_size, first_averaged, losses)
+        if self.solver.kind == SGD and not noisy:
+            state.slots[:] = 0.0
         state.n_averaged += averaged
         state.slot_updates += len(etas)
         state.schedule_updates += len(etas)
@@ -180,12 +184,10 @@ class LinearProblem:
         """The fastest loop that gives the textbook's model."""
         if batch_size >= LARGE_BATCH:
             return self._large_batches
-        eager = averaged or self.objective.l1 > 0.0  # every update moves every weight
-        sparse = isinstance(self.data.X, CSR)
-        if self.solver.kind == SGD and sparse and eager:
-            return self._lazy_batches
-        cached = sparse or batch_size * self.n_features * self.data.X.itemsize <= CACHED_BYTES
-        if self.solver.kind == SGD and cached and not eager:
+        if self.solver.kind == SGD and isinstance(self.data.X, CSR):
+            return self._lazy_batches if averaged or self.objective.l1 > 0.0 else self._plain_sgd
+        cached = batch_size * self.n_features * self.data.y.itemsize <= CACHED_BYTES
+        if self.solver.kind == SGD and cached and self.objective.l1 == 0.0:
             return self._plain_sgd
         return self._gradient_batches
 
@@ -193,13 +195,17 @@ class LinearProblem:
         self, state: State, order: Order, etas: Rates, batch_size: int, first_averaged: int, losses: Vector
     ) -> None:
         theta = self.parameters(state.theta)
+        total = self._total(state, first_averaged < len(etas))
         if batch_size == 1 and self.n_outputs == 1:
-            one_row_epoch(self.data, order, etas, self.objective, theta, losses)
+            one_row_epoch(self.data, order, etas, self.objective, theta, total, first_averaged, losses)
             return
 
         def train(here: slice, objective: Objective) -> None:
             scores = np.empty((batch_size, here.stop - here.start))
-            sgd_epoch(self.data, order, etas, batch_size, objective, _part(theta, here), scores, losses[here])
+            sgd_epoch(
+                self.data, order, etas, batch_size, objective, _part(theta, here), _part(total, here), first_averaged,
+                scores, losses[here],
+            )  # fmt: skip
 
         self._for_outputs(train)
 
@@ -207,14 +213,15 @@ class LinearProblem:
         self, state: State, order: Order, etas: Rates, batch_size: int, first_averaged: int, losses: Vector
     ) -> None:
         theta = self.parameters(state.theta)
+        slot, _ = self._slots(state, self.parameters(np.zeros_like(state.theta)))
         total = self._total(state, first_averaged < len(etas))
 
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
             lazy_sgd_epoch(
-                self.data, order, etas, batch_size, objective, _part(theta, here), _part(total, here), first_averaged,
-                np.empty((batch_size, n_outputs)), losses[here], np.zeros((n_outputs, self.n_features), np.int32),
-                np.zeros(WINDOW + 1), np.zeros(WINDOW + 1), np.zeros(WINDOW + 1),
+                self.data, order, etas, batch_size, objective, _part(theta, here), _part(slot, here),
+                _part(total, here), first_averaged, np.empty((batch_size, n_outputs)), losses[here],
+                np.zeros((n_outputs, total.weights.shape[1]), np.int32), *np.zeros((3, WINDOW + 1)),
             )  # fmt: skip
 
         self._for_outputs(train)

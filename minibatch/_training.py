@@ -21,6 +21,7 @@ class Plan(NamedTuple):
     """How to train; the parameters of the estimator, resolved."""
 
     batch_size: int
+    noisy: bool  # a batch is not all there is to train on
     last_batch: str
     shuffle: bool
     seed: int
@@ -56,29 +57,33 @@ Validate = Callable[[Vector], tuple[float, float]]
 
 @dataclass
 class StoppingRule:
-    """Counts epochs without improvement.
+    """Counts the epochs since training last made progress.
 
-    With early stopping an improvement is a validation score more than ``tol`` above the best so far. Otherwise it is
-    an objective more than ``tol`` below its best so far; with several objectives (outputs) one that improves is enough.
+    Progress is an objective at least ``tol`` below, or with early stopping a validation score at least ``tol`` above,
+    the one at the last progress. So a slow but steady descent is not taken for a standstill: it is over when
+    ``n_iter_no_change`` epochs together gain less than ``tol``.
     """
 
     tol: float | None
-    best: Any = None
+    reference: float = np.inf
     n_unimproved: int = 0
+    best_score: float = -np.inf
     best_parameters: tuple[Vector, NDArray[np.float64], int] | None = field(default=None, repr=False)
 
-    def see_objectives(self, objectives: NDArray[np.float64]) -> None:
-        best = np.full_like(objectives, np.inf) if self.best is None else self.best
-        improved = self.tol is not None and bool(np.any(objectives <= best - self.tol))
-        self._count(improved)
-        self.best = np.fmin(best, objectives)
+    def see_loss(self, loss: float) -> None:
+        """Take note of an objective (or the negative of a score)."""
+        if self.tol is None:
+            return
+        if loss <= self.reference - self.tol:
+            self.reference, self.n_unimproved = loss, 0
+        else:
+            self.n_unimproved += 1
 
     def see_score(self, score: float, state: State) -> None:
-        best = -np.inf if self.best is None else self.best
-        improved = self.tol is not None and score >= best + self.tol
-        self._count(improved)
-        if score > best:
-            self.best = score
+        """Take note of a validation score, and of the parameters if it is the best so far."""
+        self.see_loss(-score)
+        if score > self.best_score:
+            self.best_score = score
             self.best_parameters = state.theta.copy(), state.total.copy(), state.n_averaged
 
     def restore_best(self, state: State) -> None:
@@ -105,7 +110,7 @@ def train(
     for _ in range(plan.max_iter):
         if callbacks is not None:
             callbacks.epoch_begins()
-        before, penalties = state.copy(), problem.penalties(state.theta)
+        before, penalty = state.copy(), problem.penalties(state.theta).sum()
         began = time.perf_counter()
         losses, n_rows, etas = _run_epoch(problem, plan, state, clock, rate_factor)
         clock.add(n_rows, len(etas), time.perf_counter() - began)
@@ -126,9 +131,9 @@ def train(
 
         if plan.early_stopping:
             rule.see_score(record["validation_score"], state)
-        else:
+        elif done.n_epochs > 1:  # the loss of the first epoch is that of an untrained model on its way
             # along an epoch the penalty goes from its value before to its value after; half of each is its share
-            rule.see_objectives(losses + 0.5 * (penalties + problem.penalties(state.theta)))
+            rule.see_loss(losses.sum() + 0.5 * (penalty + problem.penalties(state.theta).sum()))
         if callbacks is not None and callbacks.epoch_ends(state.result()):
             status = "stopped_by_callback"
             break
@@ -197,7 +202,7 @@ def _run_epoch(
         missing = plan.average_from - clock.n_samples_seen
         if missing <= n_rows:
             first_averaged = max(0, -(-missing // plan.batch_size) - 1)
-    return problem.run_epoch(state, order, etas, plan.batch_size, first_averaged), n_rows, etas
+    return problem.run_epoch(state, order, etas, plan.batch_size, first_averaged, plan.noisy), n_rows, etas
 
 
 def _evaluation(problem: LinearProblem, theta: Vector, start: Vector) -> dict[str, float]:

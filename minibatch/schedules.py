@@ -15,6 +15,8 @@ Rates = NDArray[np.float64]
 # ``learning_rate="adaptive"`` is divided by this when training stalls, as in scikit-learn, until it is this small.
 ADAPTIVE_FACTOR, ADAPTIVE_END = 5.0, 1e-6
 
+_OPTIMAL_ROWS = 32
+
 
 def constant(t: NDArray[np.int64], *, eta0: float) -> Rates:
     """``eta = eta0``.
@@ -34,28 +36,34 @@ def invscaling(t: NDArray[np.int64], *, eta0: float, power_t: float) -> Rates:
     return eta0 / t**power_t
 
 
-def optimal(t: NDArray[np.int64], *, alpha: float) -> Rates:
-    """``eta = 1 / (alpha (t0 + t - 1))``, starting at ``eta = alpha ** -0.25``: Bottou's schedule as in scikit-learn.
+def optimal(t: NDArray[np.int64], *, alpha: float, batch_size: int) -> Rates:
+    """``eta = 1 / (alpha (t0 + t - 1))`` with ``t0 = alpha ** -0.75``: Bottou's schedule as in scikit-learn.
 
-    The first rate is the size of weights that one expects at this ``alpha``. (scikit-learn divides it by the loss's
-    slope for a bad prediction, or 1 if that is larger; it is 1 for every loss that scikit-learn has.)
+    It begins at ``alpha ** -0.25``, the size of weights to expect at this ``alpha``. (scikit-learn divides that by the
+    slope of the loss for a bad prediction, or by 1 if that is larger; it is 1 for every loss that scikit-learn has.)
 
-    >>> optimal(np.array([1, 1001]), alpha=1e-4)
+    This is made for one row an update. For batches, ``eta = 1 / (alpha sqrt(32) (t0 + 32 (t - 1)))``: the rate that
+    scikit-learn has after as many batches of 32, by the root of their size. Found by measuring: on four data sets
+    it holds from batches of 8 rows to the full data set, where Bottou's rate starts far too high for the few
+    updates that are left to correct it.
+
+    >>> optimal(np.array([1, 1001]), alpha=1e-4, batch_size=1)
     array([10.,  5.])
     """
-    t0 = 1.0 / (alpha**-0.25 * alpha)
-    return 1.0 / (alpha * (t0 + t - 1.0))
+    rows = 1 if batch_size == 1 else _OPTIMAL_ROWS
+    t0 = 1.0 / (np.sqrt(1.0 / np.sqrt(alpha)) * alpha)
+    return 1.0 / (alpha * (np.sqrt(rows) * (t0 + rows * t - rows)))
 
 
 SCHEDULES: dict[str, tuple[Callable[..., Rates], tuple[str, ...]]] = {
     "constant": (constant, ("eta0",)),
     "adaptive": (constant, ("eta0",)),
     "invscaling": (invscaling, ("eta0", "power_t")),
-    "optimal": (optimal, ("alpha",)),
+    "optimal": (optimal, ("alpha", "batch_size")),
 }
 
 
-def schedule_of(estimator: object) -> Callable[[NDArray[np.int64]], Rates]:
-    """The schedule that an estimator's parameters describe, as a function of ``t`` alone."""
-    function, parameters = SCHEDULES[estimator.learning_rate]  # type: ignore[attr-defined]
-    return partial(function, **{name: getattr(estimator, name) for name in parameters})
+def schedule_of(learning_rate: str, **parameters: float) -> Callable[[NDArray[np.int64]], Rates]:
+    """The schedule of that name as a function of ``t`` alone."""
+    function, names = SCHEDULES[learning_rate]
+    return partial(function, **{name: parameters[name] for name in names})

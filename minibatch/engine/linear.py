@@ -15,7 +15,7 @@ import numpy as np
 
 from minibatch.engine.compile import entry, kernel
 from minibatch.engine.losses import MAX_SLOPE, loss_and_slope, softmax_loss_and_slopes
-from minibatch.engine.optimizers import bias_corrections, take_step
+from minibatch.engine.optimizers import SGD, bias_corrections, shrinkage, take_step
 from minibatch.engine.rows import add_four_rows, add_row, four_row_dots, prefetch, prefetch_row, row_dot
 
 # How the outputs read the target: a column of y each; class k against the rest; or all together through a softmax.
@@ -167,11 +167,14 @@ def update(theta, grad, first, second, t, eta, objective, solver):
     c1, c2 = bias_corrections(t, beta_1, beta_2)
     l1, l2 = objective.l1, objective.l2
     for k in range(theta.weights.shape[0]):
+        due = 0.0
+        if kind == SGD and l1 > 0.0:  # kept in the slot of the intercept, which is not penalised
+            due = first.intercept[k] = shrinkage(eta, l2) * first.intercept[k] + eta * l1
         w, g, m, v = theta.weights[k], grad.weights[k], first.weights[k], second.weights[k]
-        take_step(kind, w, g, m, v, eta, l1, l2, momentum, beta_1, beta_2, c1, c2, epsilon)
+        take_step(kind, w, g, m, v, eta, l1, l2, due, momentum, beta_1, beta_2, c1, c2, epsilon)
     if objective.fit_intercept:
         w, g, m, v = theta.intercept, grad.intercept, first.intercept, second.intercept
-        take_step(kind, w, g, m, v, eta, 0.0, 0.0, momentum, beta_1, beta_2, c1, c2, epsilon)
+        take_step(kind, w, g, m, v, eta, 0.0, 0.0, 0.0, momentum, beta_1, beta_2, c1, c2, epsilon)
 
 
 @kernel

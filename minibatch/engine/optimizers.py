@@ -3,7 +3,11 @@
 Conventions: ``g`` is the mean gradient of the batch's losses, ``eta`` the rate, ``l2`` and ``l1`` the strengths of
 ``l2/2 ||w||^2`` and ``l1 ||w||_1`` (0 for intercepts), ``first`` and ``second`` the optimizer's memory (``slots``).
 The L1 part is a proximal step in the metric of the solver, placed so that every solver stops at the same point:
-where ``-g - l2 w`` is a subgradient of ``l1 ||w||_1``.
+where ``-g - l2 w`` is a subgradient of ``l1 ||w||_1``. Plain SGD takes the cumulative penalty of Tsuruoka, Tsujii &
+Ananiadou (ACL 2009), as scikit-learn does: what L1 could not take from a weight at 0 stays due and is taken when noise
+next moves the weight, without which the last few steps would leave no weight at exactly 0. ``first`` is what each
+weight has received from L1 so far, ``due`` what each should have. From zeros, as in a full batch, which has no noise
+and forgets both, this is the textbook's proximal gradient step.
 
 Momentum is ``v = momentum v + g; w -= eta v`` as in scikit-learn and PyTorch: its effective rate is
 ``eta / (1 - momentum)``.
@@ -25,8 +29,8 @@ SOLVERS = {
     "adam": ADAM,
     "adamw": ADAMW,
 }
-# Vectors of memory a solver keeps.
-N_SLOTS = {SGD: 0, MOMENTUM: 1, NESTEROV: 1, ADAGRAD: 1, RMSPROP: 1, ADAM: 2, ADAMW: 2}
+# Vectors of memory a solver keeps (SGD: only for L1).
+N_SLOTS = {SGD: 1, MOMENTUM: 1, NESTEROV: 1, ADAGRAD: 1, RMSPROP: 1, ADAM: 2, ADAMW: 2}
 
 
 @kernel
@@ -49,13 +53,22 @@ def bias_corrections(t, beta_1, beta_2):
 
 
 @kernel
-def take_step(solver, w, g, first, second, eta, l1, l2, momentum, beta_1, beta_2, correction_1, correction_2, epsilon):
+def take_step(
+    solver, w, g, first, second, eta, l1, l2, due, momentum, beta_1, beta_2, correction_1, correction_2, epsilon
+):
     """Update ``w`` in place. Solvers with less than two slots do not touch the others."""
     n = w.shape[0]
     if solver == SGD:
         keep = shrinkage(eta, l2)
-        for j in range(n):
-            w[j] = soft_threshold(keep * w[j] - eta * g[j], eta * l1)
+        if l1 == 0.0:
+            for j in range(n):
+                w[j] = keep * w[j] - eta * g[j]
+        else:
+            for j in range(n):
+                z = keep * w[j] - eta * g[j]
+                received = keep * first[j]
+                w[j] = soft_threshold(z, due + copysign(received, z * received))
+                first[j] = received + (w[j] - z)
     elif solver == MOMENTUM:
         for j in range(n):
             old = w[j]

@@ -1,7 +1,8 @@
-"""Plain SGD (L2 or no penalty, no averaging): rows are added to the weights directly, no gradient is formed.
+"""Plain SGD with L2 or no penalty: rows are added to the weights directly, no gradient is formed.
 
 L2 is a scale in front of the weights, so that an update without slope (a fitted hinge) costs one pass over the row.
-``engine.sparse_sgd`` adds L1 and averaging for sparse rows.
+From batch ``first_averaged`` on, parameters are added to ``total`` after each update; ``engine.sparse_sgd`` does that,
+and L1, without touching every weight.
 """
 
 from minibatch.engine.compile import entry, kernel
@@ -63,12 +64,20 @@ def rescale(weights, scale):
             weights[k, j] *= scale
 
 
+@kernel
+def add_scaled(scale, weights, intercept, total_weights, total_intercept):
+    for k in range(intercept.shape[0]):
+        total_intercept[k] += intercept[k]
+        for j in range(weights.shape[1]):
+            total_weights[k, j] += scale * weights[k, j]
+
+
 @entry
 def sgd_epoch(stamp):
-    def sgd_epoch(data, order, etas, batch_size, objective, theta, scores, losses):
+    def sgd_epoch(data, order, etas, batch_size, objective, theta, total, first_averaged, scores, losses):
         """Train on ``order`` in batches, as ``gradient_epoch`` with plain SGD; ``scores`` is (batch_size, outputs)."""
         _ = stamp
-        X, (weights, intercept) = data.X, theta
+        X, (weights, intercept), (total_weights, total_intercept) = data.X, theta, total
         scale = 1.0
         for batch in range(etas.shape[0]):
             start = batch * batch_size
@@ -84,6 +93,8 @@ def sgd_epoch(stamp):
             add_batch(
                 X, order, start, stop, scores, factor, factor / scale, weights, intercept, objective.fit_intercept
             )
+            if batch >= first_averaged:
+                add_scaled(scale, weights, intercept, total_weights, total_intercept)
         rescale(weights, scale)
 
     return sgd_epoch
@@ -91,10 +102,10 @@ def sgd_epoch(stamp):
 
 @entry
 def one_row_epoch(stamp):
-    def one_row_epoch(data, order, etas, objective, theta, losses):
+    def one_row_epoch(data, order, etas, objective, theta, total, first_averaged, losses):
         """``sgd_epoch`` for batches of one row and one output: loss, intercept and scale stay in registers."""
         _ = stamp
-        (X, y, weight), weights = data, theta.weights
+        (X, y, weight), weights, total_weights = data, theta.weights, total.weights
         loss, scale, intercept = 0.0, 1.0, float(theta.intercept[0])
         for r in range(etas.shape[0]):
             prefetch_ahead(X, y, weight, order, r)
@@ -110,6 +121,10 @@ def one_row_epoch(stamp):
                 add_row(X, i, -eta * slope / scale, weights, 0)
                 if objective.fit_intercept:
                     intercept -= eta * slope
+            if r >= first_averaged:
+                total.intercept[0] += intercept
+                for j in range(weights.shape[1]):
+                    total_weights[0, j] += scale * weights[0, j]
         rescale(weights, scale)
         theta.intercept[0] = intercept
         losses[0] += loss
