@@ -38,7 +38,8 @@ def sample_order(n_samples: int, shuffle: bool, seed: int, epoch: int) -> Order:
     """The order of the rows in an epoch: a function of the seed and the number of the epoch, not of the batch size."""
     if not shuffle:
         return np.arange(n_samples)
-    return np.random.default_rng([seed, epoch]).permutation(n_samples)
+    stream = np.random.SeedSequence(seed, spawn_key=(epoch,))
+    return np.random.Generator(np.random.SFC64(stream)).permutation(n_samples)
 
 
 def rows_in_batches(n_samples: int, batch_size: int, last_batch: str, max_batches: float = np.inf) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """What all estimators share: checks before any work, a fit that leaves the model alone if it fails, warnings.
 
 A model class provides its ``fit`` and ``partial_fit``, which call ``_train``, and the parts that differ:
-``_check_parameters``, ``_encode`` (target to numbers), ``_class_weight_of``, ``_new_problem``, ``_initial_theta``,
+``_check_parameters``, ``_encode`` (target to numbers), ``_new_problem``, ``_initial_theta``,
 ``_fitted_attributes`` (parameters to public attributes) and ``_validation_score``.
 """
 
@@ -96,8 +96,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             reset = not partial or fresh
             rows = self._checked_rows(X, y, sample_weight, reset=reset, partial=partial, **labels)
             kept, held_out = self._validation_split(rows, validation)
-            weight = self._training_weight(rows, kept, partial)
-            problem = self._new_problem(rows.X, rows.target, weight, rows=kept, **_threads(self.n_jobs, stack))
+            weights = self._training_weights(rows, kept, normalize=not partial)
+            problem = self._new_problem(rows.X, rows.target, rows=kept, **weights, **_threads(self.n_jobs, stack))
             state = self._initial_state(problem, fresh, partial, init)
             bridge = None if partial else CallbackBridge(self, X, y, sample_weight, self._attributes_function(problem))
             history = History() if fresh else self.history_
@@ -156,20 +156,14 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             )
         return kept, Rows(rows.X[out], rows.target[out], weight)
 
-    def _training_weight(
-        self, rows: Rows, kept: NDArray[np.int64] | None, partial: bool
-    ) -> NDArray[np.float64] | None:
-        """Sample times class weights, with mean 1 over the rows trained on; ``partial_fit`` takes them as they are."""
-        by_class = self._class_weight_of(rows.target)
-        if rows.weight is None and by_class is None:
-            return None
-        weight = (1.0 if rows.weight is None else rows.weight) * (1.0 if by_class is None else by_class)
-        if partial:
-            return weight
-        mean = np.mean(weight if kept is None else weight[kept])
+    def _training_weights(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool) -> dict[str, Any]:
+        """Weights with mean 1 over the rows trained on; ``partial_fit`` takes them as they are."""
+        if rows.weight is None or not normalize:
+            return {"weight": rows.weight}
+        mean = np.mean(rows.weight if kept is None else rows.weight[kept])
         if mean == 0.0:
-            raise ValueError("sample_weight times class_weight is zero for every row to train on; give some row weight.")
-        return weight / mean
+            raise ValueError("The weights of all rows to train on are zero; give some row a positive sample_weight.")
+        return {"weight": rows.weight / mean}
 
     def _plan(self, n_samples: int, partial: bool) -> Plan:
         batch_size = resolve_batch_size(self.batch_size, n_samples, auto=power_of_two_below_root(n_samples))
@@ -212,7 +206,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _validator(self, held_out: Rows) -> Validate:
         """A function from parameters to the loss and the score on the held-out rows."""
-        problem = self._new_problem(held_out.X, held_out.target, held_out.weight)
+        problem = self._new_problem(held_out.X, held_out.target, weight=held_out.weight)
 
         def validate(theta: Vector) -> tuple[float, float]:
             losses, _ = problem.evaluate(theta)

@@ -92,13 +92,16 @@ class LinearProblem:
         objective: Objective,
         solver: Solver,
         n_outputs: int,
+        class_weight: NDArray[np.float64] | None = None,
         **more: Any,
     ) -> "LinearProblem":
         """``y`` has the columns of a regression, one column of -1 and +1, or one of class numbers."""
         rows = CSR(*_same_index_type(X)) if sp.issparse(X) else _read_only(X)
         y = _read_only(np.ascontiguousarray(y.reshape(len(y), -1), dtype=X.dtype))
         weight = _read_only(np.ascontiguousarray(np.empty(0) if weight is None else weight, dtype=X.dtype))
-        return cls(Data(rows, y, weight), objective, solver, n_outputs, X.shape[1], **more)
+        if class_weight is None:
+            class_weight = np.ones((n_outputs, 2))
+        return cls(Data(rows, y, weight, class_weight), objective, solver, n_outputs, X.shape[1], **more)
 
     @property
     def n_samples(self) -> int:

@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classi
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from minibatch._docstrings import documented
-from minibatch._estimator import MiniBatchEstimator
+from minibatch._estimator import MiniBatchEstimator, Rows
 from minibatch._problems import OUTPUTS, LinearProblem, State, Vector
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
@@ -247,24 +247,32 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, _LinearModel):
             raise ValueError(f"y contains labels that are not in classes {self.classes_}: {unknown}.")
         return np.searchsorted(self.classes_, y)
 
-    def _class_weight_of(self, target: NDArray[Any]) -> NDArray[np.float64] | None:
+    def _training_weights(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool) -> dict[str, Any]:
+        """Sample times class weights; in one-vs-rest, a class weighs more in its own problem only, as in scikit-learn
+        and LIBLINEAR."""
         if self.class_weight is None:
-            return None
-        labels = self.classes_[target]
-        return compute_class_weight(self.class_weight, classes=self.classes_, y=labels)[target]
+            return super()._training_weights(rows, kept, normalize)
+        classes = np.arange(len(self.classes_))
+        by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[rows.target])
+        own = rows.target[:, None] == classes
+        sample = np.ones(len(own)) if rows.weight is None else rows.weight
+        if self._n_outputs() == 1 or self.multi_class == "multinomial":
+            return super()._training_weights(rows._replace(weight=sample * by_class[rows.target]), kept, normalize)
+        weights = super()._training_weights(rows._replace(weight=sample), kept, normalize)
+        class_weight = np.stack([np.ones_like(by_class), by_class], axis=1)
+        if normalize:
+            here = slice(None) if kept is None else kept
+            class_weight /= np.mean(weights["weight"][here, None] * np.where(own[here], by_class, 1.0), axis=0)[:, None]
+        return {**weights, "class_weight": class_weight}
+
+    def _n_outputs(self) -> int:
+        return 1 if len(self.classes_) == 2 else len(self.classes_)
 
     def _new_problem(self, X: Any, target: Any, weight: Any, **more: Any) -> LinearProblem:
-        n_classes = len(self.classes_)
-        outputs = "separate" if n_classes == 2 else self.multi_class
-        return LinearProblem.from_arrays(
-            X,
-            2 * target - 1 if n_classes == 2 else target,
-            weight,
-            self._objective(CLASSIFICATION[self.loss], self.epsilon, outputs),
-            self._solver(),
-            1 if n_classes == 2 else n_classes,
-            **more,
-        )
+        binary = self._n_outputs() == 1
+        objective = self._objective(CLASSIFICATION[self.loss], self.epsilon, "separate" if binary else self.multi_class)
+        y = 2 * target - 1 if binary else target
+        return LinearProblem.from_arrays(X, y, weight, objective, self._solver(), self._n_outputs(), **more)
 
     def _validation_score(self, scores: NDArray[Any], target: NDArray[Any], weight: Any) -> float:
         """Accuracy."""
@@ -416,9 +424,6 @@ class MiniBatchSGDRegressor(RegressorMixin, _LinearModel):
         elif y.shape[1:] != self._target_shape:
             raise ValueError(f"y has rows of shape {y.shape[1:]}, but the model was fitted with {self._target_shape}.")
         return y
-
-    def _class_weight_of(self, target: NDArray[Any]) -> None:
-        return None
 
     def _new_problem(self, X: Any, target: Any, weight: Any, **more: Any) -> LinearProblem:
         parameter = self.quantile if self.loss == "quantile" else self.epsilon

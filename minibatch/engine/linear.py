@@ -28,11 +28,13 @@ ROWS_PER_SUM = 1024
 
 
 class Data(NamedTuple):
-    """What is trained on. ``y`` is (n, columns) in the type of X; ``weight`` is (n,), empty where all are 1."""
+    """What is trained on. ``y`` is (n, columns) in the type of X; ``weight`` is (n,), empty where all are 1;
+    ``class_weight`` is (outputs, 2): what a row of the rest and a row of the class weigh in its one-vs-rest problem."""
 
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray
+    class_weight: np.ndarray
 
 
 class Parameters(NamedTuple):
@@ -63,25 +65,26 @@ class Solver(NamedTuple):
 
 
 @kernel
-def loss_of_output(row, k, z, y, weight, objective):
+def loss_of_output(row, k, z, y, weight, class_weight, objective):
     """Weighted loss and slope of output ``k`` (not of a softmax) for a row with score ``z``."""
+    output = objective.first_output + k
+    s = weight[row] if weight.shape[0] > 0 else 1.0
     if objective.outputs == ONE_VS_REST:
-        target = 1.0 if int(y[row, 0]) == objective.first_output + k else -1.0
+        own = int(y[row, 0]) == output
+        target = 1.0 if own else -1.0
+        s *= class_weight[output, 1 if own else 0]
     else:
-        target = float(y[row, objective.first_output + k])
+        target = float(y[row, output])
+    if s == 0.0:  # a row without weight is no row, whatever its loss
+        return 0.0, 0.0
     value, slope = loss_and_slope(objective.loss, z, target, objective.parameter)
     if abs(slope) > MAX_SLOPE:
         value, slope = inf, copysign(MAX_SLOPE, slope)
-    if weight.shape[0] > 0:
-        s = weight[row]
-        if s == 0.0:  # a row without weight is no row, whatever its loss
-            return 0.0, 0.0
-        value, slope = s * value, s * slope
-    return value, slope
+    return s * value, s * slope
 
 
 @kernel
-def slopes_from_scores(row, y, weight, scores, r, objective, losses):
+def slopes_from_scores(row, y, weight, class_weight, scores, r, objective, losses):
     """Turn ``scores[r]``, the scores of a row, into weighted slopes; add its weighted losses to ``losses``."""
     if objective.outputs == SOFTMAX:
         value = softmax_loss_and_slopes(scores, r, int(y[row, 0]))
@@ -93,7 +96,7 @@ def slopes_from_scores(row, y, weight, scores, r, objective, losses):
         losses[0] += value
         return
     for k in range(scores.shape[1]):
-        value, slope = loss_of_output(row, k, scores[r, k], y, weight, objective)
+        value, slope = loss_of_output(row, k, scores[r, k], y, weight, class_weight, objective)
         losses[k] += value
         scores[r, k] = slope
 
@@ -133,7 +136,7 @@ def add_gradient(data, order, start, stop, objective, theta, factor, grad, score
 
     One pass: four rows are scored and added while they are in the cache. ``scores`` is a (4, outputs) buffer.
     """
-    (X, y, weight), (weights, intercept), (grad_weights, grad_intercept) = data, theta, grad
+    (X, y, weight, class_weight), (weights, intercept), (grad_weights, grad_intercept) = data, theta, grad
     n_outputs = scores.shape[1]
     r = start
     while r + 4 <= stop:
@@ -142,7 +145,7 @@ def add_gradient(data, order, start, stop, objective, theta, factor, grad, score
         i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
         scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, 1.0, scores, 0)
         for q in range(4):
-            slopes_from_scores(order[r + q], y, weight, scores, q, objective, losses)
+            slopes_from_scores(order[r + q], y, weight, class_weight, scores, q, objective, losses)
         for k in range(n_outputs):
             a0, a1, a2, a3 = factor * scores[0, k], factor * scores[1, k], factor * scores[2, k], factor * scores[3, k]
             add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, grad_weights, k)
@@ -152,7 +155,7 @@ def add_gradient(data, order, start, stop, objective, theta, factor, grad, score
         prefetch_ahead(X, y, weight, order, r)
         i = order[r]
         scores_of_row(X, i, weights, intercept, 1.0, scores, 0)
-        slopes_from_scores(i, y, weight, scores, 0, objective, losses)
+        slopes_from_scores(i, y, weight, class_weight, scores, 0, objective, losses)
         for k in range(n_outputs):
             a = factor * scores[0, k]
             add_row(X, i, a, grad_weights, k)

@@ -17,7 +17,7 @@ SMALLEST_SCALE = 1e-9
 @kernel
 def batch_slopes(data, order, start, stop, objective, weights, intercept, scale, scores, losses):
     """Fill ``scores[: stop - start]`` with the slopes of rows ``order[start:stop]`` at ``scale * weights``."""
-    X, y, weight = data
+    X, y, weight, class_weight = data
     r = start
     while r + 4 <= stop:
         i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
@@ -28,7 +28,7 @@ def batch_slopes(data, order, start, stop, objective, weights, intercept, scale,
         r += 1
     for r in range(start, stop):
         prefetch_ahead(X, y, weight, order, r)
-        slopes_from_scores(order[r], y, weight, scores, r - start, objective, losses)
+        slopes_from_scores(order[r], y, weight, class_weight, scores, r - start, objective, losses)
 
 
 @kernel
@@ -105,13 +105,13 @@ def one_row_epoch(stamp):
     def one_row_epoch(data, order, etas, objective, theta, total, first_averaged, losses):
         """``sgd_epoch`` for batches of one row and one output: loss, intercept and scale stay in registers."""
         _ = stamp
-        (X, y, weight), weights, total_weights = data, theta.weights, total.weights
+        (X, y, weight, class_weight), weights, total_weights = data, theta.weights, total.weights
         loss, scale, intercept = 0.0, 1.0, float(theta.intercept[0])
         for r in range(etas.shape[0]):
             prefetch_ahead(X, y, weight, order, r)
             i, eta = order[r], etas[r]
             z = scale * row_dot(X, i, weights, 0) + intercept
-            value, slope = loss_of_output(i, 0, z, y, weight, objective)
+            value, slope = loss_of_output(i, 0, z, y, weight, class_weight, objective)
             loss += value
             scale *= shrinkage(eta, objective.l2)
             if scale < SMALLEST_SCALE:
