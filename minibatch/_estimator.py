@@ -252,8 +252,10 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             message = (
                 "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit. "
             )
-            if outcome.still_descending:
-                message += f"The objective is still descending by more than tol={self.tol:g} an epoch."
+            if self.early_stopping:
+                message += "The validation score was still improving."
+            elif outcome.rule.gain() >= self.tol:
+                message += f"The objective is still descending by more than tol={self.tol:g}."
             elif self.batch_size_ < problem.n_samples:
                 message += "Noise floor reached: a larger batch_size or a decaying learning_rate would go lower."
             else:

@@ -37,14 +37,6 @@ class Plan(NamedTuple):
     verbose: int
 
 
-class Outcome(NamedTuple):
-    status: str
-    n_iter: int
-    still_descending: bool
-    state: State
-    history: History
-
-
 class EpochCallbacks(Protocol):
     """What train() tells the outside: before and after each epoch; a true answer stops."""
 
@@ -56,43 +48,69 @@ Validate = Callable[[Vector], tuple[float, float]]
 
 
 @dataclass
-class StoppingRule:
-    """Counts the epochs since training last made progress.
-
-    Progress is an objective at least ``tol`` below, or with early stopping a validation score at least ``tol`` above,
-    the one at the last progress. So a slow but steady descent is not taken for a standstill: it is over when
-    ``n_iter_no_change`` epochs together gain less than ``tol``.
-    """
+class ObjectiveRule:
+    """Stop when the mean objective of the last ``patience`` epochs is less than ``tol`` below that of the ``patience``
+    epochs before. Means, because a single epoch is noisy; two windows, because a slow descent is not a standstill."""
 
     tol: float | None
-    reference: float = np.inf
-    n_unimproved: int = 0
-    best_score: float = -np.inf
-    best_parameters: tuple[Vector, NDArray[np.float64], int] | None = field(default=None, repr=False)
+    patience: int
+    objectives: list[float] = field(default_factory=list)
 
-    def see_loss(self, loss: float) -> None:
-        """Take note of an objective (or the negative of a score)."""
-        if self.tol is None:
-            return
-        if loss <= self.reference - self.tol:
-            self.reference, self.n_unimproved = loss, 0
-        else:
-            self.n_unimproved += 1
+    def see(self, objective: float, state: State) -> None:
+        self.objectives.append(objective)
 
-    def see_score(self, score: float, state: State) -> None:
-        """Take note of a validation score, and of the parameters if it is the best so far."""
-        self.see_loss(-score)
-        if score > self.best_score:
-            self.best_score = score
-            self.best_parameters = state.theta.copy(), state.total.copy(), state.n_averaged
+    def gain(self) -> float:
+        """By how much the objective fell from the window before to the last one (or over fewer epochs)."""
+        size = min(self.patience, len(self.objectives) // 2)
+        if size == 0:
+            return 0.0
+        return float(np.mean(self.objectives[-2 * size : -size]) - np.mean(self.objectives[-size:]))
+
+    def is_met(self) -> bool:
+        return self.tol is not None and len(self.objectives) >= 2 * self.patience and not self.gain() >= self.tol
+
+    def start_over(self) -> None:
+        self.objectives.clear()
 
     def restore_best(self, state: State) -> None:
-        """Go back to the parameters of the best score, if stopping was asked for."""
+        """The last parameters are the ones to keep."""
+
+
+@dataclass
+class ScoreRule:
+    """Stop when the validation score was not at least ``tol`` above the best before for ``patience`` epochs."""
+
+    tol: float | None
+    patience: int
+    best: float = -np.inf
+    n_unimproved: int = 0
+    best_parameters: tuple[Vector, NDArray[np.float64], int] | None = field(default=None, repr=False)
+
+    def see(self, score: float, state: State) -> None:
+        improved = self.tol is not None and score >= self.best + self.tol
+        self.n_unimproved = 0 if improved else self.n_unimproved + 1
+        if score > self.best:
+            self.best = score
+            self.best_parameters = state.theta.copy(), state.total.copy(), state.n_averaged
+
+    def is_met(self) -> bool:
+        return self.tol is not None and self.n_unimproved >= self.patience
+
+    def start_over(self) -> None:
+        self.n_unimproved = 0
+
+    def restore_best(self, state: State) -> None:
+        """Go back to the parameters of the best score, unless ``tol=None`` asked for every epoch."""
         if self.tol is not None and self.best_parameters is not None:
             state.theta, state.total, state.n_averaged = self.best_parameters
 
-    def _count(self, improved: bool) -> None:
-        self.n_unimproved = 0 if improved or self.tol is None else self.n_unimproved + 1
+
+class Outcome(NamedTuple):
+    status: str
+    n_iter: int
+    rule: ObjectiveRule | ScoreRule
+    state: State
+    history: History
 
 
 def train(
@@ -104,7 +122,8 @@ def train(
     callbacks: EpochCallbacks | None = None,
 ) -> Outcome:
     """Train ``state`` for up to ``plan.max_iter`` epochs. ``history`` is what came before; new rows are in the outcome."""
-    done, rule = History(), StoppingRule(plan.tol)
+    done = History()
+    rule = (ScoreRule if plan.early_stopping else ObjectiveRule)(plan.tol, plan.n_iter_no_change)
     clock = _Counters(history)
     start, rate_factor, n_bad_epochs, status = state.theta.copy(), 1.0, 0, "max_iter"
     for _ in range(plan.max_iter):
@@ -119,7 +138,7 @@ def train(
         record = clock.row(learning_rate=etas[-1], batch_size=plan.batch_size, progressive_loss=losses.sum())
         if not np.isfinite(state.theta).all():
             done.append(**record)
-            return Outcome("diverged", done.n_epochs, False, before, done)
+            return Outcome("diverged", done.n_epochs, rule, before, done)
         n_bad_epochs = 0 if np.isfinite(losses).all() else n_bad_epochs + 1
         if plan.evaluate_every and clock.epoch % plan.evaluate_every == 0:
             record |= _evaluation(problem, state.result(), start)
@@ -129,11 +148,9 @@ def train(
         if plan.verbose:
             print(", ".join(f"{name} {value:.6g}" for name, value in record.items()), flush=True)
 
-        if plan.early_stopping:
-            rule.see_score(record["validation_score"], state)
-        elif done.n_epochs > 1:  # the loss of the first epoch is that of an untrained model on its way
-            # along an epoch the penalty goes from its value before to its value after; half of each is its share
-            rule.see_loss(losses.sum() + 0.5 * (penalty + problem.penalties(state.theta).sum()))
+        # along an epoch the penalty goes from its value before to its value after; half of each is its share
+        objective = float(losses.sum() + 0.5 * (penalty + problem.penalties(state.theta).sum()))
+        rule.see(record["validation_score"] if plan.early_stopping else objective, state)
         if callbacks is not None and callbacks.epoch_ends(state.result()):
             status = "stopped_by_callback"
             break
@@ -142,18 +159,17 @@ def train(
         if plan.max_updates is not None and clock.updates_here >= plan.max_updates:
             status = "max_updates"
             break
-        if rule.n_unimproved >= plan.n_iter_no_change:
+        if rule.is_met():
             if plan.adaptive and etas[-1] > ADAPTIVE_END:
                 rate_factor /= ADAPTIVE_FACTOR
-                rule.n_unimproved = 0
+                rule.start_over()
                 continue
             status = "early_stopped" if plan.early_stopping else "converged"
             break
     if n_bad_epochs:
         status = "diverged"
-    if plan.early_stopping:
-        rule.restore_best(state)
-    return Outcome(status, done.n_epochs, rule.n_unimproved == 0, state, done)
+    rule.restore_best(state)
+    return Outcome(status, done.n_epochs, rule, state, done)
 
 
 @dataclass
