@@ -1,1 +1,170 @@
-def documented(cls): return cls
+"""Documentation of the parameters that several estimators share, written once.
+
+A docstring says ``$name`` on a line of its own; ``documented`` puts the entry in its place.
+"""
+
+import inspect
+from string import Template
+from typing import Any
+
+ENTRIES = {
+    "penalty": """\
+penalty : {'l2', 'l1', 'elasticnet'} or None, default='l2'
+    The penalty ``R``: ``1/2 ||w||^2``, ``||w||_1``, or their mixture by ``l1_ratio``. L1 is a proximal step that
+    sets weights to exactly 0; batches smaller than the data take it cumulatively [1]_, as scikit-learn does.""",
+    "alpha": """\
+alpha : float, default=0.0001
+    Strength of the penalty. It means the same for every ``batch_size``.""",
+    "l1_ratio": """\
+l1_ratio : float in [0, 1] or None, default=0.15
+    Share of L1 in ``penalty='elasticnet'``; not used by the others.""",
+    "fit_intercept": """\
+fit_intercept : bool, default=True
+    Whether to train an intercept. It is not penalised.""",
+    "max_iter": """\
+max_iter : int, default=1000
+    Largest number of epochs (passes over the training rows) of ``fit``.""",
+    "tol": """\
+tol : float or None, default=1e-3
+    Training stops when the mean objective of the last ``n_iter_no_change`` epochs is less than ``tol`` below that
+    of the ``n_iter_no_change`` epochs before. The objective of an epoch is its progressive loss (every row before
+    it was trained on) plus the penalty. With ``early_stopping`` the validation score is compared instead. None
+    trains for ``max_iter`` epochs and keeps the last parameters.""",
+    "shuffle": """\
+shuffle : bool, default=True
+    Whether to draw a new order of the rows for every epoch. The order depends on ``random_state`` and the number
+    of the epoch, not on the batch size. A full batch is not shuffled: its order does not matter.""",
+    "verbose": """\
+verbose : int, default=0
+    Whether to print a line for every epoch.""",
+    "n_jobs": """\
+n_jobs : int or None, default=None
+    Threads. They share the rows of batches of more than 8192 rows, and the outputs otherwise; the model does not
+    depend on their number. None means 1 unless a ``joblib.parallel_backend`` says otherwise.""",
+    "random_state": """\
+random_state : int, RandomState instance or None, default=None
+    Seed of the sample order and of the validation split. Pass an int for reproducible models.""",
+    "eta0": """\
+eta0 : float, default=0.01
+    First learning rate; not used by ``learning_rate='optimal'``. The best one depends on ``batch_size``: tune
+    them together.""",
+    "early_stopping": """\
+early_stopping : bool, default=False
+    Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
+    validation score has not improved by ``tol`` for ``n_iter_no_change`` epochs, and to restore the parameters of
+    the best score.""",
+    "validation_fraction": """\
+validation_fraction : float in (0, 1), default=0.1
+    Share of the rows that ``early_stopping`` holds out.""",
+    "n_iter_no_change": """\
+n_iter_no_change : int, default=5
+    How many epochs the stopping rule looks at; see ``tol``.""",
+    "warm_start": """\
+warm_start : bool, default=False
+    Whether ``fit`` goes on from the parameters, the optimizer's memory and the average of the last call. The
+    learning-rate schedule begins anew, as in scikit-learn.""",
+    "average": """\
+average : bool or int, default=False
+    Whether ``coef_`` is the average of the parameters after every update; an int is the number of rows after which
+    averaging begins. Averaging takes the noise out of small batches: try it before a smaller rate.""",
+    "batch_size": """\
+batch_size : int, float in (0, 1], 'full' or 'auto', default=32
+    Rows per update. An int is clipped to the number of training rows, a float is a fraction of them, ``'full'`` is
+    all of them (gradient descent), 1 gives what scikit-learn's class gives. ``'auto'`` is the largest power of
+    two up to the root of their number, between 8 and 256. It is resolved in ``fit``, on the rows trained on.""",
+    "last_batch": """\
+last_batch : {'keep', 'drop'}, default='keep'
+    Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.""",
+    "solver": """\
+solver : {'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw'}, default='sgd'
+    How a batch's gradient becomes an update. All but ``'adamw'``, which decays the weights beside its step [2]_,
+    lead to the same optimum. On sparse rows ``'sgd'`` costs the stored values, the others all weights, per update.""",
+    "momentum": """\
+momentum : float in [0, 1), default=0.9
+    Of ``'momentum'`` and ``'nesterov'``: ``v = momentum v + g; w -= eta v``. The effective rate is
+    ``eta / (1 - momentum)``.""",
+    "betas": """\
+beta_1 : float in [0, 1), default=0.9
+    Decay of the mean gradient of ``'adam'`` and ``'adamw'``.
+
+beta_2 : float in [0, 1), default=0.999
+    Decay of the mean squared gradient of ``'adam'``, ``'adamw'`` and ``'rmsprop'``.
+
+adam_epsilon : float, default=1e-8
+    Added to the root of the (mean) squared gradient in ``'adam'``, ``'adamw'``, ``'adagrad'`` and ``'rmsprop'``.""",
+    "max_updates": """\
+max_updates : int or None, default=None
+    Stops ``fit`` after so many updates, in the middle of an epoch if need be: a budget for comparing batch sizes.""",
+    "evaluate_every": """\
+evaluate_every : int or None, default=None
+    Evaluate loss, objective and gradient norm over all training rows after every so many epochs, for
+    ``history_``. Each evaluation costs about as much as a full-batch epoch.""",
+    "fitted": """\
+n_iter_ : int
+    Epochs of the last call.
+
+n_updates_ : int
+    Updates behind the parameters, those of earlier calls included where training went on.
+
+t_ : float
+    Number of the next update for the learning-rate schedule.
+
+batch_size_ : int
+    Rows of a batch, resolved.
+
+status_ : str
+    Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
+    ``'stopped_by_callback'`` or ``'diverged'``.
+
+history_ : History
+    What happened, epoch by epoch.
+
+n_features_in_ : int
+    Number of columns of X.
+
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Names of the columns, where X has any.""",
+    "references": """\
+.. [1] Tsuruoka, Tsujii & Ananiadou, "Stochastic gradient descent training for L1-regularized log-linear models
+   with cumulative penalty", ACL 2009.
+.. [2] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.""",
+    "X": """\
+X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    Training rows. C-ordered float32 and float64 arrays and CSR matrices are used as they are, others are
+    converted once. The parameters have the type of X. Scale the columns: see ``StandardScaler``.""",
+    "init": """\
+coef_init : array-like, default=None
+    Weights to begin with, of the shape of ``coef_``. Zeros if None.
+
+intercept_init : array-like, default=None
+    Intercepts to begin with, of the shape of ``intercept_``.
+
+sample_weight : array-like of shape (n_samples,), default=None
+    Weights of the rows, not negative; only their ratios matter.
+
+X_val, y_val, sample_weight_val : array-like, default=None
+    A validation set of your own: its loss and score are recorded after every epoch, and ``early_stopping`` uses
+    it instead of holding out rows.""",
+    "partial": """\
+sample_weight : array-like of shape (n_samples,), default=None
+    Weights of the rows, used as they are: a chunk does not know the others, so give weights of mean 1 overall.""",
+    "fit_raises": """\
+Raises
+------
+ValueError, TypeError
+    For wrong parameters or data, before any work; the estimator stays as it was.
+
+Warns
+-----
+ConvergenceWarning
+    If training diverged (the last finite parameters are kept) or reached ``max_iter`` first; the message says
+    whether the objective was still descending or had reached the noise of the batch size.""",
+}
+
+
+def documented(obj: Any) -> Any:
+    """Class decorator: fill in the docstrings of the class and of its methods."""
+    for target in (obj, *(member for member in vars(obj).values() if inspect.isfunction(member))):
+        if target.__doc__ and "$" in target.__doc__:
+            target.__doc__ = Template(inspect.cleandoc(target.__doc__)).substitute(ENTRIES)
+    return obj

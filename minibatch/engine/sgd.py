@@ -6,7 +6,14 @@ and L1, without touching every weight.
 """
 
 from minibatch.engine.compile import entry, kernel
-from minibatch.engine.linear import loss_of_output, prefetch_ahead, scores_of_four_rows, scores_of_row, slopes_from_scores
+from minibatch.engine.linear import (
+    AHEAD,
+    loss_of_output,
+    prefetch_place,
+    scores_of_four_rows,
+    scores_of_row,
+    slopes_from_scores,
+)
 from minibatch.engine.optimizers import shrinkage
 from minibatch.engine.rows import add_four_rows, add_row, row_dot
 
@@ -27,7 +34,7 @@ def batch_slopes(data, order, start, stop, objective, weights, intercept, scale,
         scores_of_row(X, order[r], weights, intercept, scale, scores, r - start)
         r += 1
     for r in range(start, stop):
-        prefetch_ahead(X, y, weight, order, r)
+        prefetch_place(X, y, weight, order, r + max(AHEAD, stop - start))  # its like in the next batch
         slopes_from_scores(order[r], y, weight, class_weight, scores, r - start, objective, losses)
 
 
@@ -108,7 +115,7 @@ def one_row_epoch(stamp):
         (X, y, weight, class_weight), weights, total_weights = data, theta.weights, total.weights
         loss, scale, intercept = 0.0, 1.0, float(theta.intercept[0])
         for r in range(etas.shape[0]):
-            prefetch_ahead(X, y, weight, order, r)
+            prefetch_place(X, y, weight, order, r + AHEAD)
             i, eta = order[r], etas[r]
             z = scale * row_dot(X, i, weights, 0) + intercept
             value, slope = loss_of_output(i, 0, z, y, weight, class_weight, objective)
