@@ -13,7 +13,9 @@ class CallbackBridge:
     called only where a callback asks for a fitted estimator.
     """
 
-    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any, fitted_attributes: Callable[..., dict]) -> None:
+    def __init__(
+        self, estimator: Any, X: Any, y: Any, sample_weight: Any, fitted_attributes: Callable[[Vector], dict[str, Any]]
+    ) -> None:
         self._estimator = estimator
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}

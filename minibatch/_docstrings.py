@@ -8,33 +8,33 @@ from string import Template
 from typing import Any
 
 ENTRIES = {
-    "penalty": """\
+    "regularization": """\
 penalty : {'l2', 'l1', 'elasticnet'} or None, default='l2'
     The penalty ``R``: ``1/2 ||w||^2``, ``||w||_1``, or their mixture by ``l1_ratio``. L1 is a proximal step that
-    sets weights to exactly 0; batches smaller than the data take it cumulatively [1]_, as scikit-learn does.""",
-    "alpha": """\
+    sets weights to exactly 0; batches smaller than the data take it cumulatively [1]_, as scikit-learn does.
+
 alpha : float, default=0.0001
-    Strength of the penalty. It means the same for every ``batch_size``.""",
-    "l1_ratio": """\
+    Strength of the penalty. It means the same for every ``batch_size``.
+
 l1_ratio : float in [0, 1] or None, default=0.15
-    Share of L1 in ``penalty='elasticnet'``; not used by the others.""",
-    "fit_intercept": """\
+    Share of L1 in ``penalty='elasticnet'``; not used by the others.
+
 fit_intercept : bool, default=True
     Whether to train an intercept. It is not penalised.""",
-    "max_iter": """\
+    "epochs": """\
 max_iter : int, default=1000
-    Largest number of epochs (passes over the training rows) of ``fit``.""",
-    "tol": """\
+    Largest number of epochs (passes over the training rows) of ``fit``.
+
 tol : float or None, default=1e-3
     Training stops when the mean objective of the last ``n_iter_no_change`` epochs is less than ``tol`` below that
     of the ``n_iter_no_change`` epochs before. The objective of an epoch is its progressive loss (every row before
     it was trained on) plus the penalty. With ``early_stopping`` the validation score is compared instead. None
-    trains for ``max_iter`` epochs and keeps the last parameters.""",
-    "shuffle": """\
+    trains for ``max_iter`` epochs and keeps the last parameters.
+
 shuffle : bool, default=True
     Whether to draw a new order of the rows for every epoch. The order depends on ``random_state`` and the number
-    of the epoch, not on the batch size. A full batch is not shuffled: its order does not matter.""",
-    "verbose": """\
+    of the epoch, not on the batch size. A full batch is not shuffled: its order does not matter.
+
 verbose : int, default=0
     Whether to print a line for every epoch.""",
     "n_jobs": """\
@@ -48,42 +48,42 @@ random_state : int, RandomState instance or None, default=None
 eta0 : float, default=0.01
     First learning rate; not used by ``learning_rate='optimal'``. The best one depends on ``batch_size``: tune
     them together.""",
-    "early_stopping": """\
+    "stopping": """\
 early_stopping : bool, default=False
     Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
     validation score has not improved by ``tol`` for ``n_iter_no_change`` epochs, and to restore the parameters of
-    the best score.""",
-    "validation_fraction": """\
+    the best score.
+
 validation_fraction : float in (0, 1), default=0.1
-    Share of the rows that ``early_stopping`` holds out.""",
-    "n_iter_no_change": """\
+    Share of the rows that ``early_stopping`` holds out.
+
 n_iter_no_change : int, default=5
     How many epochs the stopping rule looks at; see ``tol``.""",
-    "warm_start": """\
+    "memory": """\
 warm_start : bool, default=False
     Whether ``fit`` goes on from the parameters, the optimizer's memory and the average of the last call. The
-    learning-rate schedule begins anew, as in scikit-learn.""",
-    "average": """\
+    learning-rate schedule begins anew, as in scikit-learn.
+
 average : bool or int, default=False
     Whether ``coef_`` is the average of the parameters after every update; an int is the number of rows after which
     averaging begins. Averaging takes the noise out of small batches: try it before a smaller rate.""",
-    "batch_size": """\
+    "batches": """\
 batch_size : int, float in (0, 1], 'full' or 'auto', default=32
     Rows per update. An int is clipped to the number of training rows, a float is a fraction of them, ``'full'`` is
     all of them (gradient descent), 1 gives what scikit-learn's class gives. ``'auto'`` is the largest power of
-    two up to the root of their number, between 8 and 256. It is resolved in ``fit``, on the rows trained on.""",
-    "last_batch": """\
+    two up to the root of their number, between 8 and 256. It is resolved in ``fit``, on the rows trained on.
+
 last_batch : {'keep', 'drop'}, default='keep'
-    Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.""",
-    "solver": """\
+    Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
+
 solver : {'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw'}, default='sgd'
     How a batch's gradient becomes an update. All but ``'adamw'``, which decays the weights beside its step [2]_,
-    lead to the same optimum. On sparse rows ``'sgd'`` costs the stored values, the others all weights, per update.""",
-    "momentum": """\
+    lead to the same optimum. On sparse rows ``'sgd'`` costs the stored values, the others all weights, per update.
+
 momentum : float in [0, 1), default=0.9
     Of ``'momentum'`` and ``'nesterov'``: ``v = momentum v + g; w -= eta v``. The effective rate is
-    ``eta / (1 - momentum)``.""",
-    "betas": """\
+    ``eta / (1 - momentum)``.
+
 beta_1 : float in [0, 1), default=0.9
     Decay of the mean gradient of ``'adam'`` and ``'adamw'``.
 
@@ -92,10 +92,10 @@ beta_2 : float in [0, 1), default=0.999
 
 adam_epsilon : float, default=1e-8
     Added to the root of the (mean) squared gradient in ``'adam'``, ``'adamw'``, ``'adagrad'`` and ``'rmsprop'``.""",
-    "max_updates": """\
+    "budget": """\
 max_updates : int or None, default=None
-    Stops ``fit`` after so many updates, in the middle of an epoch if need be: a budget for comparing batch sizes.""",
-    "evaluate_every": """\
+    Stops ``fit`` after so many updates, in the middle of an epoch if need be: a budget for comparing batch sizes.
+
 evaluate_every : int or None, default=None
     Evaluate loss, objective and gradient norm over all training rows after every so many epochs, for
     ``history_``. Each evaluation costs about as much as a full-batch epoch.""",

@@ -27,7 +27,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from minibatch._batching import power_of_two_below_root, resolve_batch_size
 from minibatch._callbacks import CallbackBridge
 from minibatch._problems import LinearProblem, State, Vector
-from minibatch._training import Outcome, Plan, Validate, train
+from minibatch._training import Outcome, Plan, ScoreRule, Validate, train
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
 from minibatch.schedules import SCHEDULES, schedule_of
@@ -123,8 +123,9 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             dtype = [np.float64, np.float32] if reset else self._optimizer["slots"].dtype
         several = not is_classifier(self)
         X, y = validate_data(
-            self, X, y, reset=reset, accept_sparse="csr", dtype=dtype, order="C", y_numeric=several, multi_output=several
-        )
+            self, X, y, reset=reset, accept_sparse="csr", dtype=dtype, order="C", y_numeric=several,
+            multi_output=several,
+        )  # fmt: skip
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(
@@ -221,10 +222,10 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         """Set the fitted attributes. The last thing a fit does: nothing here can fail half way."""
         state = outcome.state
         for name in ("_standard_coef", "_standard_intercept", "_average_coef", "_average_intercept", "_n_averaged"):
-            vars(self).pop(name, None)
-        vars(self).update(self._fitted_attributes(problem, state.result()))
+            self.__dict__.pop(name, None)
+        self.__dict__.update(self._fitted_attributes(problem, state.result()))
         if self.average:
-            vars(self).update(self._average_attributes(problem, state))
+            self.__dict__.update(self._average_attributes(problem, state))
         self._optimizer = {
             "solver": self.solver,
             "slots": state.slots,
@@ -240,28 +241,29 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         self.batch_size_ = history.last("batch_size")
 
     def _warn(self, problem: LinearProblem, outcome: Outcome, partial: bool) -> None:
-        message = None
         if outcome.status == "diverged":
             last = outcome.history.last
             message = (
                 f"Diverged in epoch {last('epoch')} (by update {last('n_updates')}) at learning rate "
-                f"{last('learning_rate'):.3g}, batch size {last('batch_size')}, largest |x| {problem.largest_input:.3g}; "
-                "the last finite parameters are kept. Lower eta0, or scale X with StandardScaler."
+                f"{last('learning_rate'):.3g}, batch size {last('batch_size')}, largest |x| "
+                f"{problem.largest_input:.3g}; the last finite parameters are kept. Lower eta0, or scale X with "
+                "StandardScaler."
             )
         elif outcome.status == "max_iter" and self.tol is not None and not partial:
-            message = (
-                "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit. "
-            )
-            if self.early_stopping:
-                message += "The validation score was still improving."
-            elif outcome.rule.gain() >= self.tol:
-                message += f"The objective is still descending by more than tol={self.tol:g}."
-            elif self.batch_size_ < problem.n_samples:
-                message += "Noise floor reached: a larger batch_size or a decaying learning_rate would go lower."
-            else:
-                message += "The full-batch objective no longer descends by tol: a smaller eta0 would go lower."
-        if message is not None:
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            message = "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve "
+            message += f"the fit. {self._why_not_converged(problem, outcome)}"
+        else:
+            return
+        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+
+    def _why_not_converged(self, problem: LinearProblem, outcome: Outcome) -> str:
+        if isinstance(outcome.rule, ScoreRule):
+            return "The validation score was still improving."
+        if outcome.rule.gain() >= self.tol:
+            return f"The objective is still descending by more than tol={self.tol:g}."
+        if self.batch_size_ < problem.n_samples:
+            return "Noise floor reached: a larger batch_size or a decaying learning_rate would go lower."
+        return "The full-batch objective no longer descends by tol: a smaller eta0 would go lower."
 
 
 @contextmanager
@@ -271,7 +273,8 @@ def _unchanged_on_error(estimator: Any) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        bookkeeping = {name: value for name, value in vars(estimator).items() if name.startswith(("_skl_", "_callback"))}
+        now = vars(estimator)
+        bookkeeping = {name: now[name] for name in now if name.startswith(("_skl_", "_callback"))}
         vars(estimator).clear()
         vars(estimator).update(before | bookkeeping)
         raise

@@ -2,9 +2,9 @@
 
 Conventions
 -----------
-``F(theta) = sum_i s_i loss_i / sum_i s_i + l1 ||W||_1 + l2/2 ||W||^2``; intercepts are not penalised. Outputs that do not
-share a loss (columns of y, one-vs-rest classes) each have an objective of their own; arrays called ``losses`` or
-``penalties`` have one entry an objective.
+``F(theta) = sum_i s_i loss_i / sum_i s_i + l1 ||W||_1 + l2/2 ||W||^2``; intercepts are not penalised. Outputs that
+do not share a loss (columns of y, one-vs-rest classes) each have an objective of their own; arrays called ``losses``
+or ``penalties`` have one entry an objective.
 
 ``theta`` is one flat vector (n_parameters,), weights before intercepts; whatever has its shape (gradients, optimizer
 memory, sums of iterates) is laid out alike. Weights ``s`` have mean 1, so a batch's loss is a sum over ``B`` rows.
@@ -13,6 +13,7 @@ memory, sums of iterates) is laid out alike. Weights ``s`` have mean 1, so a bat
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -282,7 +283,7 @@ class LinearProblem:
         """Train all outputs, or a share of them on each thread where they are independent."""
         shares = 1 if self.objective.outputs == SOFTMAX else min(self.n_threads, self.n_outputs)
         bounds = [self.n_outputs * i // shares for i in range(shares + 1)]
-        here = [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        here = [slice(a, b) for a, b in pairwise(bounds)]
         for _ in self._map(train, here, [self.objective._replace(first_output=s.start) for s in here]):
             pass
 

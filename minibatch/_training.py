@@ -121,7 +121,10 @@ def train(
     validate: Validate | None = None,
     callbacks: EpochCallbacks | None = None,
 ) -> Outcome:
-    """Train ``state`` for up to ``plan.max_iter`` epochs. ``history`` is what came before; new rows are in the outcome."""
+    """Train ``state`` for up to ``plan.max_iter`` epochs.
+
+    ``history`` is what came before; the rows of this run are in the outcome.
+    """
     done = History()
     rule = (ScoreRule if plan.early_stopping else ObjectiveRule)(plan.tol, plan.n_iter_no_change)
     clock = _Counters(history)

@@ -43,7 +43,7 @@ class History(Mapping[str, NDArray[Any]]):
     >>> history["n_updates"]
     array([14, 28, 42])
     >>> history
-    History of 3 epochs, 42 updates: progressive_loss 13900 -> 11000
+    History of 3 epochs, 42 updates: progressive_loss 13521 -> 10986
     """
 
     def __init__(self) -> None:

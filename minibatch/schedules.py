@@ -33,7 +33,7 @@ def invscaling(t: NDArray[np.int64], *, eta0: float, power_t: float) -> Rates:
     >>> invscaling(np.array([1, 4]), eta0=0.1, power_t=0.5)
     array([0.1 , 0.05])
     """
-    return eta0 / t**power_t
+    return eta0 / t.astype(np.float64) ** power_t
 
 
 def optimal(t: NDArray[np.int64], *, alpha: float, batch_size: int) -> Rates:

@@ -9,7 +9,7 @@ solver is plain SGD; ``chunk_gradient`` with ``apply_step`` serve batches so lar
 """
 
 from math import copysign, inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Data(NamedTuple):
     """What is trained on. ``y`` is (n, columns) in the type of X; ``weight`` is (n,), empty where all are 1;
     ``class_weight`` is (outputs, 2): what a row of the rest and a row of the class weigh in its one-vs-rest problem."""
 
-    X: np.ndarray
+    X: Any  # an array or a CSR
     y: np.ndarray
     weight: np.ndarray
     class_weight: np.ndarray

@@ -1,7 +1,7 @@
 """Pointwise losses: value and slope (the derivative in the prediction) side by side.
 
-Conventions: ``z`` is the prediction ``x @ w + b`` (for ``poisson`` and ``gamma`` its exponential is the mean), ``y`` the
-target (-1 or +1 for the classification losses). Squared losses carry a factor 1/2 where scikit-learn's do.
+Conventions: ``z`` is the prediction ``x @ w + b`` (for ``poisson`` and ``gamma`` its exponential is the mean), ``y``
+the target (-1 or +1 for the classification losses). Squared losses carry a factor 1/2 where scikit-learn's do.
 
 To add a loss: a code, a branch in ``loss_and_slope``, a line in ``CLASSIFICATION`` or ``REGRESSION``.
 """

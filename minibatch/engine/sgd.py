@@ -40,7 +40,8 @@ def batch_slopes(data, order, start, stop, objective, weights, intercept, scale,
 
 @kernel
 def add_batch(X, order, start, stop, scores, factor, row_factor, weights, intercept, fit_intercept):
-    """Add ``row_factor`` times the slope-weighted rows to the weights, ``factor`` times the slopes to the intercepts."""
+    """Add the rows times their slopes times ``row_factor`` to the weights, the slopes times ``factor`` to the
+    intercepts."""
     for k in range(intercept.shape[0]):
         slope_sum = 0.0
         r = start

@@ -1,0 +1,95 @@
+"""What the two linear models share: the penalty, the layout of the coefficients, the parameters of the problem."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.linear_model._base import SparseCoefMixin
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from minibatch._estimator import MiniBatchEstimator
+from minibatch._problems import OUTPUTS, LinearProblem, State, Vector
+from minibatch.engine.linear import Objective, Solver
+from minibatch.engine.optimizers import SOLVERS
+
+
+class LinearModel(SparseCoefMixin, MiniBatchEstimator):
+    """Base of the two estimators."""
+
+    _parameter_constraints: dict = {
+        **MiniBatchEstimator._parameter_constraints,
+        "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
+        "fit_intercept": ["boolean"],
+        "epsilon": [Interval(Real, 0, None, closed="left")],
+        "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
+    }
+
+    def _check_parameters(self, partial: bool) -> None:
+        """What the constraints of single parameters cannot say."""
+        if partial and self.early_stopping:
+            raise ValueError("early_stopping should be False with partial_fit, which sees one chunk at a time.")
+        if self.learning_rate == "optimal" and self.alpha == 0:
+            raise ValueError("alpha must be > 0 with learning_rate='optimal', which is computed from it; got alpha=0.")
+        if self.penalty == "elasticnet" and self.l1_ratio is None:
+            raise ValueError("l1_ratio must be set when penalty is 'elasticnet'; got l1_ratio=None.")
+
+    def _objective(self, loss: int, parameter: float, outputs: str) -> Objective:
+        share = {"l1": 1.0, "elasticnet": self.l1_ratio}.get(self.penalty, 0.0)  # of L1 in the penalty
+        alpha = float(self.alpha) if self.penalty is not None else 0.0
+        l1, l2 = alpha * share, alpha * (1.0 - share)
+        return Objective(loss, float(parameter), OUTPUTS[outputs], 0, l1, l2, bool(self.fit_intercept))
+
+    def _solver(self) -> Solver:
+        numbers = (self.momentum, self.beta_1, self.beta_2, self.adam_epsilon)
+        return Solver(SOLVERS[self.solver], *(float(number) for number in numbers))
+
+    def _initial_theta(self, problem: LinearProblem, fresh: bool, init: tuple[Any, Any]) -> Vector:
+        dtype = problem.data.y.dtype
+        theta = np.zeros(problem.n_parameters, dtype)
+        start = problem.parameters(theta)
+        previous: tuple[Any, Any] = (None, None)
+        if not fresh:
+            averaged = self.average and hasattr(self, "_standard_coef")
+            previous = (self._standard_coef, self._standard_intercept) if averaged else (self.coef_, self.intercept_)
+        names = ("coef_init", "intercept_init")
+        for name, given, before, part in zip(names, init, previous, start, strict=True):
+            value = before if given is None else given
+            if value is None:
+                continue
+            value = np.asarray(value.toarray() if sp.issparse(value) else value, dtype)
+            flat_is_fine = problem.n_outputs == 1 and value.size == part.size
+            if value.shape != part.shape and not flat_is_fine:
+                raise ValueError(
+                    f"Provided {name} does not match dataset: its shape is {value.shape}, not {part.shape}."
+                )
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name} contains NaN or infinity.")
+            part[...] = value.reshape(part.shape)
+        return theta
+
+    def _fitted_attributes(self, problem: LinearProblem, theta: Vector) -> dict[str, Any]:
+        coef, intercept = problem.parameters(theta)
+        return {"coef_": self._as_coef(coef), "intercept_": intercept}
+
+    def _average_attributes(self, problem: LinearProblem, state: State) -> dict[str, Any]:
+        """The iterate and the average, apart; ``coef_`` is the average as soon as there is one."""
+        coef, intercept = problem.parameters(state.theta)
+        average_coef, average_intercept = problem.parameters(state.total / max(1, state.n_averaged))
+        return {
+            "_standard_coef": self._as_coef(coef),
+            "_standard_intercept": intercept,
+            "_average_coef": self._as_coef(average_coef),
+            "_average_intercept": average_intercept,
+            "_n_averaged": state.n_averaged,
+        }
+
+    def _as_coef(self, coef: NDArray[Any]) -> NDArray[Any]:
+        return coef
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
