@@ -138,6 +138,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     ) -> tuple[NDArray[np.int64] | None, Rows | None]:
         """Numbers of the rows to train on (None: all), and the rows held out."""
         X_val, y_val, weight_val = given
+        if weight_val is not None and X_val is None:
+            raise ValueError("sample_weight_val goes with X_val and y_val, which are missing.")
         if X_val is not None or y_val is not None:
             if X_val is None or y_val is None:
                 raise ValueError(f"X_val and y_val go together, but {'X' if X_val is None else 'y'}_val is missing.")
@@ -254,7 +256,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             message += f"the fit. {self._why_not_converged(problem, outcome)}"
         else:
             return
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
+        warnings.warn(message, ConvergenceWarning, stacklevel=4 if partial else 5)
 
     def _why_not_converged(self, problem: LinearProblem, outcome: Outcome) -> str:
         if isinstance(outcome.rule, ScoreRule):

@@ -95,7 +95,8 @@ class History(Mapping[str, NDArray[Any]]):
         if not self._n_rows:
             return "History of 0 epochs"
         name = "objective" if np.isfinite(self.last("objective", np.nan)) else "progressive_loss"
-        first, last = self._columns[name][0], self._columns[name][-1]
+        values = self._columns[name]
+        first, last = next((value for value in values if np.isfinite(value)), values[0]), values[-1]
         updates = self.last("n_updates")
         return f"History of {self._n_rows} epochs, {updates} updates: {name} {_short(first)} -> {_short(last)}"
 

@@ -175,9 +175,10 @@ def update(theta, grad, first, second, t, eta, objective, solver):
             due = first.intercept[k] = shrinkage(eta, l2) * first.intercept[k] + eta * l1
         w, g, m, v = theta.weights[k], grad.weights[k], first.weights[k], second.weights[k]
         take_step(kind, w, g, m, v, eta, l1, l2, due, momentum, beta_1, beta_2, c1, c2, epsilon)
-    if objective.fit_intercept:
-        w, g, m, v = theta.intercept, grad.intercept, first.intercept, second.intercept
-        take_step(kind, w, g, m, v, eta, 0.0, 0.0, 0.0, momentum, beta_1, beta_2, c1, c2, epsilon)
+        if objective.fit_intercept:  # one by one: SIMD rounds otherwise, and threads share the outputs out
+            w, g = theta.intercept[k : k + 1], grad.intercept[k : k + 1]
+            m, v = first.intercept[k : k + 1], second.intercept[k : k + 1]
+            take_step(kind, w, g, m, v, eta, 0.0, 0.0, 0.0, momentum, beta_1, beta_2, c1, c2, epsilon)
 
 
 @kernel

@@ -22,8 +22,10 @@ from math import copysign
 
 from minibatch.engine.compile import entry, kernel
 from minibatch.engine.optimizers import shrinkage, soft_threshold
-from minibatch.engine.sgd import SMALLEST_SCALE, add_batch, batch_slopes, rescale
+from minibatch.engine.sgd import add_batch, batch_slopes, rescale
 
+# The scale at which a window ends early: ``U`` grows as it falls, and the sums lose the digits.
+SMALLEST_LAZY_SCALE = 1e-4
 # Updates in a window. Settling all columns costs a pass over the weights, so windows are long; ``U`` fits into L1.
 WINDOW = 4096
 
@@ -89,7 +91,7 @@ def lazy_sgd_epoch(stamp):
             stop = min(start + batch_size, order.shape[0])
             eta = etas[batch]
             keep = shrinkage(eta, objective.l2)
-            if m == WINDOW or scale * keep < SMALLEST_SCALE:
+            if m == WINDOW or scale * keep < SMALLEST_LAZY_SCALE:
                 settle_all(weights, received, last, total_weights, m, scale, U, S, Q)
                 scale, m = 1.0, 0
             for k in range(n_outputs):
@@ -97,7 +99,7 @@ def lazy_sgd_epoch(stamp):
                     for p in range(indptr[order[r]], indptr[order[r] + 1]):
                         settle(weights, received, last, total_weights, k, columns[p], m, U, S, Q)
             batch_slopes(data, order, start, stop, objective, weights, intercept, scale, scores, losses)
-            if keep < SMALLEST_SCALE:  # all columns are settled and the scale is 1
+            if keep < SMALLEST_LAZY_SCALE:  # all columns are settled and the scale is 1
                 rescale(weights, keep)
                 rescale(received, keep)
                 U[m] *= keep

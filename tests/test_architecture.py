@@ -1,0 +1,96 @@
+"""The house: imports point one way, files and functions stay short."""
+
+import ast
+from pathlib import Path
+
+import minibatch
+import pytest
+
+PACKAGE = Path(minibatch.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+LONGEST_FILE, LONGEST_FUNCTION = 420, 60  # docstrings not counted
+
+# What each module may import of the package, besides modules further down its line.
+MAY_IMPORT = {
+    "linear_model": {"_docstrings", "_estimator", "_problems", "engine"},
+    "_docstrings": set(),
+    "_estimator": {"_callbacks", "_training", "_problems", "_batching", "history", "schedules", "engine"},
+    "_callbacks": {"_problems"},
+    "_training": {"_problems", "_batching", "history", "schedules"},
+    "_problems": {"_batching", "schedules", "engine"},
+    "_batching": set(),
+    "history": set(),
+    "schedules": set(),
+    "engine": set(),
+}
+
+
+def imported_modules(path):
+    """Names of the package's modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names = [
+                f"{node.module}.{alias.name}" if node.module == "minibatch" else node.module for alias in node.names
+            ]
+            assert node.level == 0, f"relative import in {path.name}"
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        yield from (name.split(".")[1] for name in names if name.startswith("minibatch."))
+
+
+def module_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def functions_of(path):
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+
+
+def body_length(function):
+    """Lines of code after the docstring."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def docstring_lines(path):
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, documented)]
+    return sum(n.body[0].end_lineno - n.body[0].lineno + 1 for n in nodes if ast.get_docstring(n) is not None)
+
+
+@pytest.mark.parametrize("module", MAY_IMPORT)
+def test_imports_point_one_way(module):
+    files = [path for path in FILES if module_of(path) == module]
+    assert files, f"{module} has gone; take it out of MAY_IMPORT"
+    imported = {name for path in files for name in imported_modules(path)} - {module}
+    assert imported <= MAY_IMPORT[module]
+
+
+def test_the_allowed_imports_have_no_circle():
+    left = dict(MAY_IMPORT)
+    while left:
+        leaves = [module for module, needs in left.items() if not needs & left.keys()]
+        assert leaves, f"a circle among {sorted(left)}"
+        for module in leaves:
+            del left[module]
+
+
+def test_the_engine_knows_no_scikit_learn():
+    for path in (PACKAGE / "engine").glob("*.py"):
+        assert "sklearn" not in "".join(line for line in path.read_text().splitlines() if "import" in line), path.name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_files_and_functions_are_short(path):
+    assert len(path.read_text().splitlines()) - docstring_lines(path) <= LONGEST_FILE
+    # an estimator's __init__ is one line a parameter, as scikit-learn asks for
+    too_long = [f.name for f in functions_of(path) if body_length(f) > LONGEST_FUNCTION and f.name != "__init__"]
+    assert not too_long
+
+
+def test_no_file_imports_the_tests():
+    for path in FILES:
+        roots = {n.module.split(".")[0] for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)}
+        assert not roots & {"tests", "references", "pytest"}, path.name

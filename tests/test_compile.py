@@ -1,0 +1,138 @@
+"""engine.compile: what is compiled when, and the disk cache."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import pytest
+from minibatch.engine import compile as compile_options
+from minibatch.engine import linear, sgd, sparse_sgd
+
+pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+
+ENTRIES = [
+    linear.gradient_epoch,
+    linear.chunk_gradient,
+    linear.apply_step,
+    sgd.sgd_epoch,
+    sgd.one_row_epoch,
+    sparse_sgd.lazy_sgd_epoch,
+]
+
+FIT = """
+import numpy as np
+from minibatch import MiniBatchSGDRegressor
+from minibatch.engine.sgd import one_row_epoch as kernel
+
+def fit():
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    return MiniBatchSGDRegressor(batch_size=1, max_iter=2, tol=None, random_state=0).fit(X, X[:, 0])
+"""
+
+
+def run(code, cache, before="", **environment):
+    """The numbers that a fresh process prints."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", before + FIT + code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [int(number) for number in done.stdout.split()]
+
+
+def files_in(cache):
+    return [path for path in Path(cache).rglob("*") if path.is_file()]
+
+
+COUNTS = "fit(); print(sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))"
+
+
+@pytest.mark.slow
+def test_a_second_process_loads_what_the_first_compiled(tmp_path):
+    assert run(COUNTS, tmp_path) == [0, 1]
+    files = {path: path.stat().st_mtime_ns for path in files_in(tmp_path)}
+    assert run(COUNTS, tmp_path) == [1, 0]
+    assert {path: path.stat().st_mtime_ns for path in files_in(tmp_path)} == files
+
+
+@pytest.mark.slow
+def test_without_the_disk_cache_no_file_is_written(tmp_path):
+    code = "fit(); print(len(kernel.signatures))"
+    assert run(code, tmp_path, MINIBATCH_NUMBA_CACHE="0") == [1]
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_an_unwritable_cache_is_no_error(tmp_path):
+    """Numba refuses at decoration, which is at import."""
+    file = tmp_path / "file"
+    file.write_text("")
+    assert run("print(fit().n_iter_)", file / "below") == [2]
+
+
+@pytest.mark.slow
+def test_an_edit_of_a_helper_misses_the_cache(tmp_path):
+    """The stamp, which each kernel closes over, stands for the sources of all engine files."""
+    run("fit()", tmp_path)
+    edit = """
+import pathlib
+real = pathlib.Path.read_bytes
+pathlib.Path.read_bytes = lambda path: real(path) + b"#" * (path.name == "losses.py")
+"""
+    assert run(COUNTS, tmp_path, before=edit) == [0, 1]
+
+
+def test_importing_compiles_nothing(tmp_path):
+    code = """
+from numba.core.dispatcher import Dispatcher
+import minibatch.engine as e, pkgutil, importlib
+modules = [importlib.import_module(f"minibatch.engine.{m.name}") for m in pkgutil.iter_modules(e.__path__)]
+found = [d for m in modules for d in vars(m).values() if isinstance(d, Dispatcher)]
+print(int(len(found) > 10), sum(len(d.signatures) for d in found))
+"""
+    assert run(code, tmp_path) == [1, 0]
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_later_fits_compile_nothing(tmp_path):
+    """Other losses, penalties, rates, weights, numbers of rows and of threads are the same machine code."""
+    code = """
+fit(); first = len(kernel.signatures)
+X = np.asfortranarray(np.random.default_rng(1).standard_normal((31, 7))); X.flags.writeable = False
+for loss in ("huber", "poisson"):
+    model = MiniBatchSGDRegressor(loss, penalty=None, batch_size=1, n_jobs=2, max_iter=2, tol=None)
+    model.fit(X, X[:, 0] ** 2, sample_weight=np.ones(31))
+print(first, len(kernel.signatures))
+"""
+    assert run(code, tmp_path) == [1, 1]
+
+
+@pytest.mark.parametrize("kernel", ENTRIES, ids=lambda kernel: kernel.__name__)
+def test_entries_release_the_gil_and_keep_nan(kernel):
+    options = kernel.targetoptions
+    assert options["nogil"] is True
+    assert not {"nnan", "ninf", "fast"} & set(options["fastmath"])
+    assert not options.get("parallel", False)
+
+
+def test_every_entry_is_listed_and_closes_over_the_stamp():
+    engine = Path(compile_options.__file__).parent
+    decorated = {
+        f.name
+        for path in engine.glob("*.py")
+        for f in ast.walk(ast.parse(path.read_text()))
+        if isinstance(f, ast.FunctionDef) and any(getattr(d, "id", "") == "entry" for d in f.decorator_list)
+    }
+    assert decorated == {kernel.__name__ for kernel in ENTRIES}
+    for kernel in ENTRIES:
+        closed_over = [cell.cell_contents for cell in kernel.py_func.__closure__ or ()]
+        assert compile_options.SOURCE_STAMP in closed_over, kernel.__name__
