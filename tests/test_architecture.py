@@ -3,8 +3,9 @@
 import ast
 from pathlib import Path
 
-import minibatch
 import pytest
+
+import minibatch
 
 PACKAGE = Path(minibatch.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))

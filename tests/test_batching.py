@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from minibatch import MiniBatchSGDRegressor
 from minibatch._batching import power_of_two_below_root, resolve_batch_size, rows_in_batches, sample_order
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numba
 import pytest
+
 from minibatch.engine import compile as compile_options
 from minibatch.engine import linear, sgd, sparse_sgd
 

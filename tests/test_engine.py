@@ -7,13 +7,14 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
 from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch._problems import LARGE_BATCH, OUTPUTS, LinearProblem
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.engine.sparse_sgd import WINDOW
-from numpy.testing import assert_allclose, assert_array_equal
 from references.gradient_descent import MARGIN_LOSSES, descend
 
 LOSSES = {**CLASSIFICATION, **REGRESSION}

@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch.engine.optimizers import SOLVERS
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
@@ -16,6 +14,9 @@ from sklearn.linear_model import SGDRegressor
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch.engine.optimizers import SOLVERS
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((60, 4))

@@ -5,8 +5,9 @@ import pickle
 
 import numpy as np
 import pytest
-from minibatch import History
 from numpy.testing import assert_array_equal
+
+from minibatch import History
 
 
 @pytest.fixture

@@ -4,14 +4,15 @@ import warnings
 
 import numpy as np
 import pytest
-from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch.engine.losses import CLASSIFICATION, REGRESSION
-from minibatch.engine.optimizers import SOLVERS
 from numpy.testing import assert_allclose, assert_array_equal
-from references.gradient_descent import MARGIN_LOSSES, descend, slope
 from scipy.special import softmax
 from sklearn import linear_model as sk
 from sklearn.svm import LinearSVC, LinearSVR
+
+from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch.engine.losses import CLASSIFICATION, REGRESSION
+from minibatch.engine.optimizers import SOLVERS
+from references.gradient_descent import MARGIN_LOSSES, descend, slope
 
 N, D = 50, 4
 rng = np.random.default_rng(0)

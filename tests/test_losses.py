@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from minibatch.engine.losses import CLASSIFICATION, REGRESSION, loss_and_slope, softmax_loss_and_slopes
 from numpy.testing import assert_allclose
-from references.gradient_descent import MARGIN_LOSSES
 from scipy.special import expit, log_softmax
+
+from minibatch.engine.losses import CLASSIFICATION, REGRESSION, loss_and_slope, softmax_loss_and_slopes
+from references.gradient_descent import MARGIN_LOSSES
 
 LOSSES = {**CLASSIFICATION, **REGRESSION}
 STEP = 1e-5

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from minibatch.engine.optimizers import SOLVERS, bias_corrections, shrinkage, soft_threshold, take_step
 from numpy.testing import assert_allclose
-from references.gradient_descent import Optimizer
 from sklearn.linear_model import ElasticNet, Lasso
+
+from minibatch.engine.optimizers import SOLVERS, bias_corrections, shrinkage, soft_threshold, take_step
+from references.gradient_descent import Optimizer
 
 N, D = 40, 4
 rng = np.random.default_rng(0)

@@ -4,8 +4,9 @@ import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from minibatch.engine.rows import CSR, add_four_rows, add_row, four_row_dots, prefetch, prefetch_row, row_dot
 from numpy.testing import assert_allclose, assert_array_equal
+
+from minibatch.engine.rows import CSR, add_four_rows, add_row, four_row_dots, prefetch, prefetch_row, row_dot
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # NumPy's, with NUMBA_DISABLE_JIT=1
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
+
 from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.schedules import SCHEDULES, constant, invscaling, optimal, schedule_of
-from numpy.testing import assert_allclose
 
 T = np.arange(1, 2001)
 

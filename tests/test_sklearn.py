@@ -1,8 +1,9 @@
 """scikit-learn's own checks."""
 
 import pytest
-from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

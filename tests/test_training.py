@@ -4,11 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
-from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from numpy.testing import assert_allclose, assert_array_equal
-from references.gradient_descent import descend
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso, Ridge
+
+from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from references.gradient_descent import descend
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((40, 3))

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
+
 from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
 
 rng = np.random.default_rng(0)
