@@ -136,6 +136,18 @@ def test_batches_in_order_are_the_textbook(solver, penalty, batch_size):
     assert_allclose(theta(model), np.append(w, b), rtol=1e-10, atol=1e-12)
 
 
+def test_full_batches_owe_no_l1():
+    """A weight that L1 held at 0 leaves it with the first gradient above alpha: nothing is left due from before."""
+    first = np.random.default_rng(1).standard_normal(N)
+    Z = np.c_[first, 0.9 * first + 0.44 * np.random.default_rng(2).standard_normal(N)]
+    parameters = {**PLAIN, "penalty": "l1", "alpha": 0.05, "batch_size": "full", "eta0": 0.2, "max_iter": 40}
+    model = MiniBatchSGDRegressor(**parameters, fit_intercept=False).fit(Z, Z @ [1.0, -1.0])
+    w, _ = descend(
+        Z, (Z @ [1.0, -1.0])[:, None], "squared_error", batch_size=N, etas=0.2, l1=0.05, epochs=40, fit_intercept=False
+    )
+    assert_allclose(model.coef_, w[0], rtol=1e-10)
+
+
 @pytest.mark.parametrize("schedule", ["constant", "invscaling", "optimal"])
 def test_full_batches_do_not_depend_on_shuffling(schedule):
     """T52: all rows in one batch, drawn without replacement, are gradient descent."""
