@@ -116,9 +116,9 @@ def one_row_epoch(stamp):
         (X, y, weight, class_weight), weights, total_weights = data, theta.weights, total.weights
         loss, scale, intercept = 0.0, 1.0, float(theta.intercept[0])
         for r in range(etas.shape[0]):
-            prefetch_place(X, y, weight, order, r + AHEAD)
             i, eta = order[r], etas[r]
             z = scale * row_dot(X, i, weights, 0) + intercept
+            prefetch_place(X, y, weight, order, r + AHEAD)  # while the loss is computed, nothing else is loaded
             value, slope = loss_of_output(i, 0, z, y, weight, class_weight, objective)
             loss += value
             scale *= shrinkage(eta, objective.l2)
