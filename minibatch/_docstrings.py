@@ -104,7 +104,7 @@ n_iter_ : int
     Epochs of the last call.
 
 n_updates_ : int
-    Updates behind the parameters, those of earlier calls included where training went on.
+    Updates done, those of earlier calls included where training went on.
 
 t_ : float
     Number of the next update for the learning-rate schedule.

@@ -94,13 +94,18 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             self._check_parameters(partial)
             fresh = not hasattr(self, "history_") or not (partial or self.warm_start)
             reset = not partial or fresh
-            rows = self._checked_rows(X, y, sample_weight, reset=reset, partial=partial, **labels)
+            # weights that are all zero get a better message from the validation split
+            all_zero = self.early_stopping
+            rows = self._checked_rows(X, y, sample_weight, reset=reset, all_zero=all_zero, partial=partial, **labels)
             kept, held_out = self._validation_split(rows, validation)
             weights = self._training_weights(rows, kept, normalize=not partial)
             problem = self._new_problem(rows.X, rows.target, rows=kept, **weights, **_threads(self.n_jobs, stack))
             state = self._initial_state(problem, fresh, partial, init)
             bridge = None if partial else CallbackBridge(self, X, y, sample_weight, self._attributes_function(problem))
-            history = History() if fresh else self.history_
+            # partial_fit appends to the history, at the very end; fit makes a new one, which may still fail
+            history = self.history_ if partial and not fresh else History()
+            if not partial and not fresh and all(part is None for part in init):
+                history = self.history_.copy()
             outcome = train(
                 problem,
                 self._plan(problem.n_samples, partial),
@@ -116,20 +121,21 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         return self
 
     def _checked_rows(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, dtype: Any = None, **encoding: Any
-    ) -> Rows:
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, dtype: Any = None, all_zero: bool = False,
+        **encoding: Any,
+    ) -> Rows:  # fmt: skip
         """Validated rows. A later chunk takes the type of the model's parameters."""
         if dtype is None:
             dtype = [np.float64, np.float32] if reset else self._optimizer["slots"].dtype
-        several = not is_classifier(self)
+        regression = not is_classifier(self)
         X, y = validate_data(
-            self, X, y, reset=reset, accept_sparse="csr", dtype=dtype, order="C", y_numeric=several,
-            multi_output=several,
+            self, X, y, reset=reset, accept_sparse="csr", dtype=dtype, order="C", y_numeric=regression,
+            multi_output=regression,
         )  # fmt: skip
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=self.early_stopping
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=all_zero
             )
         return Rows(X, self._encode(y, reset, **encoding), weight)
 
@@ -200,7 +206,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             return state
         memory = self._optimizer
         if memory["solver"] == self.solver and memory["slots"].shape == state.slots.shape:
-            state.slots, state.slot_updates = memory["slots"].copy(), memory["n_updates"]
+            state.slots, state.slot_updates = memory["slots"].astype(state.slots.dtype), memory["n_updates"]
         if self.average and hasattr(self, "_n_averaged"):
             state.total, state.n_averaged = memory["total"].copy(), self._n_averaged
         if partial:
@@ -221,7 +227,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         return lambda theta: self._fitted_attributes(problem, theta)
 
     def _publish(self, problem: LinearProblem, outcome: Outcome, history: History) -> None:
-        """Set the fitted attributes. The last thing a fit does: nothing here can fail half way."""
+        """Set the fitted attributes."""
         state = outcome.state
         for name in ("_standard_coef", "_standard_intercept", "_average_coef", "_average_intercept", "_n_averaged"):
             self.__dict__.pop(name, None)
@@ -261,7 +267,9 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _why_not_converged(self, problem: LinearProblem, outcome: Outcome) -> str:
         if isinstance(outcome.rule, ScoreRule):
-            return "The validation score was still improving."
+            return f"The validation score improved within the last n_iter_no_change={self.n_iter_no_change} epochs."
+        if len(outcome.rule.objectives) < 2:
+            return "One epoch is too few to tell more."
         if outcome.rule.gain() >= self.tol:
             return f"The objective is still descending by more than tol={self.tol:g}."
         if self.batch_size_ < problem.n_samples:

@@ -72,8 +72,9 @@ class ObjectiveRule:
     def start_over(self) -> None:
         self.objectives.clear()
 
-    def restore_best(self, state: State) -> None:
-        """The last parameters are the ones to keep."""
+    def state_to_keep(self, last: State) -> State:
+        """The last one."""
+        return last
 
 
 @dataclass
@@ -84,14 +85,14 @@ class ScoreRule:
     patience: int
     best: float = -np.inf
     n_unimproved: int = 0
-    best_parameters: tuple[Vector, NDArray[np.float64], int] | None = field(default=None, repr=False)
+    best_state: State | None = field(default=None, repr=False)
 
     def see(self, score: float, state: State) -> None:
         improved = self.tol is not None and score >= self.best + self.tol
         self.n_unimproved = 0 if improved else self.n_unimproved + 1
         if score > self.best:
             self.best = score
-            self.best_parameters = state.theta.copy(), state.total.copy(), state.n_averaged
+            self.best_state = state.copy()
 
     def is_met(self) -> bool:
         return self.tol is not None and self.n_unimproved >= self.patience
@@ -99,10 +100,9 @@ class ScoreRule:
     def start_over(self) -> None:
         self.n_unimproved = 0
 
-    def restore_best(self, state: State) -> None:
-        """Go back to the parameters of the best score, unless ``tol=None`` asked for every epoch."""
-        if self.tol is not None and self.best_parameters is not None:
-            state.theta, state.total, state.n_averaged = self.best_parameters
+    def state_to_keep(self, last: State) -> State:
+        """The one with the best score, unless ``tol=None`` asked for every epoch."""
+        return last if self.tol is None or self.best_state is None else self.best_state
 
 
 class Outcome(NamedTuple):
@@ -141,7 +141,10 @@ def train(
         record = clock.row(learning_rate=etas[-1], batch_size=plan.batch_size, progressive_loss=losses.sum())
         if not np.isfinite(state.theta).all():
             done.append(**record)
-            return Outcome("diverged", done.n_epochs, rule, before, done)
+            state, status = before, "diverged"
+            if callbacks is not None:
+                callbacks.epoch_ends(state.result())
+            break
         n_bad_epochs = 0 if np.isfinite(losses).all() else n_bad_epochs + 1
         if plan.evaluate_every and clock.epoch % plan.evaluate_every == 0:
             record |= _evaluation(problem, state.result(), start)
@@ -158,6 +161,7 @@ def train(
             status = "stopped_by_callback"
             break
         if n_bad_epochs >= plan.n_iter_no_change:
+            status = "diverged"
             break
         if plan.max_updates is not None and clock.updates_here >= plan.max_updates:
             status = "max_updates"
@@ -169,10 +173,9 @@ def train(
                 continue
             status = "early_stopped" if plan.early_stopping else "converged"
             break
-    if n_bad_epochs:
+    if n_bad_epochs and status == "max_iter":
         status = "diverged"
-    rule.restore_best(state)
-    return Outcome(status, done.n_epochs, rule, state, done)
+    return Outcome(status, done.n_epochs, rule, rule.state_to_keep(state), done)
 
 
 @dataclass

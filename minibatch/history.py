@@ -58,6 +58,13 @@ class History(Mapping[str, NDArray[Any]]):
             values.append(row.get(name, np.nan))
         self._n_rows += 1
 
+    def copy(self) -> "History":
+        """A history of its own with the same rows."""
+        new = History()
+        new._columns = {name: [*values] for name, values in self._columns.items()}
+        new._n_rows = self._n_rows
+        return new
+
     def extend(self, other: "History") -> None:
         """Add the epochs of ``other``."""
         for i in range(other.n_epochs):
@@ -82,6 +89,13 @@ class History(Mapping[str, NDArray[Any]]):
 
     def __len__(self) -> int:
         return len(self._columns)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, History) or list(self) != list(other):
+            return False
+        return all(np.array_equal(self[name], other[name], equal_nan=True) for name in self)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
 
     def to_frame(self) -> Any:
         """The history as a ``pandas.DataFrame``, one row an epoch."""

@@ -61,6 +61,11 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
                 continue
             value = np.asarray(value.toarray() if sp.issparse(value) else value, dtype)
             flat_is_fine = problem.n_outputs == 1 and value.size == part.size
+            if value.shape != part.shape and not flat_is_fine and given is None:
+                raise ValueError(
+                    f"warm_start=True goes on from weights of shape {value.shape}, but these data need {part.shape}; "
+                    "fit with warm_start=False."
+                )
             if value.shape != part.shape and not flat_is_fine:
                 raise ValueError(
                     f"Provided {name} does not match dataset: its shape is {value.shape}, not {part.shape}."

@@ -336,11 +336,12 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
             In the order of ``classes_``.
         """
         check_is_fitted(self)
-        scores = self.decision_function(X)
-        if self.loss == "log_loss":
-            if scores.ndim == 2 and self.multi_class == "multinomial":
-                return softmax(scores, axis=1)
+        softmax_model = self._n_outputs() > 1 and self.multi_class == "multinomial"
+        if self.loss == "log_loss" and not softmax_model:
             return self._predict_proba_lr(X)
+        scores = self.decision_function(X)
+        if softmax_model:
+            return softmax(scores, axis=1)
         probability = (np.clip(scores, -1, 1) + 1) / 2
         if scores.ndim == 1:
             return np.stack([1 - probability, probability], axis=1)

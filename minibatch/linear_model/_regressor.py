@@ -4,6 +4,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
@@ -250,11 +251,15 @@ class MiniBatchSGDRegressor(RegressorMixin, LinearModel):
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", accept_large_sparse=True, reset=False)
-        scores = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
+        coef = self.coef_
+        if sp.issparse(coef) and coef.ndim == 1:  # sparsified: scipy has no product of it with sparse rows
+            coef = coef.toarray()
+        scores = safe_sparse_dot(X, coef.T, dense_output=True) + self.intercept_
         return self._link_inverse(scores)
 
     def _link_inverse(self, scores: NDArray[Any]) -> NDArray[Any]:
-        return np.exp(scores) if self.loss in LOG_LINK else scores
+        with np.errstate(over="ignore"):  # infinity is the right answer
+            return np.exp(scores) if self.loss in LOG_LINK else scores
 
     def _encode(self, y: Any, reset: bool, partial: bool = False) -> NDArray[Any]:
         """The target as it is, if the loss is defined for it."""
@@ -278,8 +283,9 @@ class MiniBatchSGDRegressor(RegressorMixin, LinearModel):
         return coef if self._target_shape else coef[0]
 
     def _validation_score(self, scores: NDArray[Any], target: NDArray[Any], weight: Any) -> float:
-        """R squared."""
-        return float(r2_score(target, self._link_inverse(scores), sample_weight=weight))
+        """R squared; minus infinity where the predictions are not finite (a run that diverges)."""
+        predicted = self._link_inverse(scores)
+        return float(r2_score(target, predicted, sample_weight=weight)) if np.isfinite(predicted).all() else -np.inf
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
