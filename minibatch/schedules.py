@@ -43,9 +43,10 @@ def optimal(t: NDArray[np.int64], *, alpha: float, batch_size: int) -> Rates:
     slope of the loss for a bad prediction, or by 1 if that is larger; it is 1 for every loss that scikit-learn has.)
 
     This is made for one row an update. For batches, ``eta = 1 / (alpha sqrt(32) (t0 + 32 (t - 1)))``: the rate that
-    scikit-learn has after as many batches of 32, by the root of their size. Found by measuring: on four data sets
-    it holds from batches of 8 rows to the full data set, where Bottou's rate starts far too high for the few
-    updates that are left to correct it.
+    scikit-learn has after as many batches of 32, divided by the root of their size. Bottou's rate would start far too
+    high for the fewer updates that are left to correct it. Found by measuring: with default parameters on four data
+    sets (Adult, Covertype, Letter, MNIST), test accuracy from batches of 2 to 1024 rows was 2.7 points below to 4.7
+    above that of one row. For a comparison of batch sizes, tune a constant rate for each instead.
 
     >>> optimal(np.array([1, 1001]), alpha=1e-4, batch_size=1)
     array([10.,  5.])
