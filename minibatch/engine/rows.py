@@ -17,7 +17,7 @@ from minibatch.engine.compile import OPTIONS
 
 CACHE_LINE = 64
 # Lines of a row to ask for ahead of time; the processor follows longer rows by itself.
-PREFETCHED_LINES = 32
+PREFETCHED_LINES = 16
 
 _JIT = {**OPTIONS, "forceinline": True}
 
