@@ -2,6 +2,14 @@
 
 from minibatch.history import History
 from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch.neural_network import MiniBatchMLPClassifier, MiniBatchMLPRegressor
 
 __version__ = "0.1.0.dev0"
-__all__ = ["History", "MiniBatchSGDClassifier", "MiniBatchSGDRegressor", "__version__"]
+__all__ = [
+    "History",
+    "MiniBatchMLPClassifier",
+    "MiniBatchMLPRegressor",
+    "MiniBatchSGDClassifier",
+    "MiniBatchSGDRegressor",
+    "__version__",
+]

@@ -42,6 +42,11 @@ def sample_order(n_samples: int, shuffle: bool, seed: int, epoch: int) -> Order:
     return np.random.Generator(np.random.SFC64(stream)).permutation(n_samples)
 
 
+def epoch_seed(seed: int, epoch: int) -> int:
+    """32 random bits for what else is random in an epoch; independent of its order of rows."""
+    return int(np.random.SeedSequence(seed, spawn_key=(epoch, 1)).generate_state(1)[0])
+
+
 def rows_in_batches(n_samples: int, batch_size: int, last_batch: str, max_batches: float = np.inf) -> tuple[int, int]:
     """Rows and batches of an epoch; a short last batch counts unless it is dropped.
 

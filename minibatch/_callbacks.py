@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from minibatch._problems import Vector
+from minibatch._problems.state import Vector
 
 
 class CallbackBridge:

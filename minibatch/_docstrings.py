@@ -106,9 +106,6 @@ n_iter_ : int
 n_updates_ : int
     Updates done, those of earlier calls included where training went on.
 
-t_ : float
-    Number of the next update for the learning-rate schedule.
-
 batch_size_ : int
     Rows of a batch, resolved.
 
@@ -132,13 +129,16 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
 X : {array-like, sparse matrix} of shape (n_samples, n_features)
     Training rows. C-ordered float32 and float64 arrays and CSR matrices are used as they are, others are
     converted once. The parameters have the type of X. Scale the columns: see ``StandardScaler``.""",
+    "linear_fitted": """\
+t_ : float
+    Number of the next update for the learning-rate schedule.""",
     "init": """\
 coef_init : array-like, default=None
     Weights to begin with, of the shape of ``coef_``. Zeros if None.
 
 intercept_init : array-like, default=None
-    Intercepts to begin with, of the shape of ``intercept_``.
-
+    Intercepts to begin with, of the shape of ``intercept_``.""",
+    "weights_and_validation": """\
 sample_weight : array-like of shape (n_samples,), default=None
     Weights of the rows, not negative; only their ratios matter.
 
@@ -162,9 +162,10 @@ ConvergenceWarning
 }
 
 
-def documented(obj: Any) -> Any:
+def documented(obj: Any, entries: dict[str, str] = ENTRIES) -> Any:
     """Class decorator: fill in the docstrings of the class and of its methods."""
-    for target in (obj, *(member for member in vars(obj).values() if inspect.isfunction(member))):
+    methods = [getattr(member, "fn", member) for member in vars(obj).values()]  # ``fn`` is what available_if wraps
+    for target in (obj, *filter(inspect.isfunction, methods)):
         if target.__doc__ and "$" in target.__doc__:
-            target.__doc__ = Template(inspect.cleandoc(target.__doc__)).substitute(ENTRIES)
+            target.__doc__ = Template(inspect.cleandoc(target.__doc__)).substitute(entries)
     return obj

@@ -2,7 +2,8 @@
 
 A model class provides its ``fit`` and ``partial_fit``, which call ``_train``, and the parts that differ:
 ``_check_parameters``, ``_encode`` (target to numbers), ``_new_problem``, ``_initial_theta``,
-``_fitted_attributes`` (parameters to public attributes) and ``_validation_score``.
+``_fitted_attributes`` (parameters to public attributes), ``_validation_score``, and in its ``_plan`` and ``_optimize``
+what its parameters mean.
 """
 
 import warnings
@@ -13,7 +14,6 @@ from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, is_classifier
@@ -24,13 +24,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from minibatch._batching import power_of_two_below_root, resolve_batch_size
+from minibatch._batching import resolve_batch_size
 from minibatch._callbacks import CallbackBridge
-from minibatch._problems import LinearProblem, State, Vector
-from minibatch._training import Outcome, Plan, ScoreRule, Validate, train
-from minibatch.engine.optimizers import SOLVERS
+from minibatch._problems.state import ALONE, Problem, State, Threads, Vector
+from minibatch._training import EpochCallbacks, Outcome, Plan, Rule, Validate, train
 from minibatch.history import History
-from minibatch.schedules import SCHEDULES, schedule_of
+from minibatch.schedules import Rates
 
 SEEDS = np.iinfo(np.int32).max
 
@@ -43,6 +42,16 @@ class Rows(NamedTuple):
     weight: NDArray[np.float64] | None
 
 
+class OptimizerMemory(NamedTuple):
+    """What an estimator keeps of its optimizer, for ``partial_fit`` and ``warm_start``."""
+
+    kind: int  # of the solver
+    slots: Vector
+    n_updates: int
+    total: NDArray[np.float64]
+    learning_rate: float  # of the epoch that would come next
+
+
 class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     """Base of the estimators; see the module's docstring for what a subclass provides."""
 
@@ -53,9 +62,6 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         "verbose": ["verbose"],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
-        "learning_rate": [StrOptions(set(SCHEDULES))],
-        "eta0": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -66,15 +72,13 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             StrOptions({"auto", "full"}),
         ],
         "last_batch": [StrOptions({"keep", "drop"})],
-        "solver": [StrOptions(set(SOLVERS))],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "adam_epsilon": [Interval(Real, 0, None, closed="neither")],
         "max_updates": [Interval(Integral, 1, None, closed="left"), None],
         "evaluate_every": [Interval(Integral, 1, None, closed="left"), None],
-        "n_jobs": [Integral, None],
     }
+    _rate_parameter = "eta0"
 
     def _train(
         self,
@@ -99,16 +103,18 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             rows = self._checked_rows(X, y, sample_weight, reset=reset, all_zero=all_zero, partial=partial, **labels)
             kept, held_out = self._validation_split(rows, validation)
             weights = self._training_weights(rows, kept, normalize=not partial)
-            problem = self._new_problem(rows.X, rows.target, rows=kept, **weights, **_threads(self.n_jobs, stack))
-            state = self._initial_state(problem, fresh, partial, init)
+            problem = self._new_problem(
+                rows.X, rows.target, rows=kept, **weights, threads=pool_of(self._n_threads(), stack)
+            )
+            plan = self._plan(problem.n_samples, partial)
+            state = self._initial_state(problem, plan, fresh, partial, init)
             bridge = None if partial else CallbackBridge(self, X, y, sample_weight, self._attributes_function(problem))
+            goes_on = not fresh and all(part is None for part in init)
             # partial_fit appends to the history, at the very end; fit makes a new one, which may still fail
-            history = self.history_ if partial and not fresh else History()
-            if not partial and not fresh and all(part is None for part in init):
-                history = self.history_.copy()
-            outcome = train(
+            history = (self.history_ if partial else self.history_.copy()) if goes_on else History()
+            outcome = self._optimize(
                 problem,
-                self._plan(problem.n_samples, partial),
+                plan,
                 state,
                 history,
                 None if held_out is None else self._validator(held_out),
@@ -126,11 +132,10 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     ) -> Rows:  # fmt: skip
         """Validated rows. A later chunk takes the type of the model's parameters."""
         if dtype is None:
-            dtype = [np.float64, np.float32] if reset else self._optimizer["slots"].dtype
-        regression = not is_classifier(self)
+            dtype = [np.float64, np.float32] if reset else self._optimizer.slots.dtype
         X, y = validate_data(
-            self, X, y, reset=reset, accept_sparse="csr", dtype=dtype, order="C", y_numeric=regression,
-            multi_output=regression,
+            self, X, y, reset=reset, accept_sparse="csr", dtype=dtype, order="C", y_numeric=not is_classifier(self),
+            multi_output=self._multi_output(),
         )  # fmt: skip
         weight = None
         if sample_weight is not None:
@@ -138,6 +143,10 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=all_zero
             )
         return Rows(X, self._encode(y, reset, **encoding), weight)
+
+    def _multi_output(self) -> bool:
+        """Whether y may have several columns."""
+        return not is_classifier(self)
 
     def _validation_split(
         self, rows: Rows, given: tuple[Any, Any, Any]
@@ -155,9 +164,17 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
                 raise ValueError(f"Validation set (X_val, y_val, sample_weight_val): {error}") from error
         if not self.early_stopping:
             return None, None
-        splitter = StratifiedShuffleSplit if is_classifier(self) else ShuffleSplit
+        stratified = is_classifier(self) and rows.target.ndim == 1
+        splitter = StratifiedShuffleSplit if stratified else ShuffleSplit
         split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
-        kept, out = (np.sort(part) for part in next(split.split(np.zeros((len(rows.target), 1)), rows.target)))
+        # bools as strings, for the message of the splitter about a class with one row: scikit-learn's tests look at it
+        labels = rows.target.astype(str) if rows.target.dtype == bool else rows.target
+        kept, out = (np.sort(part) for part in next(split.split(np.zeros((len(labels), 1)), labels)))
+        if len(out) < 2:
+            raise ValueError(
+                f"The validation set is too small: {len(out)} row. Increase validation_fraction="
+                f"{self.validation_fraction:g}, or give more rows than {len(rows.target)}."
+            )
         weight = None if rows.weight is None else rows.weight[out]
         if weight is not None and not weight.any():
             raise ValueError(
@@ -169,46 +186,70 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         """Weights with mean 1 over the rows trained on; ``partial_fit`` takes them as they are."""
         if rows.weight is None or not normalize:
             return {"weight": rows.weight}
-        mean = np.mean(rows.weight if kept is None else rows.weight[kept])
+        with np.errstate(over="ignore"):
+            mean = np.mean(rows.weight if kept is None else rows.weight[kept])
         if mean == 0.0:
             raise ValueError("The weights of all rows to train on are zero; give some row a positive sample_weight.")
+        if not np.isfinite(mean):
+            raise ValueError("The sum of sample_weight overflows; only ratios matter, so divide all by the largest.")
         return {"weight": rows.weight / mean}
 
     def _plan(self, n_samples: int, partial: bool) -> Plan:
-        batch_size = resolve_batch_size(self.batch_size, n_samples, auto=power_of_two_below_root(n_samples))
+        batch_size = resolve_batch_size(self.batch_size, n_samples, auto=self._auto_batch_size(n_samples))
         # a short chunk is a short batch of a longer epoch: its rate is that of the batch size asked for
         asked_for = int(self.batch_size) if partial and isinstance(self.batch_size, Integral) else batch_size
-        rate = {"eta0": self.eta0, "power_t": self.power_t, "alpha": self.alpha, "batch_size": asked_for}
         return Plan(
             batch_size=batch_size,
             noisy=partial or batch_size < n_samples,
             last_batch=self.last_batch,
             shuffle=self.shuffle,
             seed=int(check_random_state(self.random_state).randint(SEEDS)),
-            schedule=schedule_of(self.learning_rate, **rate),
+            schedule=self._schedule(asked_for),
+            rate_by_rows=False,
             adaptive=self.learning_rate == "adaptive",
             max_iter=1 if partial else self.max_iter,
             max_updates=self.max_updates,
-            tol=self.tol,
-            n_iter_no_change=self.n_iter_no_change,
-            early_stopping=self.early_stopping,
+            patience=self.n_iter_no_change,
             evaluate_every=self.evaluate_every,
-            average_from=int(self.average) if self.average else None,
+            average_from=None,
             verbose=int(self.verbose),
         )
 
-    def _initial_state(self, problem: LinearProblem, fresh: bool, partial: bool, init: tuple[Any, Any]) -> State:
-        """Zero or given parameters, or where the last call stopped: optimizer memory, average and, for
+    def _n_threads(self) -> int:
+        raise NotImplementedError
+
+    def _auto_batch_size(self, n_samples: int) -> int:
+        raise NotImplementedError
+
+    def _schedule(self, batch_size: int) -> Callable[[NDArray[np.int64]], Rates]:
+        raise NotImplementedError
+
+    def _rule(self) -> Rule:
+        raise NotImplementedError
+
+    def _optimize(
+        self,
+        problem: Problem,
+        plan: Plan,
+        state: State,
+        history: History,
+        validate: Validate | None,
+        callbacks: EpochCallbacks | None,
+    ) -> Outcome:
+        return train(problem, plan, self._rule(), state, history, validate, callbacks)
+
+    def _initial_state(self, problem: Problem, plan: Plan, fresh: bool, partial: bool, init: tuple[Any, Any]) -> State:
+        """First or given parameters, or where the last call stopped: optimizer memory, average and, for
         ``partial_fit``, the learning rate go on (a new ``fit`` starts its schedule anew, as in scikit-learn)."""
-        given = init[0] is not None or init[1] is not None
-        state = problem.new_state(self._initial_theta(problem, fresh, init), averaged=bool(self.average))
-        if fresh or given:
+        averaged = plan.average_from is not None
+        state = problem.new_state(self._initial_theta(problem, fresh, init), averaged)
+        if fresh or any(part is not None for part in init):
             return state
         memory = self._optimizer
-        if memory["solver"] == self.solver and memory["slots"].shape == state.slots.shape:
-            state.slots, state.slot_updates = memory["slots"].astype(state.slots.dtype), memory["n_updates"]
-        if self.average and hasattr(self, "_n_averaged"):
-            state.total, state.n_averaged = memory["total"].copy(), self._n_averaged
+        if memory.kind == problem.solver.kind and memory.slots.shape == state.slots.shape:
+            state.slots, state.slot_updates = memory.slots.astype(state.slots.dtype), memory.n_updates
+        if averaged and hasattr(self, "_n_averaged"):
+            state.total, state.n_averaged = memory.total.copy(), self._n_averaged
         if partial:
             state.schedule_updates = int(self.t_) - 1
         return state
@@ -223,23 +264,16 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
 
         return validate
 
-    def _attributes_function(self, problem: LinearProblem) -> Callable[[Vector], dict[str, Any]]:
+    def _attributes_function(self, problem: Problem) -> Callable[[Vector], dict[str, Any]]:
         return lambda theta: self._fitted_attributes(problem, theta)
 
-    def _publish(self, problem: LinearProblem, outcome: Outcome, history: History) -> None:
+    def _publish(self, problem: Problem, outcome: Outcome, history: History) -> None:
         """Set the fitted attributes."""
         state = outcome.state
-        for name in ("_standard_coef", "_standard_intercept", "_average_coef", "_average_intercept", "_n_averaged"):
-            self.__dict__.pop(name, None)
         self.__dict__.update(self._fitted_attributes(problem, state.result()))
-        if self.average:
-            self.__dict__.update(self._average_attributes(problem, state))
-        self._optimizer = {
-            "solver": self.solver,
-            "slots": state.slots,
-            "n_updates": state.slot_updates,
-            "total": state.total,
-        }
+        self._optimizer = OptimizerMemory(
+            problem.solver.kind, state.slots, state.slot_updates, state.total, outcome.next_rate
+        )
         history.extend(outcome.history)
         self.history_ = history
         self.status_ = outcome.status
@@ -248,33 +282,22 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         self.t_ = state.schedule_updates + 1.0
         self.batch_size_ = history.last("batch_size")
 
-    def _warn(self, problem: LinearProblem, outcome: Outcome, partial: bool) -> None:
+    def _warn(self, problem: Problem, outcome: Outcome, partial: bool) -> None:
         if outcome.status == "diverged":
             last = outcome.history.last
             message = (
                 f"Diverged in epoch {last('epoch')} (by update {last('n_updates')}) at learning rate "
                 f"{last('learning_rate'):.3g}, batch size {last('batch_size')}, largest |x| "
-                f"{problem.largest_input:.3g}; the last finite parameters are kept. Lower eta0, or scale X with "
-                "StandardScaler."
+                f"{problem.largest_input:.3g}; the last finite parameters are kept. Lower {self._rate_parameter}, or "
+                "scale X with StandardScaler."
             )
         elif outcome.status == "max_iter" and self.tol is not None and not partial:
             message = "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve "
-            message += f"the fit. {self._why_not_converged(problem, outcome)}"
+            message += f"the fit. {outcome.why}"
         else:
             return
         # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
         warnings.warn(message, ConvergenceWarning, stacklevel=4 if partial else 5)
-
-    def _why_not_converged(self, problem: LinearProblem, outcome: Outcome) -> str:
-        if isinstance(outcome.rule, ScoreRule):
-            return f"The validation score improved within the last n_iter_no_change={self.n_iter_no_change} epochs."
-        if len(outcome.rule.objectives) < 2:
-            return "One epoch is too few to tell more."
-        if outcome.rule.gain() >= self.tol:
-            return f"The objective is still descending by more than tol={self.tol:g}."
-        if self.batch_size_ < problem.n_samples:
-            return "Noise floor reached: a larger batch_size or a decaying learning_rate would go lower."
-        return "The full-batch objective no longer descends by tol: a smaller eta0 would go lower."
 
 
 @contextmanager
@@ -291,9 +314,8 @@ def _unchanged_on_error(estimator: Any) -> Iterator[None]:
         raise
 
 
-def _threads(n_jobs: int | None, stack: ExitStack) -> dict[str, Any]:
-    """A pool that lives as long as ``stack``, where more than one thread is asked for."""
-    n_threads = effective_n_jobs(n_jobs)
+def pool_of(n_threads: int, stack: ExitStack) -> Threads:
+    """Threads that live as long as ``stack``."""
     if n_threads == 1:
-        return {}
-    return {"executor": stack.enter_context(ThreadPoolExecutor(n_threads)), "n_threads": n_threads}
+        return ALONE
+    return Threads(n_threads, stack.enter_context(ThreadPoolExecutor(n_threads - 1)))

@@ -6,13 +6,13 @@ Python decides once an epoch; ``problem.run_epoch`` trains in compiled code. Fai
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch._batching import rows_in_batches, sample_order
-from minibatch._problems import LinearProblem, State, Vector
+from minibatch._batching import epoch_seed, rows_in_batches, sample_order
+from minibatch._problems.state import Epoch, Problem, State, Vector
 from minibatch.history import History
 from minibatch.schedules import ADAPTIVE_END, ADAPTIVE_FACTOR, Rates
 
@@ -25,13 +25,12 @@ class Plan(NamedTuple):
     last_batch: str
     shuffle: bool
     seed: int
-    schedule: Callable[[NDArray[np.int64]], Rates]
+    schedule: Callable[[NDArray[np.int64]], Rates]  # of the number of the update, from 1 ...
+    rate_by_rows: bool  # ... or, one rate an epoch, of the number of rows seen plus 1
     adaptive: bool
     max_iter: int
     max_updates: int | None
-    tol: float | None
-    n_iter_no_change: int
-    early_stopping: bool
+    patience: float  # epochs without a finite loss that are a divergence
     evaluate_every: int | None
     average_from: int | None
     verbose: int
@@ -47,16 +46,29 @@ class EpochCallbacks(Protocol):
 Validate = Callable[[Vector], tuple[float, float]]
 
 
+class Rule(Protocol):
+    """When to stop: shown the objective and the validation score (NaN without a validation set) of every epoch."""
+
+    @property
+    def status(self) -> str: ...
+    def see(self, objective: float, score: float, state: State) -> None: ...
+    def is_met(self) -> bool: ...
+    def start_over(self) -> None: ...
+    def state_to_keep(self, last: State) -> State: ...
+    def why_not_met(self, noisy: bool) -> str: ...
+
+
 @dataclass
-class ObjectiveRule:
+class WindowRule:
     """Stop when the mean objective of the last ``patience`` epochs is less than ``tol`` below that of the ``patience``
     epochs before. Means, because a single epoch is noisy; two windows, because a slow descent is not a standstill."""
 
     tol: float | None
     patience: int
     objectives: list[float] = field(default_factory=list)
+    status: ClassVar[str] = "converged"
 
-    def see(self, objective: float, state: State) -> None:
+    def see(self, objective: float, score: float, state: State) -> None:
         self.objectives.append(objective)
 
     def gain(self) -> float:
@@ -76,23 +88,39 @@ class ObjectiveRule:
         """The last one."""
         return last
 
+    def why_not_met(self, noisy: bool) -> str:
+        if len(self.objectives) < 2:
+            return "One epoch is too few to tell more."
+        if self.tol is not None and self.gain() >= self.tol:
+            return f"The objective is still descending by more than tol={self.tol:g}."
+        if noisy:
+            return "Noise floor reached: a larger batch_size or a decaying learning_rate would go lower."
+        return "The full-batch objective no longer descends by tol: a lower learning rate would go lower."
+
 
 @dataclass
-class ScoreRule:
-    """Stop when the validation score was not at least ``tol`` above the best before for ``patience`` epochs."""
+class BestRule:
+    """Stop when ``patience`` epochs in a row were not at least ``tol`` better than the best before: by the validation
+    score, whose best state is kept then, or by the objective."""
 
     tol: float | None
-    patience: int
+    patience: float
+    by_score: bool
     best: float = -np.inf
     n_unimproved: int = 0
     best_state: State | None = field(default=None, repr=False)
 
-    def see(self, score: float, state: State) -> None:
-        improved = self.tol is not None and score >= self.best + self.tol
+    @property
+    def status(self) -> str:
+        return "early_stopped" if self.by_score else "converged"
+
+    def see(self, objective: float, score: float, state: State) -> None:
+        value = score if self.by_score else -objective
+        improved = self.tol is not None and value >= self.best + self.tol
         self.n_unimproved = 0 if improved else self.n_unimproved + 1
-        if score > self.best:
-            self.best = score
-            self.best_state = state.copy()
+        if value > self.best:
+            self.best = value
+            self.best_state = state.copy() if self.by_score else None
 
     def is_met(self) -> bool:
         return self.tol is not None and self.n_unimproved >= self.patience
@@ -104,82 +132,80 @@ class ScoreRule:
         """The one with the best score, unless ``tol=None`` asked for every epoch."""
         return last if self.tol is None or self.best_state is None else self.best_state
 
+    def why_not_met(self, noisy: bool) -> str:
+        what = "validation score" if self.by_score else "objective"
+        return f"The {what} improved within the last {self.patience:g} epochs."
+
 
 class Outcome(NamedTuple):
     status: str
+    why: str  # more about max_iter
     n_iter: int
-    rule: ObjectiveRule | ScoreRule
+    rule: Rule | None
     state: State
     history: History
+    next_rate: float  # of the epoch that would come next
 
 
 def train(
-    problem: LinearProblem,
+    problem: Problem,
     plan: Plan,
+    rule: Rule,
     state: State,
     history: History,
     validate: Validate | None = None,
     callbacks: EpochCallbacks | None = None,
 ) -> Outcome:
-    """Train ``state`` for up to ``plan.max_iter`` epochs.
+    """Train ``state`` for up to ``plan.max_iter`` epochs, until ``rule`` is met.
 
     ``history`` is what came before; the rows of this run are in the outcome.
     """
-    done = History()
-    rule = (ScoreRule if plan.early_stopping else ObjectiveRule)(plan.tol, plan.n_iter_no_change)
-    clock = _Counters(history)
-    start, rate_factor, n_bad_epochs, status = state.theta.copy(), 1.0, 0, "max_iter"
-    for _ in range(plan.max_iter):
+    done, clock = History(), Counters(history)
+    start, rate_factor, n_bad_epochs, status = state.theta.copy(), 1.0, 0, ""
+    while not status:
         if callbacks is not None:
             callbacks.epoch_begins()
         before, penalty = state.copy(), problem.penalties(state.theta).sum()
-        began = time.perf_counter()
-        losses, n_rows, etas = _run_epoch(problem, plan, state, clock, rate_factor)
-        clock.add(n_rows, len(etas), time.perf_counter() - began)
-
-        losses = losses / n_rows
-        record = clock.row(learning_rate=etas[-1], batch_size=plan.batch_size, progressive_loss=losses.sum())
+        losses, record = _run_epoch(problem, plan, state, clock, rate_factor)
         if not np.isfinite(state.theta).all():
-            done.append(**record)
             state, status = before, "diverged"
-            if callbacks is not None:
-                callbacks.epoch_ends(state.result())
-            break
-        n_bad_epochs = 0 if np.isfinite(losses).all() else n_bad_epochs + 1
-        if plan.evaluate_every and clock.epoch % plan.evaluate_every == 0:
-            record |= _evaluation(problem, state.result(), start)
-        if validate is not None:
-            record["validation_loss"], record["validation_score"] = validate(state.result())
+        else:
+            # along an epoch the penalty goes from its value before to its value after; half of each is its share
+            objective = float(losses.sum() + 0.5 * (penalty + problem.penalties(state.theta).sum()))
+            record["progressive_objective"] = objective
+            n_bad_epochs = 0 if np.isfinite(losses).all() else n_bad_epochs + 1
+            if plan.evaluate_every and clock.epoch % plan.evaluate_every == 0:
+                record |= evaluation(problem, state.result(), start)
+            if validate is not None:
+                record["validation_loss"], record["validation_score"] = validate(state.result())
+            rule.see(objective, record.get("validation_score", np.nan), state)
         done.append(**record)
         if plan.verbose:
             print(", ".join(f"{name} {value:.6g}" for name, value in record.items()), flush=True)
 
-        # along an epoch the penalty goes from its value before to its value after; half of each is its share
-        objective = float(losses.sum() + 0.5 * (penalty + problem.penalties(state.theta).sum()))
-        rule.see(record["validation_score"] if plan.early_stopping else objective, state)
-        if callbacks is not None and callbacks.epoch_ends(state.result()):
+        told_to_stop = callbacks is not None and callbacks.epoch_ends(state.result())
+        if status:
+            break
+        if told_to_stop:
             status = "stopped_by_callback"
-            break
-        if n_bad_epochs >= plan.n_iter_no_change:
+        elif n_bad_epochs >= plan.patience:
             status = "diverged"
-            break
-        if plan.max_updates is not None and clock.updates_here >= plan.max_updates:
+        elif plan.max_updates is not None and clock.updates_here >= plan.max_updates:
             status = "max_updates"
-            break
-        if rule.is_met():
-            if plan.adaptive and etas[-1] > ADAPTIVE_END:
-                rate_factor /= ADAPTIVE_FACTOR
-                rule.start_over()
-                continue
-            status = "early_stopped" if plan.early_stopping else "converged"
-            break
-    if n_bad_epochs and status == "max_iter":
-        status = "diverged"
-    return Outcome(status, done.n_epochs, rule, rule.state_to_keep(state), done)
+        elif rule.is_met() and plan.adaptive and record["learning_rate"] > ADAPTIVE_END:
+            rate_factor /= ADAPTIVE_FACTOR
+            rule.start_over()
+        elif rule.is_met():
+            status = rule.status
+        if not status and done.n_epochs == plan.max_iter:
+            status = "diverged" if n_bad_epochs else "max_iter"
+    next_rate = float(_rates(plan, state, clock, 1)[0] * rate_factor)
+    why = rule.why_not_met(plan.noisy) if status == "max_iter" else ""
+    return Outcome(status, why, done.n_epochs, rule, rule.state_to_keep(state), done, next_rate)
 
 
 @dataclass
-class _Counters:
+class Counters:
     """Counts that go on from an earlier history."""
 
     history: History
@@ -198,7 +224,6 @@ class _Counters:
         self.seconds += seconds
 
     def row(self, **more: Any) -> dict[str, Any]:
-        more["learning_rate"], more["progressive_loss"] = float(more["learning_rate"]), float(more["progressive_loss"])
         return {
             "epoch": self.epoch,
             "n_updates": self.n_updates,
@@ -208,26 +233,39 @@ class _Counters:
         }
 
 
+def _rates(plan: Plan, state: State, clock: Counters, n_batches: int) -> Rates:
+    if plan.rate_by_rows:
+        return plan.schedule(np.full(n_batches, clock.n_samples_seen + 1))
+    return plan.schedule(state.schedule_updates + np.arange(1, n_batches + 1))
+
+
 def _run_epoch(
-    problem: LinearProblem, plan: Plan, state: State, clock: _Counters, rate_factor: float
-) -> tuple[NDArray[np.float64], int, Rates]:
-    """One pass: progressive loss sums, rows and rates."""
+    problem: Problem, plan: Plan, state: State, clock: Counters, rate_factor: float
+) -> tuple[NDArray[np.float64], dict[str, Any]]:
+    """One pass: progressive losses, and the row of the history."""
     left = np.inf if plan.max_updates is None else plan.max_updates - clock.updates_here
     n_rows, n_batches = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch, left)
+    began = time.perf_counter()
     # the order of the rows in a full batch does not matter, and reading them in their own is faster
     shuffle = plan.shuffle and plan.batch_size < problem.n_samples
     order = sample_order(problem.n_samples, shuffle, plan.seed, clock.epoch)[:n_rows]
-    etas = plan.schedule(state.schedule_updates + np.arange(1, n_batches + 1)) * rate_factor
+    etas = _rates(plan, state, clock, n_batches) * rate_factor
     first_averaged = n_batches
     if plan.average_from is not None:
         # averaging begins with the update that has seen `average_from` rows
         missing = plan.average_from - clock.n_samples_seen
         if missing <= n_rows:
             first_averaged = max(0, -(-missing // plan.batch_size) - 1)
-    return problem.run_epoch(state, order, etas, plan.batch_size, first_averaged, plan.noisy), n_rows, etas
+    seed = epoch_seed(plan.seed, clock.epoch)
+    losses = problem.run_epoch(state, Epoch(order, etas, plan.batch_size, first_averaged, plan.noisy, seed)) / n_rows
+    clock.add(n_rows, n_batches, time.perf_counter() - began)
+    return losses, clock.row(
+        learning_rate=float(etas[-1]), batch_size=plan.batch_size, progressive_loss=float(losses.sum())
+    )
 
 
-def _evaluation(problem: LinearProblem, theta: Vector, start: Vector) -> dict[str, float]:
+def evaluation(problem: Problem, theta: Vector, start: Vector) -> dict[str, float]:
+    """The columns of the history that ``evaluate_every`` asks for."""
     losses, gradient = problem.evaluate(theta)
     loss = float(losses.sum())
     return {

@@ -25,6 +25,8 @@ class History(Mapping[str, NDArray[Any]]):
     progressive_loss : float
         Mean loss of the epoch's rows, each predicted before it was trained on. It costs nothing, and in the first
         epoch it is an unbiased estimate of the test loss along the way.
+    progressive_objective : float
+        The same with the penalty, between its values before and after the epoch: what the stopping rule looks at.
     train_loss, objective, gradient_norm, distance_from_init : float
         With ``evaluate_every``: mean loss over all training rows, the same with the penalty, the norm of the
         objective's gradient (for L1 of its shortest subgradient), and the distance of the parameters from where this

@@ -10,7 +10,7 @@ import numba
 import pytest
 
 from minibatch.engine import compile as compile_options
-from minibatch.engine import linear, sgd, sparse_sgd
+from minibatch.engine import linear, mlp, sgd, sparse_sgd
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
@@ -18,6 +18,10 @@ ENTRIES = [
     linear.gradient_epoch,
     linear.chunk_gradient,
     linear.apply_step,
+    mlp.mlp_epoch,
+    mlp.mlp_gradient,
+    mlp.mlp_row_norms,
+    mlp.mlp_scores,
     sgd.sgd_epoch,
     sgd.one_row_epoch,
     sparse_sgd.lazy_sgd_epoch,

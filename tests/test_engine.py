@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch._problems import LARGE_BATCH, OUTPUTS, LinearProblem
+from minibatch._problems.linear import LARGE_BATCH, OUTPUTS, LinearProblem
+from minibatch._problems.state import Epoch, Threads
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import SOLVERS
@@ -73,9 +74,8 @@ def train(problem, method, batch_size, order=None, epochs=EPOCHS, eta=ETA, avera
     n_batches = -(-len(order) // batch_size)
     for _ in range(epochs):
         first_averaged = 0 if average else n_batches
-        getattr(problem, method)(
-            state, order, np.full(n_batches, eta), batch_size, first_averaged, np.zeros(problem.n_outputs)
-        )
+        epoch = Epoch(order, np.full(n_batches, eta), batch_size, first_averaged, True, 0)
+        getattr(problem, method)(state, epoch, np.zeros(problem.n_outputs))
         state.slot_updates += n_batches
         state.n_averaged += n_batches if average else 0
     return problem.parameters(state.result())
@@ -240,7 +240,7 @@ def test_large_batches_give_the_same_bits_on_any_number_of_threads(X, outputs):
             loss = "log_loss" if outputs == "multinomial" else "squared_error"
             problem = problem_of(
                 rows if X == "dense" else sp.csr_array(rows), y, loss, outputs=outputs, n_outputs=2,
-                executor=executor if n_threads > 1 else None, n_threads=n_threads,
+                threads=Threads(n_threads, executor),
             )  # fmt: skip
             found.append(train(problem, "_large_batches", n, epochs=1, eta=0.3))
     for other in found[1:]:
@@ -279,6 +279,6 @@ def test_slopes_beyond_the_largest_are_cut_and_reported():
     X, y = np.array([[1.0], [1.0]]), np.array([[1e200], [1.0]])
     problem = problem_of(X, y, "squared_error")
     state = problem.new_state(np.zeros(2), averaged=False)
-    losses = problem.run_epoch(state, np.arange(1), np.array([0.1]), 1, 1, True)
+    losses = problem.run_epoch(state, Epoch(np.arange(1), np.array([0.1]), 1, 1, True, 0))
     assert losses[0] == np.inf
     assert_allclose(state.theta, 1e11)

@@ -155,7 +155,7 @@ def test_adamw_decays_beside_the_adaptive_step():
 
 @given(st.floats(-10, 10), st.floats(0, 10))
 def test_soft_threshold_minimises_the_proximal_objective(z, threshold):
-    found = soft_threshold(z, threshold)
+    found = soft_threshold(z, threshold, 0.0)
     others = np.linspace(-10, 10, 401)
     assert (
         0.5 * (found - z) ** 2 + threshold * abs(found)
@@ -164,7 +164,7 @@ def test_soft_threshold_minimises_the_proximal_objective(z, threshold):
 
 
 def test_soft_threshold_keeps_nan():
-    assert np.isnan(soft_threshold(np.nan, 1.0))
+    assert np.isnan(soft_threshold(np.nan, 1.0, 0.0))
 
 
 def test_shrinkage_is_never_negative():

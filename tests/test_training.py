@@ -199,7 +199,7 @@ def test_warning_at_the_noise_floor():
 
 def test_warning_where_a_full_batch_does_not_descend():
     (message,) = messages_of(regressor(tol=1e-3, max_iter=8, batch_size="full"), X, np.zeros(40))
-    assert "full-batch objective no longer descends by tol: a smaller eta0" in message
+    assert "full-batch objective no longer descends by tol: a lower learning rate" in message
 
 
 def test_warning_while_the_validation_score_still_improves():
@@ -252,6 +252,7 @@ def test_counts_and_seconds():
         "learning_rate",
         "batch_size",
         "progressive_loss",
+        "progressive_objective",
     }
 
 

@@ -19,22 +19,39 @@ FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 # So every buffer comes from the caller.
 OPTIONS = {"error_model": "numpy", "fastmath": FASTMATH, "_nrt": False}
 
+COMPILED = not numba.config.DISABLE_JIT  # else everything runs as plain Python, for tests
+
 # Numba's disk cache notices edits of the file that defines an entry, not of the files whose helpers it calls. Every
 # entry closes over this stamp, which is part of its cache key, so that an edit of any engine file is a miss.
 SOURCE_STAMP = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
 
-def kernel(func):
+# Functions that return a view of an array, or call BLAS (``np.dot``), do need the runtime: the multi-layer perceptrons,
+# whose batches have work enough to hide it.
+OPTIONS_OF_VIEWS = {**OPTIONS, "_nrt": True}
+
+
+def kernel(func, options=OPTIONS):
     """Compile a helper that is always inlined into the function that calls it."""
-    return numba.njit(forceinline=True, **OPTIONS)(func)
+    return numba.njit(forceinline=True, **options)(func)
 
 
-def entry(build):
+def entry(build, options=OPTIONS):
     """Compile what ``build(SOURCE_STAMP)`` returns: a function that Python calls."""
     func = build(SOURCE_STAMP)
     if os.environ.get("MINIBATCH_NUMBA_CACHE", "1") != "0":
         try:
-            return numba.njit(nogil=True, cache=True, **OPTIONS)(func)
+            return numba.njit(nogil=True, cache=True, **options)(func)
         except RuntimeError:  # no writable cache directory: numba refuses at decoration
             pass
-    return numba.njit(nogil=True, **OPTIONS)(func)
+    return numba.njit(nogil=True, **options)(func)
+
+
+def kernel_with_views(func):
+    """A kernel with Numba's runtime."""
+    return kernel(func, OPTIONS_OF_VIEWS)
+
+
+def entry_with_views(build):
+    """An entry with Numba's runtime."""
+    return entry(build, OPTIONS_OF_VIEWS)

@@ -34,10 +34,10 @@ N_SLOTS = {SGD: 1, MOMENTUM: 1, NESTEROV: 1, ADAGRAD: 1, RMSPROP: 1, ADAM: 2, AD
 
 
 @kernel
-def soft_threshold(z, threshold):
-    """The proximal step of ``threshold * |z|``. NaN stays NaN."""
+def soft_threshold(z, threshold, zero):
+    """The proximal step of ``threshold * |z|``; ``zero`` has the type of ``z``. NaN stays NaN."""
     size = abs(z) - threshold
-    return 0.0 if size <= 0.0 else copysign(size, z)
+    return zero if size <= zero else copysign(size, z)
 
 
 @kernel
@@ -57,51 +57,59 @@ def take_step(
     solver, w, g, first, second, eta, l1, l2, due, momentum, beta_1, beta_2, correction_1, correction_2, epsilon
 ):
     """Update ``w`` in place. Solvers with less than two slots do not touch the others."""
-    n = w.shape[0]
+    n, real = w.shape[0], w.dtype.type
+    # all in the type of w: a float64 among float32 numbers would cost half of the SIMD lanes and conversions
+    zero, one, keep = real(0), real(1), real(shrinkage(eta, l2))
+    gain_1, gain_2, eta_1, scale_2 = (
+        real(1.0 - beta_1),
+        real(1.0 - beta_2),
+        real(eta / correction_1),
+        real(1.0 / correction_2),
+    )
+    eta, l1, l2, due, momentum, epsilon = real(eta), real(l1), real(l2), real(due), real(momentum), real(epsilon)
     if solver == SGD:
-        keep = shrinkage(eta, l2)
-        if l1 == 0.0:
+        if l1 == zero:
             for j in range(n):
                 w[j] = keep * w[j] - eta * g[j]
         else:
             for j in range(n):
                 z = keep * w[j] - eta * g[j]
                 received = keep * first[j]
-                w[j] = soft_threshold(z, due + copysign(received, z * received))
+                w[j] = soft_threshold(z, due + copysign(received, z * received), zero)
                 first[j] = received + (w[j] - z)
     elif solver == MOMENTUM:
         for j in range(n):
             old = w[j]
             velocity = momentum * first[j] + g[j] + l2 * old
-            w[j] = soft_threshold(old - eta * velocity, eta * l1)
+            w[j] = soft_threshold(old - eta * velocity, eta * l1, zero)
             # the proximal step is part of the velocity, or L1 would weigh 1 / (1 - momentum) less
-            first[j] = velocity if l1 == 0.0 else (old - w[j]) / eta
+            first[j] = velocity if l1 == zero else (old - w[j]) / eta
     elif solver == NESTEROV:
         for j in range(n):
             old, velocity, slope = w[j], first[j], g[j] + l2 * w[j]
             ahead = momentum * momentum * velocity
-            w[j] = soft_threshold(old - eta * (ahead + (1.0 + momentum) * slope), eta * (1.0 + momentum) * l1)
-            if l1 != 0.0:
-                slope = ((old - w[j]) / eta - ahead) / (1.0 + momentum)
+            w[j] = soft_threshold(old - eta * (ahead + (one + momentum) * slope), eta * (one + momentum) * l1, zero)
+            if l1 != zero:
+                slope = ((old - w[j]) / eta - ahead) / (one + momentum)
             first[j] = momentum * velocity + slope
     elif solver == ADAGRAD:
         for j in range(n):
             slope = g[j] + l2 * w[j]
             first[j] += slope * slope
             rate = eta / (sqrt(first[j]) + epsilon)
-            w[j] = soft_threshold(w[j] - rate * slope, rate * l1)
+            w[j] = soft_threshold(w[j] - rate * slope, rate * l1, zero)
     elif solver == RMSPROP:
         for j in range(n):
             slope = g[j] + l2 * w[j]
-            first[j] += (1.0 - beta_2) * (slope * slope - first[j])
+            first[j] += gain_2 * (slope * slope - first[j])
             rate = eta / (sqrt(first[j]) + epsilon)
-            w[j] = soft_threshold(w[j] - rate * slope, rate * l1)
+            w[j] = soft_threshold(w[j] - rate * slope, rate * l1, zero)
     else:  # ADAM, ADAMW: the latter shrinks w beside the adaptive step (Loshchilov & Hutter 2019, arXiv 1711.05101)
-        coupled = l2 if solver == ADAM else 0.0
-        keep = 1.0 if solver == ADAM else shrinkage(eta, l2)
+        coupled = l2 if solver == ADAM else zero
+        keep = one if solver == ADAM else keep
         for j in range(n):
             slope = g[j] + coupled * w[j]
-            first[j] += (1.0 - beta_1) * (slope - first[j])
-            second[j] += (1.0 - beta_2) * (slope * slope - second[j])
-            rate = eta / (sqrt(second[j] / correction_2) + epsilon)
-            w[j] = soft_threshold(keep * w[j] - rate * first[j] / correction_1, rate * l1)
+            first[j] += gain_1 * (slope - first[j])
+            second[j] += gain_2 * (slope * slope - second[j])
+            per_slope = one / (sqrt(second[j] * scale_2) + epsilon)
+            w[j] = soft_threshold(keep * w[j] - eta_1 * per_slope * first[j], eta * per_slope * l1, zero)

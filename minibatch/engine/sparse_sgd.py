@@ -47,7 +47,7 @@ def settle(v, received, last, total, k, j, m, U, S, Q):
     """Bring column ``j`` of output ``k`` up to date with update ``m``."""
     value = v[k, j]
     credit = copysign(received[k, j], value * received[k, j])
-    v[k, j] = soft_threshold(value, U[m] + credit)
+    v[k, j] = soft_threshold(value, U[m] + credit, 0.0)
     received[k, j] += v[k, j] - value
     if total.shape[1] > 0:
         a = last[k, j]

@@ -1,18 +1,25 @@
 """What the two linear models share: the penalty, the layout of the coefficients, the parameters of the problem."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from minibatch._batching import power_of_two_below_root
 from minibatch._estimator import MiniBatchEstimator
-from minibatch._problems import OUTPUTS, LinearProblem, State, Vector
+from minibatch._problems.linear import OUTPUTS, LinearProblem
+from minibatch._problems.state import State, Vector
+from minibatch._training import BestRule, Outcome, Plan, Rule, WindowRule
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.optimizers import SOLVERS
+from minibatch.history import History
+from minibatch.schedules import SCHEDULES, Rates, schedule_of
 
 
 class LinearModel(SparseCoefMixin, MiniBatchEstimator):
@@ -25,6 +32,12 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         "fit_intercept": ["boolean"],
         "epsilon": [Interval(Real, 0, None, closed="left")],
         "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
+        "learning_rate": [StrOptions(set(SCHEDULES))],
+        "eta0": [Interval(Real, 0, None, closed="neither")],
+        "solver": [StrOptions(set(SOLVERS))],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "adam_epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_jobs": [Integral, None],
     }
 
     def _check_parameters(self, partial: bool) -> None:
@@ -45,6 +58,31 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     def _solver(self) -> Solver:
         numbers = (self.momentum, self.beta_1, self.beta_2, self.adam_epsilon)
         return Solver(SOLVERS[self.solver], *(float(number) for number in numbers))
+
+    def _n_threads(self) -> int:
+        return effective_n_jobs(self.n_jobs)
+
+    def _plan(self, n_samples: int, partial: bool) -> Plan:
+        return super()._plan(n_samples, partial)._replace(average_from=int(self.average) if self.average else None)
+
+    def _auto_batch_size(self, n_samples: int) -> int:
+        return power_of_two_below_root(n_samples)
+
+    def _schedule(self, batch_size: int) -> Callable[[NDArray[np.int64]], Rates]:
+        rate = {"eta0": self.eta0, "power_t": self.power_t, "alpha": self.alpha, "batch_size": batch_size}
+        return schedule_of(self.learning_rate, **rate)
+
+    def _rule(self) -> Rule:
+        if self.early_stopping:
+            return BestRule(self.tol, self.n_iter_no_change, by_score=True)
+        return WindowRule(self.tol, self.n_iter_no_change)
+
+    def _publish(self, problem: Any, outcome: Outcome, history: History) -> None:
+        for name in ("_standard_coef", "_standard_intercept", "_average_coef", "_average_intercept", "_n_averaged"):
+            self.__dict__.pop(name, None)
+        super()._publish(problem, outcome, history)
+        if self.average:
+            self.__dict__.update(self._average_attributes(problem, outcome.state))
 
     def _initial_theta(self, problem: LinearProblem, fresh: bool, init: tuple[Any, Any]) -> Vector:
         dtype = problem.data.y.dtype

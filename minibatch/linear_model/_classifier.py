@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from minibatch._docstrings import documented
 from minibatch._estimator import Rows
-from minibatch._problems import LinearProblem
+from minibatch._problems.linear import LinearProblem
+from minibatch._targets import refuse_balanced_chunks
 from minibatch.engine.losses import CLASSIFICATION
 from minibatch.linear_model._base import LinearModel
 
@@ -92,6 +93,8 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
 
     classes_ : ndarray of shape (n_classes,)
         Labels of the classes.
+
+    $linear_fitted
 
     $fitted
 
@@ -219,6 +222,8 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
 
         $init
 
+        $weights_and_validation
+
         Returns
         -------
         self : MiniBatchSGDClassifier
@@ -260,13 +265,7 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
         super()._check_parameters(partial)
         if self.multi_class == "multinomial" and self.loss != "log_loss":
             raise ValueError(f"multi_class='multinomial' needs loss='log_loss'; got loss={self.loss!r}.")
-        if partial and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight 'balanced' is not supported for partial_fit. In order to use 'balanced' weights, use "
-                "compute_class_weight('balanced', classes=classes, y=y). In place of y you can use a large enough "
-                "sample of the full training set target to properly estimate the class frequency distributions. Pass "
-                "the resulting weights as the class_weight parameter."
-            )
+        refuse_balanced_chunks(self.class_weight, partial)
 
     def _encode(self, y: Any, reset: bool, partial: bool = False, classes: Any = None) -> NDArray[np.int64]:
         """Class numbers; sets ``classes_`` where ``reset``."""

@@ -3,26 +3,22 @@
 from numbers import Real
 from typing import Any
 
-import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import r2_score
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from minibatch._docstrings import documented
-from minibatch._problems import LinearProblem
+from minibatch._problems.linear import LinearProblem
+from minibatch._targets import RegressionTarget
 from minibatch.engine.losses import REGRESSION
 from minibatch.linear_model._base import LinearModel
 
-# Losses with a log link: the prediction is the exponential of the score.
-LOG_LINK = ("poisson", "gamma")
-
 
 @documented
-class MiniBatchSGDRegressor(RegressorMixin, LinearModel):
+class MiniBatchSGDRegressor(RegressionTarget, LinearModel):
     """Linear regression (least squares, robust, quantile, Poisson, ...) by gradient descent with a chosen batch size.
 
     ``SGDRegressor`` of scikit-learn with a ``batch_size``: change the class, keep the parameters. It minimises
@@ -81,6 +77,8 @@ class MiniBatchSGDRegressor(RegressorMixin, LinearModel):
 
     intercept_ : ndarray of shape (n_outputs,)
         Intercepts.
+
+    $linear_fitted
 
     $fitted
 
@@ -203,6 +201,8 @@ class MiniBatchSGDRegressor(RegressorMixin, LinearModel):
 
         $init
 
+        $weights_and_validation
+
         Returns
         -------
         self : MiniBatchSGDRegressor
@@ -257,22 +257,6 @@ class MiniBatchSGDRegressor(RegressorMixin, LinearModel):
         scores = safe_sparse_dot(X, coef.T, dense_output=True) + self.intercept_
         return self._link_inverse(scores)
 
-    def _link_inverse(self, scores: NDArray[Any]) -> NDArray[Any]:
-        with np.errstate(over="ignore"):  # infinity is the right answer
-            return np.exp(scores) if self.loss in LOG_LINK else scores
-
-    def _encode(self, y: Any, reset: bool, partial: bool = False) -> NDArray[Any]:
-        """The target as it is, if the loss is defined for it."""
-        if self.loss == "poisson" and np.min(y) < 0:
-            raise ValueError(f"loss='poisson' needs y >= 0; the smallest y is {np.min(y)}.")
-        if self.loss == "gamma" and np.min(y) <= 0:
-            raise ValueError(f"loss='gamma' needs y > 0; the smallest y is {np.min(y)}.")
-        if reset:
-            self._target_shape = y.shape[1:]
-        elif y.shape[1:] != self._target_shape:
-            raise ValueError(f"y has rows of shape {y.shape[1:]}, but the model was fitted with {self._target_shape}.")
-        return y
-
     def _new_problem(self, X: Any, target: Any, weight: Any, **more: Any) -> LinearProblem:
         parameter = self.quantile if self.loss == "quantile" else self.epsilon
         n_outputs = 1 if target.ndim == 1 else target.shape[1]
@@ -281,13 +265,3 @@ class MiniBatchSGDRegressor(RegressorMixin, LinearModel):
 
     def _as_coef(self, coef: NDArray[Any]) -> NDArray[Any]:
         return coef if self._target_shape else coef[0]
-
-    def _validation_score(self, scores: NDArray[Any], target: NDArray[Any], weight: Any) -> float:
-        """R squared; minus infinity where the predictions are not finite (a run that diverges)."""
-        predicted = self._link_inverse(scores)
-        return float(r2_score(target, predicted, sample_weight=weight)) if np.isfinite(predicted).all() else -np.inf
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags

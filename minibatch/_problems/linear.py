@@ -1,19 +1,7 @@
-"""What is trained: the arrays and codes of a problem, and the few things that training asks of it.
+"""Linear models: which epoch loop of the engine trains what."""
 
-Conventions
------------
-``F(theta) = sum_i s_i loss_i / sum_i s_i + l1 ||W||_1 + l2/2 ||W||^2``; intercepts are not penalised. Outputs that
-do not share a loss (columns of y, one-vs-rest classes) each have an objective of their own; arrays called ``losses``
-or ``penalties`` have one entry an objective.
-
-``theta`` is one flat vector (n_parameters,), weights before intercepts; whatever has its shape (gradients, optimizer
-memory, sums of iterates) is laid out alike. Weights ``s`` have mean 1, so a batch's loss is a sum over ``B`` rows.
-"""
-
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from minibatch._batching import Order
+from minibatch._problems.state import ALONE, Epoch, State, Threads, Vector, data_of, largest_input, share_out
 from minibatch.engine.linear import (
     ONE_VS_REST,
     SEPARATE,
@@ -37,9 +26,6 @@ from minibatch.engine.optimizers import N_SLOTS, SGD
 from minibatch.engine.rows import CSR
 from minibatch.engine.sgd import one_row_epoch, sgd_epoch
 from minibatch.engine.sparse_sgd import WINDOW, lazy_sgd_epoch
-from minibatch.schedules import Rates
-
-Vector = NDArray[np.floating[Any]]
 
 OUTPUTS = {"separate": SEPARATE, "ovr": ONE_VS_REST, "multinomial": SOFTMAX}
 
@@ -48,27 +34,6 @@ OUTPUTS = {"separate": SEPARATE, "ovr": ONE_VS_REST, "multinomial": SOFTMAX}
 LARGE_BATCH, CHUNKS = 8192, 8
 # Plain SGD reads the rows of a dense batch twice; that pays while they stay in the cache.
 CACHED_BYTES = 256 * 1024
-
-
-@dataclass
-class State:
-    """All that training changes. ``slots`` is the optimizer's memory, ``total`` the sum of ``n_averaged`` iterates."""
-
-    theta: Vector
-    slots: Vector
-    total: NDArray[np.float64]
-    n_averaged: int = 0
-    slot_updates: int = 0  # updates since the slots were 0
-    schedule_updates: int = 0  # updates since the schedule began
-
-    def copy(self) -> "State":
-        return replace(self, theta=self.theta.copy(), slots=self.slots.copy(), total=self.total.copy())
-
-    def result(self) -> Vector:
-        """The parameters to predict with: the average, once there is one."""
-        if self.n_averaged == 0:
-            return self.theta
-        return (self.total / self.n_averaged).astype(self.theta.dtype)
 
 
 @dataclass(frozen=True)
@@ -81,8 +46,7 @@ class LinearProblem:
     n_outputs: int
     n_features: int
     rows: Order | None = None  # the rows to train on, where it is not all of them
-    executor: Executor | None = None
-    n_threads: int = 1
+    threads: Threads = ALONE
 
     @classmethod
     def from_arrays(
@@ -96,13 +60,8 @@ class LinearProblem:
         class_weight: NDArray[np.float64] | None = None,
         **more: Any,
     ) -> "LinearProblem":
-        """``y`` has the columns of a regression, one column of -1 and +1, or one of class numbers."""
-        rows = CSR(*_same_index_type(X)) if sp.issparse(X) else _read_only(X)
-        y = _read_only(np.ascontiguousarray(y.reshape(len(y), -1), dtype=X.dtype))
-        weight = _read_only(np.ascontiguousarray(np.empty(0) if weight is None else weight, dtype=X.dtype))
-        if class_weight is None:
-            class_weight = np.ones((n_outputs, 2))
-        return cls(Data(rows, y, weight, class_weight), objective, solver, n_outputs, X.shape[1], **more)
+        """``y`` as ``data_of`` takes it."""
+        return cls(data_of(X, y, weight, n_outputs, class_weight), objective, solver, n_outputs, X.shape[1], **more)
 
     @property
     def n_samples(self) -> int:
@@ -118,9 +77,7 @@ class LinearProblem:
 
     @property
     def largest_input(self) -> float:
-        """Largest ``|x|``, for the message about a divergence."""
-        values = self.data.X.data if isinstance(self.data.X, CSR) else self.data.X
-        return float(max(values.max(initial=0.0), -values.min(initial=0.0)))
+        return largest_input(self.data.X)
 
     def parameters(self, flat: Vector) -> Parameters:
         """Views of a flat vector as weights (outputs, features) and intercepts (outputs,)."""
@@ -164,24 +121,18 @@ class LinearProblem:
         intercept = gradient.intercept if self.objective.fit_intercept else 0.0
         return float(np.sqrt(np.sum(shortest**2) + np.sum(np.square(intercept))))
 
-    def run_epoch(
-        self, state: State, order: Order, etas: Rates, batch_size: int, first_averaged: int, noisy: bool
-    ) -> NDArray[np.float64]:
-        """Train on the rows in ``order``, one rate a batch; returns the progressive loss sums of the objectives.
-
-        Iterates are added to the average from batch number ``first_averaged`` on. ``noisy`` says that a batch is not
-        all there is to train on.
-        """
-        order = order if self.rows is None else self.rows[order]
-        averaged = max(0, len(etas) - first_averaged)
+    def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
+        """Train; returns the progressive loss sums of the objectives."""
+        if self.rows is not None:
+            epoch = epoch._replace(order=self.rows[epoch.order])
+        averaged = max(0, len(epoch.etas) - epoch.first_averaged)
         losses = np.zeros(self.n_outputs)
-        train = self._epoch_function(batch_size, averaged > 0)
-        train(state, order, etas, batch_size, first_averaged, losses)
-        if self.solver.kind == SGD and not noisy:
+        self._epoch_function(epoch.batch_size, averaged > 0)(state, epoch, losses)
+        if self.solver.kind == SGD and not epoch.noisy:
             state.slots[:] = 0.0
         state.n_averaged += averaged
-        state.slot_updates += len(etas)
-        state.schedule_updates += len(etas)
+        state.slot_updates += len(epoch.etas)
+        state.schedule_updates += len(epoch.etas)
         return losses[: self.n_objectives]
 
     def _epoch_function(self, batch_size: int, averaged: bool) -> Callable[..., None]:
@@ -195,9 +146,8 @@ class LinearProblem:
             return self._plain_sgd
         return self._gradient_batches
 
-    def _plain_sgd(
-        self, state: State, order: Order, etas: Rates, batch_size: int, first_averaged: int, losses: Vector
-    ) -> None:
+    def _plain_sgd(self, state: State, epoch: Epoch, losses: Vector) -> None:
+        order, etas, batch_size, first_averaged, *_ = epoch
         theta = self.parameters(state.theta)
         total = self._total(state, first_averaged < len(etas))
         if batch_size == 1 and self.n_outputs == 1:
@@ -213,9 +163,8 @@ class LinearProblem:
 
         self._for_outputs(train)
 
-    def _lazy_batches(
-        self, state: State, order: Order, etas: Rates, batch_size: int, first_averaged: int, losses: Vector
-    ) -> None:
+    def _lazy_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
+        order, etas, batch_size, first_averaged, *_ = epoch
         theta = self.parameters(state.theta)
         slot, _ = self._slots(state, self.parameters(np.zeros_like(state.theta)))
         total = self._total(state, first_averaged < len(etas))
@@ -230,9 +179,8 @@ class LinearProblem:
 
         self._for_outputs(train)
 
-    def _gradient_batches(
-        self, state: State, order: Order, etas: Rates, batch_size: int, first_averaged: int, losses: Vector
-    ) -> None:
+    def _gradient_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
+        order, etas, batch_size, first_averaged, *_ = epoch
         theta, grad = self.parameters(state.theta), self.parameters(np.empty_like(state.theta))
         first, second = self._slots(state, grad)
         total = self._total(state, first_averaged < len(etas))
@@ -246,9 +194,8 @@ class LinearProblem:
 
         self._for_outputs(train)
 
-    def _large_batches(
-        self, state: State, order: Order, etas: Rates, batch_size: int, first_averaged: int, losses: Vector
-    ) -> None:
+    def _large_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
+        order, etas, batch_size, first_averaged, *_ = epoch
         theta = self.parameters(state.theta)
         for batch, eta in enumerate(etas):
             rows = order[batch * batch_size : (batch + 1) * batch_size]
@@ -262,33 +209,29 @@ class LinearProblem:
 
     def _sum_over(self, rows: Order, theta: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Summed losses and their gradient, by chunks that threads share, added up in the order of the chunks."""
-        bounds = np.linspace(0, len(rows), (CHUNKS if len(rows) >= LARGE_BATCH else 1) + 1).astype(np.int64)
+        n_chunks = CHUNKS if len(rows) >= LARGE_BATCH else 1
+        bounds = np.linspace(0, len(rows), n_chunks + 1).astype(np.int64)
+        losses, totals = np.zeros((n_chunks, self.n_outputs)), np.zeros((n_chunks, self.n_parameters))
 
-        def chunk(start: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            losses, total = np.zeros(self.n_outputs), np.zeros(self.n_parameters)
+        def chunk(c: int) -> None:
             part = self.parameters(np.empty(self.n_parameters, theta.weights.dtype))
-            scores = np.empty((4, self.n_outputs))
+            total, scores = self.parameters(totals[c]), np.empty((4, self.n_outputs))
             chunk_gradient(
-                self.data, rows, start, stop, self.objective, theta, part, self.parameters(total), scores, losses
+                self.data, rows, bounds[c], bounds[c + 1], self.objective, theta, part, total, scores, losses[c]
             )
-            return losses, total
 
-        losses, total = np.zeros(self.n_outputs), np.zeros(self.n_parameters)
-        for chunk_losses, chunk_total in self._map(chunk, bounds[:-1], bounds[1:]):
-            losses += chunk_losses
-            total += chunk_total
-        return losses, total
+        share_out(self.threads, chunk, n_chunks)
+        return losses.sum(axis=0), totals.sum(axis=0)
 
     def _for_outputs(self, train: Callable[[slice, Objective], None]) -> None:
         """Train all outputs, or a share of them on each thread where they are independent."""
-        shares = 1 if self.objective.outputs == SOFTMAX else min(self.n_threads, self.n_outputs)
-        bounds = [self.n_outputs * i // shares for i in range(shares + 1)]
-        here = [slice(a, b) for a, b in pairwise(bounds)]
-        for _ in self._map(train, here, [self.objective._replace(first_output=s.start) for s in here]):
-            pass
+        n_shares = 1 if self.objective.outputs == SOFTMAX else min(self.threads.number, self.n_outputs)
+        bounds = [self.n_outputs * i // n_shares for i in range(n_shares + 1)]
 
-    def _map(self, function: Callable[..., Any], *arguments: Iterable[Any]) -> Iterable[Any]:
-        return (map if self.executor is None else self.executor.map)(function, *arguments)
+        def share(i: int) -> None:
+            train(slice(bounds[i], bounds[i + 1]), self.objective._replace(first_output=bounds[i]))
+
+        share_out(self.threads, share, n_shares)
 
     def _slots(self, state: State, unused: Parameters) -> tuple[Parameters, Parameters]:
         """The optimizer's memory as parameters; a solver with less than two slots never touches ``unused``."""
@@ -305,15 +248,3 @@ class LinearProblem:
 
 def _part(parameters: Parameters, here: slice) -> Parameters:
     return Parameters(parameters.weights[here], parameters.intercept[here])
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """A read-only view. Numba compiles read-only arrays apart; giving it nothing else halves what it compiles."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _same_index_type(X: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Data, indices and row pointer of a CSR matrix, the last two of one type: one thing to compile, not four."""
-    return _read_only(X.data), _read_only(X.indices), _read_only(X.indptr.astype(X.indices.dtype, copy=False))

@@ -1,0 +1,104 @@
+"""The full-batch objective in the hands of ``scipy.optimize.minimize``: a second trainer beside ``_training.train``."""
+
+import time
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+
+from minibatch._problems.mlp import MLPProblem
+from minibatch._problems.state import State, Vector
+from minibatch._training import Counters, EpochCallbacks, Outcome, Plan, Rule, Validate, evaluation
+from minibatch.history import History
+
+
+class _Run:
+    """What happens after every iteration of L-BFGS, which is a row of the history (one update of all rows)."""
+
+    def __init__(
+        self,
+        problem: MLPProblem,
+        plan: Plan,
+        rule: Rule | None,
+        state: State,
+        history: History,
+        validate: Validate | None,
+        callbacks: EpochCallbacks | None,
+    ) -> None:
+        self.problem, self.plan, self.rule, self.validate, self.callbacks = problem, plan, rule, validate, callbacks
+        self.start, self.state, self.done, self.clock = state.theta, state, History(), Counters(history)
+        self.status, self.n_evaluations = "", 0
+        self._begin()
+
+    def objective(self, x: Vector) -> tuple[float, Vector]:
+        """Value and gradient."""
+        self.n_evaluations += 1
+        theta = x.astype(self.start.dtype)
+        losses, gradient = self.problem.evaluate(theta)
+        value = float(losses.sum() + self.problem.penalties(theta).sum())
+        return value, self.problem.with_penalty(theta, gradient)
+
+    def _begin(self) -> None:
+        if self.callbacks is not None:
+            self.callbacks.epoch_begins()
+        self.began = time.perf_counter()
+
+    def after_iteration(self, intermediate_result: Any) -> None:
+        """Record, and raise StopIteration where it is time to stop."""
+        plan, problem = self.plan, self.problem
+        theta, objective = intermediate_result.x.astype(self.start.dtype), float(intermediate_result.fun)
+        self.state = State(theta, self.state.slots, self.state.total)
+        self.clock.add(self.n_evaluations * problem.n_samples, 1, time.perf_counter() - self.began)
+        self.n_evaluations = 0
+        record = self.clock.row(
+            batch_size=problem.n_samples,
+            train_loss=objective - float(problem.penalties(theta).sum()),
+            objective=objective,
+        )
+        if plan.evaluate_every and self.clock.epoch % plan.evaluate_every == 0:
+            record |= evaluation(problem, theta, self.start)
+        if self.validate is not None:
+            record["validation_loss"], record["validation_score"] = self.validate(theta)
+        self.done.append(**record)
+        if plan.verbose:
+            print(", ".join(f"{name} {value:.6g}" for name, value in record.items()), flush=True)
+        if self.rule is not None:
+            self.rule.see(objective, record.get("validation_score", np.nan), self.state)
+        if self.callbacks is not None and self.callbacks.epoch_ends(theta):
+            self.status = "stopped_by_callback"
+        elif plan.max_updates is not None and self.clock.updates_here >= plan.max_updates:
+            self.status = "max_updates"
+        elif self.rule is not None and self.rule.is_met():
+            self.status = self.rule.status
+        if self.status:
+            raise StopIteration
+        self._begin()
+
+
+def minimize(
+    problem: MLPProblem,
+    plan: Plan,
+    rule: Rule | None,
+    gradient_tolerance: float,
+    max_evaluations: int,
+    state: State,
+    history: History,
+    validate: Validate | None = None,
+    callbacks: EpochCallbacks | None = None,
+) -> Outcome:
+    """L-BFGS from ``state.theta``, until the largest entry of the gradient is below ``gradient_tolerance``, or ``rule``
+    is met. ``history`` is what came before; the rows of this run are in the outcome."""
+    run = _Run(problem, plan, rule, state, history, validate, callbacks)
+    result = scipy.optimize.minimize(
+        run.objective,
+        state.theta.astype(np.float64),
+        method="L-BFGS-B",
+        jac=True,
+        callback=run.after_iteration,
+        options={"maxiter": plan.max_iter, "maxfun": max_evaluations, "gtol": gradient_tolerance},
+    )
+    status = run.status or ("converged" if result.success else "max_iter")
+    if not np.isfinite(result.fun):
+        status = "diverged"
+    last = run.state if rule is None else rule.state_to_keep(run.state)
+    return Outcome(status, f"L-BFGS says: {result.message}", run.done.n_epochs, rule, last, run.done, np.nan)

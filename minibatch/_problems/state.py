@@ -1,0 +1,138 @@
+"""What training needs to know of any problem: its state, an epoch's work order, and the questions it asks.
+
+Conventions
+-----------
+``F(theta) = sum_i s_i loss_i / sum_i s_i + penalty``; intercepts are not penalised. Outputs that do not share a loss
+(columns of y of a linear model, one-vs-rest classes) each have an objective of their own; arrays called ``losses`` or
+``penalties`` have one entry an objective.
+
+``theta`` is one flat vector (n_parameters,), weights before intercepts; whatever has its shape (gradients, optimizer
+memory, sums of iterates) is laid out alike. Weights ``s`` have mean 1, so a batch's loss is a sum over ``B`` rows.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from minibatch._batching import Order
+from minibatch.engine.linear import Data
+from minibatch.engine.rows import CSR
+from minibatch.schedules import Rates
+
+Vector = NDArray[np.floating[Any]]
+
+
+@dataclass
+class State:
+    """All that training changes. ``slots`` is the optimizer's memory, ``total`` the sum of ``n_averaged`` iterates."""
+
+    theta: Vector
+    slots: Vector
+    total: NDArray[np.float64]
+    n_averaged: int = 0
+    slot_updates: int = 0  # updates since the slots were 0
+    schedule_updates: int = 0  # updates since the schedule began
+
+    def copy(self) -> "State":
+        return replace(self, theta=self.theta.copy(), slots=self.slots.copy(), total=self.total.copy())
+
+    def result(self) -> Vector:
+        """The parameters to predict with: the average, once there is one."""
+        if self.n_averaged == 0:
+            return self.theta
+        return (self.total / self.n_averaged).astype(self.theta.dtype)
+
+
+class Epoch(NamedTuple):
+    """One pass over the rows in ``order``, with the rate of each batch."""
+
+    order: Order
+    etas: Rates
+    batch_size: int
+    first_averaged: int  # iterates are added to the average from this batch on
+    noisy: bool  # a batch is not all there is to train on
+    seed: int  # of what is random besides the order
+
+
+class Problem(Protocol):
+    """What training asks of a model with its data."""
+
+    @property
+    def n_samples(self) -> int: ...
+    @property
+    def largest_input(self) -> float: ...
+    @property
+    def solver(self) -> Any: ...
+    def new_state(self, theta: Vector, averaged: bool) -> State: ...
+    def penalties(self, theta: Vector) -> NDArray[np.float64]: ...
+    def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], Any]: ...
+    def gradient_norm(self, theta: Vector, gradient: Any) -> float: ...
+    def scores(self, theta: Vector) -> NDArray[Any]: ...
+    def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]: ...
+
+
+def data_of(
+    X: Any,
+    y: NDArray[Any],
+    weight: NDArray[Any] | None,
+    n_outputs: int,
+    class_weight: NDArray[np.float64] | None = None,
+) -> Data:
+    """The arrays of a problem. ``y`` has the columns of a regression, columns of -1 and +1, or one of class numbers."""
+    y = _read_only(np.ascontiguousarray(y.reshape(len(y), -1), dtype=X.dtype))
+    weight = _read_only(np.ascontiguousarray(np.empty(0) if weight is None else weight, dtype=X.dtype))
+    return Data(rows_of(X), y, weight, np.ones((n_outputs, 2)) if class_weight is None else class_weight)
+
+
+def rows_of(X: Any) -> Any:
+    """X as the engine takes it: a read-only array or a ``CSR``."""
+    return CSR(*_same_index_type(X)) if sp.issparse(X) else _read_only(X)
+
+
+def largest_input(X: Any) -> float:
+    """Largest ``|x|``, for the message about a divergence."""
+    values = X.data if isinstance(X, CSR) else X
+    return float(max(values.max(initial=0.0), -values.min(initial=0.0)))
+
+
+class Threads(NamedTuple):
+    """The threads that work may be shared out to: the calling one and the helpers of a pool."""
+
+    number: int
+    helpers: Executor | None
+
+
+ALONE = Threads(1, None)
+
+
+def share_out(threads: Threads, function: Callable[[int], None], n_tasks: int) -> None:
+    """Call ``function`` with 0, ..., n_tasks - 1. The calling thread works too: handing over costs tens of
+    microseconds."""
+    tasks = iter(range(n_tasks))
+
+    def work() -> None:
+        for task in tasks:
+            function(task)
+
+    n_helpers = min(threads.number, n_tasks) - 1
+    helpers = [threads.helpers.submit(work) for _ in range(n_helpers)] if threads.helpers is not None else []
+    work()
+    for helper in helpers:
+        helper.result()
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A read-only view. Numba compiles read-only arrays apart; giving it nothing else halves what it compiles."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _same_index_type(X: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Data, indices and row pointer of a CSR matrix, the last two of one type: one thing to compile, not four."""
+    return _read_only(X.data), _read_only(X.indices), _read_only(X.indptr.astype(X.indices.dtype, copy=False))

@@ -1,0 +1,52 @@
+"""What the linear models and the networks do alike with the target."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+
+
+class RegressionTarget(RegressorMixin):
+    """Part of a regressor: checks of y, link function, validation score. The estimator has a parameter ``loss``."""
+
+    loss: str
+    _log_links = ("poisson", "gamma")  # losses for which the prediction is the exponential of the score
+
+    def _link_inverse(self, scores: NDArray[Any]) -> NDArray[Any]:
+        with np.errstate(over="ignore"):  # infinity is the right answer
+            return np.exp(scores) if self.loss in self._log_links else scores
+
+    def _encode(self, y: Any, reset: bool, partial: bool = False) -> NDArray[Any]:
+        """The target as it is, if the loss is defined for it."""
+        if self.loss == "poisson" and np.min(y) < 0:
+            raise ValueError(f"loss='poisson' needs y >= 0; the smallest y is {np.min(y)}.")
+        if self.loss == "gamma" and np.min(y) <= 0:
+            raise ValueError(f"loss='gamma' needs y > 0; the smallest y is {np.min(y)}.")
+        if reset:
+            self._target_shape = y.shape[1:]
+        elif y.shape[1:] != self._target_shape:
+            raise ValueError(f"y has rows of shape {y.shape[1:]}, but the model was fitted with {self._target_shape}.")
+        return y
+
+    def _validation_score(self, scores: NDArray[Any], target: NDArray[Any], weight: Any) -> float:
+        """R squared; minus infinity where the predictions are not finite (a run that diverges)."""
+        predicted = self._link_inverse(scores)
+        return float(r2_score(target, predicted, sample_weight=weight)) if np.isfinite(predicted).all() else -np.inf
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def refuse_balanced_chunks(class_weight: Any, partial: bool) -> None:
+    """A chunk does not know the frequencies of the classes."""
+    if partial and class_weight == "balanced":
+        raise ValueError(
+            "class_weight 'balanced' is not supported for partial_fit. In order to use 'balanced' weights, use "
+            "compute_class_weight('balanced', classes=classes, y=y). In place of y you can use a large enough "
+            "sample of the full training set target to properly estimate the class frequency distributions. Pass "
+            "the resulting weights as the class_weight parameter."
+        )

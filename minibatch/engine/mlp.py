@@ -1,0 +1,408 @@
+"""Multi-layer perceptrons: forward and backward pass, per-row gradient norms, the epoch of every solver.
+
+Conventions: ``theta`` holds the weights of all layers, each (inputs, units) in C order, then the intercepts; with batch
+normalization then the scales, and, not trained, the running means and variances of all hidden units. Gradients and
+slots are laid out alike, without the last two. A layer computes ``values = activation(inputs @ W + b)``; its ``delta``
+is the derivative of the loss in ``inputs @ W + b``. Matrices have the type of X; losses and batch statistics are
+float64. With batch normalization, the intercept is added after it: ``scale * (z - mean) / deviation + b``.
+"""
+
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from minibatch.engine.activations import activate
+from minibatch.engine.barrier import wait_for_others
+from minibatch.engine.compile import entry_with_views as entry
+from minibatch.engine.compile import kernel_with_views as kernel
+from minibatch.engine.linear import slopes_from_scores
+from minibatch.engine.matrices import (
+    add_to_rows,
+    batch_rows,
+    column_sums,
+    input_gradient,
+    input_product,
+    matrix,
+    product,
+    product_at,
+    product_bt,
+)
+from minibatch.engine.optimizers import bias_corrections, take_step
+
+# Batch normalization: added to variances; the share of a new batch in the running statistics (Ioffe & Szegedy 2015,
+# arXiv 1502.03167, with the values that PyTorch and Keras use).
+VARIANCE_EPSILON, NEW_SHARE = 1e-5, 0.1
+
+
+class Network(NamedTuple):
+    """The layers: ``units`` is (layers + 1,), inputs first; ``weights_at`` and so on say where in ``theta`` the
+    weights, intercepts, ... of a layer begin. Hidden units are numbered through, ``hidden_at`` is the first of a layer.
+    """
+
+    units: np.ndarray
+    weights_at: np.ndarray
+    intercepts_at: np.ndarray
+    scales_at: np.ndarray
+    means_at: np.ndarray
+    variances_at: np.ndarray
+    hidden_at: np.ndarray
+    n_weights: int
+    n_trained: int
+    n_parameters: int
+    activation: int
+    normalized: bool
+    dropout: float
+
+
+class Work(NamedTuple):
+    """Buffers for so many rows: ``values`` and ``slopes`` (d value / d z) of all layers, one layer's matrix after the
+    other, see ``layer_matrix``. Arrays have one row a share of a batch; ``of_share`` gives the buffers of one."""
+
+    n_rows: int
+    inputs: np.ndarray  # dense rows gathered from X
+    values: np.ndarray
+    slopes: np.ndarray
+    normalized: np.ndarray  # with batch normalization, what it scales
+    means: np.ndarray  # of a batch, per hidden unit
+    inverse_deviations: np.ndarray
+    delta: np.ndarray  # of a layer ...
+    delta_below: np.ndarray  # ... and, in turns, of the one below
+    gradient: np.ndarray  # (n_trained,) of a block of rows
+    total: np.ndarray  # (n_trained,) of all blocks
+
+
+@kernel
+def of_share(work, share):
+    return Work(
+        work.n_rows,
+        work.inputs[share],
+        work.values[share],
+        work.slopes[share],
+        work.normalized[share],
+        work.means[share],
+        work.inverse_deviations[share],
+        work.delta[share],
+        work.delta_below[share],
+        work.gradient[share],
+        work.total[share],
+    )
+
+
+@kernel
+def layer_matrix(buffer, work, network, layer, n_rows):
+    """The part of ``values``, ``slopes`` or ``normalized`` of a layer: (n_rows, units)."""
+    return matrix(buffer, work.n_rows * network.hidden_at[layer], n_rows, network.units[layer + 1])
+
+
+@kernel
+def part(vector, start, size):
+    return vector[start : start + size]
+
+
+@kernel
+def weights_of(vector, network, layer):
+    return matrix(vector, network.weights_at[layer], network.units[layer], network.units[layer + 1])
+
+
+# Batch normalization, forward and backward
+
+
+@kernel
+def normalize(z, normalized, scale, shift, running_mean, running_variance, mean, inverse, share):
+    """Replace the columns of ``z`` by ``scale * (z - mean) / deviation + shift``.
+
+    Mean and deviation are the batch's, which enter the running ones with weight ``share``; where that is 0, they are
+    the running ones.
+    """
+    n_rows, units = z.shape
+    if share > 0.0:
+        mean[:] = 0.0
+        inverse[:] = 0.0
+        for r in range(n_rows):
+            for j in range(units):
+                mean[j] += z[r, j]
+        for j in range(units):
+            mean[j] /= n_rows
+        for r in range(n_rows):
+            for j in range(units):
+                inverse[j] += (z[r, j] - mean[j]) ** 2
+        for j in range(units):
+            running_mean[j] += share * (mean[j] - running_mean[j])
+            running_variance[j] += share * (inverse[j] / (n_rows - 1) - running_variance[j])
+            inverse[j] = 1.0 / sqrt(inverse[j] / n_rows + VARIANCE_EPSILON)
+    else:
+        for j in range(units):
+            mean[j] = running_mean[j]
+            inverse[j] = 1.0 / sqrt(running_variance[j] + VARIANCE_EPSILON)
+    for r in range(n_rows):
+        for j in range(units):
+            normalized[r, j] = (z[r, j] - mean[j]) * inverse[j]
+            z[r, j] = scale[j] * normalized[r, j] + shift[j]
+
+
+@kernel
+def normalize_backward(delta, normalized, scale, inverse, scale_gradient, shift_gradient, of_batch):
+    """Gradients of scale and shift; ``delta`` becomes the derivative in the columns before. ``of_batch`` says that mean
+    and deviation were the batch's and so depend on every row."""
+    n_rows, units = delta.shape
+    column_sums(delta, shift_gradient)
+    scale_gradient[:] = 0
+    for r in range(n_rows):
+        for j in range(units):
+            scale_gradient[j] += delta[r, j] * normalized[r, j]
+    for r in range(n_rows):
+        for j in range(units):
+            through_batch = 0.0
+            if of_batch:
+                through_batch = (shift_gradient[j] + normalized[r, j] * scale_gradient[j]) / n_rows
+            delta[r, j] = scale[j] * inverse[j] * (delta[r, j] - through_batch)
+
+
+# Dropout: a unit stays for a row if a hash of seed, row and unit says so, whatever the batch size
+
+
+@kernel
+def hashed(x):
+    """A hash of 32 bits, in products that fit 63 bits with and without the compiler."""
+    x = (((x >> 16) ^ x) * 0x45D9F3B) & 0xFFFFFFFF
+    x = (((x >> 16) ^ x) * 0x45D9F3B) & 0xFFFFFFFF
+    return (x >> 16) ^ x
+
+
+@kernel
+def drop_units(dropout, seed, order, start, first_unit, values, slopes):
+    """Set a share ``dropout`` of the units to zero and scale up the others, so that the expectation stays."""
+    threshold, up = int(dropout * 4294967296.0), values.dtype.type(1.0 / (1.0 - dropout))
+    for r in range(values.shape[0]):
+        key = hashed(seed ^ hashed(order[start + r] & 0xFFFFFFFF)) + first_unit
+        for j in range(values.shape[1]):
+            factor = up if hashed((key + j) & 0xFFFFFFFF) >= threshold else values.dtype.type(0)
+            values[r, j] *= factor
+            slopes[r, j] *= factor
+
+
+# The passes
+
+
+@kernel
+def forward(X, order, start, stop, inputs, network, theta, work, share, dropout, seed):
+    """Fill ``work.values`` of all layers; those of the last are the scores. ``inputs`` is what ``batch_rows`` gave."""
+    n_rows, last = stop - start, network.units.shape[0] - 2
+    for layer in range(last + 1):
+        W, units = weights_of(theta, network, layer), network.units[layer + 1]
+        z = layer_matrix(work.values, work, network, layer, n_rows)
+        if layer == 0:
+            input_product(X, order, start, inputs, W, z)
+        else:
+            product(layer_matrix(work.values, work, network, layer - 1, n_rows), W, z)
+        intercepts = part(theta, network.intercepts_at[layer], units)
+        if layer == last or not network.normalized:
+            add_to_rows(intercepts, z)
+        if layer == last:
+            return
+        at = network.hidden_at[layer]
+        if network.normalized:
+            normalize(
+                z,
+                layer_matrix(work.normalized, work, network, layer, n_rows),
+                part(theta, network.scales_at[layer], units),
+                intercepts,
+                part(theta, network.means_at[layer], units),
+                part(theta, network.variances_at[layer], units),
+                part(work.means, at, units),
+                part(work.inverse_deviations, at, units),
+                share,
+            )
+        flat = work.n_rows * at
+        activate(network.activation, part(work.values, flat, n_rows * units), part(work.slopes, flat, n_rows * units))
+        if dropout > 0.0:
+            drop_units(dropout, seed, order, start, at, z, layer_matrix(work.slopes, work, network, layer, n_rows))
+
+
+@kernel
+def delta_matrix(work, layer, n_rows, units):
+    return matrix(work.delta if layer % 2 == 0 else work.delta_below, 0, n_rows, units)
+
+
+@kernel
+def last_delta(data, order, start, stop, objective, network, work, factor, losses):
+    """The derivatives of the weighted losses in the scores, times ``factor``; adds the losses to ``losses``."""
+    last = network.units.shape[0] - 2
+    scores = layer_matrix(work.values, work, network, last, stop - start)
+    delta = delta_matrix(work, last, stop - start, network.units[last + 1])
+    for r in range(stop - start):
+        slopes_from_scores(order[start + r], data.y, data.weight, data.class_weight, scores, r, objective, losses)
+        for k in range(scores.shape[1]):
+            delta[r, k] = factor * scores[r, k]
+    return delta
+
+
+@kernel
+def delta_below(layer, delta, network, theta, work):
+    """The derivatives in what hidden layer ``layer - 1`` passes to its activation, from the delta of ``layer``."""
+    n_rows, units = delta.shape[0], network.units[layer]
+    below = delta_matrix(work, layer - 1, n_rows, units)
+    product_bt(delta, weights_of(theta, network, layer), below)
+    slopes = layer_matrix(work.slopes, work, network, layer - 1, n_rows)
+    for r in range(n_rows):
+        for j in range(units):
+            below[r, j] *= slopes[r, j]
+    return below
+
+
+@kernel
+def backward(X, order, start, inputs, delta, network, theta, work, of_batch, gradient):
+    """Fill ``gradient`` from the delta of the last layer."""
+    n_rows, last = delta.shape[0], network.units.shape[0] - 2
+    for layer in range(last, -1, -1):
+        units = network.units[layer + 1]
+        intercept_gradient = part(gradient, network.intercepts_at[layer], units)
+        if network.normalized and layer < last:
+            normalize_backward(
+                delta,
+                layer_matrix(work.normalized, work, network, layer, n_rows),
+                part(theta, network.scales_at[layer], units),
+                part(work.inverse_deviations, network.hidden_at[layer], units),
+                part(gradient, network.scales_at[layer], units),
+                intercept_gradient,
+                of_batch,
+            )
+        else:
+            column_sums(delta, intercept_gradient)
+        weight_gradient = weights_of(gradient, network, layer)
+        if layer == 0:
+            input_gradient(X, order, start, inputs, delta, weight_gradient)
+        else:
+            product_at(layer_matrix(work.values, work, network, layer - 1, n_rows), delta, weight_gradient)
+            delta = delta_below(layer, delta, network, theta, work)
+
+
+@kernel
+def add_block_gradients(
+    data, order, start, stop, objective, network, theta, work, share_of_statistics, dropout, seed, factor, losses
+):
+    """Put ``factor`` times the gradient of the summed losses of ``order[start:stop]`` into ``work.total``, block by
+    block of ``work.n_rows`` rows; add the losses."""
+    for begin in range(start, stop, work.n_rows):
+        end = min(begin + work.n_rows, stop)
+        inputs = batch_rows(data.X, order, begin, end, work.inputs)
+        forward(data.X, order, begin, end, inputs, network, theta, work, share_of_statistics, dropout, seed)
+        delta = last_delta(data, order, begin, end, objective, network, work, factor, losses)
+        gradient = work.total if begin == start else work.gradient
+        backward(data.X, order, begin, inputs, delta, network, theta, work, share_of_statistics > 0.0, gradient)
+        if begin > start:
+            for j in range(work.total.shape[0]):
+                work.total[j] += work.gradient[j]
+
+
+@kernel
+def update(theta, gradient, first, second, t, eta, objective, solver, network, start, stop):
+    """Update number ``t`` of parameters ``start`` to ``stop``; only weights are penalised."""
+    kind, momentum, beta_1, beta_2, epsilon = solver
+    c1, c2 = bias_corrections(t, beta_1, beta_2)
+    end = max(start, min(stop, network.n_weights))
+    w, g, m, v = theta[start:end], gradient[start:end], first[start:end], second[start:end]
+    take_step(kind, w, g, m, v, eta, 0.0, objective.l2, 0.0, momentum, beta_1, beta_2, c1, c2, epsilon)
+    w, g, m, v = theta[end:stop], gradient[end:stop], first[end:stop], second[end:stop]
+    take_step(kind, w, g, m, v, eta, 0.0, 0.0, 0.0, momentum, beta_1, beta_2, c1, c2, epsilon)
+
+
+@entry
+def mlp_epoch(stamp):
+    def mlp_epoch(
+        data, order, etas, batch_size, objective, solver, network, theta, first, second, n_updates, work, seed, losses,
+        first_share, last_share, barrier, n_threads,
+    ):  # fmt: skip
+        """Train on ``order`` in batches; adds the weighted losses of the shares to the rows of ``losses``.
+
+        ``etas`` holds the rate of each batch, ``n_updates`` counts the earlier updates, ``seed`` is dropout's. A batch
+        is cut into as many shares as ``work`` has, by rows for the gradient and by parameters for the update. This
+        call does shares ``first_share`` to ``last_share``; ``n_threads`` such calls meet at the barrier.
+        """
+        _ = stamp
+        n_shares = work.total.shape[0]
+        for batch in range(etas.shape[0]):
+            start, t = batch * batch_size, n_updates + batch + 1
+            n_rows = min(batch_size, order.shape[0] - start)
+            share_of_statistics = max(NEW_SHARE, 1.0 / t)
+            for share in range(first_share, last_share):
+                begin, end = start + share * n_rows // n_shares, start + (share + 1) * n_rows // n_shares
+                add_block_gradients(
+                    data, order, begin, end, objective, network, theta, of_share(work, share), share_of_statistics,
+                    network.dropout, seed, 1.0 / n_rows, losses[share],
+                )  # fmt: skip
+            if not wait_for_others(barrier, n_threads):
+                return
+            gradient = work.total[0]
+            for share in range(first_share, last_share):
+                begin, end = share * network.n_trained // n_shares, (share + 1) * network.n_trained // n_shares
+                for other in range(1, n_shares):
+                    for j in range(begin, end):
+                        gradient[j] += work.total[other, j]
+                update(theta, gradient, first, second, t, etas[batch], objective, solver, network, begin, end)
+            if not wait_for_others(barrier, n_threads):
+                return
+
+    return mlp_epoch
+
+
+@entry
+def mlp_gradient(stamp):
+    def mlp_gradient(data, order, start, stop, objective, network, theta, work, share, losses):
+        """Put the gradient of the summed losses of ``order[start:stop]`` into ``work.total[share]``; add the losses.
+        Without dropout; batch normalization uses the running statistics."""
+        _ = stamp
+        add_block_gradients(
+            data, order, start, stop, objective, network, theta, of_share(work, share), 0.0, 0.0, 0, 1.0, losses
+        )
+
+    return mlp_gradient
+
+
+@entry
+def mlp_row_norms(stamp):
+    def mlp_row_norms(data, order, objective, network, theta, work, input_norms, losses, norms):
+        """Put the squared norm of the gradient of row ``order[r]`` into ``norms[r]``, without forming the gradient:
+        ``sum over layers ||delta||^2 (||inputs||^2 + 1)`` (Goodfellow 2015, arXiv 1510.01799).
+
+        ``input_norms`` are the squared norms of the rows of X. Not for batch normalization.
+        """
+        _ = stamp
+        work, last = of_share(work, 0), network.units.shape[0] - 2
+        for start in range(0, order.shape[0], work.n_rows):
+            stop = min(start + work.n_rows, order.shape[0])
+            inputs = batch_rows(data.X, order, start, stop, work.inputs)
+            forward(data.X, order, start, stop, inputs, network, theta, work, 0.0, 0.0, 0)
+            delta = last_delta(data, order, start, stop, objective, network, work, 1.0, losses)
+            for layer in range(last, -1, -1):
+                values = layer_matrix(work.values, work, network, max(layer - 1, 0), stop - start)
+                for r in range(stop - start):
+                    of_inputs, of_delta = 1.0, 0.0
+                    if layer == 0:
+                        of_inputs += input_norms[order[start + r]]
+                    else:
+                        for j in range(values.shape[1]):
+                            of_inputs += values[r, j] * values[r, j]
+                    for k in range(delta.shape[1]):
+                        of_delta += delta[r, k] * delta[r, k]
+                    norms[start + r] += of_delta * of_inputs
+                if layer > 0:
+                    delta = delta_below(layer, delta, network, theta, work)
+
+    return mlp_row_norms
+
+
+@entry
+def mlp_scores(stamp):
+    def mlp_scores(X, order, start, stop, network, theta, work, share, scores):
+        """Put the scores of rows ``order[start:stop]`` into ``scores[start:stop]``; ``work`` need not hold all rows."""
+        _ = stamp
+        work, last = of_share(work, share), network.units.shape[0] - 2
+        for begin in range(start, stop, work.n_rows):
+            end = min(begin + work.n_rows, stop)
+            inputs = batch_rows(X, order, begin, end, work.inputs)
+            forward(X, order, begin, end, inputs, network, theta, work, 0.0, 0.0, 0)
+            scores[begin:end] = layer_matrix(work.values, work, network, last, end - begin)
+
+    return mlp_scores

@@ -1,0 +1,232 @@
+"""What the two networks share: layers, solver, schedule, the first parameters, prediction."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from minibatch._blas import n_blas_threads
+from minibatch._estimator import MiniBatchEstimator, pool_of
+from minibatch._lbfgs import minimize
+from minibatch._problems.mlp import MLPProblem, layers_of, network_of, scores_of
+from minibatch._problems.state import State, Vector, rows_of
+from minibatch._training import BestRule, EpochCallbacks, Outcome, Plan, Rule, Validate
+from minibatch.engine.activations import ACTIVATIONS
+from minibatch.engine.linear import SEPARATE, Objective, Solver
+from minibatch.engine.mlp import Network
+from minibatch.engine.optimizers import SOLVERS
+from minibatch.history import History
+from minibatch.schedules import Rates, schedule_of
+
+
+def takes_chunks(self: Any) -> bool:
+    """Whether there is a ``partial_fit``."""
+    if self.solver == "lbfgs":
+        raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
+    return True
+
+
+class MultiLayerPerceptron(MiniBatchEstimator):
+    """Base of the two estimators."""
+
+    _parameter_constraints: dict = {
+        **MiniBatchEstimator._parameter_constraints,
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "solver": [StrOptions({*SOLVERS, "lbfgs"})],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "batch_normalization": ["boolean"],
+    }
+    _rate_parameter = "learning_rate_init"
+
+    def _check_parameters(self, partial: bool) -> None:
+        """What the constraints of single parameters cannot say."""
+        self._hidden_units()
+        if partial and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True: it sees one chunk at a time.")
+        if self.solver == "lbfgs" and (self.dropout > 0.0 or self.batch_normalization):
+            name = "dropout" if self.dropout > 0.0 else "batch_normalization"
+            raise ValueError(
+                f"solver='lbfgs' needs an objective that is the same at every look, which {name} changes; use another "
+                f"solver, or leave {name} off."
+            )
+
+    def _hidden_units(self) -> list[int]:
+        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
+        if sizes.ndim != 1 or not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0 and integers, got {self.hidden_layer_sizes!r}.")
+        if len(sizes) == 0:
+            raise ValueError(
+                f"hidden_layer_sizes must name at least one layer, got {self.hidden_layer_sizes!r}; without hidden "
+                "layers a network is a linear model: see minibatch.linear_model."
+            )
+        return [int(size) for size in sizes]
+
+    def _multi_output(self) -> bool:
+        return True
+
+    def _n_threads(self) -> int:
+        return n_blas_threads()
+
+    def _plan(self, n_samples: int, partial: bool) -> Plan:
+        plan = super()._plan(n_samples, partial)._replace(rate_by_rows=True)
+        if self.batch_normalization:
+            self._refuse_batches_of_one_row(plan, n_samples)
+        return plan
+
+    def _refuse_batches_of_one_row(self, plan: Plan, n_samples: int) -> None:
+        last = 0 if plan.last_batch == "drop" else n_samples % plan.batch_size
+        if plan.batch_size == 1 or last == 1:
+            which = f"batch_size={self.batch_size!r}" if plan.batch_size == 1 else f"the last batch of {n_samples} rows"
+            remedy = (
+                "Use a larger batch_size" if plan.batch_size == 1 else "Use last_batch='drop' or another batch_size"
+            )
+            raise ValueError(
+                f"batch_normalization=True needs batches of two rows or more, but {which} gives one of a single row: a "
+                f"unit's deviation from the mean of one row is always 0, so nothing could be learnt. {remedy}."
+            )
+
+    def _auto_batch_size(self, n_samples: int) -> int:
+        return 200
+
+    def _schedule(self, batch_size: int) -> Callable[[NDArray[np.int64]], Rates]:
+        return schedule_of(self.learning_rate, eta0=self.learning_rate_init, power_t=self.power_t)
+
+    def _rule(self) -> Rule:
+        # as in scikit-learn, *more* than n_iter_no_change epochs
+        return BestRule(self.tol, self.n_iter_no_change + 1, by_score=self.early_stopping)
+
+    def _optimize(
+        self,
+        problem: Any,
+        plan: Plan,
+        state: State,
+        history: History,
+        validate: Validate | None,
+        callbacks: EpochCallbacks | None,
+    ) -> Outcome:
+        if self.solver != "lbfgs":
+            return super()._optimize(problem, plan, state, history, validate, callbacks)
+        rule = self._rule() if self.early_stopping else None
+        return minimize(problem, plan, rule, self.tol or 0.0, self.max_fun, state, history, validate, callbacks)
+
+    def _objective(self, loss: int, outputs: int = SEPARATE) -> Objective:
+        return Objective(loss, 0.0, outputs, 0, 0.0, float(self.alpha), True)
+
+    def _solver(self) -> Solver:
+        name = self.solver
+        if name == "lbfgs" or (name == "sgd" and self.momentum == 0.0):
+            name = "sgd"
+        elif name == "sgd":
+            name = "nesterov" if self.nesterovs_momentum else "momentum"
+        numbers = (self.momentum, self.beta_1, self.beta_2, self.epsilon)
+        return Solver(SOLVERS[name], *(float(number) for number in numbers))
+
+    def _network(self, n_features: int, n_outputs: int) -> Network:
+        units = [n_features, *self._hidden_units(), n_outputs]
+        return network_of(units, ACTIVATIONS[self.activation], self.batch_normalization, float(self.dropout))
+
+    def _mlp_problem(
+        self,
+        X: Any,
+        y: NDArray[Any],
+        weight: Any,
+        objective: Objective,
+        n_outputs: int,
+        **more: Any,
+    ) -> MLPProblem:
+        network = self._network(X.shape[1], n_outputs)
+        return MLPProblem.from_arrays(X, y, weight, objective, self._solver(), network, **more)
+
+    def _out_activation(self) -> str:
+        raise NotImplementedError
+
+    def _initial_theta(self, problem: MLPProblem, fresh: bool, init: Any) -> Vector:
+        """Random weights and intercepts (the draws of scikit-learn), or those of the last call."""
+        network, dtype = problem.network, problem.data.y.dtype
+        theta = np.zeros(network.n_parameters, dtype)
+        if not fresh:
+            previous = self._theta(self._fitted_network())
+            if len(previous) != len(theta) or not np.array_equal(self._fitted_network().units, network.units):
+                raise ValueError(
+                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} or batch_normalization does not fit the layers "
+                    f"trained before, {[W.shape for W in self.coefs_]}; fit with warm_start=False."
+                )
+            return previous.astype(dtype)
+        layers, random = layers_of(network, theta), check_random_state(self.random_state)
+        factor = 2.0 if self.activation == "logistic" else 6.0
+        for weights, intercepts in zip(layers.weights, layers.intercepts, strict=True):
+            bound = np.sqrt(factor / sum(weights.shape))
+            weights[...] = random.uniform(-bound, bound, weights.shape)
+            intercepts[...] = random.uniform(-bound, bound, intercepts.shape)
+        for part in (*layers.scales, *layers.variances):
+            part[...] = 1.0
+        return theta
+
+    def _fitted_attributes(self, problem: MLPProblem, theta: Vector) -> dict[str, Any]:
+        layers = layers_of(problem.network, theta)
+        attributes: dict[str, Any] = {
+            "coefs_": layers.weights,
+            "intercepts_": layers.intercepts,
+            "n_layers_": len(problem.network.units),
+            "n_outputs_": int(problem.network.units[-1]),
+            "out_activation_": self._out_activation(),
+        }
+        if problem.network.normalized:
+            attributes |= {
+                "scales_": layers.scales,
+                "running_means_": layers.means,
+                "running_variances_": layers.variances,
+            }
+        return attributes
+
+    def _publish(self, problem: Any, outcome: Outcome, history: History) -> None:
+        for name in ("scales_", "running_means_", "running_variances_"):
+            self.__dict__.pop(name, None)
+        super()._publish(problem, outcome, history)
+        objective = "objective" if self.solver == "lbfgs" else "progressive_objective"
+        scores = history["validation_score"].tolist() if "validation_score" in history else None
+        self.t_ = history.last("n_samples_seen")
+        self.loss_curve_ = history[objective].tolist() if objective in history else []
+        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
+        self.best_loss_ = None if self.early_stopping else float(np.min(self.loss_curve_, initial=np.inf))
+        self.validation_scores_ = scores
+        self.best_validation_score_ = None if scores is None else max(scores)
+        self._no_improvement_count = outcome.rule.n_unimproved if isinstance(outcome.rule, BestRule) else 0
+
+    def _fitted_network(self) -> Network:
+        units = [len(self.coefs_[0]), *(W.shape[1] for W in self.coefs_)]
+        return network_of(units, ACTIVATIONS[self.activation], hasattr(self, "scales_"), 0.0)
+
+    def _theta(self, network: Network) -> Vector:
+        parts = [*self.coefs_, *self.intercepts_]
+        if network.normalized:
+            parts += [*self.scales_, *self.running_means_, *self.running_variances_]
+        return np.concatenate([np.ravel(part) for part in parts])
+
+    def _scores(self, X: Any) -> NDArray[Any]:
+        """What the last layer gives, (n_samples, n_outputs)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, order="C", reset=False)
+        network = self._fitted_network()
+        with ExitStack() as stack:
+            threads = pool_of(self._n_threads(), stack)
+            return scores_of(rows_of(X), X.shape[0], network, self._theta(network), threads)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
