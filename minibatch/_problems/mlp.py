@@ -1,6 +1,7 @@
 """Multi-layer perceptrons: layout of the parameters, buffers, batches of any size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ SMALL_WORK, SHARE_WORK, MAX_SHARES, BLOCK_ROWS = 4_000_000, 10_000_000, 8, 256
 
 class Layers(NamedTuple):
     """Views of a flat vector: weights (inputs, units) and intercepts of every layer; with batch normalization also
-    scales, running means and running variances of the hidden ones."""
+    scales of the hidden ones, and running means and variances of all that is normalised, the inputs last."""
 
     weights: list[Vector]
     intercepts: list[Vector]
@@ -38,23 +39,35 @@ class Layers(NamedTuple):
     variances: list[Vector]
 
 
-def network_of(units: Sequence[int], activation: int, normalized: bool, dropout: float) -> Network:
+def network_of(
+    units: Sequence[int], activation: int, normalized: bool = False, normalized_inputs: bool = False, dropout: float = 0
+) -> Network:
     """The layout for layers of so many units, inputs first."""
     sizes = [n_inputs * n_units for n_inputs, n_units in pairwise(units)]
-    n_hidden_layers = len(units) - 2 if normalized else 0
-    blocks = [sizes, units[1:], *[units[1:-1][:n_hidden_layers]] * 3]
+    hidden = units[1:-1] if normalized else []
     at, starts = 0, []
-    for block in blocks:
+    for block in (sizes, units[1:], hidden, hidden, hidden):
         *begin, at = accumulate(block, initial=at)
         starts.append(np.array(begin, dtype=np.int64))
     hidden_at = np.array([*accumulate(units[1:-1], initial=0)], dtype=np.int64)
-    n_trained = at - 2 * sum(blocks[2])
-    shape = np.array(units, dtype=np.int64)
+    n_parameters = at + (2 * units[0] if normalized_inputs else 0)
     weights_at, intercepts_at, scales_at, means_at, variances_at = starts
     return Network(
-        shape, weights_at, intercepts_at, scales_at, means_at, variances_at, hidden_at, sum(sizes), n_trained, at,
-        activation, normalized, dropout,
-    )  # fmt: skip
+        units=np.array(units, dtype=np.int64),
+        weights_at=weights_at,
+        intercepts_at=intercepts_at,
+        scales_at=scales_at,
+        means_at=means_at,
+        variances_at=variances_at,
+        hidden_at=hidden_at,
+        n_weights=sum(sizes),
+        n_trained=at - 2 * sum(hidden),
+        n_parameters=n_parameters,
+        activation=activation,
+        normalized=normalized,
+        normalized_inputs=normalized_inputs,
+        dropout=dropout,
+    )
 
 
 def layers_of(network: Network, flat: Vector) -> Layers:
@@ -68,29 +81,32 @@ def layers_of(network: Network, flat: Vector) -> Layers:
         flat[at : at + n_inputs * n].reshape(n_inputs, n)
         for at, n_inputs, n in zip(network.weights_at, units[:-1], units[1:], strict=True)
     ]
-    return Layers(weights, *(views(at) for at in network[2:6]))
+    layers = Layers(weights, *(views(at) for at in network[2:6]))
+    if network.normalized_inputs:
+        means, variances = flat[-2 * units[0] :].reshape(2, -1)
+        layers.means.append(means)
+        layers.variances.append(variances)
+    return layers
 
 
 def _n_shares(network: Network, n_rows: int) -> int:
     work = n_rows * network.n_weights
-    if network.normalized or work < SMALL_WORK or n_rows == 1:
-        return 1
-    return int(np.clip(work // SHARE_WORK, 2, min(MAX_SHARES, n_rows)))
+    return 1 if work < SMALL_WORK or n_rows == 1 else int(np.clip(work // SHARE_WORK, 2, min(MAX_SHARES, n_rows)))
 
 
-def _buffers(network: Network, n_rows: int, X: Any, dtype: Any, gradients: bool = True) -> Work:
-    """For batches of so many rows."""
-    n = _n_shares(network, n_rows)
-    block = n_rows if network.normalized else min(BLOCK_ROWS, -(-n_rows // n))
+def _buffers(network: Network, n_rows: int, X: Any, dtype: Any, *, whole: bool = False, gradients: bool = True) -> Work:
+    """For batches of so many rows; ``whole`` ones are not cut."""
+    n = 1 if whole else _n_shares(network, n_rows)
+    block = n_rows if whole else min(BLOCK_ROWS, -(-n_rows // n))
     n_hidden, n_outputs, n_inputs = network.hidden_at[-1], network.units[-1], network.units[0]
-    n_normalized = n_hidden if network.normalized else 0
+    n_statistics = n_hidden + n_inputs if network.normalized else 0
     return Work(
         block,
         np.empty((n, 0 if isinstance(X, CSR) else block * n_inputs), dtype),
         np.empty((n, block * (n_hidden + n_outputs)), dtype),
         np.empty((n, block * n_hidden), dtype),
-        np.empty((n, block * n_normalized), dtype),
-        *np.empty((2, n, n_normalized)),
+        np.empty((n, block * n_hidden if network.normalized else 0), dtype),
+        *np.empty((2, n, n_statistics)),
         *np.empty((2, n, block * network.units[1:].max()), dtype),
         *np.empty((2, n, network.n_trained if gradients else 0), dtype),
     )
@@ -180,7 +196,7 @@ class MLPProblem:
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
         """Train; returns the progressive loss sum as one entry."""
         order = epoch.order if self.rows is None else self.rows[epoch.order]
-        work = _buffers(self.network, epoch.batch_size, self.data.X, state.theta.dtype)
+        work = _buffers(self.network, epoch.batch_size, self.data.X, state.theta.dtype, whole=self.network.normalized)
         n_shares, _ = work.total.shape
         losses, barrier = np.zeros((n_shares, self.network.units[-1])), new_barrier()
         first, second = [*state.slots, work.total[0], work.total[0]][:2]  # a solver with fewer never touches the others
@@ -188,18 +204,15 @@ class MLPProblem:
 
         def train(thread: int) -> None:
             first_share, last_share = thread * n_shares // n_threads, (thread + 1) * n_shares // n_threads
-            mlp_epoch(
-                self.data, order, epoch.etas, epoch.batch_size, self.objective, self.solver, self.network, state.theta,
-                first, second, state.slot_updates, work, epoch.seed, losses, first_share, last_share, barrier,
-                n_threads,
-            )  # fmt: skip
+            with _nobody_waits_in_vain(barrier):
+                mlp_epoch(
+                    self.data, order, epoch.etas, epoch.batch_size, self.objective, self.solver, self.network,
+                    state.theta, first, second, state.slot_updates, work, epoch.seed, losses, first_share, last_share,
+                    barrier, n_threads,
+                )  # fmt: skip
 
-        with one_blas_thread():
-            try:
-                share_out(self.threads, train, n_threads)
-            except BaseException:
-                abandon(barrier)  # the others would wait for ever
-                raise
+        with one_blas_thread(), _nobody_waits_in_vain(barrier):
+            share_out(self.threads, train, n_threads)
         state.slot_updates += len(epoch.etas)
         state.schedule_updates += len(epoch.etas)
         return np.array([losses.sum()])
@@ -221,6 +234,16 @@ class MLPProblem:
         with one_blas_thread():
             share_out(self.threads, gradient, n_shares)
         return float(losses.sum()), work.total.sum(axis=0, dtype=np.float64)
+
+
+@contextmanager
+def _nobody_waits_in_vain(barrier: NDArray[np.int64]) -> Iterator[None]:
+    """If this thread does not come to the barrier, the others must not wait for it."""
+    try:
+        yield
+    except BaseException:
+        abandon(barrier)
+        raise
 
 
 def scores_of(X: Any, n_rows: int, network: Network, theta: Vector, threads: Threads) -> NDArray[Any]:

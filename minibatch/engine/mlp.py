@@ -1,7 +1,7 @@
 """Multi-layer perceptrons: forward and backward pass, per-row gradient norms, the epoch of every solver.
 
 Conventions: ``theta`` holds the weights of all layers, each (inputs, units) in C order, then the intercepts; with batch
-normalization then the scales, and, not trained, the running means and variances of all hidden units. Gradients and
+normalization then the scales, and, not trained, the running means and variances of what is normalised. Gradients and
 slots are laid out alike, without the last two. A layer computes ``values = activation(inputs @ W + b)``; its ``delta``
 is the derivative of the loss in ``inputs @ W + b``. Matrices have the type of X; losses and batch statistics are
 float64. With batch normalization, the intercept is added after it: ``scale * (z - mean) / deviation + b``.
@@ -30,14 +30,15 @@ from minibatch.engine.matrices import (
 )
 from minibatch.engine.optimizers import bias_corrections, take_step
 
-# Batch normalization: added to variances; the share of a new batch in the running statistics (Ioffe & Szegedy 2015,
-# arXiv 1502.03167, with the values that PyTorch and Keras use).
-VARIANCE_EPSILON, NEW_SHARE = 1e-5, 0.1
+# Batch normalization: added to variances; what a new batch weighs in the running statistics (PyTorch's values). The
+# first batches weigh the same, so that the statistics do not begin somewhere else.
+VARIANCE_EPSILON, STATISTICS_RATE = 1e-5, 0.1
 
 
 class Network(NamedTuple):
     """The layers: ``units`` is (layers + 1,), inputs first; ``weights_at`` and so on say where in ``theta`` the
-    weights, intercepts, ... of a layer begin. Hidden units are numbered through, ``hidden_at`` is the first of a layer.
+    weights, intercepts, ... of a layer begin. Hidden units are numbered through, ``hidden_at`` is the first of a layer,
+    its last entry their number. Statistics of the inputs, where they are normalised too, come last.
     """
 
     units: np.ndarray
@@ -52,6 +53,7 @@ class Network(NamedTuple):
     n_parameters: int
     activation: int
     normalized: bool
+    normalized_inputs: bool
     dropout: float
 
 
@@ -64,10 +66,10 @@ class Work(NamedTuple):
     values: np.ndarray
     slopes: np.ndarray
     normalized: np.ndarray  # with batch normalization, what it scales
-    means: np.ndarray  # of a batch, per hidden unit
+    means: np.ndarray  # of a batch: hidden units, then inputs
     inverse_deviations: np.ndarray
-    delta: np.ndarray  # of a layer ...
-    delta_below: np.ndarray  # ... and, in turns, of the one below
+    even_deltas: np.ndarray  # of the layers 0, 2, ... in turns ...
+    odd_deltas: np.ndarray  # ... and of the others
     gradient: np.ndarray  # (n_trained,) of a block of rows
     total: np.ndarray  # (n_trained,) of all blocks
 
@@ -82,8 +84,8 @@ def of_share(work, share):
         work.normalized[share],
         work.means[share],
         work.inverse_deviations[share],
-        work.delta[share],
-        work.delta_below[share],
+        work.even_deltas[share],
+        work.odd_deltas[share],
         work.gradient[share],
         work.total[share],
     )
@@ -109,14 +111,14 @@ def weights_of(vector, network, layer):
 
 
 @kernel
-def normalize(z, normalized, scale, shift, running_mean, running_variance, mean, inverse, share):
-    """Replace the columns of ``z`` by ``scale * (z - mean) / deviation + shift``.
+def standardize(z, out, running_mean, running_variance, mean, inverse, rate):
+    """Put ``(z - mean) / deviation`` of every column into ``out``.
 
-    Mean and deviation are the batch's, which enter the running ones with weight ``share``; where that is 0, they are
-    the running ones.
+    Mean and deviation are the batch's, by which the running ones are updated at ``rate``; where that is 0, they are the
+    running ones.
     """
     n_rows, units = z.shape
-    if share > 0.0:
+    if rate > 0.0:
         mean[:] = 0.0
         inverse[:] = 0.0
         for r in range(n_rows):
@@ -128,8 +130,8 @@ def normalize(z, normalized, scale, shift, running_mean, running_variance, mean,
             for j in range(units):
                 inverse[j] += (z[r, j] - mean[j]) ** 2
         for j in range(units):
-            running_mean[j] += share * (mean[j] - running_mean[j])
-            running_variance[j] += share * (inverse[j] / (n_rows - 1) - running_variance[j])
+            running_mean[j] += rate * (mean[j] - running_mean[j])
+            running_variance[j] += rate * (inverse[j] / (n_rows - 1) - running_variance[j])
             inverse[j] = 1.0 / sqrt(inverse[j] / n_rows + VARIANCE_EPSILON)
     else:
         for j in range(units):
@@ -137,16 +139,36 @@ def normalize(z, normalized, scale, shift, running_mean, running_variance, mean,
             inverse[j] = 1.0 / sqrt(running_variance[j] + VARIANCE_EPSILON)
     for r in range(n_rows):
         for j in range(units):
-            normalized[r, j] = (z[r, j] - mean[j]) * inverse[j]
-            z[r, j] = scale[j] * normalized[r, j] + shift[j]
+            out[r, j] = (z[r, j] - mean[j]) * inverse[j]
 
 
 @kernel
-def normalize_backward(delta, normalized, scale, inverse, scale_gradient, shift_gradient, of_batch):
-    """Gradients of scale and shift; ``delta`` becomes the derivative in the columns before. ``of_batch`` says that mean
-    and deviation were the batch's and so depend on every row."""
+def normalize(layer, z, network, theta, work, rate):
+    """Replace ``z`` of a hidden layer by ``scale * (z - mean) / deviation + intercept``."""
+    units, at = z.shape[1], network.hidden_at[layer]
+    normalized = layer_matrix(work.normalized, work, network, layer, z.shape[0])
+    running_mean = part(theta, network.means_at[layer], units)
+    running_variance = part(theta, network.variances_at[layer], units)
+    mean, inverse = part(work.means, at, units), part(work.inverse_deviations, at, units)
+    standardize(z, normalized, running_mean, running_variance, mean, inverse, rate)
+    scale = part(theta, network.scales_at[layer], units)
+    intercepts = part(theta, network.intercepts_at[layer], units)
+    for r in range(z.shape[0]):
+        for j in range(units):
+            z[r, j] = scale[j] * normalized[r, j] + intercepts[j]
+
+
+@kernel
+def normalize_backward(layer, delta, network, theta, work, gradient, of_batch):
+    """Gradients of scale and intercept; ``delta`` becomes the derivative in what was normalised. ``of_batch`` says that
+    mean and deviation were the batch's and so depend on every row."""
     n_rows, units = delta.shape
-    column_sums(delta, shift_gradient)
+    normalized = layer_matrix(work.normalized, work, network, layer, n_rows)
+    inverse = part(work.inverse_deviations, network.hidden_at[layer], units)
+    scale = part(theta, network.scales_at[layer], units)
+    scale_gradient = part(gradient, network.scales_at[layer], units)
+    intercept_gradient = part(gradient, network.intercepts_at[layer], units)
+    column_sums(delta, intercept_gradient)
     scale_gradient[:] = 0
     for r in range(n_rows):
         for j in range(units):
@@ -155,7 +177,7 @@ def normalize_backward(delta, normalized, scale, inverse, scale_gradient, shift_
         for j in range(units):
             through_batch = 0.0
             if of_batch:
-                through_batch = (shift_gradient[j] + normalized[r, j] * scale_gradient[j]) / n_rows
+                through_batch = (intercept_gradient[j] + normalized[r, j] * scale_gradient[j]) / n_rows
             delta[r, j] = scale[j] * inverse[j] * (delta[r, j] - through_batch)
 
 
@@ -186,8 +208,23 @@ def drop_units(dropout, seed, order, start, first_unit, values, slopes):
 
 
 @kernel
-def forward(X, order, start, stop, inputs, network, theta, work, share, dropout, seed):
-    """Fill ``work.values`` of all layers; those of the last are the scores. ``inputs`` is what ``batch_rows`` gave."""
+def inputs_of(X, order, start, stop, network, theta, work, rate):
+    """The rows as a matrix, for the functions of ``engine.matrices``; normalised, where the network asks for it."""
+    inputs = batch_rows(X, order, start, stop, work.inputs)
+    if network.normalized_inputs:
+        d, n_hidden = network.units[0], network.hidden_at[-1]
+        statistics_at = network.n_parameters - 2 * d
+        running_mean, running_variance = part(theta, statistics_at, d), part(theta, statistics_at + d, d)
+        mean, inverse = part(work.means, n_hidden, d), part(work.inverse_deviations, n_hidden, d)
+        out = matrix(work.inputs, 0, inputs.shape[0], d)
+        standardize(inputs, out, running_mean, running_variance, mean, inverse, rate)
+        return out
+    return inputs
+
+
+@kernel
+def forward(X, order, start, stop, inputs, network, theta, work, rate, dropout, seed):
+    """Fill ``work.values`` of all layers; those of the last are the scores. ``rate`` is that of ``standardize``."""
     n_rows, last = stop - start, network.units.shape[0] - 2
     for layer in range(last + 1):
         W, units = weights_of(theta, network, layer), network.units[layer + 1]
@@ -196,33 +233,22 @@ def forward(X, order, start, stop, inputs, network, theta, work, share, dropout,
             input_product(X, order, start, inputs, W, z)
         else:
             product(layer_matrix(work.values, work, network, layer - 1, n_rows), W, z)
-        intercepts = part(theta, network.intercepts_at[layer], units)
-        if layer == last or not network.normalized:
-            add_to_rows(intercepts, z)
-        if layer == last:
-            return
-        at = network.hidden_at[layer]
-        if network.normalized:
-            normalize(
-                z,
-                layer_matrix(work.normalized, work, network, layer, n_rows),
-                part(theta, network.scales_at[layer], units),
-                intercepts,
-                part(theta, network.means_at[layer], units),
-                part(theta, network.variances_at[layer], units),
-                part(work.means, at, units),
-                part(work.inverse_deviations, at, units),
-                share,
-            )
-        flat = work.n_rows * at
-        activate(network.activation, part(work.values, flat, n_rows * units), part(work.slopes, flat, n_rows * units))
-        if dropout > 0.0:
-            drop_units(dropout, seed, order, start, at, z, layer_matrix(work.slopes, work, network, layer, n_rows))
+        if layer < last and network.normalized:
+            normalize(layer, z, network, theta, work, rate)
+        else:
+            add_to_rows(part(theta, network.intercepts_at[layer], units), z)
+        if layer < last:
+            first_unit = network.hidden_at[layer]
+            at, size = work.n_rows * first_unit, n_rows * units
+            activate(network.activation, part(work.values, at, size), part(work.slopes, at, size))
+            if dropout > 0.0:
+                slopes = layer_matrix(work.slopes, work, network, layer, n_rows)
+                drop_units(dropout, seed, order, start, first_unit, z, slopes)
 
 
 @kernel
 def delta_matrix(work, layer, n_rows, units):
-    return matrix(work.delta if layer % 2 == 0 else work.delta_below, 0, n_rows, units)
+    return matrix(work.even_deltas if layer % 2 == 0 else work.odd_deltas, 0, n_rows, units)
 
 
 @kernel
@@ -256,20 +282,10 @@ def backward(X, order, start, inputs, delta, network, theta, work, of_batch, gra
     """Fill ``gradient`` from the delta of the last layer."""
     n_rows, last = delta.shape[0], network.units.shape[0] - 2
     for layer in range(last, -1, -1):
-        units = network.units[layer + 1]
-        intercept_gradient = part(gradient, network.intercepts_at[layer], units)
-        if network.normalized and layer < last:
-            normalize_backward(
-                delta,
-                layer_matrix(work.normalized, work, network, layer, n_rows),
-                part(theta, network.scales_at[layer], units),
-                part(work.inverse_deviations, network.hidden_at[layer], units),
-                part(gradient, network.scales_at[layer], units),
-                intercept_gradient,
-                of_batch,
-            )
+        if layer < last and network.normalized:
+            normalize_backward(layer, delta, network, theta, work, gradient, of_batch)
         else:
-            column_sums(delta, intercept_gradient)
+            column_sums(delta, part(gradient, network.intercepts_at[layer], delta.shape[1]))
         weight_gradient = weights_of(gradient, network, layer)
         if layer == 0:
             input_gradient(X, order, start, inputs, delta, weight_gradient)
@@ -279,18 +295,18 @@ def backward(X, order, start, inputs, delta, network, theta, work, of_batch, gra
 
 
 @kernel
-def add_block_gradients(
-    data, order, start, stop, objective, network, theta, work, share_of_statistics, dropout, seed, factor, losses
-):
+def share_gradient(data, order, start, stop, objective, network, theta, work, rate, dropout, seed, factor, losses):
     """Put ``factor`` times the gradient of the summed losses of ``order[start:stop]`` into ``work.total``, block by
     block of ``work.n_rows`` rows; add the losses."""
+    if start == stop:
+        work.total[:] = 0
     for begin in range(start, stop, work.n_rows):
         end = min(begin + work.n_rows, stop)
-        inputs = batch_rows(data.X, order, begin, end, work.inputs)
-        forward(data.X, order, begin, end, inputs, network, theta, work, share_of_statistics, dropout, seed)
+        inputs = inputs_of(data.X, order, begin, end, network, theta, work, rate)
+        forward(data.X, order, begin, end, inputs, network, theta, work, rate, dropout, seed)
         delta = last_delta(data, order, begin, end, objective, network, work, factor, losses)
         gradient = work.total if begin == start else work.gradient
-        backward(data.X, order, begin, inputs, delta, network, theta, work, share_of_statistics > 0.0, gradient)
+        backward(data.X, order, begin, inputs, delta, network, theta, work, rate > 0.0, gradient)
         if begin > start:
             for j in range(work.total.shape[0]):
                 work.total[j] += work.gradient[j]
@@ -325,12 +341,12 @@ def mlp_epoch(stamp):
         for batch in range(etas.shape[0]):
             start, t = batch * batch_size, n_updates + batch + 1
             n_rows = min(batch_size, order.shape[0] - start)
-            share_of_statistics = max(NEW_SHARE, 1.0 / t)
+            rate = max(STATISTICS_RATE, 1.0 / t)
             for share in range(first_share, last_share):
                 begin, end = start + share * n_rows // n_shares, start + (share + 1) * n_rows // n_shares
-                add_block_gradients(
-                    data, order, begin, end, objective, network, theta, of_share(work, share), share_of_statistics,
-                    network.dropout, seed, 1.0 / n_rows, losses[share],
+                share_gradient(
+                    data, order, begin, end, objective, network, theta, of_share(work, share), rate, network.dropout,
+                    seed, 1.0 / n_rows, losses[share],
                 )  # fmt: skip
             if not wait_for_others(barrier, n_threads):
                 return
@@ -353,7 +369,7 @@ def mlp_gradient(stamp):
         """Put the gradient of the summed losses of ``order[start:stop]`` into ``work.total[share]``; add the losses.
         Without dropout; batch normalization uses the running statistics."""
         _ = stamp
-        add_block_gradients(
+        share_gradient(
             data, order, start, stop, objective, network, theta, of_share(work, share), 0.0, 0.0, 0, 1.0, losses
         )
 
@@ -372,7 +388,7 @@ def mlp_row_norms(stamp):
         work, last = of_share(work, 0), network.units.shape[0] - 2
         for start in range(0, order.shape[0], work.n_rows):
             stop = min(start + work.n_rows, order.shape[0])
-            inputs = batch_rows(data.X, order, start, stop, work.inputs)
+            inputs = inputs_of(data.X, order, start, stop, network, theta, work, 0.0)
             forward(data.X, order, start, stop, inputs, network, theta, work, 0.0, 0.0, 0)
             delta = last_delta(data, order, start, stop, objective, network, work, 1.0, losses)
             for layer in range(last, -1, -1):
@@ -401,7 +417,7 @@ def mlp_scores(stamp):
         work, last = of_share(work, share), network.units.shape[0] - 2
         for begin in range(start, stop, work.n_rows):
             end = min(begin + work.n_rows, stop)
-            inputs = batch_rows(X, order, begin, end, work.inputs)
+            inputs = inputs_of(X, order, begin, end, network, theta, work, 0.0)
             forward(X, order, begin, end, inputs, network, theta, work, 0.0, 0.0, 0)
             scores[begin:end] = layer_matrix(work.values, work, network, last, end - begin)
 

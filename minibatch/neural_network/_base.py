@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -48,7 +49,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "batch_normalization": ["boolean"],
+        "batch_normalization": ["boolean", StrOptions({"input"})],
     }
     _rate_parameter = "learning_rate_init"
 
@@ -137,7 +138,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _network(self, n_features: int, n_outputs: int) -> Network:
         units = [n_features, *self._hidden_units(), n_outputs]
-        return network_of(units, ACTIVATIONS[self.activation], self.batch_normalization, float(self.dropout))
+        normalized, of_input = bool(self.batch_normalization), self.batch_normalization == "input"
+        return network_of(units, ACTIVATIONS[self.activation], normalized, of_input, float(self.dropout))
 
     def _mlp_problem(
         self,
@@ -148,6 +150,11 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         n_outputs: int,
         **more: Any,
     ) -> MLPProblem:
+        if self.batch_normalization == "input" and sp.issparse(X):
+            raise ValueError(
+                "batch_normalization='input' subtracts the mean of every column, which leaves no zeros in a sparse "
+                "X. Use batch_normalization=True, which normalizes only the hidden units, or a dense X."
+            )
         network = self._network(X.shape[1], n_outputs)
         return MLPProblem.from_arrays(X, y, weight, objective, self._solver(), network, **more)
 
@@ -209,12 +216,16 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _fitted_network(self) -> Network:
         units = [len(self.coefs_[0]), *(W.shape[1] for W in self.coefs_)]
-        return network_of(units, ACTIVATIONS[self.activation], hasattr(self, "scales_"), 0.0)
+        normalized = hasattr(self, "scales_")
+        of_input = normalized and len(self.running_means_) > len(self.scales_)
+        return network_of(units, ACTIVATIONS[self.activation], normalized, of_input)
 
     def _theta(self, network: Network) -> Vector:
         parts = [*self.coefs_, *self.intercepts_]
         if network.normalized:
-            parts += [*self.scales_, *self.running_means_, *self.running_variances_]
+            n_hidden = len(self.scales_)
+            parts += [*self.scales_, *self.running_means_[:n_hidden], *self.running_variances_[:n_hidden]]
+            parts += [*self.running_means_[n_hidden:], *self.running_variances_[n_hidden:]]
         return np.concatenate([np.ravel(part) for part in parts])
 
     def _scores(self, X: Any) -> NDArray[Any]:

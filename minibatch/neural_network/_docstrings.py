@@ -95,11 +95,12 @@ dropout : float in [0, 1), default=0
     Share of the hidden units that is left out of an update, drawn anew for every row [4]_; the others count
     ``1 / (1 - dropout)`` times, so that predictions use all of them as they are.
 
-batch_normalization : bool, default=False
+batch_normalization : bool or 'input', default=False
     Whether ``z = inputs @ W`` of the hidden units is brought to mean 0 and variance 1 over the rows of a batch,
     before a trained scale and the intercept [5]_. Predictions use running statistics, in which a batch weighs 0.1
     (the first ten, equally). Every batch needs two rows or more. Batches then differ in more than noise: the
-    objective depends on ``batch_size``.
+    objective depends on ``batch_size``. ``'input'`` does it to the columns of a dense X as well (without scale and
+    intercept): a ``StandardScaler`` that learns along with ``partial_fit``.
 
 last_batch : {'keep', 'drop'}, default='keep'
     Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.""",
@@ -111,7 +112,7 @@ intercepts_ : list of ndarray of shape (units,)
     Intercepts of each layer.
 
 scales_, running_means_, running_variances_ : list of ndarray of shape (units,)
-    Of each hidden layer, with ``batch_normalization``.
+    Of each hidden layer, with ``batch_normalization``; the statistics of the inputs, with ``'input'``, are last.
 
 loss_ : float
     The last entry of ``loss_curve_``.
