@@ -1,0 +1,321 @@
+"""engine.mlp and MLPProblem: gradients by finite differences, cuts into shares and blocks, threads, per-row norms."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+
+from minibatch._problems import mlp
+from minibatch._problems.mlp import MLPProblem, layers_of, network_of
+from minibatch._problems.state import Epoch, Threads
+from minibatch.engine.activations import ACTIVATIONS, activate
+from minibatch.engine.barrier import abandon, new_barrier
+from minibatch.engine.compile import COMPILED
+from minibatch.engine.linear import SEPARATE, SOFTMAX, Objective, Solver
+from minibatch.engine.losses import LOG_LOSS, POISSON, SQUARED_ERROR
+from minibatch.engine.mlp import STATISTICS_RATE, VARIANCE_EPSILON, hashed
+from minibatch.engine.optimizers import SOLVERS
+
+N, D, K = 23, 5, 3
+UNITS = [D, 7, 4, K]
+random = np.random.default_rng(0)
+X = random.standard_normal((N, D))
+SPARSE = sp.csr_array(np.where(random.random((N, D)) < 0.5, X, 0.0))
+CLASSES = random.integers(0, K, N)
+WEIGHT = random.integers(0, 3, N) / 1.0
+WEIGHT /= WEIGHT.mean()
+TARGETS = {  # loss, outputs, target
+    "softmax": (LOG_LOSS, SOFTMAX, CLASSES),
+    "multilabel": (LOG_LOSS, SEPARATE, np.where(random.random((N, K)) < 0.5, 1.0, -1.0)),
+    "squared_error": (SQUARED_ERROR, SEPARATE, random.standard_normal((N, K))),
+    "poisson": (POISSON, SEPARATE, random.poisson(2.0, (N, K)) / 1.0),
+}
+
+
+def problem_of(target="softmax", X=X, activation="tanh", alpha=0.05, solver="sgd", weight=None, units=UNITS, **more):
+    loss, outputs, y = TARGETS[target]
+    layout = {name: more.pop(name) for name in ("normalized", "normalized_inputs", "dropout") if name in more}
+    network = network_of(units, ACTIVATIONS[activation], **layout)
+    objective = Objective(loss, 0.0, outputs, 0, 0.0, alpha, True)
+    y = more.pop("y", y)
+    return MLPProblem.from_arrays(
+        X, y, weight, objective, Solver(SOLVERS[solver], 0.9, 0.9, 0.999, 1e-8), network, **more
+    )
+
+
+def start_of(problem, seed=1, dtype=np.float64):
+    """Parameters in general position; scales and variances are positive."""
+    random = np.random.default_rng(seed)
+    theta = 0.5 * random.standard_normal(problem.network.n_parameters)
+    layers = layers_of(problem.network, theta)
+    for part in (*layers.scales, *layers.variances):
+        part[...] = random.uniform(0.5, 1.5, part.shape)
+    return theta.astype(dtype)
+
+
+def trained(problem, batch_size, epochs=2, order=None, eta=0.1, seed=3):
+    state = problem.new_state(start_of(problem, dtype=problem.data.y.dtype), averaged=False)
+    order = np.arange(problem.n_samples) if order is None else order
+    losses = []
+    for _ in range(epochs):
+        n_batches = -(-len(order) // batch_size)
+        epoch = Epoch(order, np.full(n_batches, eta), batch_size, n_batches, True, seed)
+        losses.append(problem.run_epoch(state, epoch)[0])
+    return state.theta, losses
+
+
+def central_differences(function, theta, step=1e-6):
+    units = np.eye(len(theta))
+    return np.array([(function(theta + step * u) - function(theta - step * u)) / (2 * step) for u in units])
+
+
+# ---------------------------------------------------------------------------------------------- activations
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_slopes_are_derivatives_of_values(activation):
+    z = np.linspace(-6.0, 6.0, 50)  # even: not at the kink of relu
+    step = 1e-6
+    values, slopes, above, below = z.copy(), np.empty(50), z + step, z - step
+    activate(ACTIVATIONS[activation], values, slopes)
+    activate(ACTIVATIONS[activation], above, np.empty(50))
+    activate(ACTIVATIONS[activation], below, np.empty(50))
+    assert_allclose(slopes, (above - below) / (2 * step), atol=1e-8)
+
+
+def test_values_of_the_activations():
+    from scipy.special import expit
+    from scipy.stats import norm
+
+    z = np.array([-800.0, -3.0, -1e-9, 0.0, 1e-9, 2.0, 800.0])
+    expected = {
+        "identity": z,
+        "logistic": expit(z),
+        "tanh": np.tanh(z),
+        "relu": np.maximum(z, 0),
+        "gelu": z * norm.cdf(z),
+    }
+    assert expected.keys() == ACTIVATIONS.keys()
+    for name, values in expected.items():
+        found, slopes = z.copy(), np.empty(len(z))
+        activate(ACTIVATIONS[name], found, slopes)
+        assert_allclose(found, values, rtol=1e-13, atol=1e-300, err_msg=name)
+        assert np.isfinite(slopes).all(), name
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_nan_goes_through_every_activation(activation):
+    z = np.array([np.nan, 1.0])
+    activate(ACTIVATIONS[activation], z, np.empty(2))
+    assert_array_equal(np.isnan(z), [True, False])
+
+
+# ---------------------------------------------------------------------------------------------- gradients
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "logistic", "identity"])
+@pytest.mark.parametrize("rows", [X, SPARSE], ids=["dense", "csr"])
+def test_gradient_is_the_derivative_of_the_loss(target, activation, rows):
+    problem = problem_of(target, rows, activation, weight=WEIGHT)
+    theta = start_of(problem)
+    _, gradient = problem.evaluate(theta)
+    expected = central_differences(lambda theta: problem.evaluate(theta)[0][0], theta)
+    assert_allclose(gradient, expected, atol=1e-7)
+
+
+def test_gradient_with_running_statistics_is_the_derivative_of_the_loss():
+    problem = problem_of(normalized=True, normalized_inputs=True)
+    theta, n = start_of(problem), problem.network.n_trained
+    _, gradient = problem.evaluate(theta)
+    expected = central_differences(lambda theta: problem.evaluate(theta)[0][0], theta)
+    assert_allclose(gradient, expected[:n], atol=1e-7)
+
+
+def batch_normalized_objective(problem, theta, inputs):
+    """With the statistics of the batch, in plain NumPy."""
+
+    def standardized(z):
+        return (z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + VARIANCE_EPSILON)
+
+    layers = layers_of(problem.network, theta)
+    values = standardized(X) if inputs else X
+    for W, b, scale in zip(layers.weights, layers.intercepts, layers.scales, strict=False):
+        values = np.tanh(scale * standardized(values @ W) + b)
+    scores = values @ layers.weights[-1] + layers.intercepts[-1]
+    loss = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(N), CLASSES]
+    return (WEIGHT * loss).mean() + problem.penalties(theta)[0]
+
+
+@pytest.mark.parametrize("inputs", [False, True])
+def test_a_step_follows_the_gradient_through_the_batch_statistics(inputs):
+    problem = problem_of(normalized=True, normalized_inputs=inputs, weight=WEIGHT)
+    before, n = start_of(problem), problem.network.n_trained
+    after, _ = trained(problem, N, epochs=1)
+    slope = central_differences(lambda theta: batch_normalized_objective(problem, theta, inputs), before)
+    assert_allclose(after[:n], (before - 0.1 * slope)[:n], atol=1e-8)
+
+
+def test_running_statistics_are_means_first_and_decay_later():
+    problem = problem_of(normalized=True, normalized_inputs=True)
+    theta, _ = trained(problem, 8, epochs=5, eta=0.0)
+    mean, variance = layers_of(problem.network, start_of(problem)).means[-1], 0.0
+    batches = [X[:8], X[8:16], X[16:]] * 5
+    for t, batch in enumerate(batches, start=1):
+        rate = max(STATISTICS_RATE, 1 / t)
+        mean = mean + rate * (batch.mean(axis=0) - mean)
+        variance = variance + rate * (batch.var(axis=0, ddof=1) - variance)
+    layers = layers_of(problem.network, theta)
+    assert_allclose(layers.means[-1], mean, atol=1e-12)
+    assert_allclose(layers.variances[-1], variance, atol=1e-12)
+    assert len(layers.means) == len(layers.scales) + 1 == 3
+
+
+# ---------------------------------------------------------------------------------------------- shares, blocks, threads
+
+
+@pytest.fixture
+def small_cuts(monkeypatch):
+    """Cut also these batches, into shares that take several blocks."""
+    monkeypatch.setattr(mlp, "SMALL_WORK", 1)
+    monkeypatch.setattr(mlp, "SHARE_WORK", 100)
+    monkeypatch.setattr(mlp, "BLOCK_ROWS", 2)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("batch_size", [4, 11, N])  # the last batch of 11 rows has one: seven shares are empty
+def test_the_cut_does_not_change_the_model(solver, batch_size, request):
+    whole = trained(problem_of(solver=solver, weight=WEIGHT), batch_size)
+    request.getfixturevalue("small_cuts")
+    problem = problem_of(solver=solver, weight=WEIGHT)
+    assert mlp._n_shares(problem.network, batch_size) > 1
+    cut = trained(problem, batch_size)
+    assert_allclose(cut[0], whole[0], atol=1e-11)
+    assert_allclose(cut[1], whole[1], rtol=1e-12)
+
+
+@pytest.mark.skipif(not COMPILED, reason="plain Python runs on one thread")
+@pytest.mark.parametrize("rows", [X, SPARSE], ids=["dense", "csr"])
+def test_the_model_does_not_depend_on_the_number_of_threads(rows, small_cuts):
+    alone = trained(problem_of("squared_error", rows, solver="adam", dropout=0.2), 11, epochs=20)
+    for n_threads in (2, 3, 8):
+        with ThreadPoolExecutor(n_threads - 1) as pool:
+            problem = problem_of("squared_error", rows, solver="adam", dropout=0.2, threads=Threads(n_threads, pool))
+            shared = trained(problem, 11, epochs=20)
+            theta = shared[0]
+            assert_array_equal(theta, alone[0])
+            assert shared[1] == alone[1]
+            assert_array_equal(problem.evaluate(theta)[1], problem_of("squared_error", rows).evaluate(theta)[1])
+            assert_array_equal(problem.scores(theta), problem_of("squared_error", rows).scores(theta))
+
+
+@pytest.mark.skipif(not COMPILED, reason="plain Python runs on one thread")
+def test_an_abandoned_barrier_lets_everybody_go(small_cuts, monkeypatch):
+    """One thread fails before it meets the others, who wait in compiled code."""
+    original, calls = mlp.mlp_epoch, threading.Lock()
+
+    def fails_once(*arguments):
+        if calls.acquire(blocking=False):
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(mlp, "mlp_epoch", fails_once)
+    with ThreadPoolExecutor(2) as pool:
+        problem = problem_of(threads=Threads(3, pool))
+        with pytest.raises(KeyboardInterrupt):
+            trained(problem, N)
+
+
+def test_abandoning_is_for_ever():
+    barrier = new_barrier()
+    abandon(barrier)
+    assert barrier.any()
+
+
+# ---------------------------------------------------------------------------------------------- per-row gradients
+
+
+@pytest.mark.parametrize("rows", [X, SPARSE], ids=["dense", "csr"])
+@pytest.mark.parametrize("subset", [None, np.array([1, 4, 5, 20])])
+def test_row_norms_are_those_of_one_row_gradients(rows, subset):
+    problem = problem_of(X=rows, weight=WEIGHT, rows=subset)
+    theta = start_of(problem)
+    expected = []
+    for i in range(N) if subset is None else subset:
+        alone = problem_of(X=rows, rows=np.array([i]))
+        expected.append(np.sum((WEIGHT[i] * alone.evaluate(theta)[1]) ** 2))
+    assert_allclose(problem.squared_row_gradient_norms(theta), expected, rtol=1e-12)
+
+
+def test_row_norms_are_refused_with_batch_normalization():
+    problem = problem_of(normalized=True)
+    with pytest.raises(ValueError, match="batch normalization"):
+        problem.squared_row_gradient_norms(start_of(problem))
+
+
+# ---------------------------------------------------------------------------------------------- dropout
+
+
+def test_dropout_leaves_out_its_share_and_keeps_the_expectation():
+    problem = problem_of("squared_error", X=np.ones((4000, 1)), activation="identity", units=[1, 50, 1], dropout=0.3,
+                         y=np.zeros(4000), alpha=0.0)  # fmt: skip
+    state = problem.new_state(np.ones(problem.network.n_parameters), averaged=False)
+    layers = layers_of(problem.network, state.theta)
+    layers.intercepts[0][:] = layers.intercepts[1][:] = 0.0
+    # with y = 0 the loss is half the squared score, and the score is (units that stay) / (1 - 0.3)
+    loss = problem.run_epoch(state, Epoch(np.arange(4000), np.zeros(1), 4000, 1, True, 5))[0] / 4000
+    mean, variance = 50.0, 50 * 0.3 / 0.7
+    assert_allclose(loss, 0.5 * (mean**2 + variance), rtol=0.005)
+
+
+def test_dropout_depends_on_seed_and_row_not_on_the_batch():
+    """At rate 0 the progressive loss is the sum over rows, whatever the batches and the order."""
+    problem = problem_of(dropout=0.4)
+    losses = {}
+    for batch_size, order, seed in [(1, None, 3), (7, None, 3), (N, np.arange(N)[::-1].copy(), 3), (7, None, 4)]:
+        _, (loss,) = trained(problem, batch_size, epochs=1, order=order, eta=0.0, seed=seed)
+        losses.setdefault(seed, []).append(loss)
+    assert_allclose(losses[3], losses[3][0], rtol=1e-12)
+    assert abs(losses[4][0] - losses[3][0]) > 1e-3
+
+
+def test_the_hash_spreads_over_32_bits():
+    values = np.array([hashed(i) for i in range(20_000)])
+    assert values.min() >= 0
+    assert values.max() < 2**32
+    counts, _ = np.histogram(values, bins=20, range=(0, 2**32))
+    assert_allclose(counts, 1000, atol=150)  # nearly five deviations
+    assert abs(np.corrcoef(values[1:], values[:-1])[0, 1]) < 0.03
+
+
+# ---------------------------------------------------------------------------------------------- prediction, precision
+
+
+def test_scores_do_not_depend_on_the_blocks(monkeypatch):
+    problem = problem_of(normalized=True, normalized_inputs=True)
+    theta = start_of(problem)
+    expected = problem.scores(theta)
+    for rows in (1, 2, 5, 100):
+        monkeypatch.setattr(mlp, "BLOCK_ROWS", rows)
+        assert_allclose(problem.scores(theta), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_float32_follows_float64(solver):
+    exact, _ = trained(problem_of(solver=solver), 5, eta=0.01)
+    found, _ = trained(problem_of(X=X.astype(np.float32), solver=solver), 5, eta=0.01)
+    assert found.dtype == np.float32
+    assert_allclose(found, exact, atol=1e-4)
+
+
+def test_nan_reaches_the_parameters():
+    """Divergence is detected by it: fast math must not assume it away."""
+    with_nan = X.copy()
+    with_nan[3, 2] = np.nan
+    for activation in ACTIVATIONS:
+        theta, losses = trained(problem_of(X=with_nan, activation=activation), 5, epochs=1)
+        assert np.isnan(theta).any(), activation
+        assert np.isnan(losses).all(), activation
