@@ -5,10 +5,11 @@ for small products. The engine shares out rows instead, on Python threads; their
 that ``threadpoolctl``, ``OMP_NUM_THREADS`` and joblib's limits on its workers hold.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Any
 
 import scipy.linalg.cython_blas  # noqa: F401  # the BLAS that Numba calls; loaded, it is there to be limited
@@ -16,35 +17,48 @@ from threadpoolctl import ThreadpoolController
 
 
 class _Limit:
-    """The limit that all threads of a process share: BLAS has one setting for all of them, which the first of
-    concurrent users lowers and the last restores."""
+    """The limit of a process. BLAS has one setting for all threads (one for each where it is built with OpenMP), so the
+    first thread to come in remembers it and the last to go restores it."""
 
     def __init__(self) -> None:
-        self._lock, self._n_users = Lock(), 0
-        self._limiter: Any = None
-        self._controller: Any = ThreadpoolController().select(user_api="blas")
+        self._lock = Lock()
+        self._inside: Counter[int] = Counter()  # how often each thread has come in
+        self._libraries: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
+        self._settings: list[int] = []
 
     def n_threads(self) -> int:
         with self._lock:
-            if self._n_users == 0:
-                self._n_threads = max((library["num_threads"] for library in self._controller.info()), default=1)
-            return self._n_threads
+            return max(self._settings if self._inside else self._current(), default=1)
 
-    @contextmanager
-    def one_thread(self) -> Iterator[None]:
-        n_threads = self.n_threads()
+    def _current(self) -> list[int]:
+        return [library.get_num_threads() for library in self._libraries]
+
+    def come_in(self) -> int:
+        """How many other threads are inside."""
         with self._lock:
-            self._n_users += 1
-            if self._n_users == 1 and n_threads > 1:
-                self._limiter = self._controller.limit(limits=1)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._n_users -= 1
-                if self._n_users == 0 and self._limiter is not None:
-                    self._limiter.restore_original_limits()
-                    self._limiter = None
+            if not self._inside:
+                self._settings = self._current()
+            self._inside[get_ident()] += 1
+            for library in self._libraries:
+                _set_threads(library, 1)
+            return len(self._inside) - 1
+
+    def go(self) -> None:
+        with self._lock:
+            self._inside[get_ident()] -= 1
+            if self._inside[get_ident()] > 0:
+                return
+            del self._inside[get_ident()]
+            for library, setting in zip(self._libraries, self._settings, strict=True):
+                own_setting = getattr(library, "threading_layer", None) == "openmp"
+                if own_setting or not self._inside:
+                    _set_threads(library, setting)
+
+
+def _set_threads(library: Any, n_threads: int) -> None:
+    # From version 3.7 on, threadpoolctl heeds only the first thread that ever set OpenBLAS, so that threads do not
+    # fight over it. Ours do not, and a fit may run on any of them.
+    getattr(library, "_real_set_num_threads", library.set_num_threads)(n_threads)
 
 
 @cache
@@ -57,6 +71,11 @@ def n_blas_threads() -> int:
     return _limit().n_threads()
 
 
-def one_blas_thread() -> Any:
-    """Context manager: BLAS uses one thread, in this process. May be nested, and used on several threads at once."""
-    return _limit().one_thread()
+@contextmanager
+def one_blas_thread() -> Iterator[int]:
+    """BLAS uses one thread. May be nested; every thread that calls BLAS comes in. Gives how many others are inside."""
+    others = _limit().come_in()
+    try:
+        yield others
+    finally:
+        _limit().go()

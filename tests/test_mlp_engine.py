@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
+from minibatch._blas import n_blas_threads, one_blas_thread
 from minibatch._problems import mlp
 from minibatch._problems.mlp import MLPProblem, layers_of, network_of
 from minibatch._problems.state import Epoch, Threads
@@ -210,6 +212,40 @@ def test_the_model_does_not_depend_on_the_number_of_threads(rows, small_cuts):
             assert shared[1] == alone[1]
             assert_array_equal(problem.evaluate(theta)[1], problem_of("squared_error", rows).evaluate(theta)[1])
             assert_array_equal(problem.scores(theta), problem_of("squared_error", rows).scores(theta))
+
+
+@pytest.mark.skipif(not COMPILED, reason="plain Python runs on one thread")
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_blas_threads_have_no_say(at_once):
+    """Products large enough for BLAS to use threads, which would cut them otherwise; also in fits at the same time."""
+    rows, units = np.random.default_rng(0).standard_normal((400, 700)), [700, 40, K]
+
+    def train(_):
+        return trained(problem_of(X=rows, y=np.arange(400) % K, units=units), 150, eta=0.01)[0]
+
+    with threadpool_limits(1, user_api="blas"):
+        expected = train(0)
+    with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(at_once) as pool:
+        for theta in pool.map(train, range(at_once)):
+            assert_array_equal(theta, expected)
+
+
+def test_the_limit_on_blas_is_lifted_when_the_last_has_gone():
+    controller = ThreadpoolController().select(user_api="blas")
+    before, inside = [library["num_threads"] for library in controller.info()], []
+
+    def train_inside(_):
+        with one_blas_thread() as others:
+            inside.append(others)
+            trained(problem_of(), 5)
+            assert {library["num_threads"] for library in controller.info()} == {1}
+            assert n_blas_threads() == max(before)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(train_inside, range(6)))
+    assert [library["num_threads"] for library in controller.info()] == before
+    with one_blas_thread() as others, one_blas_thread() as nested:
+        assert others == nested == 0
 
 
 @pytest.mark.skipif(not COMPILED, reason="plain Python runs on one thread")

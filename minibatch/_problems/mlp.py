@@ -200,19 +200,20 @@ class MLPProblem:
         n_shares, _ = work.total.shape
         losses, barrier = np.zeros((n_shares, self.network.units[-1])), new_barrier()
         first, second = [*state.slots, work.total[0], work.total[0]][:2]  # a solver with fewer never touches the others
-        n_threads = min(self.threads.number, n_shares) if COMPILED else 1
 
-        def train(thread: int) -> None:
+        def train(thread: int, n_threads: int) -> None:
             first_share, last_share = thread * n_shares // n_threads, (thread + 1) * n_shares // n_threads
-            with _nobody_waits_in_vain(barrier):
+            with one_blas_thread(), _nobody_waits_in_vain(barrier):
                 mlp_epoch(
                     self.data, order, epoch.etas, epoch.batch_size, self.objective, self.solver, self.network,
                     state.theta, first, second, state.slot_updates, work, epoch.seed, losses, first_share, last_share,
                     barrier, n_threads,
                 )  # fmt: skip
 
-        with one_blas_thread(), _nobody_waits_in_vain(barrier):
-            share_out(self.threads, train, n_threads)
+        # other fits have a right to cores: threads that wait awake for one that has no core are slow
+        with one_blas_thread() as others, _nobody_waits_in_vain(barrier):
+            n_threads = max(1, min(self.threads.number - others, n_shares)) if COMPILED else 1
+            share_out(self.threads, lambda thread: train(thread, n_threads), n_threads)
         state.slot_updates += len(epoch.etas)
         state.schedule_updates += len(epoch.etas)
         return np.array([losses.sum()])
@@ -226,13 +227,13 @@ class MLPProblem:
         bounds = np.linspace(0, len(rows), n_shares + 1).astype(np.int64)
 
         def gradient(share: int) -> None:
-            mlp_gradient(
-                self.data, rows, bounds[share], bounds[share + 1], self.objective, self.network, theta, work, share,
-                losses[share],
-            )  # fmt: skip
+            with one_blas_thread():
+                mlp_gradient(
+                    self.data, rows, bounds[share], bounds[share + 1], self.objective, self.network, theta, work,
+                    share, losses[share],
+                )  # fmt: skip
 
-        with one_blas_thread():
-            share_out(self.threads, gradient, n_shares)
+        share_out(self.threads, gradient, n_shares)
         return float(losses.sum()), work.total.sum(axis=0, dtype=np.float64)
 
 
@@ -254,8 +255,8 @@ def scores_of(X: Any, n_rows: int, network: Network, theta: Vector, threads: Thr
     bounds = np.linspace(0, n_rows, n_shares + 1).astype(np.int64)
 
     def score(share: int) -> None:
-        mlp_scores(X, order, bounds[share], bounds[share + 1], network, theta, work, share, scores)
+        with one_blas_thread():
+            mlp_scores(X, order, bounds[share], bounds[share + 1], network, theta, work, share, scores)
 
-    with one_blas_thread():
-        share_out(threads, score, n_shares)
+    share_out(threads, score, n_shares)
     return scores

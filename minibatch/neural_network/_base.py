@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from minibatch._blas import n_blas_threads
+from minibatch._blas import n_blas_threads, one_blas_thread
 from minibatch._estimator import MiniBatchEstimator, pool_of
 from minibatch._lbfgs import minimize
 from minibatch._problems.mlp import MLPProblem, layers_of, network_of, scores_of
@@ -119,10 +119,11 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         validate: Validate | None,
         callbacks: EpochCallbacks | None,
     ) -> Outcome:
-        if self.solver != "lbfgs":
-            return super()._optimize(problem, plan, state, history, validate, callbacks)
-        rule = self._rule() if self.early_stopping else None
-        return minimize(problem, plan, rule, self.tol or 0.0, self.max_fun, state, history, validate, callbacks)
+        with one_blas_thread():  # all the time, so that other fits can see this one
+            if self.solver != "lbfgs":
+                return super()._optimize(problem, plan, state, history, validate, callbacks)
+            rule = self._rule() if self.early_stopping else None
+            return minimize(problem, plan, rule, self.tol or 0.0, self.max_fun, state, history, validate, callbacks)
 
     def _objective(self, loss: int, outputs: int = SEPARATE) -> Objective:
         return Objective(loss, 0.0, outputs, 0, 0.0, float(self.alpha), True)
