@@ -30,7 +30,7 @@ class CallbackBridge:
     def epoch_ends(self, theta: Vector) -> bool:
         """Whether a callback asks to stop."""
         return self._epoch.call_on_fit_task_end(
-            **self._data, reconstruction_attributes=lambda: self._fitted_attributes(theta)
+            **self._data, reconstruction_attributes=lambda: self._fitted_attributes(theta.copy())
         )
 
     def fit_ends(self) -> None:

@@ -95,6 +95,7 @@ adam_epsilon : float, default=1e-8
     "budget": """\
 max_updates : int or None, default=None
     Stops ``fit`` after so many updates, in the middle of an epoch if need be: a budget for comparing batch sizes.
+    ``max_iter`` holds all the same: set it high enough.
 
 evaluate_every : int or None, default=None
     Evaluate loss, objective and gradient norm over all training rows after every so many epochs, for

@@ -49,6 +49,7 @@ class OptimizerMemory(NamedTuple):
     slots: Vector
     n_updates: int
     total: NDArray[np.float64]
+    rate_factor: float  # what "adaptive" has made of the learning rate
     learning_rate: float  # of the epoch that would come next
 
 
@@ -272,7 +273,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         state = outcome.state
         self.__dict__.update(self._fitted_attributes(problem, state.result()))
         self._optimizer = OptimizerMemory(
-            problem.solver.kind, state.slots, state.slot_updates, state.total, outcome.next_rate
+            problem.solver.kind, state.slots, state.slot_updates, state.total, state.rate_factor, outcome.next_rate
         )
         history.extend(outcome.history)
         self.history_ = history
@@ -280,16 +281,21 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         self.n_iter_ = outcome.n_iter
         self.n_updates_ = history.last("n_updates")
         self.t_ = state.schedule_updates + 1.0
-        self.batch_size_ = history.last("batch_size")
+        self.batch_size_ = history.last("batch_size", problem.n_samples)
 
     def _warn(self, problem: Problem, outcome: Outcome, partial: bool) -> None:
-        if outcome.status == "diverged":
-            last = outcome.history.last
+        last = outcome.history.last
+        if outcome.status == "diverged" and "learning_rate" in outcome.history:
             message = (
                 f"Diverged in epoch {last('epoch')} (by update {last('n_updates')}) at learning rate "
                 f"{last('learning_rate'):.3g}, batch size {last('batch_size')}, largest |x| "
                 f"{problem.largest_input:.3g}; the last finite parameters are kept. Lower {self._rate_parameter}, or "
                 "scale X with StandardScaler."
+            )
+        elif outcome.status == "diverged":
+            message = (
+                f"The objective is not finite after iteration {last('epoch')}, largest |x| "
+                f"{problem.largest_input:.3g}; the last finite parameters are kept. Scale X with StandardScaler."
             )
         elif outcome.status == "max_iter" and self.tol is not None and not partial:
             message = "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve "

@@ -1,6 +1,7 @@
 """The full-batch objective in the hands of ``scipy.optimize.minimize``: a second trainer beside ``_training.train``."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,7 @@ class _Run:
     ) -> None:
         self.problem, self.plan, self.rule, self.validate, self.callbacks = problem, plan, rule, validate, callbacks
         self.start, self.state, self.done, self.clock = state.theta, state, History(), Counters(history)
-        self.status, self.n_evaluations = "", 0
-        self._begin()
+        self.status, self.n_evaluations, self.began = "", 0, time.perf_counter()
 
     def objective(self, x: Vector) -> tuple[float, Vector]:
         """Value and gradient."""
@@ -38,16 +38,13 @@ class _Run:
         value = float(losses.sum() + self.problem.penalties(theta).sum())
         return value, self.problem.with_penalty(theta, gradient)
 
-    def _begin(self) -> None:
-        if self.callbacks is not None:
-            self.callbacks.epoch_begins()
-        self.began = time.perf_counter()
-
     def after_iteration(self, intermediate_result: Any) -> None:
         """Record, and raise StopIteration where it is time to stop."""
+        if self.callbacks is not None:  # not earlier: nobody knows whether there will be another iteration
+            self.callbacks.epoch_begins()
         plan, problem = self.plan, self.problem
         theta, objective = intermediate_result.x.astype(self.start.dtype), float(intermediate_result.fun)
-        self.state = State(theta, self.state.slots, self.state.total)
+        self.state = replace(self.state, theta=theta)
         self.clock.add(self.n_evaluations * problem.n_samples, 1, time.perf_counter() - self.began)
         self.n_evaluations = 0
         record = self.clock.row(
@@ -72,7 +69,7 @@ class _Run:
             self.status = self.rule.status
         if self.status:
             raise StopIteration
-        self._begin()
+        self.began = time.perf_counter()
 
 
 def minimize(

@@ -134,7 +134,7 @@ class BestRule:
 
     def why_not_met(self, noisy: bool) -> str:
         what = "validation score" if self.by_score else "objective"
-        return f"The {what} improved within the last {self.patience:g} epochs."
+        return f"The {what} last improved by tol {self.n_unimproved} epochs before the end."
 
 
 class Outcome(NamedTuple):
@@ -161,14 +161,16 @@ def train(
     ``history`` is what came before; the rows of this run are in the outcome.
     """
     done, clock = History(), Counters(history)
-    start, rate_factor, n_bad_epochs, status = state.theta.copy(), 1.0, 0, ""
+    start, n_bad_epochs, status = state.theta.copy(), 0, ""
     while not status:
         if callbacks is not None:
             callbacks.epoch_begins()
         before, penalty = state.copy(), problem.penalties(state.theta).sum()
-        losses, record = _run_epoch(problem, plan, state, clock, rate_factor)
+        losses, record = _run_epoch(problem, plan, state, clock)
         if not np.isfinite(state.theta).all():
             state, status = before, "diverged"
+            if validate is not None:
+                record["validation_loss"] = record["validation_score"] = np.nan
         else:
             # along an epoch the penalty goes from its value before to its value after; half of each is its share
             objective = float(losses.sum() + 0.5 * (penalty + problem.penalties(state.theta).sum()))
@@ -193,13 +195,13 @@ def train(
         elif plan.max_updates is not None and clock.updates_here >= plan.max_updates:
             status = "max_updates"
         elif rule.is_met() and plan.adaptive and record["learning_rate"] > ADAPTIVE_END:
-            rate_factor /= ADAPTIVE_FACTOR
+            state.rate_factor /= ADAPTIVE_FACTOR
             rule.start_over()
         elif rule.is_met():
             status = rule.status
         if not status and done.n_epochs == plan.max_iter:
             status = "diverged" if n_bad_epochs else "max_iter"
-    next_rate = float(_rates(plan, state, clock, 1)[0] * rate_factor)
+    next_rate = float(_rates(plan, state, clock, 1)[0])
     why = rule.why_not_met(plan.noisy) if status == "max_iter" else ""
     return Outcome(status, why, done.n_epochs, rule, rule.state_to_keep(state), done, next_rate)
 
@@ -234,13 +236,14 @@ class Counters:
 
 
 def _rates(plan: Plan, state: State, clock: Counters, n_batches: int) -> Rates:
-    if plan.rate_by_rows:
-        return plan.schedule(np.full(n_batches, clock.n_samples_seen + 1))
-    return plan.schedule(state.schedule_updates + np.arange(1, n_batches + 1))
+    t = np.full(n_batches, clock.n_samples_seen + 1)
+    if not plan.rate_by_rows:
+        t = state.schedule_updates + np.arange(1, n_batches + 1)
+    return plan.schedule(t) * state.rate_factor
 
 
 def _run_epoch(
-    problem: Problem, plan: Plan, state: State, clock: Counters, rate_factor: float
+    problem: Problem, plan: Plan, state: State, clock: Counters
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
     """One pass: progressive losses, and the row of the history."""
     left = np.inf if plan.max_updates is None else plan.max_updates - clock.updates_here
@@ -249,7 +252,7 @@ def _run_epoch(
     # the order of the rows in a full batch does not matter, and reading them in their own is faster
     shuffle = plan.shuffle and plan.batch_size < problem.n_samples
     order = sample_order(problem.n_samples, shuffle, plan.seed, clock.epoch)[:n_rows]
-    etas = _rates(plan, state, clock, n_batches) * rate_factor
+    etas = _rates(plan, state, clock, n_batches)
     first_averaged = n_batches
     if plan.average_from is not None:
         # averaging begins with the update that has seen `average_from` rows

@@ -285,6 +285,33 @@ def test_callbacks_see_every_epoch():
     assert model.n_iter_ == 4
 
 
+class Keep:
+    """A callback that keeps the estimator of every epoch."""
+
+    def __init__(self):
+        self.kept = []
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        if context.task_name == "epoch":
+            self.kept.append(fitted_estimator)
+
+
+def test_callbacks_may_keep_the_model_of_an_epoch():
+    callback = Keep()
+    MiniBatchSGDRegressor(**PLAIN).set_callbacks(callback).fit(X, y)
+    expected = [fitted(MiniBatchSGDRegressor, max_iter=k).coef_ for k in range(1, 5)]
+    assert_allclose([kept.coef_ for kept in callback.kept], expected, rtol=1e-12)
+
+
 def test_a_progress_bar_in_a_search():
     search = GridSearchCV(MiniBatchSGDRegressor(**PLAIN), {"batch_size": [1, 8]}, cv=2)
     search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(X, y)

@@ -3,11 +3,11 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-ESTIMATORS = [MiniBatchSGDClassifier, MiniBatchSGDRegressor]
+ESTIMATORS = [MiniBatchSGDClassifier, MiniBatchSGDRegressor, MiniBatchMLPClassifier, MiniBatchMLPRegressor]
 DECLARED = {
     f"check_sample_weight_equivalence_on_{kind}_data": "a row of weight 2 is in one batch, a repeated row in two"
     for kind in ("dense", "sparse")

@@ -204,7 +204,7 @@ def test_warning_where_a_full_batch_does_not_descend():
 
 def test_warning_while_the_validation_score_still_improves():
     (message,) = messages_of(regressor(tol=1e-3, max_iter=3, early_stopping=True))
-    assert "validation score improved within" in message
+    assert "validation score last improved by tol" in message
 
 
 def test_no_warning_where_nothing_was_to_converge():

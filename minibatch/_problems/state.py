@@ -37,6 +37,7 @@ class State:
     n_averaged: int = 0
     slot_updates: int = 0  # updates since the slots were 0
     schedule_updates: int = 0  # updates since the schedule began
+    rate_factor: float = 1.0  # what "adaptive" has made of the learning rate
 
     def copy(self) -> "State":
         return replace(self, theta=self.theta.copy(), slots=self.slots.copy(), total=self.total.copy())

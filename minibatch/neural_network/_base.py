@@ -67,7 +67,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _hidden_units(self) -> list[int]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
-        if sizes.ndim != 1 or not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+        valid = all(isinstance(size, Integral) and size is not True and int(size) >= 1 for size in sizes)
+        if sizes.ndim != 1 or not valid:
             raise ValueError(f"hidden_layer_sizes must be > 0 and integers, got {self.hidden_layer_sizes!r}.")
         if len(sizes) == 0:
             raise ValueError(
@@ -167,13 +168,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         network, dtype = problem.network, problem.data.y.dtype
         theta = np.zeros(network.n_parameters, dtype)
         if not fresh:
-            previous = self._theta(self._fitted_network())
-            if len(previous) != len(theta) or not np.array_equal(self._fitted_network().units, network.units):
-                raise ValueError(
-                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} or batch_normalization does not fit the layers "
-                    f"trained before, {[W.shape for W in self.coefs_]}; fit with warm_start=False."
-                )
-            return previous.astype(dtype)
+            return self._previous_theta(network).astype(dtype)
         layers, random = layers_of(network, theta), check_random_state(self.random_state)
         factor = 2.0 if self.activation == "logistic" else 6.0
         for weights, intercepts in zip(layers.weights, layers.intercepts, strict=True):
@@ -184,26 +179,40 @@ class MultiLayerPerceptron(MiniBatchEstimator):
             part[...] = 1.0
         return theta
 
+    def _previous_theta(self, network: Network) -> Vector:
+        """The parameters of the last call, if they fit."""
+        before, now = self._fitted_network(), network.units
+        if before.units[0] != now[0]:
+            raise ValueError(f"X has {now[0]} features, but warm_start=True goes on from a net for {before.units[0]}.")
+        if not np.array_equal(before.units, now) or before.n_parameters != network.n_parameters:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, batch_normalization={self.batch_normalization!r} and "
+                f"{now[-1]} outputs do not fit the net that warm_start=True goes on from, with layers "
+                f"{before.units[1:].tolist()}; fit with warm_start=False."
+            )
+        return self._theta(before)
+
+    def _initial_state(self, problem: Any, plan: Plan, fresh: bool, partial: bool, init: Any) -> State:
+        state = super()._initial_state(problem, plan, fresh, partial, init)
+        if plan.adaptive and not fresh:
+            state.rate_factor = self._optimizer.rate_factor
+        return state
+
     def _fitted_attributes(self, problem: MLPProblem, theta: Vector) -> dict[str, Any]:
         layers = layers_of(problem.network, theta)
-        attributes: dict[str, Any] = {
+        return {
             "coefs_": layers.weights,
             "intercepts_": layers.intercepts,
+            "scales_": layers.scales,
+            "running_means_": layers.means,
+            "running_variances_": layers.variances,
             "n_layers_": len(problem.network.units),
             "n_outputs_": int(problem.network.units[-1]),
             "out_activation_": self._out_activation(),
+            "_activation": self.activation,
         }
-        if problem.network.normalized:
-            attributes |= {
-                "scales_": layers.scales,
-                "running_means_": layers.means,
-                "running_variances_": layers.variances,
-            }
-        return attributes
 
     def _publish(self, problem: Any, outcome: Outcome, history: History) -> None:
-        for name in ("scales_", "running_means_", "running_variances_"):
-            self.__dict__.pop(name, None)
         super()._publish(problem, outcome, history)
         objective = "objective" if self.solver == "lbfgs" else "progressive_objective"
         scores = history["validation_score"].tolist() if "validation_score" in history else None
@@ -212,22 +221,19 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
         self.best_loss_ = None if self.early_stopping else float(np.min(self.loss_curve_, initial=np.inf))
         self.validation_scores_ = scores
-        self.best_validation_score_ = None if scores is None else max(scores)
+        self.best_validation_score_ = None if scores is None else float(np.fmax.reduce(scores))
         self._no_improvement_count = outcome.rule.n_unimproved if isinstance(outcome.rule, BestRule) else 0
 
     def _fitted_network(self) -> Network:
         units = [len(self.coefs_[0]), *(W.shape[1] for W in self.coefs_)]
-        normalized = hasattr(self, "scales_")
-        of_input = normalized and len(self.running_means_) > len(self.scales_)
-        return network_of(units, ACTIVATIONS[self.activation], normalized, of_input)
+        normalized, of_input = len(self.scales_) > 0, len(self.running_means_) > len(self.scales_)
+        return network_of(units, ACTIVATIONS[self._activation], normalized, of_input)
 
     def _theta(self, network: Network) -> Vector:
-        parts = [*self.coefs_, *self.intercepts_]
-        if network.normalized:
-            n_hidden = len(self.scales_)
-            parts += [*self.scales_, *self.running_means_[:n_hidden], *self.running_variances_[:n_hidden]]
-            parts += [*self.running_means_[n_hidden:], *self.running_variances_[n_hidden:]]
-        return np.concatenate([np.ravel(part) for part in parts])
+        n_hidden = len(self.scales_)
+        means, variances = self.running_means_, self.running_variances_
+        parts = [*self.coefs_, *self.intercepts_, *self.scales_, *means[:n_hidden], *variances[:n_hidden]]
+        return np.concatenate([np.ravel(part) for part in (*parts, *means[n_hidden:], *variances[n_hidden:])])
 
     def _scores(self, X: Any) -> NDArray[Any]:
         """What the last layer gives, (n_samples, n_outputs)."""

@@ -239,6 +239,8 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         probabilities = self._probabilities(self._scores(X))
         if self.n_outputs_ > 1:
             return probabilities
+        if len(self.classes_) == 1:
+            return np.ones((len(probabilities), 1), probabilities.dtype)
         return np.stack([1 - probabilities, probabilities], axis=1)
 
     def predict_log_proba(self, X):
@@ -280,12 +282,21 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
             given = y if not partial or type_of_target(y).startswith("multilabel") else classes
             self._label_binarizer = LabelBinarizer().fit(given)
             self.classes_ = self._label_binarizer.classes_
+        self._check_kind(y)
         self._check_classes(unique_labels(y), every=reset and goes_on and not partial)
         if self._out_activation() == "softmax":
             return np.searchsorted(self.classes_, y)
         encoded = self._label_binarizer.transform(y)
         encoded = (encoded.toarray() if sp.issparse(encoded) else encoded).astype(bool)
         return encoded if encoded.shape[1] > 1 else encoded[:, 0]
+
+    def _check_kind(self, y: Any) -> None:
+        """Whether y is one label a row, or an indicator matrix, as the one that the labels are known from."""
+        n_labels = len(self.classes_) if self._label_binarizer.y_type_.startswith("multilabel") else 0
+        given = y.shape[1] if y.ndim == 2 else 0
+        if given != n_labels:
+            said, known = (f"an indicator matrix of {n} labels" if n else "one label a row" for n in (given, n_labels))
+            raise ValueError(f"y has {said}, but the labels are known as {known}.")
 
     def _check_classes(self, present: NDArray[Any], every: bool) -> None:
         """Whether labels are among those known; with ``every``, whether they are all of them."""

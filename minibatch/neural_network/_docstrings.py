@@ -112,7 +112,8 @@ intercepts_ : list of ndarray of shape (units,)
     Intercepts of each layer.
 
 scales_, running_means_, running_variances_ : list of ndarray of shape (units,)
-    Of each hidden layer, with ``batch_normalization``; the statistics of the inputs, with ``'input'``, are last.
+    Of each hidden layer, with ``batch_normalization``, else empty; the statistics of the inputs, with ``'input'``, are
+    last.
 
 loss_ : float
     The last entry of ``loss_curve_``.

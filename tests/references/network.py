@@ -1,0 +1,131 @@
+"""A multi-layer perceptron in NumPy: dense X, rows in their own order.
+
+The objective of a batch is written down once; its gradient is the complex-step derivative, parameter by parameter, so
+that nothing here resembles back-propagation. ``Optimizer`` of ``gradient_descent`` takes the steps.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import erf
+
+from references.gradient_descent import Optimizer
+
+STEP = 1e-20  # its square vanishes beside any parameter: the derivative is exact to rounding
+
+ACTIVATIONS = {
+    "identity": lambda z: z,
+    "logistic": lambda z: 1 / (1 + np.exp(-z)),
+    "tanh": np.tanh,
+    "relu": lambda z: np.where(z.real > 0, z, 0.0),
+    "gelu": lambda z: z * (1 + erf(z / np.sqrt(2))) / 2,
+}
+
+# Of a row: the sum over outputs. Log losses take targets -1 and +1, the softmax class numbers.
+LOSSES = {
+    "log_loss": lambda z, y: np.log(1 + np.exp(-y * z)).sum(axis=1),
+    "softmax": lambda z, y: np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), y],
+    "squared_error": lambda z, y: ((z - y) ** 2).sum(axis=1) / 2,
+    "poisson": lambda z, y: (np.exp(z) - y * z).sum(axis=1),
+}
+
+
+class Net(NamedTuple):
+    """Lists of arrays, one a layer; the last three only with batch normalization. Statistics of the inputs, where they
+    are normalised too, come last."""
+
+    coefs: list
+    intercepts: list
+    scales: list = []
+    means: list = []
+    variances: list = []
+
+    @property
+    def trained(self):
+        return [*self.coefs, *self.intercepts, *self.scales]
+
+    def with_trained(self, parts):
+        n = len(self.coefs)
+        return self._replace(coefs=parts[:n], intercepts=parts[n : 2 * n], scales=parts[2 * n :])
+
+
+def net_of(model):
+    """The parameters of a fitted estimator."""
+    names = ("coefs_", "intercepts_", "scales_", "running_means_", "running_variances_")
+    return Net(*([part.astype(float) for part in getattr(model, name, [])] for name in names))
+
+
+def forward(net, X, activation, of_batch=False):
+    """Scores, and what is normalised, as it is before. ``of_batch``: by means and variances of these rows, not by the
+    running ones."""
+
+    def normalized(z, layer):
+        mean = z.mean(axis=0) if of_batch else net.means[layer]
+        variance = ((z - mean) ** 2).mean(axis=0) if of_batch else net.variances[layer]
+        return (z - mean) / np.sqrt(variance + 1e-5)
+
+    last, raw = len(net.coefs) - 1, []
+    values = normalized(X, last) if len(net.means) > last else X
+    for layer in range(last):
+        z = values @ net.coefs[layer]
+        raw.append(z)
+        if net.scales:
+            z = net.scales[layer] * normalized(z, layer)
+        values = ACTIVATIONS[activation](z + net.intercepts[layer])
+    return values @ net.coefs[last] + net.intercepts[last], [*raw, X][: len(net.means)]
+
+
+def mean_loss(net, X, target, loss, activation, weights=None, of_batch=False):
+    """Of the rows, each times its weight."""
+    losses = LOSSES[loss](forward(net, X, activation, of_batch)[0], target)
+    return (losses if weights is None else weights * losses).mean()
+
+
+def penalty(net, alpha):
+    return alpha / 2 * sum((W**2).sum() for W in net.coefs)
+
+
+def gradient(net, *arguments):
+    """Of ``mean_loss`` in every trained array."""
+    result = []
+    for k, part in enumerate(net.trained):
+        slopes = np.empty_like(part)
+        for i in np.ndindex(part.shape):
+            parts = [array.astype(complex) if j == k else array for j, array in enumerate(net.trained)]
+            parts[k][i] += 1j * STEP
+            slopes[i] = mean_loss(net.with_trained(parts), *arguments).imag / STEP
+        result.append(slopes)
+    return result
+
+
+def train(
+    net, X, target, loss, activation, *, batch_size, etas, solver="sgd", alpha=0.0, weights=None, epochs=1,
+    last_batch="keep", **solver_parameters,
+):  # fmt: skip
+    """The net after so many epochs; ``etas`` is a rate, or one rate an epoch. Only ``coefs`` are penalised."""
+    n, updates = len(X), 0
+    s = np.ones(n) if weights is None else weights / weights.mean()
+    optimizers = [Optimizer(solver, noisy=False, **solver_parameters) for _ in net.trained]
+    for epoch in range(epochs):
+        eta = etas if np.isscalar(etas) else etas[epoch]
+        for start in range(0, n, batch_size):
+            rows = slice(start, min(start + batch_size, n))
+            if last_batch == "drop" and start + batch_size > n:
+                continue
+            updates += 1
+            slopes = gradient(net, X[rows], target[rows], loss, activation, s[rows], True)
+            if net.scales:
+                # a new batch weighs 0.1, the first ten all the same
+                share, raw = max(0.1, 1 / updates), forward(net, X[rows], activation, of_batch=True)[1]
+                means = [(1 - share) * old + share * z.mean(axis=0) for old, z in zip(net.means, raw, strict=True)]
+                variances = [
+                    (1 - share) * old + share * z.var(axis=0, ddof=1) for old, z in zip(net.variances, raw, strict=True)
+                ]
+                net = net._replace(means=means, variances=variances)
+            net = net.with_trained(
+                [
+                    optimizer.step(part, g, eta, 0.0, alpha if k < len(net.coefs) else 0.0)
+                    for k, (optimizer, part, g) in enumerate(zip(optimizers, net.trained, slopes, strict=True))
+                ]
+            )
+    return net
