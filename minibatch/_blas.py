@@ -5,6 +5,7 @@ for small products. The engine shares out rows instead, on Python threads; their
 that ``threadpoolctl``, ``OMP_NUM_THREADS`` and joblib's limits on its workers hold.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,8 +63,21 @@ def _set_threads(library: Any, n_threads: int) -> None:
 
 
 @cache
-def _limit() -> _Limit:
+def _only_limit() -> _Limit:
     return _Limit()
+
+
+_making = Lock()
+
+
+def _limit() -> _Limit:
+    with _making:  # a cache alone may call twice what several threads ask for at once
+        return _only_limit()
+
+
+if hasattr(os, "register_at_fork"):  # the threads inside do not live on in a child
+    os.register_at_fork(before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release)
+    os.register_at_fork(after_in_child=_only_limit.cache_clear)
 
 
 def n_blas_threads() -> int:

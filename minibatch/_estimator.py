@@ -8,7 +8,6 @@ what its parameters mean.
 
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -26,7 +25,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from minibatch._batching import resolve_batch_size
 from minibatch._callbacks import CallbackBridge
-from minibatch._problems.state import ALONE, Problem, State, Threads, Vector
+from minibatch._problems.state import Problem, State, Vector, pool_of
 from minibatch._training import EpochCallbacks, Outcome, Plan, Rule, Validate, train
 from minibatch.history import History
 from minibatch.schedules import Rates
@@ -48,9 +47,10 @@ class OptimizerMemory(NamedTuple):
     kind: int  # of the solver
     slots: Vector
     n_updates: int
+    schedule_updates: int
     total: NDArray[np.float64]
     rate_factor: float  # what "adaptive" has made of the learning rate
-    learning_rate: float  # of the epoch that would come next
+    learning_rate: float  # of the epoch that would come next; scikit-learn's tests look for it here
 
 
 class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
@@ -252,7 +252,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         if averaged and hasattr(self, "_n_averaged"):
             state.total, state.n_averaged = memory.total.copy(), self._n_averaged
         if partial:
-            state.schedule_updates = int(self.t_) - 1
+            state.schedule_updates = memory.schedule_updates
         return state
 
     def _validator(self, held_out: Rows) -> Validate:
@@ -273,14 +273,14 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         state = outcome.state
         self.__dict__.update(self._fitted_attributes(problem, state.result()))
         self._optimizer = OptimizerMemory(
-            problem.solver.kind, state.slots, state.slot_updates, state.total, state.rate_factor, outcome.next_rate
-        )
+            problem.solver.kind, state.slots, state.slot_updates, state.schedule_updates, state.total,
+            state.rate_factor, outcome.next_rate,
+        )  # fmt: skip
         history.extend(outcome.history)
         self.history_ = history
         self.status_ = outcome.status
         self.n_iter_ = outcome.n_iter
         self.n_updates_ = history.last("n_updates")
-        self.t_ = state.schedule_updates + 1.0
         self.batch_size_ = history.last("batch_size", problem.n_samples)
 
     def _warn(self, problem: Problem, outcome: Outcome, partial: bool) -> None:
@@ -318,10 +318,3 @@ def _unchanged_on_error(estimator: Any) -> Iterator[None]:
         vars(estimator).clear()
         vars(estimator).update(before | bookkeeping)
         raise
-
-
-def pool_of(n_threads: int, stack: ExitStack) -> Threads:
-    """Threads that live as long as ``stack``."""
-    if n_threads == 1:
-        return ALONE
-    return Threads(n_threads, stack.enter_context(ThreadPoolExecutor(n_threads - 1)))

@@ -1,5 +1,7 @@
 """engine.mlp and MLPProblem: gradients by finite differences, cuts into shares and blocks, threads, per-row norms."""
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -265,6 +267,43 @@ def test_an_abandoned_barrier_lets_everybody_go(small_cuts, monkeypatch):
             trained(problem, N)
 
 
+@pytest.mark.skipif(not COMPILED, reason="plain Python runs on one thread")
+def test_a_helper_that_fails_on_its_way_does_not_leave_the_others_waiting(small_cuts, monkeypatch):
+    original, here = mlp.one_blas_thread, threading.get_ident()
+
+    def fails_in_helpers():
+        if threading.get_ident() != here:
+            raise MemoryError
+        return original()
+
+    monkeypatch.setattr(mlp, "one_blas_thread", fails_in_helpers)
+    with ThreadPoolExecutor(1) as pool:
+        problem = problem_of(threads=Threads(2, pool))
+        with pytest.raises(MemoryError):
+            trained(problem, N)
+
+
+FIRST_FITS_AT_ONCE = """
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from threadpoolctl import ThreadpoolController
+from minibatch import MiniBatchMLPRegressor
+
+X = np.random.default_rng(0).standard_normal((40, 3))
+controller = ThreadpoolController().select(user_api="blas")
+before = [library["num_threads"] for library in controller.info()]
+nets = [MiniBatchMLPRegressor(hidden_layer_sizes=(2,), max_iter=3, tol=None) for _ in range(8)]
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(lambda net: net.fit(X, X[:, 0]), nets))
+assert [library["num_threads"] for library in controller.info()] == before
+"""
+
+
+def test_the_limit_is_lifted_after_the_first_fits_of_a_process_at_once():
+    for _ in range(2):
+        subprocess.run([sys.executable, "-W", "ignore", "-c", FIRST_FITS_AT_ONCE], check=True, timeout=120)
+
+
 def test_abandoning_is_for_ever():
     barrier = new_barrier()
     abandon(barrier)
@@ -284,6 +323,15 @@ def test_row_norms_are_those_of_one_row_gradients(rows, subset):
         alone = problem_of(X=rows, rows=np.array([i]))
         expected.append(np.sum((WEIGHT[i] * alone.evaluate(theta)[1]) ** 2))
     assert_allclose(problem.squared_row_gradient_norms(theta), expected, rtol=1e-12)
+
+
+def test_row_norms_where_a_row_names_a_column_twice():
+    twice = sp.csr_array((np.array([1.0, 2.0, 3.0]), np.array([1, 1, 0]), np.array([0, 2, 3])), shape=(2, D))
+    found = [
+        problem_of(X=rows, y=CLASSES[:2]).squared_row_gradient_norms(start_of(problem_of()))
+        for rows in (twice, twice.toarray())
+    ]
+    assert_allclose(found[0], found[1], rtol=1e-12)
 
 
 def test_row_norms_are_refused_with_batch_normalization():

@@ -953,3 +953,24 @@ def test_feature_names():
         model.predict(frame[["b", "a", "c"]])
     with pytest.warns(UserWarning, match="feature names"):
         model.predict(X)
+
+
+def test_a_change_of_solver_keeps_the_running_statistics():
+    """The optimizer begins anew, the statistics do not."""
+    statistics = {}
+    for solver in ("adam", "sgd"):
+        model = fitted("classes", batch_normalization=True, batch_size=5, max_iter=10, solver="adam")
+        model.set_params(solver=solver, learning_rate_init=1e-12, batch_size="full").partial_fit(X, three)
+        statistics[solver] = np.concatenate(model.running_variances_)
+    assert_allclose(statistics["sgd"], statistics["adam"], rtol=1e-6)
+
+
+def test_the_best_loss_is_the_lowest_also_after_a_divergence_and_with_two_solvers():
+    model = fitted("regression", solver="lbfgs", max_iter=4, warm_start=True)
+    model.set_params(solver="adam").fit(X, TASKS["regression"][2])
+    assert len(model.loss_curve_) == model.history_.n_epochs == 8
+    assert np.isfinite(model.loss_curve_).all()
+    lowest = min(model.loss_curve_)
+    model.set_params(solver="sgd", learning_rate_init=1e6).fit(X, TASKS["regression"][2])
+    assert model.status_ == "diverged"
+    assert model.best_loss_ == lowest

@@ -424,3 +424,10 @@ def test_a_divergence_of_lbfgs_is_not_blamed_on_a_rate_that_it_has_not():
     assert model.status_ == "diverged"
     assert np.array_equal(model.predict(X), predictions)
     assert "learning_rate_init" not in str(caught[0].message)
+
+
+@BOTH
+def test_sparse_rows_to_predict_where_the_inputs_are_normalized(estimator):
+    model = estimator(batch_normalization="input", hidden_layer_sizes=(3,), max_iter=2, tol=None).fit(X, labels)
+    with pytest.raises(ValueError, match=r"batch_normalization='input'.*sparse"):
+        model.predict(sp.csr_array(X))

@@ -24,7 +24,8 @@ from minibatch.engine.rows import CSR
 # Batches of SMALL_WORK multiplications by a weight or more are cut into shares, of SHARE_WORK and at most MAX_SHARES,
 # that threads take. The cut depends on the data alone, so that results do not depend on the number of threads. A share
 # goes through the network in blocks of rows that the cache holds. (Batch normalization couples all rows of a batch: it
-# takes them at once.) Measured on 784-100-10: two threads take 0.6 of the time of one from batches of 8 rows on.
+# takes them at once.) Measured on 784-100-10 with two threads: batches of 8 and 32 rows gain nothing, those of 256 and
+# more take half the time.
 SMALL_WORK, SHARE_WORK, MAX_SHARES, BLOCK_ROWS = 4_000_000, 10_000_000, 8, 256
 
 
@@ -156,6 +157,8 @@ class MLPProblem:
 
     def penalties(self, theta: Vector) -> NDArray[np.float64]:
         """The penalty, as one entry."""
+        if self.objective.l2 == 0.0:
+            return np.zeros(1)  # also of weights whose squares overflow
         w = theta[: self.network.n_weights]
         # not w @ w: a thread of BLAS, once woken, keeps a core busy for a while, and the next epoch would share it
         return np.array([0.5 * self.objective.l2 * np.einsum("i,i", w, w, dtype=np.float64)])
@@ -185,7 +188,9 @@ class MLPProblem:
         if self.network.normalized:
             raise ValueError("With batch normalization a row has no gradient of its own: the batch's rows share it.")
         rows, X, shape = self._all_rows, self.data.X, (len(self.data.y), self.network.units[0])
-        matrix = sp.csr_array((X.data, X.indices, X.indptr), shape=shape) if isinstance(X, CSR) else X
+        matrix = sp.csr_array((X.data, X.indices, X.indptr), shape=shape, copy=True) if isinstance(X, CSR) else X
+        if sp.issparse(matrix):
+            matrix.sum_duplicates()
         input_norms = row_norms(matrix, squared=True).astype(np.float64)
         norms, losses = np.zeros(len(rows)), np.zeros(self.network.units[-1])
         work = _buffers(self.network, len(rows), X, theta.dtype, gradients=False)
@@ -203,15 +208,15 @@ class MLPProblem:
 
         def train(thread: int, n_threads: int) -> None:
             first_share, last_share = thread * n_shares // n_threads, (thread + 1) * n_shares // n_threads
-            with one_blas_thread(), _nobody_waits_in_vain(barrier):
+            with _nobody_waits_in_vain(barrier), one_blas_thread():
                 mlp_epoch(
                     self.data, order, epoch.etas, epoch.batch_size, self.objective, self.solver, self.network,
-                    state.theta, first, second, state.slot_updates, work, epoch.seed, losses, first_share, last_share,
-                    barrier, n_threads,
+                    state.theta, first, second, state.slot_updates, state.schedule_updates, work, epoch.seed, losses,
+                    first_share, last_share, barrier, n_threads,
                 )  # fmt: skip
 
         # other fits have a right to cores: threads that wait awake for one that has no core are slow
-        with one_blas_thread() as others, _nobody_waits_in_vain(barrier):
+        with _nobody_waits_in_vain(barrier), one_blas_thread() as others:
             n_threads = max(1, min(self.threads.number - others, n_shares)) if COMPILED else 1
             share_out(self.threads, lambda thread: train(thread, n_threads), n_threads)
         state.slot_updates += len(epoch.etas)

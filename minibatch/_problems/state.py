@@ -11,7 +11,8 @@ memory, sums of iterates) is laid out alike. Weights ``s`` have mean 1, so a bat
 """
 
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -109,6 +110,13 @@ class Threads(NamedTuple):
 
 
 ALONE = Threads(1, None)
+
+
+def pool_of(n_threads: int, stack: ExitStack) -> Threads:
+    """Threads that live as long as ``stack``."""
+    if n_threads == 1:
+        return ALONE
+    return Threads(n_threads, stack.enter_context(ThreadPoolExecutor(n_threads - 1)))
 
 
 def share_out(threads: Threads, function: Callable[[int], None], n_tasks: int) -> None:

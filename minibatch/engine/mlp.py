@@ -327,21 +327,22 @@ def update(theta, gradient, first, second, t, eta, objective, solver, network, s
 @entry
 def mlp_epoch(stamp):
     def mlp_epoch(
-        data, order, etas, batch_size, objective, solver, network, theta, first, second, n_updates, work, seed, losses,
-        first_share, last_share, barrier, n_threads,
+        data, order, etas, batch_size, objective, solver, network, theta, first, second, n_updates, n_earlier, work,
+        seed, losses, first_share, last_share, barrier, n_threads,
     ):  # fmt: skip
         """Train on ``order`` in batches; adds the weighted losses of the shares to the rows of ``losses``.
 
-        ``etas`` holds the rate of each batch, ``n_updates`` counts the earlier updates, ``seed`` is dropout's. A batch
-        is cut into as many shares as ``work`` has, by rows for the gradient and by parameters for the update. This
-        call does shares ``first_share`` to ``last_share``; ``n_threads`` such calls meet at the barrier.
+        ``etas`` holds the rate of each batch, ``n_updates`` counts the earlier updates of the optimizer, ``n_earlier``
+        those of the running statistics, ``seed`` is dropout's. A batch is cut into as many shares as ``work`` has, by
+        rows for the gradient and by parameters for the update. This call does shares ``first_share`` to
+        ``last_share``; ``n_threads`` such calls meet at the barrier.
         """
         _ = stamp
         n_shares = work.total.shape[0]
         for batch in range(etas.shape[0]):
             start, t = batch * batch_size, n_updates + batch + 1
             n_rows = min(batch_size, order.shape[0] - start)
-            rate = max(STATISTICS_RATE, 1.0 / t)
+            rate = max(STATISTICS_RATE, 1.0 / (n_earlier + batch + 1))
             for share in range(first_share, last_share):
                 begin, end = start + share * n_rows // n_shares, start + (share + 1) * n_rows // n_shares
                 share_gradient(

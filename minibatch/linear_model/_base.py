@@ -81,6 +81,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         for name in ("_standard_coef", "_standard_intercept", "_average_coef", "_average_intercept", "_n_averaged"):
             self.__dict__.pop(name, None)
         super()._publish(problem, outcome, history)
+        self.t_ = outcome.state.schedule_updates + 1.0
         if self.average:
             self.__dict__.update(self._average_attributes(problem, outcome.state))
 

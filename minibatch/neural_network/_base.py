@@ -13,10 +13,10 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from minibatch._blas import n_blas_threads, one_blas_thread
-from minibatch._estimator import MiniBatchEstimator, pool_of
+from minibatch._estimator import MiniBatchEstimator
 from minibatch._lbfgs import minimize
 from minibatch._problems.mlp import MLPProblem, layers_of, network_of, scores_of
-from minibatch._problems.state import State, Vector, rows_of
+from minibatch._problems.state import State, Vector, pool_of, rows_of
 from minibatch._training import BestRule, EpochCallbacks, Outcome, Plan, Rule, Validate
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.linear import SEPARATE, Objective, Solver
@@ -31,6 +31,14 @@ def takes_chunks(self: Any) -> bool:
     if self.solver == "lbfgs":
         raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
     return True
+
+
+def _refuse_sparse(X: Any) -> None:
+    if sp.issparse(X):
+        raise ValueError(
+            "batch_normalization='input' subtracts the mean of every column, which leaves no zeros in a sparse X. Use "
+            "batch_normalization=True, which normalizes only the hidden units, or a dense X."
+        )
 
 
 class MultiLayerPerceptron(MiniBatchEstimator):
@@ -85,21 +93,20 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _plan(self, n_samples: int, partial: bool) -> Plan:
         plan = super()._plan(n_samples, partial)._replace(rate_by_rows=True)
-        if self.batch_normalization:
-            self._refuse_batches_of_one_row(plan, n_samples)
+        if self.batch_normalization and plan.batch_size == 1:
+            self._refuse_one_row(f"batch_size={self.batch_size!r} gives", "Use a larger batch_size")
+        if self.batch_normalization and plan.last_batch == "keep" and n_samples % plan.batch_size == 1:
+            self._refuse_one_row(
+                f"the last batch of {n_samples} rows is", "Use last_batch='drop' or another batch_size"
+            )
         return plan
 
-    def _refuse_batches_of_one_row(self, plan: Plan, n_samples: int) -> None:
-        last = 0 if plan.last_batch == "drop" else n_samples % plan.batch_size
-        if plan.batch_size == 1 or last == 1:
-            which = f"batch_size={self.batch_size!r}" if plan.batch_size == 1 else f"the last batch of {n_samples} rows"
-            remedy = (
-                "Use a larger batch_size" if plan.batch_size == 1 else "Use last_batch='drop' or another batch_size"
-            )
-            raise ValueError(
-                f"batch_normalization=True needs batches of two rows or more, but {which} gives one of a single row: a "
-                f"unit's deviation from the mean of one row is always 0, so nothing could be learnt. {remedy}."
-            )
+    def _refuse_one_row(self, cause: str, remedy: str) -> None:
+        raise ValueError(
+            f"batch_normalization={self.batch_normalization!r} needs batches of two rows or more, but {cause} one of a "
+            "single row: a unit's deviation from the mean of one row is always 0, so nothing could be learnt. "
+            f"{remedy}."
+        )
 
     def _auto_batch_size(self, n_samples: int) -> int:
         return 200
@@ -138,26 +145,14 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         numbers = (self.momentum, self.beta_1, self.beta_2, self.epsilon)
         return Solver(SOLVERS[name], *(float(number) for number in numbers))
 
-    def _network(self, n_features: int, n_outputs: int) -> Network:
-        units = [n_features, *self._hidden_units(), n_outputs]
-        normalized, of_input = bool(self.batch_normalization), self.batch_normalization == "input"
-        return network_of(units, ACTIVATIONS[self.activation], normalized, of_input, float(self.dropout))
-
     def _mlp_problem(
-        self,
-        X: Any,
-        y: NDArray[Any],
-        weight: Any,
-        objective: Objective,
-        n_outputs: int,
-        **more: Any,
+        self, X: Any, y: NDArray[Any], weight: Any, objective: Objective, n_outputs: int, **more: Any
     ) -> MLPProblem:
-        if self.batch_normalization == "input" and sp.issparse(X):
-            raise ValueError(
-                "batch_normalization='input' subtracts the mean of every column, which leaves no zeros in a sparse "
-                "X. Use batch_normalization=True, which normalizes only the hidden units, or a dense X."
-            )
-        network = self._network(X.shape[1], n_outputs)
+        normalized, of_input = bool(self.batch_normalization), self.batch_normalization == "input"
+        if of_input:
+            _refuse_sparse(X)
+        units = [X.shape[1], *self._hidden_units(), n_outputs]
+        network = network_of(units, ACTIVATIONS[self.activation], normalized, of_input, float(self.dropout))
         return MLPProblem.from_arrays(X, y, weight, objective, self._solver(), network, **more)
 
     def _out_activation(self) -> str:
@@ -194,8 +189,9 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _initial_state(self, problem: Any, plan: Plan, fresh: bool, partial: bool, init: Any) -> State:
         state = super()._initial_state(problem, plan, fresh, partial, init)
-        if plan.adaptive and not fresh:
-            state.rate_factor = self._optimizer.rate_factor
+        if not fresh:
+            state.schedule_updates = self._optimizer.schedule_updates
+            state.rate_factor = self._optimizer.rate_factor if plan.adaptive else 1.0
         return state
 
     def _fitted_attributes(self, problem: MLPProblem, theta: Vector) -> dict[str, Any]:
@@ -214,15 +210,35 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _publish(self, problem: Any, outcome: Outcome, history: History) -> None:
         super()._publish(problem, outcome, history)
-        objective = "objective" if self.solver == "lbfgs" else "progressive_objective"
-        scores = history["validation_score"].tolist() if "validation_score" in history else None
         self.t_ = history.last("n_samples_seen")
-        self.loss_curve_ = history[objective].tolist() if objective in history else []
-        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
-        self.best_loss_ = None if self.early_stopping else float(np.min(self.loss_curve_, initial=np.inf))
-        self.validation_scores_ = scores
-        self.best_validation_score_ = None if scores is None else float(np.fmax.reduce(scores))
+        # nobody but scikit-learn's tests asks for it
         self._no_improvement_count = outcome.rule.n_unimproved if isinstance(outcome.rule, BestRule) else 0
+
+    # What scikit-learn keeps beside the history: made when asked for, not for every chunk of a long stream.
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        curve = np.full(self.history_.n_epochs, np.nan)
+        for name in ("objective", "progressive_objective"):  # the first is all that L-BFGS has
+            if name in self.history_:
+                curve = np.where(np.isnan(self.history_[name]), curve, self.history_[name])
+        return curve.tolist()
+
+    @property
+    def loss_(self) -> float:
+        return self.loss_curve_[-1] if self.history_.n_epochs else np.nan
+
+    @property
+    def best_loss_(self) -> float | None:
+        return None if self.early_stopping else float(np.fmin.reduce(self.loss_curve_, initial=np.inf))
+
+    @property
+    def validation_scores_(self) -> list[float] | None:
+        return self.history_["validation_score"].tolist() if "validation_score" in self.history_ else None
+
+    @property
+    def best_validation_score_(self) -> float | None:
+        return None if self.validation_scores_ is None else float(np.fmax.reduce(self.validation_scores_))
 
     def _fitted_network(self) -> Network:
         units = [len(self.coefs_[0]), *(W.shape[1] for W in self.coefs_)]
@@ -240,6 +256,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, order="C", reset=False)
         network = self._fitted_network()
+        if network.normalized_inputs:
+            _refuse_sparse(X)
         with ExitStack() as stack:
             threads = pool_of(self._n_threads(), stack)
             return scores_of(rows_of(X), X.shape[0], network, self._theta(network), threads)

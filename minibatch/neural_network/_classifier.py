@@ -73,9 +73,9 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
 
     Notes
     -----
-    The first weights are uniform with the bounds of Glorot & Bengio [6]_, as in scikit-learn. Results do not depend on
-    the number of BLAS threads; there may be as many threads as BLAS is set to use, which share batches of more than
-    1024 rows.
+    The first weights are uniform with the bounds of Glorot & Bengio [6]_, as in scikit-learn. Large batches (of four
+    million multiplications by a weight) are shared by as many threads as BLAS is set to use; results do not depend on
+    their number.
 
     References
     ----------
@@ -188,7 +188,7 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
     def partial_fit(self, X, y, sample_weight=None, classes=None):
         """Train for one epoch on a chunk of rows, going on from the last call. Not with ``solver='lbfgs'``.
 
-        On the slices of an unshuffled epoch, one batch a call, this is that epoch.
+        $chunks
 
         Parameters
         ----------
@@ -218,7 +218,8 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
-            The most probable class; for several labels a row, 1 where a label is more probable than not.
+            The most probable class; for several labels a row, 1 where a label is more probable than not (sparse where y
+            was).
         """
         probabilities = self._probabilities(self._scores(X))
         return self._label_binarizer.inverse_transform(probabilities)

@@ -53,17 +53,19 @@ tol : float or None, default=1e-4
     Training stops when more than ``n_iter_no_change`` epochs in a row have not lowered the objective by ``tol``
     below its best value before. The objective of an epoch is its progressive loss (every row before it was trained
     on) plus the penalty. With ``early_stopping`` the validation score is compared instead. None trains for
-    ``max_iter`` epochs and keeps the last parameters. For ``'lbfgs'``, the largest entry of the gradient to stop at.
+    ``max_iter`` epochs and keeps the last parameters. For ``'lbfgs'``, the largest entry of the gradient to stop at
+    (it also stops where the objective no longer falls, by the default of scipy).
 
 verbose : bool or int, default=False
     Whether to print a line for every epoch.
 
 warm_start : bool, default=False
-    Whether ``fit`` goes on from the parameters, the optimizer's memory and the schedule of the last call.
+    Whether ``fit`` goes on from the parameters, the optimizer's memory and the learning rate of the last call. Epochs
+    without progress are counted anew.
 
 momentum : float in [0, 1], default=0.9
     Of ``'sgd'``, ``'momentum'`` and ``'nesterov'``: ``v = momentum v + g; w -= eta v``. The effective rate is
-    ``eta / (1 - momentum)``.
+    ``eta / (1 - momentum)``. (scikit-learn has the rate inside ``v``: the same at a constant rate.)
 
 nesterovs_momentum : bool, default=True
     Whether the momentum of ``'sgd'`` is Nesterov's: ``w -= eta (g + momentum v)``.
@@ -119,7 +121,8 @@ loss_ : float
     The last entry of ``loss_curve_``.
 
 loss_curve_ : list of float
-    The objective epoch by epoch, penalty included: ``history_["progressive_objective"]``.
+    The objective epoch by epoch, penalty included: ``history_["progressive_objective"]``, of ``'lbfgs'``
+    ``history_["objective"]``.
 
 best_loss_ : float or None
     The lowest; None with ``early_stopping``.
@@ -148,6 +151,10 @@ t_ : int
 .. [4] Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014.
 .. [5] Ioffe & Szegedy, "Batch normalization", arXiv 1502.03167.
 .. [6] Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010.""",
+    "chunks": """\
+On the slices of an unshuffled epoch, one batch a call, this is that epoch, at a constant rate and without dropout:
+``'invscaling'`` changes the rate from call to call, and dropout takes the rows of a call by their number in it.
+``'adaptive'`` keeps the rate.""",
     "X_predict": """\
 X : {array-like, sparse matrix} of shape (n_samples, n_features)
     Rows to predict.""",

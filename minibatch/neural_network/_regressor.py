@@ -57,7 +57,9 @@ class MiniBatchMLPRegressor(RegressionTarget, MultiLayerPerceptron):
     Notes
     -----
     The first weights are uniform with the bounds of Glorot & Bengio [6]_, as in scikit-learn. Scale y to a variance
-    near 1 (``TransformedTargetRegressor``): the rate that suits the weights does not suit an output of thousands.
+    near 1 (``TransformedTargetRegressor``): the rate that suits the weights does not suit an output of thousands. Large
+    batches (of four million multiplications by a weight) are shared by as many threads as BLAS is set to use; results
+    do not depend on their number.
 
     References
     ----------
@@ -170,7 +172,7 @@ class MiniBatchMLPRegressor(RegressionTarget, MultiLayerPerceptron):
     def partial_fit(self, X, y, sample_weight=None):
         """Train for one epoch on a chunk of rows, going on from the last call. Not with ``solver='lbfgs'``.
 
-        On the slices of an unshuffled epoch, one batch a call, this is that epoch.
+        $chunks
 
         Parameters
         ----------
