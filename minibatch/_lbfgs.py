@@ -9,7 +9,7 @@ import scipy.optimize
 
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.state import State, Vector
-from minibatch._training import Counters, EpochCallbacks, Outcome, Plan, Rule, Validate, evaluation
+from minibatch._training import Counters, EpochCallbacks, Outcome, Plan, Rule, Validate, evaluation, keep
 from minibatch.history import History
 
 
@@ -52,13 +52,8 @@ class _Run:
             train_loss=objective - float(problem.penalties(theta).sum()),
             objective=objective,
         )
-        if plan.evaluate_every and self.clock.epoch % plan.evaluate_every == 0:
-            record |= evaluation(problem, theta, self.start)
-        if self.validate is not None:
-            record["validation_loss"], record["validation_score"] = self.validate(theta)
-        self.done.append(**record)
-        if plan.verbose:
-            print(", ".join(f"{name} {value:.6g}" for name, value in record.items()), flush=True)
+        record |= evaluation(problem, plan, self.clock.epoch, theta, self.start, self.validate)
+        keep(record, self.done, plan)
         if self.rule is not None:
             self.rule.see(objective, record.get("validation_score", np.nan), self.state)
         if self.callbacks is not None and self.callbacks.epoch_ends(theta):

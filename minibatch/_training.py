@@ -176,14 +176,9 @@ def train(
             objective = float(losses.sum() + 0.5 * (penalty + problem.penalties(state.theta).sum()))
             record["progressive_objective"] = objective
             n_bad_epochs = 0 if np.isfinite(losses).all() else n_bad_epochs + 1
-            if plan.evaluate_every and clock.epoch % plan.evaluate_every == 0:
-                record |= evaluation(problem, state.result(), start)
-            if validate is not None:
-                record["validation_loss"], record["validation_score"] = validate(state.result())
+            record |= evaluation(problem, plan, clock.epoch, state.result(), start, validate)
             rule.see(objective, record.get("validation_score", np.nan), state)
-        done.append(**record)
-        if plan.verbose:
-            print(", ".join(f"{name} {value:.6g}" for name, value in record.items()), flush=True)
+        keep(record, done, plan)
 
         told_to_stop = callbacks is not None and callbacks.epoch_ends(state.result())
         if status:
@@ -267,13 +262,25 @@ def _run_epoch(
     )
 
 
-def evaluation(problem: Problem, theta: Vector, start: Vector) -> dict[str, float]:
-    """The columns of the history that ``evaluate_every`` asks for."""
-    losses, gradient = problem.evaluate(theta)
-    loss = float(losses.sum())
-    return {
-        "train_loss": loss,
-        "objective": loss + float(problem.penalties(theta).sum()),
-        "gradient_norm": problem.gradient_norm(theta, gradient),
-        "distance_from_init": float(np.linalg.norm(theta.astype(np.float64) - start)),
-    }
+def evaluation(
+    problem: Problem, plan: Plan, epoch: int, theta: Vector, start: Vector, validate: Validate | None
+) -> dict[str, float]:
+    """The columns of the history that ``evaluate_every`` and a validation set ask for after an epoch."""
+    record = {}
+    if plan.evaluate_every and epoch % plan.evaluate_every == 0:
+        losses, gradient = problem.evaluate(theta)
+        loss = float(losses.sum())
+        record["train_loss"] = loss
+        record["objective"] = loss + float(problem.penalties(theta).sum())
+        record["gradient_norm"] = problem.gradient_norm(theta, gradient)
+        record["distance_from_init"] = float(np.linalg.norm(theta.astype(np.float64) - start))
+    if validate is not None:
+        record["validation_loss"], record["validation_score"] = validate(theta)
+    return record
+
+
+def keep(record: dict[str, Any], done: History, plan: Plan) -> None:
+    """Add a row to the history, and print it if asked to."""
+    done.append(**record)
+    if plan.verbose:
+        print(", ".join(f"{name} {value:.6g}" for name, value in record.items()), flush=True)
