@@ -6,11 +6,12 @@ A model class provides its ``fit`` and ``partial_fit``, which call ``_train``, a
 what its parameters mean.
 """
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from minibatch._batching import resolve_batch_size
 from minibatch._callbacks import CallbackBridge
 from minibatch._problems.state import Problem, State, Vector, pool_of
-from minibatch._training import EpochCallbacks, Outcome, Plan, Rule, Validate, train
+from minibatch._training import EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, train
 from minibatch.history import History
 from minibatch.schedules import Rates
 
@@ -51,6 +52,24 @@ class OptimizerMemory(NamedTuple):
     total: NDArray[np.float64]
     rate_factor: float  # what "adaptive" has made of the learning rate
     learning_rate: float  # of the epoch that would come next; scikit-learn's tests look for it here
+
+
+class Measures(NamedTuple):
+    """What there is to ask about parameters during a fit."""
+
+    training: Callable[[Vector], dict[str, float]]  # train_loss and gradient_norm
+    test_loss: Callable[[Vector], float]
+    fitted: Callable[[Vector], Any]  # an estimator with these parameters
+
+
+class Watch(Observer, Protocol):
+    """An observer of a whole fit, with a test part that takes no part in it."""
+
+    test: tuple[Any, Any, Any]  # X, y, sample_weight
+    limits: dict[str, Any]  # fields of the plan, in place of the estimator's
+
+    def begin(self, measures: Measures) -> None: ...
+    def end(self, theta: Vector) -> None: ...
 
 
 class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
@@ -90,11 +109,15 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         partial: bool = False,
         init: tuple[Any, Any] = (None, None),
         validation: tuple[Any, Any, Any] = (None, None, None),
+        watch: Watch | None = None,
         **labels: Any,
     ) -> Any:
-        """Fit, or one epoch of ``partial_fit``. If anything raises, the estimator is as it was before."""
+        """Fit, or one epoch of ``partial_fit``. If anything raises, the estimator is as it was before.
+
+        ``watch`` is told about the fit; it reports divergence and the like itself.
+        """
         with _unchanged_on_error(self), ExitStack() as stack:
-            if partial and not get_config()["skip_parameter_validation"]:
+            if (partial or watch is not None) and not get_config()["skip_parameter_validation"]:
                 self._validate_params()  # for fit, its decorator does
             self._check_parameters(partial)
             fresh = not hasattr(self, "history_") or not (partial or self.warm_start)
@@ -108,6 +131,9 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
                 rows.X, rows.target, rows=kept, **weights, threads=pool_of(self._n_threads(), stack)
             )
             plan = self._plan(problem.n_samples, partial)
+            if watch is not None:
+                plan = plan._replace(**watch.limits)
+                watch.begin(self._measures(problem, rows, kept, watch.test))
             state = self._initial_state(problem, plan, fresh, partial, init)
             bridge = None if partial else CallbackBridge(self, X, y, sample_weight, self._attributes_function(problem))
             goes_on = not fresh and all(part is None for part in init)
@@ -120,11 +146,15 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
                 history,
                 None if held_out is None else self._validator(held_out),
                 bridge if hasattr(self, "_skl_callbacks") else None,
+                watch,
             )
             self._publish(problem, outcome, history)
             if bridge is not None:
                 bridge.fit_ends()
-        self._warn(problem, outcome, partial)
+            if watch is not None:
+                watch.end(outcome.state.result())
+        if watch is None:
+            self._warn(problem, outcome, partial)
         return self
 
     def _checked_rows(
@@ -210,6 +240,9 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             adaptive=self.learning_rate == "adaptive",
             max_iter=1 if partial else self.max_iter,
             max_updates=self.max_updates,
+            max_samples=None,
+            max_seconds=None,
+            stretches=1,
             patience=self.n_iter_no_change,
             evaluate_every=self.evaluate_every,
             average_from=None,
@@ -236,8 +269,9 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         history: History,
         validate: Validate | None,
         callbacks: EpochCallbacks | None,
+        observer: Observer | None,
     ) -> Outcome:
-        return train(problem, plan, self._rule(), state, history, validate, callbacks)
+        return train(problem, plan, self._rule(), state, history, validate, callbacks, observer)
 
     def _initial_state(self, problem: Problem, plan: Plan, fresh: bool, partial: bool, init: tuple[Any, Any]) -> State:
         """First or given parameters, or where the last call stopped: optimizer memory, average and, for
@@ -264,6 +298,50 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             return float(losses.sum()), self._validation_score(problem.scores(theta), held_out.target, held_out.weight)
 
         return validate
+
+    def _measures(self, problem: Problem, rows: Rows, kept: NDArray[np.int64] | None, test: Any) -> Measures:
+        """Questions about the parameters of this fit. Both losses leave class weights out, so that they compare."""
+        try:
+            held_out = self._checked_rows(*test, reset=False, dtype=rows.X.dtype)
+        except ValueError as error:
+            raise ValueError(f"Test part: {error}") from error
+        threads = problem.threads
+        test_problem = self._new_problem(held_out.X, held_out.target, weight=held_out.weight, threads=threads)
+        unweighted = None
+        if getattr(self, "class_weight", None) is not None:
+            unweighted = self._new_problem(rows.X, rows.target, weight=rows.weight, rows=kept, threads=threads)
+
+        def training(theta: Vector) -> dict[str, float]:
+            losses, gradient = problem.evaluate(theta)
+            norm = problem.gradient_norm(theta, gradient)
+            if unweighted is not None:
+                losses, _ = unweighted.evaluate(theta)
+            return {"train_loss": float(losses.sum()), "gradient_norm": norm}
+
+        def fitted(theta: Vector) -> Any:
+            model = copy.copy(self)
+            model.__dict__.update(self._fitted_attributes(problem, theta))
+            return model
+
+        return Measures(training, lambda theta: float(test_problem.evaluate(theta)[0].sum()), fitted)
+
+    def _loss(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The fitted model's mean loss on rows, without penalty and class weights."""
+        check_is_fitted(self)
+        rows = self._checked_rows(X, y, sample_weight, reset=False)
+        problem = self._new_problem(rows.X, rows.target, weight=rows.weight)
+        return float(problem.evaluate(self._fitted_theta(problem))[0].sum())
+
+    def _fitted_problem(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Vector]:
+        """The training problem on given rows, and the fitted parameters."""
+        check_is_fitted(self)
+        rows = self._checked_rows(X, y, sample_weight, reset=False)
+        problem = self._new_problem(rows.X, rows.target, **self._training_weights(rows, None, normalize=True))
+        return problem, self._fitted_theta(problem)
+
+    def _fitted_theta(self, problem: Any) -> Vector:
+        """The fitted parameters as the problem lays them out."""
+        raise NotImplementedError
 
     def _attributes_function(self, problem: Problem) -> Callable[[Vector], dict[str, Any]]:
         return lambda theta: self._fitted_attributes(problem, theta)

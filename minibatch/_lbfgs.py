@@ -9,7 +9,7 @@ import scipy.optimize
 
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.state import State, Vector
-from minibatch._training import Counters, EpochCallbacks, Outcome, Plan, Rule, Validate, evaluation, keep
+from minibatch._training import Counters, EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, evaluation, keep
 from minibatch.history import History
 
 
@@ -25,8 +25,10 @@ class _Run:
         history: History,
         validate: Validate | None,
         callbacks: EpochCallbacks | None,
+        observer: Observer | None,
     ) -> None:
         self.problem, self.plan, self.rule, self.validate, self.callbacks = problem, plan, rule, validate, callbacks
+        self.observer = observer
         self.start, self.state, self.done, self.clock = state.theta, state, History(), Counters(history)
         self.status, self.n_evaluations, self.began = "", 0, time.perf_counter()
 
@@ -45,6 +47,7 @@ class _Run:
         plan, problem = self.plan, self.problem
         theta, objective = intermediate_result.x.astype(self.start.dtype), float(intermediate_result.fun)
         self.state = replace(self.state, theta=theta)
+        self.clock.epoch += 1
         self.clock.add(self.n_evaluations * problem.n_samples, 1, time.perf_counter() - self.began)
         self.n_evaluations = 0
         record = self.clock.row(
@@ -54,12 +57,14 @@ class _Run:
         )
         record |= evaluation(problem, plan, self.clock.epoch, theta, self.start, self.validate)
         keep(record, self.done, plan)
+        if self.observer is not None:
+            self.observer.see(self.clock.row(learning_rate=np.nan, batch_size=problem.n_samples), theta)
         if self.rule is not None:
             self.rule.see(objective, record.get("validation_score", np.nan), self.state)
         if self.callbacks is not None and self.callbacks.epoch_ends(theta):
             self.status = "stopped_by_callback"
-        elif plan.max_updates is not None and self.clock.updates_here >= plan.max_updates:
-            self.status = "max_updates"
+        elif self.clock.budget_spent(plan):
+            self.status = self.clock.budget_spent(plan)
         elif self.rule is not None and self.rule.is_met():
             self.status = self.rule.status
         if self.status:
@@ -77,10 +82,11 @@ def minimize(
     history: History,
     validate: Validate | None = None,
     callbacks: EpochCallbacks | None = None,
+    observer: Observer | None = None,
 ) -> Outcome:
     """L-BFGS from ``state.theta``, until the largest entry of the gradient is below ``gradient_tolerance``, or ``rule``
     is met. ``history`` is what came before; the rows of this run are in the outcome."""
-    run = _Run(problem, plan, rule, state, history, validate, callbacks)
+    run = _Run(problem, plan, rule, state, history, validate, callbacks, observer)
     result = scipy.optimize.minimize(
         run.objective,
         state.theta.astype(np.float64),

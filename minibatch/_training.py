@@ -4,8 +4,9 @@ Python decides once an epoch; ``problem.run_epoch`` trains in compiled code. Fai
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -30,6 +31,9 @@ class Plan(NamedTuple):
     adaptive: bool
     max_iter: int
     max_updates: int | None
+    max_samples: int | None
+    max_seconds: float | None
+    stretches: int  # an epoch is cut into so many for an observer, where it has the batches
     patience: float  # epochs without a finite loss that are a divergence
     evaluate_every: int | None
     average_from: int | None
@@ -41,6 +45,12 @@ class EpochCallbacks(Protocol):
 
     def epoch_begins(self) -> None: ...
     def epoch_ends(self, theta: Vector) -> bool: ...
+
+
+class Observer(Protocol):
+    """Sees the counts and the parameters after every stretch of every epoch."""
+
+    def see(self, row: dict[str, Any], theta: Vector) -> None: ...
 
 
 Validate = Callable[[Vector], tuple[float, float]]
@@ -155,6 +165,7 @@ def train(
     history: History,
     validate: Validate | None = None,
     callbacks: EpochCallbacks | None = None,
+    observer: Observer | None = None,
 ) -> Outcome:
     """Train ``state`` for up to ``plan.max_iter`` epochs, until ``rule`` is met.
 
@@ -166,7 +177,7 @@ def train(
         if callbacks is not None:
             callbacks.epoch_begins()
         before, penalty = state.copy(), problem.penalties(state.theta).sum()
-        losses, record = _run_epoch(problem, plan, state, clock)
+        losses, record = _run_epoch(problem, plan, state, clock, observer)
         if not np.isfinite(state.theta).all():
             state, status = before, "diverged"
             if validate is not None:
@@ -187,8 +198,8 @@ def train(
             status = "stopped_by_callback"
         elif n_bad_epochs >= plan.patience:
             status = "diverged"
-        elif plan.max_updates is not None and clock.updates_here >= plan.max_updates:
-            status = "max_updates"
+        elif clock.budget_spent(plan):
+            status = clock.budget_spent(plan)
         elif rule.is_met() and plan.adaptive and record["learning_rate"] > ADAPTIVE_END:
             state.rate_factor /= ADAPTIVE_FACTOR
             rule.start_over()
@@ -207,6 +218,8 @@ class Counters:
 
     history: History
     updates_here: int = 0
+    samples_here: int = 0
+    seconds_here: float = 0.0
 
     def __post_init__(self) -> None:
         last = self.history.last
@@ -214,11 +227,30 @@ class Counters:
         self.n_samples_seen, self.seconds = last("n_samples_seen"), last("seconds", 0.0)
 
     def add(self, n_rows: int, n_batches: int, seconds: float) -> None:
-        self.epoch += 1
         self.n_updates += n_batches
         self.updates_here += n_batches
         self.n_samples_seen += n_rows
+        self.samples_here += n_rows
         self.seconds += seconds
+        self.seconds_here += seconds
+
+    def batches_left(self, plan: Plan) -> float:
+        """How many batches the budgets of updates and of samples allow; the last may exceed the latter."""
+        updates = np.inf if plan.max_updates is None else plan.max_updates - self.updates_here
+        samples = np.inf if plan.max_samples is None else plan.max_samples - self.samples_here
+        return min(updates, np.ceil(samples / plan.batch_size))
+
+    def budget_spent(self, plan: Plan) -> str:
+        """The budget that is used up, as a status; empty if there is none."""
+        for name, used in (
+            ("max_updates", self.updates_here),
+            ("max_samples", self.samples_here),
+            ("max_seconds", self.seconds_here),
+        ):
+            limit = getattr(plan, name)
+            if limit is not None and used >= limit:
+                return name
+        return ""
 
     def row(self, **more: Any) -> dict[str, Any]:
         return {
@@ -238,12 +270,13 @@ def _rates(plan: Plan, state: State, clock: Counters, n_batches: int) -> Rates:
 
 
 def _run_epoch(
-    problem: Problem, plan: Plan, state: State, clock: Counters
+    problem: Problem, plan: Plan, state: State, clock: Counters, observer: Observer | None
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
     """One pass: progressive losses, and the row of the history."""
-    left = np.inf if plan.max_updates is None else plan.max_updates - clock.updates_here
+    _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
+    left = clock.batches_left(plan)
     n_rows, n_batches = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch, left)
-    began = time.perf_counter()
+    began, epochs_before, samples_before = time.perf_counter(), clock.epoch, clock.n_samples_seen
     # the order of the rows in a full batch does not matter, and reading them in their own is faster
     shuffle = plan.shuffle and plan.batch_size < problem.n_samples
     order = sample_order(problem.n_samples, shuffle, plan.seed, clock.epoch)[:n_rows]
@@ -255,11 +288,36 @@ def _run_epoch(
         if missing <= n_rows:
             first_averaged = max(0, -(-missing // plan.batch_size) - 1)
     seed = epoch_seed(plan.seed, clock.epoch)
-    losses = problem.run_epoch(state, Epoch(order, etas, plan.batch_size, first_averaged, plan.noisy, seed)) / n_rows
-    clock.add(n_rows, n_batches, time.perf_counter() - began)
+    clock.epoch += 1
+    losses: Any = 0.0
+    for first, last in _stretches(n_batches, whole, plan.stretches):
+        rows, rates = order[first * plan.batch_size : last * plan.batch_size], etas[first:last]
+        stretch = Epoch(rows, rates, plan.batch_size, max(0, first_averaged - first), plan.noisy, seed)
+        losses = losses + problem.run_epoch(state, stretch)
+        clock.add(len(rows), last - first, time.perf_counter() - began)
+        if observer is not None:
+            row = clock.row(learning_rate=float(rates[-1]), batch_size=plan.batch_size)
+            observer.see(row | {"epoch": epochs_before + last / whole}, state.result())
+        if clock.budget_spent(plan) == "max_seconds":
+            break
+        began = time.perf_counter()
+    losses = losses / (clock.n_samples_seen - samples_before)
     return losses, clock.row(
-        learning_rate=float(etas[-1]), batch_size=plan.batch_size, progressive_loss=float(losses.sum())
+        learning_rate=float(rates[-1]), batch_size=plan.batch_size, progressive_loss=float(losses.sum())
     )
+
+
+def _stretches(n_batches: int, whole: int, number: int) -> Iterator[tuple[int, int]]:
+    """First and last batch of every stretch of an epoch: ``number`` in a whole one, or one a batch.
+
+    >>> list(_stretches(10, 10, 4)), list(_stretches(6, 10, 4)), list(_stretches(2, 2, 4))
+    ([(0, 2), (2, 5), (5, 7), (7, 10)], [(0, 2), (2, 5), (5, 6)], [(0, 1), (1, 2)])
+    """
+    number = min(number, whole)
+    bounds = [whole * i // number for i in range(number + 1)]
+    for first, last in pairwise(bounds):
+        if first < n_batches:
+            yield first, min(last, n_batches)
 
 
 def evaluation(

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minibatch._tables import frame_of, html_table, short
+
 _SHOWN_ROWS = 10
 
 
@@ -100,12 +102,8 @@ class History(Mapping[str, NDArray[Any]]):
     __hash__ = None  # type: ignore[assignment]  # it changes
 
     def to_frame(self) -> Any:
-        """The history as a ``pandas.DataFrame``, one row an epoch."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError("History.to_frame needs pandas: pip install pandas, or use dict(history)") from error
-        return pd.DataFrame(dict(self))
+        """The history as a data frame, one row an epoch: of pandas, or of polars where only that is installed."""
+        return frame_of(self)
 
     def __repr__(self) -> str:
         if not self._n_rows:
@@ -114,21 +112,12 @@ class History(Mapping[str, NDArray[Any]]):
         values = self._columns[name]
         first, last = next((value for value in values if np.isfinite(value)), values[0]), values[-1]
         updates = self.last("n_updates")
-        return f"History of {self._n_rows} epochs, {updates} updates: {name} {_short(first)} -> {_short(last)}"
+        return f"History of {self._n_rows} epochs, {updates} updates: {name} {short(first)} -> {short(last)}"
 
     def _repr_html_(self) -> str:
-        rows = range(self._n_rows)
+        shown: list[int | None] = [*range(self._n_rows)]
         if self._n_rows > _SHOWN_ROWS:
-            rows = [*range(_SHOWN_ROWS // 2), *range(self._n_rows - _SHOWN_ROWS // 2, self._n_rows)]  # type: ignore[assignment]
-        head = "".join(f"<th>{name}</th>" for name in self._columns)
-        body, previous = "", -1
-        for i in rows:
-            if i != previous + 1:
-                body += f'<tr><td colspan="{len(self._columns)}">&hellip;</td></tr>'
-            body += "<tr>" + "".join(f"<td>{_short(values[i])}</td>" for values in self._columns.values()) + "</tr>"
-            previous = i
-        return f"<table><caption>{self!r}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else f"{value:.0f}"
+            shown[_SHOWN_ROWS // 2 : -_SHOWN_ROWS // 2] = [None]
+        columns = self._columns.values()
+        rows = [None if i is None else [values[i] for values in columns] for i in shown]
+        return html_table(repr(self), list(self._columns), rows)

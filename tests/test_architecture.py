@@ -24,6 +24,7 @@ SHARED = {
 }
 # What each module may import of the package, besides modules further down its line.
 MAY_IMPORT = {
+    "model_selection": {"_estimator", "_pipelines", "_problems", "_tables"},
     "linear_model": SHARED,
     "neural_network": SHARED | {"_blas", "_lbfgs"},
     "_docstrings": set(),
@@ -35,7 +36,9 @@ MAY_IMPORT = {
     "_problems": {"_batching", "_blas", "schedules", "engine"},
     "_blas": set(),
     "_batching": set(),
-    "history": set(),
+    "history": {"_tables"},
+    "_pipelines": {"_estimator"},
+    "_tables": set(),
     "schedules": set(),
     "engine": set(),
 }

@@ -61,6 +61,16 @@ class Epoch(NamedTuple):
     seed: int  # of what is random besides the order
 
 
+class Threads(NamedTuple):
+    """The threads that work may be shared out to: the calling one and the helpers of a pool."""
+
+    number: int
+    helpers: Executor | None
+
+
+ALONE = Threads(1, None)
+
+
 class Problem(Protocol):
     """What training asks of a model with its data."""
 
@@ -70,6 +80,8 @@ class Problem(Protocol):
     def largest_input(self) -> float: ...
     @property
     def solver(self) -> Any: ...
+    @property
+    def threads(self) -> Threads: ...
     def new_state(self, theta: Vector, averaged: bool) -> State: ...
     def penalties(self, theta: Vector) -> NDArray[np.float64]: ...
     def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], Any]: ...
@@ -100,16 +112,6 @@ def largest_input(X: Any) -> float:
     """Largest ``|x|``, for the message about a divergence."""
     values = X.data if isinstance(X, CSR) else X
     return float(max(values.max(initial=0.0), -values.min(initial=0.0)))
-
-
-class Threads(NamedTuple):
-    """The threads that work may be shared out to: the calling one and the helpers of a pool."""
-
-    number: int
-    helpers: Executor | None
-
-
-ALONE = Threads(1, None)
 
 
 def pool_of(n_threads: int, stack: ExitStack) -> Threads:

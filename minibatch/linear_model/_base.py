@@ -114,6 +114,10 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
             part[...] = value.reshape(part.shape)
         return theta
 
+    def _fitted_theta(self, problem: LinearProblem) -> Vector:
+        coef = self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
+        return np.concatenate([np.ravel(coef), self.intercept_]).astype(problem.data.y.dtype, copy=False)
+
     def _fitted_attributes(self, problem: LinearProblem, theta: Vector) -> dict[str, Any]:
         coef, intercept = problem.parameters(theta)
         return {"coef_": self._as_coef(coef), "intercept_": intercept}

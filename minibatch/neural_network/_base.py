@@ -17,7 +17,7 @@ from minibatch._estimator import MiniBatchEstimator
 from minibatch._lbfgs import minimize
 from minibatch._problems.mlp import MLPProblem, layers_of, network_of, scores_of
 from minibatch._problems.state import State, Vector, pool_of, rows_of
-from minibatch._training import BestRule, EpochCallbacks, Outcome, Plan, Rule, Validate
+from minibatch._training import BestRule, EpochCallbacks, Observer, Outcome, Plan, Rule, Validate
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.linear import SEPARATE, Objective, Solver
 from minibatch.engine.mlp import Network
@@ -126,12 +126,13 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         history: History,
         validate: Validate | None,
         callbacks: EpochCallbacks | None,
+        observer: Observer | None,
     ) -> Outcome:
         with one_blas_thread():  # all the time, so that other fits can see this one
             if self.solver != "lbfgs":
-                return super()._optimize(problem, plan, state, history, validate, callbacks)
-            rule = self._rule() if self.early_stopping else None
-            return minimize(problem, plan, rule, self.tol or 0.0, self.max_fun, state, history, validate, callbacks)
+                return super()._optimize(problem, plan, state, history, validate, callbacks, observer)
+            rule, tolerance = self._rule() if self.early_stopping else None, self.tol or 0.0
+            return minimize(problem, plan, rule, tolerance, self.max_fun, state, history, validate, callbacks, observer)
 
     def _objective(self, loss: int, outputs: int = SEPARATE) -> Objective:
         return Objective(loss, 0.0, outputs, 0, 0.0, float(self.alpha), True)
@@ -239,6 +240,9 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     @property
     def best_validation_score_(self) -> float | None:
         return None if self.validation_scores_ is None else float(np.fmax.reduce(self.validation_scores_))
+
+    def _fitted_theta(self, problem: MLPProblem) -> Vector:
+        return self._theta(problem.network)
 
     def _fitted_network(self) -> Network:
         units = [len(self.coefs_[0]), *(W.shape[1] for W in self.coefs_)]

@@ -1,0 +1,68 @@
+"""Columns as a data frame, as text, as HTML: what histories and results show of themselves."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+
+def frame_of(columns: Mapping[str, Any]) -> Any:
+    """The columns as a ``pandas.DataFrame``, or a ``polars.DataFrame`` where only polars is installed.
+
+    polars has one type a column: values of several types, as batch sizes are, become strings there.
+    """
+    try:
+        import pandas as pd
+    except ImportError:
+        try:
+            import polars as pl
+        except ImportError as error:
+            raise ImportError("to_frame needs pandas or polars: pip install pandas") from error
+        return pl.DataFrame({name: _of_one_type(values) for name, values in columns.items()})
+    return pd.DataFrame(dict(columns))
+
+
+def _of_one_type(values: Any) -> Any:
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return values
+    return list(values) if len({type(value) for value in values}) == 1 else [str(value) for value in values]
+
+
+def short(value: Any) -> str:
+    """Three digits of a number; a dash for NaN.
+
+    >>> [short(value) for value in (0.012345, 12345.6, 1e-9, 7, float("nan"), "full")]
+    ['0.0123', '12346', '1e-09', '7', '-', 'full']
+    """
+    number = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(number, float):
+        return str(number)
+    if number != number:
+        return "-"
+    return f"{number:.3g}" if abs(number) < 1000 else f"{number:.0f}"
+
+
+def text_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Right-justified columns, two spaces apart.
+
+    >>> print(text_table(["batch_size", "loss"], [[1, 0.25], ["full", 0.5]]))
+    batch_size  loss
+             1  0.25
+          full   0.5
+    """
+    cells = [list(header), *([short(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+
+
+def html_table(caption: str, header: Sequence[str], rows: Iterable[Sequence[Any] | None]) -> str:
+    """An HTML table; a row that is None stands for rows left out."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
+    body = ""
+    for row in rows:
+        if row is None:
+            body += f'<tr><td colspan="{len(header)}" style="text-align: center">&hellip;</td></tr>'
+        else:
+            body += "<tr>" + "".join(f"<td>{escape(short(value))}</td>" for value in row) + "</tr>"
+    return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

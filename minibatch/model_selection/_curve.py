@@ -1,0 +1,195 @@
+"""`convergence_curve`: arguments to watched fits to a result."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv
+from sklearn.utils import check_random_state, indexable
+from sklearn.utils.validation import _check_sample_weight
+
+from minibatch._estimator import SEEDS
+from minibatch._pipelines import split_pipeline
+from minibatch.model_selection._arguments import (
+    Varied,
+    budget_in_words,
+    limits_of,
+    positive_integer,
+    scoring_in_words,
+    seeded,
+    subset,
+    target_of,
+    varied,
+)
+from minibatch.model_selection._folds import Fold, Part, WatchedFit, run_all, watched_fit
+from minibatch.model_selection._result import ConvergenceCurve
+from minibatch.model_selection._summary import curves_of, folds_of, summary_of
+
+
+def convergence_curve(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    param_name: str = "batch_size",
+    param_range: Any = None,
+    cv: Any = None,
+    scoring: Any = None,
+    budget: Mapping[str, float] | None = None,
+    target: float | Mapping[str, float] | None = None,
+    sample_weight: Any = None,
+    groups: Any = None,
+    evaluations_per_epoch: int = 1,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    progress_bar: bool = False,
+) -> ConvergenceCurve:
+    """How fast, how steadily and how well an estimator learns, for every value of a parameter.
+
+    Every value is trained once on the training part of every fold. Loss and score of both parts are recorded at every
+    evaluation along the way. What a batch size costs is another thing in epochs, in updates and in seconds, and so is
+    the winner: the budget that all values share is printed with the result.
+
+    Parameters
+    ----------
+    estimator : estimator of minibatch, or Pipeline that ends in one
+        Cloned, never changed. Transformers are fitted on the training part of each fold, without its test part.
+
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        All rows.
+
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Their targets.
+
+    param_name : str, default="batch_size"
+        The parameter to vary: any of the estimator, by its plain name or, in a pipeline, as ``step__name``; or
+        ``"train_size"``, the number of training rows.
+
+    param_range : sequence or None, default=None
+        Its values. None: for ``batch_size`` `batch_size_grid` of the smallest training part; for ``train_size``
+        10, 20, 40, 70 and 100 % of it. Integers are numbers of rows, floats fractions. The rows of a smaller training
+        set are among those of a larger one, and classes keep their shares.
+
+    cv : int, splitter or iterable, default=None
+        As in scikit-learn: 5 folds, stratified for a classifier.
+
+    scoring : str, callable or None, default=None
+        Score of both parts. None: the estimator's ``score``, which is accuracy or R squared. In a pipeline, X comes to
+        a callable transformed.
+
+    budget : {"epochs": k}, {"updates": k}, {"samples": k}, {"seconds": s} or None, default=None
+        What every fit is allowed, in place of ``max_iter`` and ``max_updates``. ``samples`` ends with the batch that
+        reaches it, ``seconds`` (of training) with the evaluation that does; the latter is fair only with ``n_jobs=1``
+        on a quiet machine, and does not repeat exactly. A fit ends earlier by the estimator's own ``tol`` or
+        ``early_stopping``: set ``tol=None`` to have every budget spent. None: ``max_iter`` and ``max_updates``.
+
+    target : float, dict or None, default=None
+        A test score to reach, or ``{"test_loss": 0.3}`` for another recorded quantity (``train_loss``,
+        ``train_score``, ``gradient_norm``). Fix it before you look at curves.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        For training, losses and scores; transformers do not get it.
+
+    groups : array-like of shape (n_samples,), default=None
+        For a splitter that wants them.
+
+    evaluations_per_epoch : int, default=1
+        Evaluate so many times an epoch (at most once a batch): to-target counts are no finer than this. Each evaluation
+        costs about a full-batch epoch and the two scores.
+
+    random_state : int, RandomState or None, default=None
+        Chooses the rows of ``train_size``, and the seed of an estimator whose own ``random_state`` is None. All values
+        get the same seed, so that they see the rows in the same order and begin alike.
+
+    n_jobs : int or None, default=None
+        Fits at the same time, on the joblib backend in use. Results do not depend on it, times do.
+
+    progress_bar : bool, default=False
+        Show how many fits are done (needs rich).
+
+    Returns
+    -------
+    ConvergenceCurve
+        With ``curves_``, ``folds_``, ``summary_``, ``to_frame()``, and a table as its repr.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong arguments or parameter values before any fit; for data that a fold cannot use when it comes to that.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Once, naming the values that diverged. The others are not affected.
+
+    References
+    ----------
+    Shallue et al., "Measuring the effects of data parallelism on neural network training", JMLR 20 (2019), on budgets
+    and targets; Masters & Luschi, arXiv 1804.07612, for comparisons at equal epochs.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from minibatch import MiniBatchSGDClassifier
+    >>> from minibatch.model_selection import convergence_curve
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> sgd = MiniBatchSGDClassifier("log_loss", learning_rate="constant", tol=None, random_state=0)
+    >>> curve = convergence_curve(
+    ...     make_pipeline(StandardScaler(), sgd), X, y, param_range=[8, "full"], cv=3, budget={"epochs": 10}, target=0.9
+    ... )
+    >>> curve.curves_["test_loss"].shape
+    (2, 3, 10)
+    >>> curve.summary_["updates_to_target"]
+    array([48.,  1.])
+    """
+    X, y, groups = indexable(X, y, groups)
+    weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    _, final = split_pipeline(estimator)
+    scorer = check_scoring(final, scoring=scoring)
+    goal = target_of(target)
+    limits = {**limits_of(budget), "stretches": positive_integer("evaluations_per_epoch", evaluations_per_epoch)}
+    splits = [Fold(*split) for split in check_cv(cv, y, classifier=is_classifier(final)).split(X, y, groups)]
+    parameter = varied(estimator, param_name, param_range, min(len(fold.train) for fold in splits))
+    subset_seed = int(check_random_state(random_state).randint(SEEDS))
+    model, data = seeded(estimator, random_state), Part(X, y, weight)
+
+    def job(value: Any, fold: Fold) -> tuple[Any, ...]:
+        if parameter.is_train_size:
+            fold = fold._replace(train=subset(fold.train, value, y, final, subset_seed))
+        return model, parameter.parameters(value), data, fold, scorer, limits
+
+    results = run_all(
+        watched_fit, [job(value, fold) for value in parameter.values for fold in splits], n_jobs, progress_bar
+    )
+    fits = [results[i : i + len(splits)] for i in range(0, len(results), len(splits))]
+    _warn_of_divergence(parameter, fits)
+    curves = curves_of(fits)
+    folds = folds_of(fits, curves, goal)
+    test_to_train = float(np.mean([len(fold.test) / len(fold.train) for fold in splits]))
+    return ConvergenceCurve(
+        param_name=parameter.name,
+        param_range=parameter.values,
+        budget=budget_in_words(budget, estimator),
+        target=goal,
+        scoring=scoring_in_words(scoring, final),
+        curves_=curves,
+        folds_=folds,
+        summary_=summary_of(folds, parameter.values, parameter.name, test_to_train),
+    )
+
+
+def _warn_of_divergence(parameter: Varied, fits: list[list[WatchedFit]]) -> None:
+    counts = [sum(fit.status == "diverged" for fit in folds) for folds in fits]
+    if any(counts):
+        named = ", ".join(f"{value!r}" for value, count in zip(parameter.values, counts, strict=True) if count)
+        message = (
+            f"{sum(counts)} of {sum(map(len, fits))} fits diverged, at {parameter.name} {named}; their curves end "
+            "there, the others are not affected. A lower learning rate, or scaled columns, would help."
+        )
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)

@@ -1,0 +1,146 @@
+"""One fit, watched: every fold of every candidate is trained once, and measured along the way."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import _safe_indexing
+from sklearn.utils.parallel import Parallel, delayed
+
+from minibatch._estimator import Measures
+from minibatch._pipelines import fit_transform, split_pipeline, transform
+from minibatch._problems.state import Vector
+
+# What is recorded at every evaluation. `epoch` counts passes over the training rows, in fractions.
+QUANTITIES = (
+    "epoch",
+    "n_updates",
+    "n_samples_seen",
+    "seconds",
+    "learning_rate",
+    "train_loss",
+    "test_loss",
+    "train_score",
+    "test_score",
+    "gradient_norm",
+)
+
+Scorer = Callable[..., float]
+
+
+class Part(NamedTuple):
+    """Rows of one side of a fold, as the final estimator gets them."""
+
+    X: Any
+    y: Any
+    weight: Any
+
+    def rows(self, numbers: NDArray[np.int64]) -> "Part":
+        weight = None if self.weight is None else self.weight[numbers]
+        return Part(_safe_indexing(self.X, numbers), _safe_indexing(self.y, numbers), weight)
+
+    def score(self, scorer: Scorer, fitted: Any) -> float:
+        weights = {} if self.weight is None else {"sample_weight": self.weight}
+        return float(scorer(fitted, self.X, self.y, **weights))
+
+
+class Fold(NamedTuple):
+    """Numbers of the rows to train on and to test on."""
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+class WatchedFit(NamedTuple):
+    """What happened in one fit: evaluations in order, the same of the model that was kept, how training ended."""
+
+    rows: list[dict[str, float]]
+    kept: dict[str, float]
+    status: str
+    batch_size: int
+    n_samples: int
+
+
+class Recorder:
+    """The ``Watch`` of a fit: losses and scores of both parts at every evaluation."""
+
+    def __init__(self, scorer: Scorer, train: Part, test: Part, limits: dict[str, Any]) -> None:
+        self.scorer, self.train_part, self.test_part, self.limits = scorer, train, test, limits
+        self.test = tuple(test)
+        self.rows: list[dict[str, float]] = []
+        self.kept: dict[str, float] = {}
+
+    def begin(self, measures: Measures) -> None:
+        self._measures = measures
+
+    def see(self, row: dict[str, Any], theta: Vector) -> None:
+        self.rows.append({**row, **self._measured(theta)})
+
+    def end(self, theta: Vector) -> None:
+        self.kept = self._measured(theta)
+
+    def _measured(self, theta: Vector) -> dict[str, float]:
+        if not np.isfinite(theta).all():
+            return {}
+        measured = self._measures.training(theta)
+        measured["test_loss"] = self._measures.test_loss(theta)
+        fitted = self._measures.fitted(theta)
+        try:
+            measured["train_score"] = self.train_part.score(self.scorer, fitted)
+            measured["test_score"] = self.test_part.score(self.scorer, fitted)
+        except ValueError:
+            # on its way to divergence a model predicts infinity, which metrics refuse
+            if np.isfinite(measured["train_loss"]) and np.isfinite(measured["test_loss"]):
+                raise
+        return measured
+
+
+def watched_fit(
+    estimator: Any, parameters: dict[str, Any], data: Part, fold: Fold, scorer: Scorer, limits: dict[str, Any]
+) -> WatchedFit:
+    """Clone, set ``parameters``, fit on the training rows of the fold; its test rows are only looked at."""
+    model = clone(estimator).set_params(**parameters)
+    transformers, final = split_pipeline(model)
+    train, test = data.rows(fold.train), data.rows(fold.test)
+    train = train._replace(X=fit_transform(transformers, train.X, train.y))
+    test = test._replace(X=transform(transformers, test.X))
+    _load_kernels(final, train)
+    recorder = Recorder(scorer, train, test, limits)
+    # the recorder evaluates; that the estimator does so too would be twice the work
+    final.set_params(evaluate_every=None)._train(*train, watch=recorder)
+    return WatchedFit(recorder.rows, recorder.kept, final.status_, final.batch_size_, len(fold.train))
+
+
+def _load_kernels(estimator: Any, train: Part) -> None:
+    """Make one update on a clone: compiling kernels, or loading them into a new process, is not a cost of the fit."""
+    warm = clone(estimator).set_params(max_iter=1, max_updates=1, early_stopping=False, evaluate_every=None, verbose=0)
+    warm.__dict__.pop("_skl_callbacks", None)  # the clone shares them
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warm.fit(train.X, train.y, sample_weight=train.weight)
+
+
+def run_all(
+    function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], n_jobs: int | None, progress_bar: bool
+) -> list[Any]:
+    """``function`` of every tuple of arguments, in their order, on any backend of joblib."""
+    calls = (delayed(function)(*arguments) for arguments in jobs)
+    if not progress_bar:
+        return Parallel(n_jobs=n_jobs)(calls)
+    try:
+        from rich.progress import MofNCompleteColumn, Progress
+    except ImportError as error:
+        raise ImportError("progress_bar=True needs rich: pip install rich") from error
+
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
+        task = progress.add_task("Fits", total=len(jobs))
+
+        class WithProgress(Parallel):  # joblib calls this after every result, whatever the backend
+            def print_progress(self) -> None:
+                progress.update(task, completed=self.n_completed_tasks)
+
+        return WithProgress(n_jobs=n_jobs)(calls)

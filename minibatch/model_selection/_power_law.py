@@ -1,0 +1,151 @@
+"""Learning curves as power laws."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, stats
+
+Array = NDArray[np.float64]
+_EXPONENTS = (0.01, 5.0)
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """``a n^-b + c``, fitted by `fit_power_law`.
+
+    Attributes
+    ----------
+    a, b, c : float
+        Size of the part that more rows remove, its exponent, and what is left with infinitely many rows.
+
+    a_interval, b_interval, c_interval : tuple of float
+        Lower and upper end of the confidence intervals; NaN where the data do not determine them.
+
+    confidence : float
+        Their level.
+    """
+
+    a: float
+    b: float
+    c: float
+    a_interval: tuple[float, float]
+    b_interval: tuple[float, float]
+    c_interval: tuple[float, float]
+    confidence: float
+
+    def predict(self, n: ArrayLike) -> NDArray[np.float64]:
+        """``a n^-b + c``."""
+        return self.a * np.asarray(n, np.float64) ** -self.b + self.c
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{name} = {getattr(self, name):.3g} [{low:.3g}, {high:.3g}]"
+            for name, (low, high) in zip("abc", (self.a_interval, self.b_interval, self.c_interval), strict=True)
+        ]
+        return f"PowerLaw a n^-b + c: {', '.join(parts)} ({self.confidence:.0%} intervals)"
+
+
+def fit_power_law(
+    n: ArrayLike, values: ArrayLike, errors: ArrayLike | None = None, *, confidence: float = 0.95
+) -> PowerLaw:
+    """Fit ``a n^-b + c`` to a loss (or a score: ``a`` is negative then) at several numbers of rows.
+
+    Weighted least squares, with ``b`` between 0.01 and 5. Intervals are those of the model linearised at the optimum,
+    with Student's t.
+
+    Parameters
+    ----------
+    n : array-like of shape (n_sizes,)
+        Numbers of training rows, four different ones at least.
+
+    values : array-like of shape (n_sizes,)
+        Loss, error or score at each.
+
+    errors : array-like of shape (n_sizes,) or None, default=None
+        Standard errors of ``values``, of which only the ratios matter. None: all alike.
+
+    confidence : float in (0, 1), default=0.95
+        Level of the intervals.
+
+    Returns
+    -------
+    PowerLaw
+        With ``a``, ``b``, ``c``, an interval for each, and ``predict(n)``.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than four different sizes, shapes differ, or a number is not finite or a size or an error
+        not positive.
+
+    Notes
+    -----
+    Where ``b`` ends at a bound or the three numbers cannot be told apart (a curve that is not yet flat has no ``c``),
+    the intervals are NaN or wide: the data do not say.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minibatch.model_selection import fit_power_law
+    >>> n = np.array([50, 100, 200, 400, 800])
+    >>> law = fit_power_law(n, 3.0 * n**-0.5 + 0.2)
+    >>> round(law.a, 6), round(law.b, 6), round(law.c, 6)
+    (3.0, 0.5, 0.2)
+    """
+    n, values, errors = _checked(n, values, errors, confidence)
+    # in units of the geometric mean size, so that a and b are not one and the same direction
+    unit = float(np.exp(np.mean(np.log(n))))
+    x = n / unit
+    fits = [_fit_from(b, x, values, errors) for b in (0.2, 0.5, 1.0, 2.0)]
+    (a, b, c), covariance, _ = min(fits, key=lambda fit: fit[2])
+    if not _EXPONENTS[0] * 1.01 < b < _EXPONENTS[1] * 0.99:
+        covariance = np.full((3, 3), np.nan)  # linearised at a bound, it says nothing
+    scale = unit**b
+    by_unit = np.array([scale, a * scale * np.log(unit), 0.0])  # derivative of a in rows by (a, b, c) in units
+    deviations = np.sqrt([by_unit @ covariance @ by_unit, covariance[1, 1], covariance[2, 2]])
+    half_widths = stats.t.ppf(0.5 + confidence / 2, len(n) - 3) * deviations
+    a_half, b_half, c_half = half_widths
+    return PowerLaw(
+        float(a * scale), float(b), float(c), _around(a * scale, a_half), _around(b, b_half), _around(c, c_half),
+        confidence,
+    )  # fmt: skip
+
+
+def _fit_from(b: float, x: Array, values: Array, errors: Array) -> tuple[Array, Array, float]:
+    """Parameters, their covariance and the weighted squares of the fit that begins at an exponent."""
+    ends = values[np.argmin(x)], values[np.argmax(x)]
+    start = (ends[0] - ends[1], b, ends[1])
+    bounds = ([-np.inf, _EXPONENTS[0], -np.inf], [np.inf, _EXPONENTS[1], np.inf])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optimize.OptimizeWarning)  # then the covariance is infinite: no interval
+        found, covariance, info, *_ = optimize.curve_fit(
+            lambda x, a, b, c: a * x**-b + c, x, values, start, errors, bounds=bounds, full_output=True,
+            ftol=1e-12, xtol=1e-12, gtol=1e-12, max_nfev=10_000,
+        )  # fmt: skip
+    return found, np.where(np.isfinite(covariance), covariance, np.nan), float(np.sum(info["fvec"] ** 2))
+
+
+def _checked(n: Any, values: Any, errors: Any, confidence: float) -> tuple[Array, Array, Array]:
+    n, values = np.asarray(n, np.float64), np.asarray(values, np.float64)
+    errors = np.ones_like(values) if errors is None else np.asarray(errors, np.float64)
+    if n.ndim != 1 or not n.shape == values.shape == errors.shape:
+        raise ValueError(
+            f"n, values and errors must be one-dimensional and of one length; got shapes {n.shape}, {values.shape}, "
+            f"{errors.shape}."
+        )
+    if not (np.isfinite(n) & np.isfinite(values) & np.isfinite(errors) & (n > 0)).all():
+        raise ValueError("n, values and errors must be finite, and n positive.")
+    if len(np.unique(n)) < 4:
+        raise ValueError(f"A power law has three numbers: give four different sizes n or more; got {np.unique(n)}.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1; got {confidence!r}.")
+    # folds that agree by chance must not weigh infinitely
+    positive = np.maximum(errors, 0.1 * np.median(errors))
+    return n, values, positive if (positive > 0).all() else np.ones_like(values)
+
+
+def _around(value: float, half_width: float) -> tuple[float, float]:
+    return float(value - half_width), float(value + half_width)

@@ -1,0 +1,95 @@
+"""What a search keeps of every candidate besides its score."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import check_scoring
+
+from minibatch._pipelines import split_pipeline, transform
+
+_STATUSES = ("converged", "max_iter", "max_updates", "early_stopped", "stopped_by_callback", "diverged")
+
+
+class ConvergenceScorer:
+    """A scorer that also reports how training went, for ``scoring=`` of a search or of ``cross_validate``.
+
+    With ``GridSearchCV(..., scoring=ConvergenceScorer("accuracy"), refit="score")``, ``cv_results_`` has, besides
+    ``mean_test_score``, the columns ``mean_test_<name>``, ``std_test_<name>`` and ``split0_test_<name>`` ... for each
+    name below. They are about the fit, so they are the same under ``train`` as under ``test``, but for the scores and
+    ``loss``.
+
+    ====================== =============================================================================================
+    ``score``              the score; with several, their own names instead
+    ``loss``               mean loss on the rows that are scored, without penalty: ``mean_test_loss``, and
+                           ``mean_train_loss`` with ``return_train_score=True``
+    ``n_updates``          updates done
+    ``n_iter``             epochs done
+    ``n_samples_seen``     rows trained on
+    ``seconds``            of training, evaluations and compilation of the search left out
+    ``train_loss``         the last training loss in ``history_``; without ``evaluate_every`` the mean loss of the last
+                           epoch's rows, each just before it was trained on (``progressive_loss``)
+    ``batch_size``         rows in a batch, resolved
+    ``status_<status>``    1 where ``status_`` is that, else 0: means are shares of folds. ``status_converged``,
+                           ``status_max_iter``, ``status_max_updates``, ``status_early_stopped``,
+                           ``status_stopped_by_callback``, ``status_diverged``
+    ====================== =============================================================================================
+
+    Parameters
+    ----------
+    scoring : str, callable, list, tuple, dict or None, default=None
+        As in scikit-learn. Several (a list of names, or a dict of names to scorings) give a column each; ``refit`` is
+        then one of their names.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from minibatch import MiniBatchSGDClassifier
+    >>> from minibatch.model_selection import ConvergenceScorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> sgd = MiniBatchSGDClassifier(max_iter=5, tol=None, random_state=0)
+    >>> grid = {"batch_size": [1, 16, "full"]}
+    >>> search = GridSearchCV(sgd, grid, scoring=ConvergenceScorer("accuracy"), refit="score").fit(X, y)
+    >>> search.cv_results_["mean_test_n_updates"]
+    array([600.,  40.,   5.])
+    """
+
+    def __init__(self, scoring: Any = None) -> None:
+        self.scoring = scoring
+
+    def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        transformers, final = split_pipeline(estimator)
+        scores = _scorer_of(self.scoring, estimator)(estimator, X, y, **weights)
+        if not isinstance(scores, Mapping):
+            scores = {"score": scores}
+        return {
+            **scores,
+            "loss": final._loss(transform(transformers, X), y, sample_weight),
+            **_training(final),
+        }
+
+    def __repr__(self) -> str:
+        return f"ConvergenceScorer({'' if self.scoring is None else repr(self.scoring)})"
+
+
+def _scorer_of(scoring: Any, estimator: Any) -> Any:
+    if isinstance(scoring, Mapping | list | tuple | set):
+        return check_scoring(estimator, scoring=dict(scoring) if isinstance(scoring, Mapping) else list(scoring))
+    return check_scoring(estimator, scoring=scoring)
+
+
+def _training(final: Any) -> dict[str, float]:
+    """What the history says."""
+    last = final.history_.last
+    train_loss = last("train_loss", np.nan)
+    return {
+        "n_updates": final.n_updates_,
+        "n_iter": final.n_iter_,
+        "n_samples_seen": last("n_samples_seen"),
+        "seconds": last("seconds"),
+        "train_loss": last("progressive_loss", np.nan) if np.isnan(train_loss) else train_loss,
+        "batch_size": final.batch_size_,
+        **{f"status_{status}": float(final.status_ == status) for status in _STATUSES},
+    }
