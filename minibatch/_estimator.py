@@ -59,6 +59,7 @@ class Measures(NamedTuple):
 
     training: Callable[[Vector], dict[str, float]]  # train_loss and gradient_norm
     test_loss: Callable[[Vector], float]
+    own_scores: Callable[[Vector], tuple[float, float]]  # what ``score`` would say of training and test part
     fitted: Callable[[Vector], Any]  # an estimator with these parameters
 
 
@@ -318,12 +319,19 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
                 losses, _ = unweighted.evaluate(theta)
             return {"train_loss": float(losses.sum()), "gradient_norm": norm}
 
+        def own_scores(theta: Vector) -> tuple[float, float]:
+            of_train = self._validation_score(problem.scores(theta), rows.target, rows.weight)
+            return of_train, self._validation_score(test_problem.scores(theta), held_out.target, held_out.weight)
+
         def fitted(theta: Vector) -> Any:
             model = copy.copy(self)
             model.__dict__.update(self._fitted_attributes(problem, theta))
             return model
 
-        return Measures(training, lambda theta: float(test_problem.evaluate(theta)[0].sum()), fitted)
+        def test_loss(theta: Vector) -> float:
+            return float(test_problem.evaluate(theta)[0].sum())
+
+        return Measures(training, test_loss, own_scores, fitted)
 
     def _loss(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The fitted model's mean loss on rows, without penalty and class weights."""

@@ -1,7 +1,7 @@
 """The arguments of `convergence_curve`, checked before any fit and turned into what fits need."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -22,30 +22,53 @@ _TARGETS = ("test_score", "train_score", "test_loss", "train_loss", "gradient_no
 
 
 class Varied(NamedTuple):
-    """The parameter that is varied: as ``set_params`` takes it, as results call it, its values."""
+    """The parameter that is varied and its values, and other parameters, whose values go with each. The last under the
+    names that results have, with the paths that ``set_params`` takes."""
 
     path: str
-    name: str
     values: list[Any]
+    paired: dict[str, list[Any]]
+    paired_paths: list[str]
+
+    @property
+    def name(self) -> str:
+        return _short(self.path)
 
     @property
     def is_train_size(self) -> bool:
         return self.path == "train_size"
 
-    def parameters(self, value: Any) -> dict[str, Any]:
-        """What to set on the estimator."""
-        return {} if self.is_train_size else {self.path: value}
+    def candidates(self) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Every value with what to set on the estimator for it."""
+        paths = dict(zip(self.paired_paths, self.paired.values(), strict=True))
+        if not self.is_train_size:
+            paths[self.path] = self.values
+        for i, value in enumerate(self.values):
+            yield value, {path: values[i] for path, values in paths.items()}
 
 
-def varied(estimator: Any, param_name: str, param_range: Any, n_train: int) -> Varied:
+def _short(path: str) -> str:
+    return path.split("__")[-1]
+
+
+def varied(estimator: Any, param_name: str, param_range: Any, paired_params: Any, n_train: int) -> Varied:
     """The parameter and its values; every value is tried on a clone."""
     path = param_name if param_name == "train_size" else _path(estimator, param_name)
     values = _values(path, param_range, n_train)
-    parameter = Varied(path, path.split("__")[-1], values)
+    given = paired_params or {}
+    paths = [_path(estimator, name) for name in given]
+    paired = {_short(path): _plain(others) for path, others in zip(paths, given.values(), strict=True)}
+    for name, others in paired.items():
+        if len(others) != len(values):
+            raise ValueError(
+                f"paired_params[{name!r}] must have a value for each of the {len(values)} of param_range; it has "
+                f"{len(others)}."
+            )
+    parameter = Varied(path, values, paired, paths)
     if parameter.is_train_size:
         _check_train_sizes(values, n_train)
-    for value in values:
-        _, final = split_pipeline(clone(estimator).set_params(**parameter.parameters(value)))
+    for _, parameters in parameter.candidates():
+        _, final = split_pipeline(clone(estimator).set_params(**parameters))
         final._validate_params()
         final._check_parameters(False)
     return parameter
@@ -66,16 +89,20 @@ def _path(estimator: Any, name: str) -> str:
 
 def _values(path: str, param_range: Any, n_train: int) -> list[Any]:
     if param_range is not None:
-        values = list(param_range)
+        values = _plain(param_range)
         if not values:
             raise ValueError("param_range is empty; give at least one value.")
-        # scalars of NumPy as those of Python, for results that print and compare plainly
-        return [value.item() if isinstance(value, np.generic) else value for value in values]
+        return values
     if path == "train_size":
         return list(_TRAIN_SIZES)
-    if path.split("__")[-1] == "batch_size":
+    if _short(path) == "batch_size":
         return list(batch_size_grid(n_train))
     raise ValueError(f"param_range is needed for param_name={path!r}; only batch_size and train_size have a default.")
+
+
+def _plain(values: Any) -> list[Any]:
+    """Scalars of NumPy as those of Python, for results that print and compare plainly."""
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
 def _check_train_sizes(values: list[Any], n_train: int) -> None:

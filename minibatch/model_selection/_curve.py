@@ -37,6 +37,7 @@ def convergence_curve(
     *,
     param_name: str = "batch_size",
     param_range: Any = None,
+    paired_params: Mapping[str, Any] | None = None,
     cv: Any = None,
     scoring: Any = None,
     budget: Mapping[str, float] | None = None,
@@ -73,6 +74,10 @@ def convergence_curve(
         Its values. None: for ``batch_size`` `batch_size_grid` of the smallest training part; for ``train_size``
         10, 20, 40, 70 and 100 % of it. Integers are numbers of rows, floats fractions. The rows of a smaller training
         set are among those of a larger one, and classes keep their shares.
+
+    paired_params : dict of str to sequence or None, default=None
+        Other parameters and their values, one for each of ``param_range``: ``{"eta0": [0.01, 0.1, 1.0]}``. A learning
+        rate belongs to a batch size; compare each size at its own.
 
     cv : int, splitter or iterable, default=None
         As in scikit-learn: 5 folds, stratified for a classifier.
@@ -151,22 +156,21 @@ def convergence_curve(
     X, y, groups = indexable(X, y, groups)
     weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
     _, final = split_pipeline(estimator)
-    scorer = check_scoring(final, scoring=scoring)
+    scorer = None if scoring is None else check_scoring(final, scoring=scoring)
     goal = target_of(target)
     limits = {**limits_of(budget), "stretches": positive_integer("evaluations_per_epoch", evaluations_per_epoch)}
     splits = [Fold(*split) for split in check_cv(cv, y, classifier=is_classifier(final)).split(X, y, groups)]
-    parameter = varied(estimator, param_name, param_range, min(len(fold.train) for fold in splits))
+    parameter = varied(estimator, param_name, param_range, paired_params, min(len(fold.train) for fold in splits))
     subset_seed = int(check_random_state(random_state).randint(SEEDS))
     model, data = seeded(estimator, random_state), Part(X, y, weight)
 
-    def job(value: Any, fold: Fold) -> tuple[Any, ...]:
-        if parameter.is_train_size:
-            fold = fold._replace(train=subset(fold.train, value, y, final, subset_seed))
-        return model, parameter.parameters(value), data, fold, scorer, limits
-
-    results = run_all(
-        watched_fit, [job(value, fold) for value in parameter.values for fold in splits], n_jobs, progress_bar
-    )
+    jobs = []
+    for value, parameters in parameter.candidates():
+        for fold in splits:
+            if parameter.is_train_size:
+                fold = fold._replace(train=subset(fold.train, value, y, final, subset_seed))
+            jobs.append((model, parameters, data, fold, scorer, limits))
+    results = run_all(watched_fit, jobs, n_jobs, progress_bar)
     fits = [results[i : i + len(splits)] for i in range(0, len(results), len(splits))]
     _warn_of_divergence(parameter, fits)
     curves = curves_of(fits)
@@ -180,7 +184,8 @@ def convergence_curve(
         scoring=scoring_in_words(scoring, final),
         curves_=curves,
         folds_=folds,
-        summary_=summary_of(folds, parameter.values, parameter.name, test_to_train),
+        summary_=summary_of(folds, {parameter.name: parameter.values, **parameter.paired}, test_to_train),
+        paired_params=parameter.paired,
     )
 
 

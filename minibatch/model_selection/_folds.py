@@ -68,7 +68,7 @@ class WatchedFit(NamedTuple):
 class Recorder:
     """The ``Watch`` of a fit: losses and scores of both parts at every evaluation."""
 
-    def __init__(self, scorer: Scorer, train: Part, test: Part, limits: dict[str, Any]) -> None:
+    def __init__(self, scorer: Scorer | None, train: Part, test: Part, limits: dict[str, Any]) -> None:
         self.scorer, self.train_part, self.test_part, self.limits = scorer, train, test, limits
         self.test = tuple(test)
         self.rows: list[dict[str, float]] = []
@@ -88,19 +88,23 @@ class Recorder:
             return {}
         measured = self._measures.training(theta)
         measured["test_loss"] = self._measures.test_loss(theta)
-        fitted = self._measures.fitted(theta)
         try:
-            measured["train_score"] = self.train_part.score(self.scorer, fitted)
-            measured["test_score"] = self.test_part.score(self.scorer, fitted)
+            measured["train_score"], measured["test_score"] = self._scores(theta)
         except ValueError:
             # on its way to divergence a model predicts infinity, which metrics refuse
             if np.isfinite(measured["train_loss"]) and np.isfinite(measured["test_loss"]):
                 raise
-        return measured
+        return {name: value if np.isfinite(value) else np.nan for name, value in measured.items()}
+
+    def _scores(self, theta: Vector) -> tuple[float, float]:
+        if self.scorer is None:  # the same numbers as those of ``score``, for less than half the time on small data
+            return self._measures.own_scores(theta)
+        fitted = self._measures.fitted(theta)
+        return self.train_part.score(self.scorer, fitted), self.test_part.score(self.scorer, fitted)
 
 
 def watched_fit(
-    estimator: Any, parameters: dict[str, Any], data: Part, fold: Fold, scorer: Scorer, limits: dict[str, Any]
+    estimator: Any, parameters: dict[str, Any], data: Part, fold: Fold, scorer: Scorer | None, limits: dict[str, Any]
 ) -> WatchedFit:
     """Clone, set ``parameters``, fit on the training rows of the fold; its test rows are only looked at."""
     model = clone(estimator).set_params(**parameters)

@@ -1,7 +1,7 @@
 """ConvergenceCurve: what `convergence_curve` returns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,12 +33,15 @@ class ConvergenceCurve:
     scoring : str
         Name of the score.
 
+    paired_params : dict of list
+        Values of other parameters that went with each of ``param_range``.
+
     curves_ : dict of ndarray of shape (n_values, n_folds, n_evaluations)
         What was recorded after every evaluation: ``epoch`` (passes over the training rows, in fractions),
         ``n_updates``, ``n_samples_seen``, ``seconds`` (of training, evaluations left out), ``learning_rate``,
         ``train_loss`` and ``test_loss`` (mean losses without penalty and class weights), ``train_score``,
-        ``test_score``, ``gradient_norm`` (of the training objective). NaN after the end of a fit, and from the
-        evaluation on at which its parameters were no longer finite.
+        ``test_score``, ``gradient_norm`` (of the training objective). NaN after the end of a fit, and where a
+        number is not finite.
 
     folds_ : dict of ndarray of shape (n_values, n_folds)
         One number a fit, which `summary_` is made of: ``status``, ``resolved_batch_size``, ``n_samples`` (training
@@ -48,8 +51,9 @@ class ConvergenceCurve:
     summary_ : dict of list or ndarray of shape (n_values,)
         One entry a value, in the manner of ``cv_results_``.
 
-        - the parameter, under its name, and ``status``: how training ended, as ``status_`` of the estimators, or
-          ``max_samples`` or ``max_seconds`` for those budgets; counted where folds differ.
+        - the parameter and those paired with it, under their names.
+        - ``status``: how training ended, as ``status_`` of the estimators, or ``max_samples`` or ``max_seconds`` for
+          those budgets; counted where folds differ.
         - with a target: ``reached``, the share of folds that reached it, and ``epochs_to_target``,
           ``updates_to_target``, ``samples_to_target``, ``seconds_to_target``: what was spent at the first evaluation
           that reached it, as medians over the folds that did; NaN where none did. Where ``reached`` is below 1 they
@@ -81,6 +85,7 @@ class ConvergenceCurve:
     curves_: dict[str, NDArray[Any]]
     folds_: dict[str, NDArray[Any]]
     summary_: dict[str, Any]
+    paired_params: dict[str, list[Any]] = field(default_factory=dict)
 
     def to_frame(self, what: str = "summary") -> Any:
         """A data frame, of pandas or of polars where only that is installed.
@@ -145,7 +150,7 @@ class ConvergenceCurve:
     def _shown(self) -> dict[str, Sequence[Any]]:
         """Columns of the table, under shorter names."""
         summary = self.summary_
-        columns = {self.param_name: summary[self.param_name], "status": summary["status"]}
+        columns = {self.param_name: self.param_range, **self.paired_params, "status": summary["status"]}
         columns |= {"epochs": summary["n_epochs"], "updates": summary["n_updates"], "seconds": summary["seconds"]}
         if self.target is not None:
             columns |= {"reached": summary["reached"]}
@@ -153,7 +158,7 @@ class ConvergenceCurve:
         shown = {"test_score": "test_score", "gap": "generalization_gap", "test_loss": "test_loss"}
         for column, name in shown.items():
             pairs = zip(summary[f"mean_{name}"], summary[f"std_{name}"], strict=True)
-            columns[column] = [f"{mean:.3g} ± {std:.1g}" for mean, std in pairs]
+            columns[column] = [f"{mean:.3g} ± {std:.1g}" if np.isfinite(mean) else "-" for mean, std in pairs]
         return columns
 
     def _shown_rows(self) -> list[tuple[Any, ...]]:

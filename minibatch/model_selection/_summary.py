@@ -82,10 +82,10 @@ def _at(values: Array, evaluation: int | None) -> float:
     return np.nan if evaluation is None else float(values[evaluation])
 
 
-def summary_of(folds: dict[str, Array], values: Sequence[Any], name: str, test_to_train: float) -> dict[str, Any]:
+def summary_of(folds: dict[str, Array], parameters: dict[str, list[Any]], test_to_train: float) -> dict[str, Any]:
     """One entry a value, in the manner of ``cv_results_``."""
     score_gap = folds["train_score"] - folds["test_score"]
-    summary: dict[str, Any] = {name: list(values), "status": [_counted(row) for row in folds["status"]]}
+    summary: dict[str, Any] = {**parameters, "status": [_counted(row) for row in folds["status"]]}
     if "epochs_to_target" in folds:
         summary["reached"] = np.isfinite(folds["epochs_to_target"]).mean(axis=1)
         summary |= {column: _median_where(folds[column]) for column in TO_TARGET}
@@ -123,8 +123,8 @@ def _median_where(values: Array) -> Array:
     >>> _median_where(np.array([[1.0, 2.0, np.nan], [np.nan, np.nan, np.nan]]))
     array([1.5, nan])
     """
-    some = np.isfinite(values).any(axis=1)
-    return np.where(some, np.nanmedian(np.where(some[:, None], values, 0.0), axis=1), np.nan)
+    there = np.isfinite(values)
+    return np.array([np.median(row[here]) if here.any() else np.nan for row, here in zip(values, there, strict=True)])
 
 
 def _ranks(scores: Array) -> Array:
