@@ -40,7 +40,7 @@ def short(value: Any) -> str:
         return str(number)
     if number != number:
         return "-"
-    return f"{number:.3g}" if abs(number) < 1000 else f"{number:.0f}"
+    return f"{number:.0f}" if 1000 <= abs(number) < 1e7 else f"{number:.3g}"
 
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -58,11 +58,15 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def html_table(caption: str, header: Sequence[str], rows: Iterable[Sequence[Any] | None]) -> str:
     """An HTML table; a row that is None stands for rows left out."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
+    style = "padding: 0.1em 0.7em; text-align: right; white-space: nowrap"
+    head = "".join(f'<th scope="col" style="{style}">{escape(name)}</th>' for name in header)
     body = ""
     for row in rows:
         if row is None:
             body += f'<tr><td colspan="{len(header)}" style="text-align: center">&hellip;</td></tr>'
         else:
-            body += "<tr>" + "".join(f"<td>{escape(short(value))}</td>" for value in row) + "</tr>"
-    return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            body += "<tr>" + "".join(f'<td style="{style}">{escape(short(value))}</td>' for value in row) + "</tr>"
+    return (
+        f'<table style="border-collapse: collapse"><caption style="padding-bottom: 0.4em">{escape(caption)}</caption>'
+        f'<thead style="border-bottom: 1px solid"><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    )

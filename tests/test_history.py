@@ -2,6 +2,7 @@
 
 import builtins
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -109,19 +110,18 @@ def test_html_shows_both_ends_of_a_long_history():
     for epoch in range(1, 101):
         history.append(epoch=epoch, n_updates=epoch, progressive_loss=1e-300 * epoch)
     page = history._repr_html_()
-    shown = [epoch for epoch in range(1, 101) if f"<tr><td>{epoch}</td>" in page]
-    assert shown == [1, 2, 3, 4, 5, 96, 97, 98, 99, 100]
+    first_cells = re.findall(r"<tr><td[^>]*>([^<]*)</td>", page)
+    assert first_cells == ["1", "2", "3", "4", "5", "&hellip;", "96", "97", "98", "99", "100"]
     assert page.count("&hellip;") == 1
 
 
 def test_html_of_a_short_history_is_a_table_of_its_own(history):
     page = history._repr_html_()
-    assert page.startswith("<table>")
+    assert page.startswith("<table")
     assert page.count("<tr>") == 3
-    assert page.count("<td>") == 8
+    assert page.count("<td ") == 8
     assert "&hellip;" not in page
-    # "->" of the caption is the only character that HTML would want escaped
-    assert page.replace("->", "").count(">") == page.replace("->", "").count("<")
+    assert page.count(">") == page.count("<")  # the arrow of the caption is escaped
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 0.0, 1e30])
@@ -129,4 +129,4 @@ def test_any_number_can_be_shown(value):
     history = History()
     history.append(n_updates=1, progressive_loss=value)
     assert "progressive_loss" in repr(history)
-    assert history._repr_html_().count("<td>") == 2
+    assert history._repr_html_().count("<td ") == 2

@@ -176,6 +176,8 @@ def convergence_curve(
     curves = curves_of(fits)
     folds = folds_of(fits, curves, goal)
     test_to_train = float(np.mean([len(fold.test) / len(fold.train) for fold in splits]))
+    with np.errstate(over="ignore", invalid="ignore"):  # squares of numbers on their way to divergence
+        summary = summary_of(folds, {parameter.name: parameter.values, **parameter.paired}, test_to_train)
     return ConvergenceCurve(
         param_name=parameter.name,
         param_range=parameter.values,
@@ -184,7 +186,7 @@ def convergence_curve(
         scoring=scoring_in_words(scoring, final),
         curves_=curves,
         folds_=folds,
-        summary_=summary_of(folds, {parameter.name: parameter.values, **parameter.paired}, test_to_train),
+        summary_=summary,
         paired_params=parameter.paired,
     )
 
