@@ -64,12 +64,12 @@ class Measures(NamedTuple):
 
 
 class Watch(Observer, Protocol):
-    """An observer of a whole fit, with a test part that takes no part in it."""
+    """An observer of a whole fit, with a test part that takes no part in it. ``begin`` sees the first parameters."""
 
     test: tuple[Any, Any, Any]  # X, y, sample_weight
-    limits: dict[str, Any]  # fields of the plan, in place of the estimator's
+    limits: dict[str, Any]  # fields of the plan, in place of the estimator's; a schedule is asked for one rate more
 
-    def begin(self, measures: Measures) -> None: ...
+    def begin(self, measures: Measures, theta: Vector) -> None: ...
     def end(self, theta: Vector) -> None: ...
 
 
@@ -134,8 +134,9 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             plan = self._plan(problem.n_samples, partial)
             if watch is not None:
                 plan = plan._replace(**watch.limits)
-                watch.begin(self._measures(problem, rows, kept, watch.test))
             state = self._initial_state(problem, plan, fresh, partial, init)
+            if watch is not None:
+                watch.begin(self._measures(problem, rows, kept, watch.test), state.theta)
             bridge = None if partial else CallbackBridge(self, X, y, sample_weight, self._attributes_function(problem))
             goes_on = not fresh and all(part is None for part in init)
             # partial_fit appends to the history, at the very end; fit makes a new one, which may still fail

@@ -6,7 +6,6 @@ Python decides once an epoch; ``problem.run_epoch`` trains in compiled code. Fai
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -313,11 +312,11 @@ def _stretches(n_batches: int, whole: int, number: int) -> Iterator[tuple[int, i
     >>> list(_stretches(10, 10, 4)), list(_stretches(6, 10, 4)), list(_stretches(2, 2, 4))
     ([(0, 2), (2, 5), (5, 7), (7, 10)], [(0, 2), (2, 5), (5, 6)], [(0, 1), (1, 2)])
     """
-    number = min(number, whole)
-    bounds = [whole * i // number for i in range(number + 1)]
-    for first, last in pairwise(bounds):
-        if first < n_batches:
-            yield first, min(last, n_batches)
+    number, last = min(number, whole), 0
+    for i in range(1, number + 1):
+        if last < n_batches:
+            first, last = last, min(whole * i // number, n_batches)
+            yield first, last
 
 
 def evaluation(

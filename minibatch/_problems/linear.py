@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from minibatch._batching import Order
+from minibatch._blas import one_blas_thread
 from minibatch._problems.state import ALONE, Epoch, State, Threads, Vector, data_of, largest_input, share_out
 from minibatch.engine.linear import (
     ONE_VS_REST,
@@ -110,7 +111,8 @@ class LinearProblem:
         X = self.data.X
         if isinstance(X, CSR):
             X = sp.csr_array((X.data, X.indices, X.indptr), shape=(len(self.data.y), self.n_features))
-        return X @ weights.T + intercept
+        with one_blas_thread():  # a product this thin gains nothing from more, and waits for a core that is busy
+            return X @ weights.T + intercept
 
     def gradient_norm(self, theta: Vector, gradient: Parameters) -> float:
         """Norm of the objective's gradient; where L1 has a kink, of its shortest subgradient."""

@@ -74,7 +74,7 @@ class Recorder:
         self.rows: list[dict[str, float]] = []
         self.kept: dict[str, float] = {}
 
-    def begin(self, measures: Measures) -> None:
+    def begin(self, measures: Measures, theta: Vector) -> None:
         self._measures = measures
 
     def see(self, row: dict[str, Any], theta: Vector) -> None:
