@@ -57,7 +57,7 @@ softmax = MiniBatchSGDClassifier(
     "log_loss", multi_class="multinomial", learning_rate="constant", eta0=0.1, tol=None, random_state=0
 )
 model = make_pipeline(MinMaxScaler(), softmax)
-shared = {"cv": FOLDS, "budget": {"epochs": 60}, "target": TARGET}
+shared = {"cv": FOLDS, "budget": {"epochs": 40}, "target": TARGET}
 
 
 def best_rate(size):

@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
+from minibatch._tables import frame_of, html_table
+
 Array = NDArray[np.float64]
 _EXPONENTS = (0.01, 5.0)
+_COLUMNS = ("parameter", "value", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,23 @@ class PowerLaw:
         """``a n^-b + c``."""
         return self.a * np.asarray(n, np.float64) ** -self.b + self.c
 
+    def _rows(self) -> list[tuple[str, float, float, float]]:
+        intervals = (self.a_interval, self.b_interval, self.c_interval)
+        return [(name, getattr(self, name), *interval) for name, interval in zip("abc", intervals, strict=True)]
+
+    def to_frame(self) -> Any:
+        """One row a number: its value and both ends of its interval."""
+        return frame_of(dict(zip(_COLUMNS, map(list, zip(*self._rows(), strict=True)), strict=True)))
+
     def __repr__(self) -> str:
-        parts = [
-            f"{name} = {getattr(self, name):.3g} [{low:.3g}, {high:.3g}]"
-            for name, (low, high) in zip("abc", (self.a_interval, self.b_interval, self.c_interval), strict=True)
-        ]
-        return f"PowerLaw a n^-b + c: {', '.join(parts)} ({self.confidence:.0%} intervals)"
+        numbers = (f"{name} = {value:.3g} [{low:.3g}, {high:.3g}]" for name, value, low, high in self._rows())
+        return f"{self._headline()}: {', '.join(numbers)}"
+
+    def _repr_html_(self) -> str:
+        return html_table(self._headline(), _COLUMNS, self._rows())
+
+    def _headline(self) -> str:
+        return f"PowerLaw a n^-b + c, {self.confidence:.0%} intervals"
 
 
 def fit_power_law(

@@ -59,24 +59,30 @@ class ConvergenceScorer:
         self.scoring = scoring
 
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         transformers, final = split_pipeline(estimator)
-        scores = _scorer_of(self.scoring, estimator)(estimator, X, y, **weights)
-        if not isinstance(scores, Mapping):
-            scores = {"score": scores}
-        return {
-            **scores,
-            "loss": final._loss(transform(transformers, X), y, sample_weight),
-            **_training(final),
-        }
+        loss = final._loss(transform(transformers, X), y, sample_weight)
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        try:
+            scores = _scorer_of(self.scoring, estimator)(estimator, X, y, **weights)
+        except ValueError:
+            # metrics refuse the infinite predictions of a fit that diverged; what is known of it is kept
+            if np.isfinite(loss):
+                raise
+            scores = dict.fromkeys(self.scoring, np.nan) if _several(self.scoring) else np.nan
+        named = scores if isinstance(scores, Mapping) else {"score": scores}
+        return {**named, "loss": loss if np.isfinite(loss) else np.nan, **_training(final)}
 
     def __repr__(self) -> str:
         return f"ConvergenceScorer({'' if self.scoring is None else repr(self.scoring)})"
 
 
+def _several(scoring: Any) -> bool:
+    return isinstance(scoring, Mapping | list | tuple | set)
+
+
 def _scorer_of(scoring: Any, estimator: Any) -> Any:
-    if isinstance(scoring, Mapping | list | tuple | set):
-        return check_scoring(estimator, scoring=dict(scoring) if isinstance(scoring, Mapping) else list(scoring))
+    if _several(scoring) and not isinstance(scoring, Mapping):
+        scoring = list(scoring)
     return check_scoring(estimator, scoring=scoring)
 
 

@@ -1,0 +1,16 @@
+"""Displays, in the manner of scikit-learn's; matplotlib is needed only to draw."""
+
+from minibatch.plotting._convergence import ConvergenceDisplay
+from minibatch.plotting._diagnostics import LearningRateRangeDisplay, LossInterpolationDisplay
+from minibatch.plotting._gap import GeneralizationGapDisplay
+from minibatch.plotting._rate_map import BatchSizeLearningRateDisplay
+from minibatch.plotting._scaling import BatchSizeScalingDisplay
+
+__all__ = [
+    "BatchSizeLearningRateDisplay",
+    "BatchSizeScalingDisplay",
+    "ConvergenceDisplay",
+    "GeneralizationGapDisplay",
+    "LearningRateRangeDisplay",
+    "LossInterpolationDisplay",
+]

@@ -1,0 +1,262 @@
+"""ConvergenceDisplay: loss, score or gradient along training, for every value of a parameter."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from minibatch.model_selection import ConvergenceCurve, convergence_curve
+from minibatch.plotting._lines import Quantity, cross_in_legend, draw_crosses, draw_paths, limit_heights
+from minibatch.plotting._style import (
+    X_LABELS,
+    axes_of,
+    capital,
+    draw_legend,
+    folds_and_budget,
+    one_of,
+    parameter_words,
+    quantity_words,
+    small_title,
+)
+
+# Two quantities in one picture: training dashed, test solid.
+_PAIRS = {"loss": ("train_loss", "test_loss"), "score": ("train_score", "test_score")}
+_QUANTITIES = ("train_loss", "test_loss", "train_score", "test_score", "gradient_norm", *_PAIRS)
+
+
+class ConvergenceDisplay:
+    """How every value of a parameter converges: one line a value, the mean over folds.
+
+    Make one with `from_estimator` or `from_curve`.
+
+    The x of a line is the mean over folds as well. It ends where the first fold ended. A fit that diverged is left out
+    of the mean; an x shows where it was last finite, on the edge of the picture if that is far outside.
+
+    Parameters
+    ----------
+    curve : ConvergenceCurve
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it is drawn.
+
+    figure_ : matplotlib Figure
+        Its figure.
+
+    lines_ : list of matplotlib Line2D
+        One a value in the order of ``curve.param_range``, without data where every fold diverged. With ``y="loss"`` or
+        ``y="score"`` two a value, training before test.
+
+    fill_between_ : list of matplotlib PolyCollection
+        The bands, in the same order, of values with at least two folds that did not diverge.
+
+    diverged_ : list of matplotlib Line2D
+        The crosses, one line of them for every value that diverged.
+
+    target_line_ : matplotlib Line2D or None
+        The curve's target, where it is on the quantity shown.
+
+    See Also
+    --------
+    minibatch.model_selection.convergence_curve : Makes the curve.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.preprocessing import scale
+    >>> from minibatch import MiniBatchSGDClassifier
+    >>> from minibatch.plotting import ConvergenceDisplay
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> sgd = MiniBatchSGDClassifier("log_loss", learning_rate="constant", tol=None, random_state=0)
+    >>> display = ConvergenceDisplay.from_estimator(
+    ...     sgd, scale(X), y, param_range=[8, 64, "full"], cv=3, budget={"epochs": 5}, x="n_updates"
+    ... )
+    >>> display.ax_.get_xlabel(), display.ax_.get_ylabel()
+    ('Updates', 'Test loss')
+    """
+
+    def __init__(self, curve: ConvergenceCurve) -> None:
+        self.curve = curve
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        param_name: str = "batch_size",
+        param_range: Any = None,
+        paired_params: Mapping[str, Any] | None = None,
+        cv: Any = None,
+        scoring: Any = None,
+        budget: Mapping[str, float] | None = None,
+        target: float | Mapping[str, float] | None = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        evaluations_per_epoch: int = 1,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        progress_bar: bool = False,
+        ax: Any = None,
+        x: str = "epoch",
+        quantity: str = "test_loss",
+        log_x: bool | None = None,
+        log_y: bool | None = None,
+        std_display_style: str | None = "fill_between",
+        line_kw: dict[str, Any] | None = None,
+        fill_between_kw: dict[str, Any] | None = None,
+    ) -> "ConvergenceDisplay":
+        """Train every value on every fold, and draw.
+
+        Parameters
+        ----------
+        estimator, X, y, param_name, param_range, paired_params, cv, scoring, budget, target, sample_weight, groups, \
+evaluations_per_epoch, random_state, n_jobs, progress_bar
+            As in `convergence_curve`.
+
+        quantity : str, default="test_loss"
+            What `plot` calls ``y``, which here is the target of the estimator.
+
+        ax, x, log_x, log_y, std_display_style, line_kw, fill_between_kw
+            As in `plot`.
+
+        Returns
+        -------
+        ConvergenceDisplay
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        _names(x, quantity)  # before anything is trained
+        curve = convergence_curve(
+            estimator, X, y, param_name=param_name, param_range=param_range, paired_params=paired_params, cv=cv,
+            scoring=scoring, budget=budget, target=target, sample_weight=sample_weight, groups=groups,
+            evaluations_per_epoch=evaluations_per_epoch, random_state=random_state, n_jobs=n_jobs,
+            progress_bar=progress_bar,
+        )  # fmt: skip
+        return cls(curve).plot(
+            ax, x=x, y=quantity, log_x=log_x, log_y=log_y, std_display_style=std_display_style, line_kw=line_kw,
+            fill_between_kw=fill_between_kw,
+        )  # fmt: skip
+
+    @classmethod
+    def from_curve(
+        cls,
+        curve: ConvergenceCurve,
+        *,
+        ax: Any = None,
+        x: str = "epoch",
+        y: str = "test_loss",
+        log_x: bool | None = None,
+        log_y: bool | None = None,
+        std_display_style: str | None = "fill_between",
+        line_kw: dict[str, Any] | None = None,
+        fill_between_kw: dict[str, Any] | None = None,
+    ) -> "ConvergenceDisplay":
+        """Draw a curve that has been made.
+
+        Parameters
+        ----------
+        curve : ConvergenceCurve
+            What to draw.
+
+        ax, x, y, log_x, log_y, std_display_style, line_kw, fill_between_kw
+            As in `plot`.
+
+        Returns
+        -------
+        ConvergenceDisplay
+        """
+        return cls(curve).plot(
+            ax, x=x, y=y, log_x=log_x, log_y=log_y, std_display_style=std_display_style, line_kw=line_kw,
+            fill_between_kw=fill_between_kw,
+        )  # fmt: skip
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        x: str = "epoch",
+        y: str = "test_loss",
+        log_x: bool | None = None,
+        log_y: bool | None = None,
+        std_display_style: str | None = "fill_between",
+        line_kw: dict[str, Any] | None = None,
+        fill_between_kw: dict[str, Any] | None = None,
+    ) -> "ConvergenceDisplay":
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure. The legend stands beside the axes if the figure has a layout engine
+            (``layout="constrained"``), else inside.
+
+        x : {"epoch", "n_updates", "n_samples_seen", "seconds"}, default="epoch"
+            The cost that convergence is measured in.
+
+        y : {"train_loss", "test_loss", "train_score", "test_score", "gradient_norm", "loss", "score"}, \
+default="test_loss"
+            What to draw. ``"loss"`` and ``"score"``: training dashed and test solid.
+
+        log_x, log_y : bool or None, default=None
+            Logarithmic axes. None: x where lines end at costs that differ by a factor of 10 or more, y where values
+            are positive and differ by a factor of 50 or more.
+
+        std_display_style : {"fill_between"} or None, default="fill_between"
+            Bands of one standard deviation over folds, or none.
+
+        line_kw : dict, default=None
+            For every line (``ax.plot``).
+
+        fill_between_kw : dict, default=None
+            For every band (``ax.fill_between``).
+
+        Returns
+        -------
+        ConvergenceDisplay
+            The display itself.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        curve, names = self.curve, _names(x, y)
+        styles = ("--", "-") if len(names) == 2 else ("-",)
+        shown = [Quantity(curve.curves_[name], style) for name, style in zip(names, styles, strict=True)]
+        ax = axes_of(ax)
+        drawn = draw_paths(
+            ax, curve, x, shown, log_x=log_x, log_y=log_y, std_display_style=std_display_style, line_kw=line_kw,
+            fill_between_kw=fill_between_kw,
+        )  # fmt: skip
+        self.lines_, self.fill_between_ = drawn.lines, drawn.bands
+        self.target_line_ = self._draw_target(ax, names)
+        limit_heights(ax, drawn)
+        self.diverged_ = draw_crosses(ax, curve, x, shown)
+        ax.set(xlabel=X_LABELS[x], ylabel=capital(quantity_words(y, curve.scoring)))
+        small_title(ax, folds_and_budget(curve, "mean ± std" if drawn.bands else "mean"))
+        draw_legend(ax, [*drawn.legend, *self._keys(names)], parameter_words(curve.param_name))
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _draw_target(self, ax: Any, names: tuple[str, ...]) -> Any:
+        target = self.curve.target
+        if target is None or target.name not in names:
+            return None
+        return ax.axhline(target.value, color="0.25", linestyle=":", linewidth=1.4, label=f"target {target.value:g}")
+
+    def _keys(self, names: tuple[str, ...]) -> list[Any]:
+        """The rest of the legend: what line styles and crosses mean."""
+        from matplotlib.lines import Line2D
+
+        keys = []
+        if len(names) == 2:
+            keys.append(Line2D([], [], color="0.25", linestyle="--", label="training"))
+            keys.append(Line2D([], [], color="0.25", linestyle="-", label="test"))
+        keys += [] if self.target_line_ is None else [self.target_line_]
+        return keys + ([cross_in_legend()] if self.diverged_ else [])
+
+
+def _names(x: str, y: str) -> tuple[str, ...]:
+    """The recorded quantities to draw."""
+    one_of("x", x, list(X_LABELS))
+    one_of("y (quantity in from_estimator)", y, _QUANTITIES)
+    return _PAIRS.get(y, (y,))

@@ -1,0 +1,345 @@
+"""Displays of what ``minibatch.diagnostics`` finds."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from minibatch.diagnostics import (
+    LearningRateRangeResult,
+    LossInterpolationResult,
+    learning_rate_range_test,
+    loss_interpolation,
+)
+
+# A dash pattern and a marker for each suggestion, so that they can be told apart without colour.
+_SUGGESTIONS = {
+    "steepest": ("C1", (0, (5, 1.5)), "v"),
+    "valley": ("C2", (0, (1, 1.2)), "o"),
+    "minimum/10": ("C4", (0, (5, 1.5, 1, 1.5)), "s"),
+    "stable_max": ("C3", "solid", "^"),
+}
+# Losses above the first one by more than this share of the fall are cut off: the last of a repeat may be 1e100.
+_HEADROOM = 0.6
+
+
+class LearningRateRangeDisplay:
+    """The curve of a learning-rate range test: loss against rate, every repeat, and the suggested rates.
+
+    Make one with :meth:`from_estimator` or :meth:`from_result`.
+
+    Parameters
+    ----------
+    result : LearningRateRangeResult
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it is drawn.
+
+    figure_ : matplotlib Figure
+        Its figure.
+
+    lines_ : list of matplotlib Line2D
+        The smoothed curve, then one line a repeat.
+
+    suggestion_lines_ : dict {str: matplotlib Line2D}
+        A vertical line for each suggestion that there is, with a marker on the axis.
+
+    See Also
+    --------
+    minibatch.diagnostics.learning_rate_range_test : What the curve and the suggestions are.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.preprocessing import scale
+    >>> from minibatch import MiniBatchSGDClassifier
+    >>> from minibatch.plotting import LearningRateRangeDisplay
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> display = LearningRateRangeDisplay.from_estimator(MiniBatchSGDClassifier("log_loss"), scale(X), y)
+    >>> plt.show()
+    """
+
+    def __init__(self, result: LearningRateRangeResult) -> None:
+        self.result = result
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **parameters: Any
+    ) -> "LearningRateRangeDisplay":
+        """Run the test and draw it.
+
+        Parameters
+        ----------
+        estimator : estimator of this package, or Pipeline that ends in one
+            It stays as it is.
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels or targets.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        **parameters
+            Of :func:`minibatch.diagnostics.learning_rate_range_test`.
+
+        Returns
+        -------
+        LearningRateRangeDisplay
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        return cls.from_result(learning_rate_range_test(estimator, X, y, **parameters), ax=ax)
+
+    @classmethod
+    def from_result(
+        cls, result: LearningRateRangeResult, *, ax: Any = None, **kwargs: Any
+    ) -> "LearningRateRangeDisplay":
+        """Draw a test that has been run.
+
+        Parameters
+        ----------
+        result : LearningRateRangeResult
+            What to draw.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        **kwargs
+            For the line of the smoothed curve.
+
+        Returns
+        -------
+        LearningRateRangeDisplay
+        """
+        return cls(result).plot(ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> "LearningRateRangeDisplay":
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        **kwargs
+            For the line of the smoothed curve.
+
+        Returns
+        -------
+        LearningRateRangeDisplay
+            The display itself.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        result = self.result
+        if ax is None:
+            _, ax = plt.subplots(figsize=(8.5, 4.5), layout="constrained")
+        style = {"color": "C0", "linewidth": 2.5, "label": "median, smoothed", "zorder": 4}
+        rates = result.rates
+        self.lines_ = ax.plot(rates, result.smoothed, **{**style, **kwargs})
+        for i, losses in enumerate(result.losses):
+            label = None if i else f"each of {len(result.losses)} repeats" if len(result.losses) > 1 else "the repeat"
+            self.lines_ += ax.plot(rates, losses, color="0.45", linewidth=0.8, label=label, zorder=2)
+        first = float(np.median(result.first_losses))
+        ax.axhline(first, color="0.3", linewidth=0.8, linestyle=(0, (1, 3)), label="loss before the first update")
+        self._limit_losses(ax, first)
+        self._draw_suggestions(ax)
+        ax.set(
+            xscale="log" if result.sweep == "exponential" else "linear",
+            xlim=(rates[0], rates[-1]),
+            xlabel="learning rate of the update",
+            ylabel="mean loss on the probe rows",
+            title=f"Learning-rate range test, batch size {result.batch_size}",
+        )
+        # beside the axes: inside, there is no place that curves and lines are sure to leave free
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, frameon=False)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _limit_losses(self, ax: Any, first: float) -> None:
+        """From the least loss to a little above the first one."""
+        least = np.nanmin(self.result.losses, initial=first)
+        span = (first - least) or abs(first) or 1.0
+        highest = np.nanmax(self.result.losses, initial=first)
+        ax.set_ylim(least - 0.06 * span, min(highest + 0.06 * span, first + _HEADROOM * span))
+
+    def _draw_suggestions(self, ax: Any) -> None:
+        self.suggestion_lines_ = {}
+        for i, (name, rate) in enumerate(self.result.suggestions.items()):
+            color, dashes, marker = _SUGGESTIONS[name]
+            if np.isnan(rate):
+                ax.plot([], [], " ", label=f"{name}: none")
+                continue
+            # markers at heights of their own: two suggestions may be close
+            (line,) = ax.plot(
+                [rate, rate, rate], [0, 0.95 - 0.07 * i, 1], color=color, linestyle=dashes, linewidth=1.6,
+                marker=marker, markevery=[1], markersize=8, zorder=3, transform=ax.get_xaxis_transform(),
+                label=f"{name}: {rate:.3g}",
+            )  # fmt: skip
+            self.suggestion_lines_[name] = line
+
+
+class LossInterpolationDisplay:
+    """Loss and score along a path from one fitted model to another, on training rows (solid) and test rows (dashed).
+
+    Make one with :meth:`from_estimators` or :meth:`from_result`.
+
+    Parameters
+    ----------
+    result : LossInterpolationResult
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : ndarray of two matplotlib Axes, or one Axes
+        The loss and the score; the loss alone where one Axes was given.
+
+    figure_ : matplotlib Figure
+        Their figure.
+
+    lines_ : list of matplotlib Line2D
+        Losses of training and test rows, then scores.
+
+    See Also
+    --------
+    minibatch.diagnostics.loss_interpolation : What the path is.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.preprocessing import scale
+    >>> from minibatch import MiniBatchSGDClassifier
+    >>> from minibatch.plotting import LossInterpolationDisplay
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> X = scale(X)
+    >>> small, large = (MiniBatchSGDClassifier("log_loss", batch_size=size).fit(X, y) for size in (8, 256))
+    >>> display = LossInterpolationDisplay.from_estimators(small, large, X, y)
+    >>> plt.show()
+    """
+
+    def __init__(self, result: LossInterpolationResult) -> None:
+        self.result = result
+
+    @classmethod
+    def from_estimators(
+        cls, first: Any, second: Any, X: Any, y: Any, *, ax: Any = None, **parameters: Any
+    ) -> "LossInterpolationDisplay":
+        """Compute the losses and draw them.
+
+        Parameters
+        ----------
+        first, second : fitted estimators of this package, or fitted Pipelines that end in one
+            The ends of the path.
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their labels or targets.
+
+        ax : matplotlib Axes, sequence of two, or None, default=None
+            Where to draw loss and score; one Axes gets the loss alone; None makes a new figure with two.
+
+        **parameters
+            Of :func:`minibatch.diagnostics.loss_interpolation`.
+
+        Returns
+        -------
+        LossInterpolationDisplay
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimators")
+        return cls.from_result(loss_interpolation(first, second, X, y, **parameters), ax=ax)
+
+    @classmethod
+    def from_result(
+        cls, result: LossInterpolationResult, *, ax: Any = None, **kwargs: Any
+    ) -> "LossInterpolationDisplay":
+        """Draw losses that have been computed.
+
+        Parameters
+        ----------
+        result : LossInterpolationResult
+            What to draw.
+
+        ax : matplotlib Axes, sequence of two, or None, default=None
+            Where to draw loss and score; one Axes gets the loss alone; None makes a new figure with two.
+
+        **kwargs
+            For the lines.
+
+        Returns
+        -------
+        LossInterpolationDisplay
+        """
+        return cls(result).plot(ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> "LossInterpolationDisplay":
+        """Draw. The axis of the losses is logarithmic where they are positive and differ by a factor of 50 or more.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, sequence of two, or None, default=None
+            Where to draw loss and score; one Axes gets the loss alone; None makes a new figure with two.
+
+        **kwargs
+            For the lines.
+
+        Returns
+        -------
+        LossInterpolationDisplay
+            The display itself.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        result = self.result
+        if ax is None:
+            _, ax = plt.subplots(1, 2, figsize=(10.5, 4.2), layout="constrained")
+        axes = np.atleast_1d(ax).ravel()
+        if len(axes) > 2:
+            raise ValueError(f"ax must be one Axes or two (loss and score); got {len(axes)}.")
+        panels = [("mean loss", result.losses, result.test_losses, result.end_losses)]
+        if len(axes) == 2:
+            panels.append((result.score_name, result.scores, result.test_scores, result.end_scores))
+        self.lines_: list[Any] = []
+        for axis, (label, train, test, ends) in zip(axes, panels, strict=True):
+            self._draw_panel(axis, label, train, test, ends, kwargs)
+        if _spans_decades(result.losses, result.test_losses):
+            axes[0].set_yscale("log")
+        # beside the axes: inside, there is no place that the curves are sure to leave free
+        axes[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, frameon=False)
+        self.ax_, self.figure_ = ax, axes[0].figure
+        return self
+
+    def _draw_panel(self, ax: Any, label: str, train: Any, test: Any, ends: Any, style: dict[str, Any]) -> None:
+        alphas = self.result.alphas
+        self.lines_ += ax.plot(
+            alphas, _finite(train), **{"color": "C0", "linewidth": 2, "label": "training rows", **style}
+        )
+        if test is not None:
+            dashed = {"color": "C1", "linewidth": 2, "linestyle": "--", "label": "test rows", **style}
+            self.lines_ += ax.plot(alphas, _finite(test), **dashed)
+        for place, (marker, name) in enumerate((("o", "first"), ("s", "second"))):
+            ax.axvline(place, color="0.6", linewidth=0.8, linestyle=":", zorder=1)
+            of = f"{name}, batch size {self.result.batch_sizes[place]}"
+            ax.plot(place, ends[place], marker, color="black", markersize=7, zorder=4, label=of)
+        where = "(1 − α) first + α second" if self.result.path == "straight" else "cos(απ/2) first + sin(απ/2) second"
+        ax.set(xlabel=f"α in {where}", ylabel=label)
+
+
+def _finite(values: Any) -> Any:
+    """With gaps where a loss overflowed or a score is minus infinity."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _spans_decades(*curves: Any) -> bool:
+    values = np.concatenate([curve[np.isfinite(curve)] for curve in curves if curve is not None])
+    return len(values) > 0 and values.min() > 0 and values.max() >= 50 * values.min()

@@ -1,0 +1,292 @@
+"""GeneralizationGapDisplay: train minus test score of every value, at the end or along training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from minibatch.model_selection import ConvergenceCurve, convergence_curve
+from minibatch.plotting._lines import Quantity, cross_in_legend, draw_crosses, draw_paths, mean_paths
+from minibatch.plotting._style import (
+    X_LABELS,
+    axes_of,
+    categories,
+    draw_legend,
+    folds_and_budget,
+    merged,
+    not_diverged,
+    one_of,
+    parameter_words,
+    score_words,
+    small_title,
+    value_labels,
+)
+
+_JITTER = 0.16  # half the width that the points of a value's folds are spread over
+_ONSET = {"color": "none", "marker": "o", "markersize": 12.0, "markeredgecolor": "black", "markeredgewidth": 1.8}
+
+
+class GeneralizationGapDisplay:
+    """By how much the training score is above the test score, for every value of a parameter.
+
+    Make one with `from_estimator` or `from_curve`.
+
+    It shows the gap of the models kept at the end of training, or with ``x`` the gap along training. Fits that diverged
+    are left out of means, other than in ``curve.summary_``.
+
+    Parameters
+    ----------
+    curve : ConvergenceCurve
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it is drawn.
+
+    figure_ : matplotlib Figure
+        Its figure.
+
+    lines_ : list of matplotlib Line2D
+        At the end: the means, NaN where all folds diverged. Along training: one line a value.
+
+    errorbar_ : matplotlib ErrorbarContainer or None
+        At the end: means and standard deviations over folds.
+
+    fold_points_ : matplotlib Line2D or None
+        At the end: one point a fold.
+
+    fill_between_ : list of matplotlib PolyCollection
+        Along training: the bands.
+
+    diverged_ : list of matplotlib Line2D
+        Crosses for values of which folds diverged.
+
+    onsets_ : list of matplotlib Line2D
+        Along training: a ring where the test loss begins to rise, one a value for which
+        ``curve.summary_["overfitting_onset"]`` is a number.
+
+    See Also
+    --------
+    minibatch.model_selection.convergence_curve : Makes the curve.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.preprocessing import scale
+    >>> from minibatch import MiniBatchSGDClassifier
+    >>> from minibatch.plotting import GeneralizationGapDisplay
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> sgd = MiniBatchSGDClassifier("log_loss", learning_rate="constant", tol=None, random_state=0)
+    >>> display = GeneralizationGapDisplay.from_estimator(
+    ...     sgd, scale(X), y, param_range=[8, 64, "full"], cv=3, budget={"epochs": 5}
+    ... )
+    >>> display.ax_.get_xlabel(), display.ax_.get_ylabel()
+    ('Batch size', 'Training minus test accuracy')
+    """
+
+    def __init__(self, curve: ConvergenceCurve) -> None:
+        self.curve = curve
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        param_name: str = "batch_size",
+        param_range: Any = None,
+        paired_params: Mapping[str, Any] | None = None,
+        cv: Any = None,
+        scoring: Any = None,
+        budget: Mapping[str, float] | None = None,
+        target: float | Mapping[str, float] | None = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        evaluations_per_epoch: int = 1,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        progress_bar: bool = False,
+        ax: Any = None,
+        x: str | None = None,
+        log_x: bool | None = None,
+        std_display_style: str | None = "fill_between",
+        line_kw: dict[str, Any] | None = None,
+        fill_between_kw: dict[str, Any] | None = None,
+        errorbar_kw: dict[str, Any] | None = None,
+    ) -> "GeneralizationGapDisplay":
+        """Train every value on every fold, and draw.
+
+        Parameters
+        ----------
+        estimator, X, y, param_name, param_range, paired_params, cv, scoring, budget, target, sample_weight, groups, \
+evaluations_per_epoch, random_state, n_jobs, progress_bar
+            As in `convergence_curve`.
+
+        ax, x, log_x, std_display_style, line_kw, fill_between_kw, errorbar_kw
+            As in `plot`.
+
+        Returns
+        -------
+        GeneralizationGapDisplay
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        one_of("x", x, [None, *X_LABELS])  # before anything is trained
+        curve = convergence_curve(
+            estimator, X, y, param_name=param_name, param_range=param_range, paired_params=paired_params, cv=cv,
+            scoring=scoring, budget=budget, target=target, sample_weight=sample_weight, groups=groups,
+            evaluations_per_epoch=evaluations_per_epoch, random_state=random_state, n_jobs=n_jobs,
+            progress_bar=progress_bar,
+        )  # fmt: skip
+        return cls(curve).plot(
+            ax, x=x, log_x=log_x, std_display_style=std_display_style, line_kw=line_kw,
+            fill_between_kw=fill_between_kw, errorbar_kw=errorbar_kw,
+        )  # fmt: skip
+
+    @classmethod
+    def from_curve(
+        cls,
+        curve: ConvergenceCurve,
+        *,
+        ax: Any = None,
+        x: str | None = None,
+        log_x: bool | None = None,
+        std_display_style: str | None = "fill_between",
+        line_kw: dict[str, Any] | None = None,
+        fill_between_kw: dict[str, Any] | None = None,
+        errorbar_kw: dict[str, Any] | None = None,
+    ) -> "GeneralizationGapDisplay":
+        """Draw a curve that has been made.
+
+        Parameters
+        ----------
+        curve : ConvergenceCurve
+            What to draw.
+
+        ax, x, log_x, std_display_style, line_kw, fill_between_kw, errorbar_kw
+            As in `plot`.
+
+        Returns
+        -------
+        GeneralizationGapDisplay
+        """
+        return cls(curve).plot(
+            ax, x=x, log_x=log_x, std_display_style=std_display_style, line_kw=line_kw,
+            fill_between_kw=fill_between_kw, errorbar_kw=errorbar_kw,
+        )  # fmt: skip
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        x: str | None = None,
+        log_x: bool | None = None,
+        std_display_style: str | None = "fill_between",
+        line_kw: dict[str, Any] | None = None,
+        fill_between_kw: dict[str, Any] | None = None,
+        errorbar_kw: dict[str, Any] | None = None,
+    ) -> "GeneralizationGapDisplay":
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure. The legend stands beside the axes if the figure has a layout engine
+            (``layout="constrained"``), else inside.
+
+        x : {"epoch", "n_updates", "n_samples_seen", "seconds"} or None, default=None
+            None: the gap at the end of training, value by value. Else the gap along training, in this unit.
+
+        log_x : bool or None, default=None
+            Along training: a logarithmic axis. None: where lines end at costs that differ by a factor of 10 or more.
+
+        std_display_style : {"fill_between"} or None, default="fill_between"
+            Along training: bands of one standard deviation over folds, or none.
+
+        line_kw, fill_between_kw : dict, default=None
+            Along training: for every line (``ax.plot``) and every band (``ax.fill_between``).
+
+        errorbar_kw : dict, default=None
+            At the end: for means and bars (``ax.errorbar``).
+
+        Returns
+        -------
+        GeneralizationGapDisplay
+            The display itself.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        one_of("x", x, [None, *X_LABELS])
+        ax = axes_of(ax)
+        self.errorbar_: Any = None
+        self.fold_points_: Any = None
+        self.fill_between_: list[Any] = []
+        self.onsets_: list[Any] = []
+        ax.axhline(0.0, color="0.6", linewidth=0.8, zorder=1)
+        if x is None:
+            self._plot_final(ax, errorbar_kw)
+        else:
+            self._plot_along(
+                ax, x, log_x=log_x, std_display_style=std_display_style, line_kw=line_kw,
+                fill_between_kw=fill_between_kw,
+            )  # fmt: skip
+        ax.set_ylabel(f"Training minus test {score_words(self.curve.scoring)}")
+        small_title(ax, folds_and_budget(self.curve, "mean ± std" if self.errorbar_ or self.fill_between_ else "mean"))
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _plot_final(self, ax: Any, errorbar_kw: dict[str, Any] | None) -> None:
+        curve, alive = self.curve, not_diverged(self.curve)
+        gaps = np.where(alive, curve.folds_["train_score"] - curve.folds_["test_score"], np.nan)
+        n_values, n_folds = gaps.shape
+        places = np.arange(n_values)
+        jitter = np.linspace(-_JITTER, _JITTER, n_folds) if n_folds > 1 else np.zeros(1)
+        (self.fold_points_,) = ax.plot(
+            (places[:, None] + jitter)[alive], gaps[alive], "o", color="0.55", markersize=3.5, label="one fold"
+        )
+        means, spreads = (np.full(n_values, np.nan) for _ in range(2))
+        for value in np.flatnonzero(np.isfinite(gaps).any(axis=1)):
+            means[value], spreads[value] = np.nanmean(gaps[value]), np.nanstd(gaps[value])
+        style = {"fmt": "D", "color": "black", "markersize": 5.5, "capsize": 4.0, "zorder": 4}
+        style |= {"label": "mean ± std" if n_folds > 1 else "the fold"}
+        self.errorbar_ = ax.errorbar(places, means, spreads if n_folds > 1 else None, **merged(style, errorbar_kw))
+        self.lines_ = [self.errorbar_.lines[0]]
+        self.diverged_ = self._cross_values(ax, alive)
+        categories(ax, value_labels(curve, "\n"))
+        ax.set_xlabel(parameter_words(curve.param_name))
+        keys = [self.errorbar_, *([self.fold_points_] if n_folds > 1 else []), *self.diverged_]
+        draw_legend(ax, keys)
+
+    def _cross_values(self, ax: Any, alive: NDArray[np.bool_]) -> list[Any]:
+        """A cross on the lower edge for every fold that diverged."""
+        values, folds = np.nonzero(~alive)
+        if not len(values):
+            return []
+        n_folds = alive.shape[1]
+        places = values + (np.linspace(-_JITTER, _JITTER, n_folds)[folds] if n_folds > 1 else 0.0)
+        style: dict[str, Any] = {"linestyle": "none", "marker": "x", "markersize": 6.0, "markeredgewidth": 1.6}
+        style |= {"color": "0.2", "label": "diverged fold", "transform": ax.get_xaxis_transform()}
+        return list(ax.plot(places, np.full(len(values), 0.03), **style))
+
+    def _plot_along(self, ax: Any, x: str, **options: Any) -> None:
+        curve = self.curve
+        gap = Quantity(curve.curves_["train_score"] - curve.curves_["test_score"])
+        drawn = draw_paths(ax, curve, x, [gap], log_y=False, **options)
+        self.lines_, self.fill_between_ = drawn.lines, drawn.bands
+        self._mark_onsets(ax, x)
+        self.diverged_ = draw_crosses(ax, curve, x, [gap])
+        ax.set_xlabel(X_LABELS[x])
+        keys = [*drawn.legend, *self.onsets_[:1], *([cross_in_legend()] if self.diverged_ else [])]
+        draw_legend(ax, keys, parameter_words(curve.param_name))
+
+    def _mark_onsets(self, ax: Any, x: str) -> None:
+        """A ring at the evaluation whose epoch is nearest to the median onset of the value."""
+        curve = self.curve
+        epochs = mean_paths(curve, "epoch", curve.curves_["epoch"])
+        for line, path, onset in zip(self.lines_, epochs, curve.summary_["overfitting_onset"], strict=True):
+            if len(path.x) and np.isfinite(onset):
+                where = int(np.argmin(np.abs(path.x - onset)))
+                ring = (line.get_xdata()[where], line.get_ydata()[where])
+                self.onsets_ += ax.plot(*ring, **_ONSET, linestyle="none", zorder=4, label="test loss begins to rise")

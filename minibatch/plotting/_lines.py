@@ -1,0 +1,150 @@
+"""Lines along training: one a value, the mean over folds, with a band."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minibatch.model_selection import ConvergenceCurve
+from minibatch.plotting._style import merged, not_diverged, one_of, value_labels, value_styles, with_divergence
+
+Array = NDArray[Any]
+# An axis is logarithmic by itself where its values are positive and differ by so much.
+_LOG_FROM = {"x": 10.0, "y": 50.0}
+
+
+class MeanPath(NamedTuple):
+    """Mean over folds of x and y, and spread of y, at the evaluations that all folds reached."""
+
+    x: Array
+    mean: Array
+    std: Array
+
+
+class Quantity(NamedTuple):
+    """What to draw: values x folds x evaluations, and the style of its lines."""
+
+    values: Array
+    linestyle: str = "-"
+
+
+class Drawn(NamedTuple):
+    """Artists, value by value and in a value quantity by quantity; for the legend the last line of each value."""
+
+    lines: list[Any]
+    bands: list[Any]
+    legend: list[Any]
+
+
+def mean_paths(curve: ConvergenceCurve, x: str, values: Array) -> list[MeanPath]:
+    """One path a value. Folds that diverged are left out; empty where all did."""
+    paths = []
+    for alive, xs, ys in zip(not_diverged(curve), curve.curves_[x], values, strict=True):
+        if not alive.any():
+            paths.append(MeanPath(*np.empty((3, 0))))
+            continue
+        here = np.isfinite(xs[alive]).all(axis=0)
+        y = np.where(np.isfinite(ys), ys, np.nan)[alive][:, here]
+        paths.append(MeanPath(xs[alive][:, here].mean(axis=0), y.mean(axis=0), y.std(axis=0)))
+    return paths
+
+
+def draw_paths(
+    ax: Any,
+    curve: ConvergenceCurve,
+    x: str,
+    quantities: Sequence[Quantity],
+    *,
+    log_x: bool | None,
+    log_y: bool | None,
+    std_display_style: str | None,
+    line_kw: dict[str, Any] | None,
+    fill_between_kw: dict[str, Any] | None,
+) -> Drawn:
+    """Lines and bands of every value on axes whose scales suit them."""
+    one_of("std_display_style", std_display_style, ["fill_between", None])
+    paths = [mean_paths(curve, x, quantity.values) for quantity in quantities]
+    _scale_axes(ax, [path for drawn in paths for path in drawn], log_x, log_y)
+    drawn = Drawn([], [], [])
+    styles, labels, alive = value_styles(curve), value_labels(curve), not_diverged(curve)
+    alpha = 0.25 / np.sqrt(len(styles) * len(quantities))  # many bands on one another would hide the lines
+    for value, style in enumerate(styles):
+        for quantity, of_values in zip(quantities, paths, strict=True):
+            path = of_values[value]
+            shown = {**style, "linestyle": quantity.linestyle, "linewidth": 1.6, "markevery": _marked(len(path.x))}
+            shown |= {"label": with_divergence(labels[value], alive[value])}
+            drawn.lines.extend(ax.plot(path.x, path.mean, **merged(shown, line_kw)))
+            if std_display_style == "fill_between" and alive[value].sum() > 1:
+                band = merged({"color": style["color"], "alpha": alpha, "linewidth": 0.0}, fill_between_kw)
+                drawn.bands.append(ax.fill_between(path.x, path.mean - path.std, path.mean + path.std, **band))
+        drawn.legend.append(drawn.lines[-1])
+    return drawn
+
+
+def draw_crosses(ax: Any, curve: ConvergenceCurve, x: str, quantities: Sequence[Quantity]) -> list[Any]:
+    """An x where a fit that diverged was last finite, on the edge where that is far outside; call it last."""
+    limits = ax.get_ylim()
+    inside = (ax.transAxes + ax.transData.inverted()).transform([(0.0, 0.025), (0.0, 0.975)])[:, 1]
+    crosses = []
+    for value, style in enumerate(value_styles(curve)):
+        diverged = ~not_diverged(curve)[value]
+        ends = [
+            _last_finite(curve.curves_[x][value, fold], quantity.values[value, fold])
+            for quantity in quantities
+            for fold in np.flatnonzero(diverged)
+        ]
+        if ends:
+            where, height = np.transpose(ends)
+            style = {**style, "marker": "x", "markersize": 7.0, "markeredgewidth": 2.0, "linestyle": "none"}
+            crosses.extend(ax.plot(where, np.clip(height, *inside), zorder=5, **style))
+    ax.set_ylim(limits)
+    return crosses
+
+
+def cross_in_legend() -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color="0.2", marker="x", markeredgewidth=2.0, linestyle="none", label="diverged here")
+
+
+def _last_finite(x: Array, y: Array) -> tuple[float, float]:
+    """The last finite evaluation; the first one, as infinite, where none was."""
+    finite = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    return (float(x[finite[-1]]), float(y[finite[-1]])) if len(finite) else (float(x[0]), np.inf)
+
+
+def _marked(n_points: int) -> Any:
+    """Markers at even distances on the picture; Matplotlib needs two points for that."""
+    return (0.0, 0.14) if n_points > 1 else None
+
+
+def _scale_axes(ax: Any, paths: list[MeanPath], log_x: bool | None, log_y: bool | None) -> None:
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+    ends = np.array([path.x[-1] for path in paths if len(path.x)])
+    heights = np.concatenate([path.mean[np.isfinite(path.mean)] for path in paths])
+    if _spreads(ends, _LOG_FROM["x"]) if log_x is None else log_x:
+        ax.set_xscale("log")
+    else:
+        if len(ends) and ends.max() > 5.0 and isinstance(ax.xaxis.get_major_locator(), MaxNLocator):
+            ax.xaxis.get_major_locator().set_params(integer=True)  # there are no half epochs to read off
+        if isinstance(ax.xaxis.get_major_formatter(), ScalarFormatter):
+            ax.ticklabel_format(axis="x", scilimits=(-2, 6))  # seconds are often thousandths
+    if _spreads(heights, _LOG_FROM["y"]) if log_y is None else log_y:
+        ax.set_yscale("log")
+
+
+def _spreads(values: Array, factor: float) -> bool:
+    return len(values) > 0 and values.min() > 0.0 and values.max() >= factor * values.min()
+
+
+def limit_heights(ax: Any, drawn: Drawn) -> None:
+    """On a logarithmic axis a band that reaches 0 has no lower end; show it down to a third of the lowest mean."""
+    heights = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in drawn.lines])
+    positive = heights[np.isfinite(heights) & (heights > 0.0)]
+    if ax.get_yscale() != "log" or not len(positive):
+        return
+    ends = [path.vertices[:, 1].min() for band in drawn.bands for path in band.get_paths()]
+    bottom, lowest = ax.get_ylim()[0], positive.min() / 3.0
+    ax.set_ylim(bottom=lowest if min(ends, default=bottom) <= 0.0 else max(bottom, lowest))

@@ -1,0 +1,188 @@
+"""What the displays share: words for axes, colours and markers of values, places of legends."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils._plotting import _validate_style_kwargs
+
+from minibatch.model_selection import ConvergenceCurve
+
+X_LABELS = {
+    "epoch": "Epochs (passes over the training rows)",
+    "n_updates": "Updates",
+    "n_samples_seen": "Rows trained on, repeats included",
+    "seconds": "Seconds of training",
+}
+# Twelve shapes that differ without colour; "x" is kept for divergence. A thirteenth value gets an open circle.
+MARKERS = ("o", "s", "^", "D", "v", "P", "<", "p", ">", "h", "d", "*")
+_PARAMETERS = {"batch_size": "Batch size", "train_size": "Training rows"}
+_CHARACTERS_PER_INCH = 15.0  # of a small title
+_INCHES_A_CHARACTER = 0.092  # of a tick label
+
+
+def axes_of(ax: Any, width: float = 7.4) -> Any:
+    """The axes given, or those of a new figure, whose layout makes room for what stands beside them."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(width, 4.6), layout="constrained")[1]
+
+
+def merged(style: dict[str, Any], given: dict[str, Any] | None) -> dict[str, Any]:
+    """A style with what the user gave, which may use short names such as ``lw``."""
+    return dict(_validate_style_kwargs(style, given or {}))
+
+
+def one_of(name: str, value: Any, allowed: Sequence[Any]) -> Any:
+    """The value, if it is allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
+    return value
+
+
+def score_words(scoring: str) -> str:
+    """A score's name as it is spoken.
+
+    >>> [score_words(name) for name in ("r2", "neg_log_loss", "balanced_accuracy")]
+    ['R²', 'negative log loss', 'balanced accuracy']
+    """
+    if scoring == "r2":
+        return "R²"
+    words = scoring.removeprefix("neg_").replace("_", " ")
+    return f"negative {words}" if scoring.startswith("neg_") else words
+
+
+def capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def quantity_words(name: str, scoring: str) -> str:
+    """A recorded quantity as it is spoken, for the middle of a line.
+
+    >>> quantity_words("test_score", "accuracy")
+    'test accuracy'
+    """
+    if name == "gradient_norm":
+        return "norm of the training gradient"
+    words = {"train": "training ", "test": "test "}
+    part, _, quantity = name.rpartition("_")
+    return words.get(part, "") + (score_words(scoring) if quantity == "score" else quantity)
+
+
+def parameter_words(name: str) -> str:
+    return _PARAMETERS.get(name, name)
+
+
+def value_words(value: Any) -> str:
+    """A value of a parameter, short.
+
+    >>> [value_words(value) for value in (0.0158489319, 1e8, "full", 100000)]
+    ['0.01585', '1e+08', 'full', '100000']
+    """
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def value_labels(curve: ConvergenceCurve, separator: str = " ") -> list[str]:
+    """The values; with the number of rows where a value does not say it, as ``"full"`` does not, and with the values
+    of other parameters that went with them."""
+    sizes = {"batch_size": "resolved_batch_size", "train_size": "n_samples"}.get(curve.param_name)
+    labels = []
+    for place, value in enumerate(curve.param_range):
+        parts = [value_words(value)]
+        if sizes is not None and not isinstance(value, int):
+            parts.append(f"({curve.folds_[sizes][place].mean():.0f})")
+        parts += [f"{name}={value_words(values[place])}" for name, values in curve.paired_params.items()]
+        labels.append(separator.join(parts))
+    return labels
+
+
+def value_ranks(curve: ConvergenceCurve) -> NDArray[np.intp]:
+    """Places of the values in their order: by rows, by number, or as given where they have no order."""
+    sizes = {"batch_size": "resolved_batch_size", "train_size": "n_samples"}.get(curve.param_name)
+    if sizes is not None:
+        keys = curve.folds_[sizes].mean(axis=1)
+    elif all(isinstance(value, int | float) and not isinstance(value, bool) for value in curve.param_range):
+        keys = np.array(curve.param_range, dtype=float)
+    else:
+        keys = np.arange(len(curve.param_range), dtype=float)
+    return np.argsort(np.argsort(keys, kind="stable"), kind="stable")
+
+
+def value_styles(curve: ConvergenceCurve) -> list[dict[str, Any]]:
+    """Colour and marker of every value: dark for the smallest, light for the largest, also in grey."""
+    from matplotlib import colormaps
+
+    ranks = value_ranks(curve)
+    # the last part of the map is too light for a line on white
+    places = 0.85 * ranks / max(1, len(ranks) - 1)
+    styles = []
+    for rank, place in zip(ranks, places, strict=True):
+        color = colormaps["viridis"](float(place))
+        style = {"color": color, "marker": MARKERS[rank % len(MARKERS)], "markersize": 5.0}
+        styles.append(style | ({"markerfacecolor": "white"} if rank >= len(MARKERS) else {}))
+    return styles
+
+
+def not_diverged(curve: ConvergenceCurve) -> NDArray[np.bool_]:
+    """Values x folds: the fits that count."""
+    alive: NDArray[np.bool_] = curve.folds_["status"] != "diverged"
+    return alive
+
+
+def with_divergence(label: str, alive: NDArray[np.bool_]) -> str:
+    """The label of a value, and how many of its folds diverged."""
+    n_diverged = int(np.sum(~alive))
+    if n_diverged == 0:
+        return label
+    return f"{label}: diverged" if n_diverged == len(alive) else f"{label}: {n_diverged} of {len(alive)} diverged"
+
+
+def folds_and_budget(curve: ConvergenceCurve, spread: str) -> str:
+    n_folds = curve.folds_["status"].shape[1]
+    folds = f"{spread} over {n_folds} folds" if n_folds > 1 else "1 fold"
+    return f"{folds}; {budget_words(curve.budget)}"
+
+
+def budget_words(budget: str) -> str:
+    """The budget, without a remark on where it comes from.
+
+    >>> budget_words("30 epochs a fit, as the estimator says")
+    'budget: 30 epochs a fit'
+    """
+    return f"budget: {budget.partition(',')[0]}"
+
+
+def small_title(ax: Any, words: str, pad: float | None = None) -> None:
+    """What a comparison depends on, above the axes; in several lines where they are narrow."""
+    inches = ax.get_window_extent().width / ax.figure.dpi
+    lines = textwrap.fill(words, max(20, int(_CHARACTERS_PER_INCH * inches)))
+    ax.set_title(lines, loc="left", fontsize="small", pad=pad)
+
+
+def draw_legend(ax: Any, handles: list[Any], title: str | None = None) -> None:
+    """Beside the axes where the figure's layout makes room for it, else inside, in columns."""
+    if ax.figure.get_layout_engine() is not None:
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0, "frameon": False}
+        ax.legend(handles=handles, title=title, fontsize="small", title_fontsize="small", **place)
+    else:
+        columns = 1 + (len(handles) - 1) // 6
+        size = "small" if len(handles) <= 4 else "x-small"
+        style = {"framealpha": 0.8, "columnspacing": 1.0, "handlelength": 1.6}
+        ax.legend(handles=handles, title=title, loc="best", ncols=columns, fontsize=size, title_fontsize=size, **style)
+
+
+def categories(ax: Any, labels: list[str]) -> None:
+    """Ticks at 0, 1, ... with these labels, turned where they would not stand side by side."""
+    widths = np.array([max(map(len, label.split("\n"))) for label in labels])
+    pitch = ax.get_window_extent().width / ax.figure.dpi / (len(labels) + 0.2)
+    crowded = len(labels) > 1 and np.max(widths[1:] + widths[:-1]) / 2.0 * _INCHES_A_CHARACTER + 0.06 > pitch
+    if crowded:
+        turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+        ax.set_xticks(range(len(labels)), [label.replace("\n", " ") for label in labels], **turned)
+    else:
+        ax.set_xticks(range(len(labels)), labels)
+    ax.set_xlim(-0.6, len(labels) - 0.4)
