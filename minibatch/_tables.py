@@ -40,7 +40,7 @@ def short(value: Any) -> str:
         return str(number)
     if number != number:
         return "-"
-    return f"{number:.0f}" if 1000 <= abs(number) < 1e7 else f"{number:.3g}"
+    return f"{number:.0f}" if 999.5 <= abs(number) < 1e7 else f"{number:.3g}"
 
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

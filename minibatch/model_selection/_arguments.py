@@ -1,119 +1,26 @@
-"""The arguments of `convergence_curve`, checked before any fit and turned into what fits need."""
+"""The arguments of `convergence_curve` but for what varies, checked before any fit and turned into what fits need."""
 
 import sys
-from collections.abc import Iterator, Mapping
-from numbers import Integral
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone, is_classifier
+from sklearn.base import ClassifierMixin, RegressorMixin, clone, is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 
 from minibatch._estimator import SEEDS
-from minibatch._pipelines import parameter_path, split_pipeline
-from minibatch.model_selection._grid import batch_size_grid
+from minibatch._pipelines import split_pipeline
+from minibatch.model_selection._folds import Fold
+from minibatch.model_selection._scorer import ConvergenceScorer
 from minibatch.model_selection._summary import Target
 
-_TRAIN_SIZES = (0.1, 0.2, 0.4, 0.7, 1.0)
 _BUDGETS = ("epochs", "updates", "samples", "seconds")
 _TARGETS = ("test_score", "train_score", "test_loss", "train_loss", "gradient_norm")
-
-
-class Varied(NamedTuple):
-    """The parameter that is varied and its values, and other parameters, whose values go with each. The last under the
-    names that results have, with the paths that ``set_params`` takes."""
-
-    path: str
-    values: list[Any]
-    paired: dict[str, list[Any]]
-    paired_paths: list[str]
-
-    @property
-    def name(self) -> str:
-        return _short(self.path)
-
-    @property
-    def is_train_size(self) -> bool:
-        return self.path == "train_size"
-
-    def candidates(self) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Every value with what to set on the estimator for it."""
-        paths = dict(zip(self.paired_paths, self.paired.values(), strict=True))
-        if not self.is_train_size:
-            paths[self.path] = self.values
-        for i, value in enumerate(self.values):
-            yield value, {path: values[i] for path, values in paths.items()}
-
-
-def _short(path: str) -> str:
-    return path.split("__")[-1]
-
-
-def varied(estimator: Any, param_name: str, param_range: Any, paired_params: Any, n_train: int) -> Varied:
-    """The parameter and its values; every value is tried on a clone."""
-    path = param_name if param_name == "train_size" else _path(estimator, param_name)
-    values = _values(path, param_range, n_train)
-    given = paired_params or {}
-    paths = [_path(estimator, name) for name in given]
-    paired = {_short(path): _plain(others) for path, others in zip(paths, given.values(), strict=True)}
-    for name, others in paired.items():
-        if len(others) != len(values):
-            raise ValueError(
-                f"paired_params[{name!r}] must have a value for each of the {len(values)} of param_range; it has "
-                f"{len(others)}."
-            )
-    parameter = Varied(path, values, paired, paths)
-    if parameter.is_train_size:
-        _check_train_sizes(values, n_train)
-    for _, parameters in parameter.candidates():
-        _, final = split_pipeline(clone(estimator).set_params(**parameters))
-        final._validate_params()
-        final._check_parameters(False)
-    return parameter
-
-
-def _path(estimator: Any, name: str) -> str:
-    known = estimator.get_params()
-    if name in known:
-        return name
-    inside = parameter_path(estimator, name)
-    if inside not in known:
-        raise ValueError(
-            f"param_name={name!r} is not a parameter of {type(estimator).__name__}; use 'train_size' or one of "
-            f"{', '.join(sorted(known))}."
-        )
-    return inside
-
-
-def _values(path: str, param_range: Any, n_train: int) -> list[Any]:
-    if param_range is not None:
-        values = _plain(param_range)
-        if not values:
-            raise ValueError("param_range is empty; give at least one value.")
-        return values
-    if path == "train_size":
-        return list(_TRAIN_SIZES)
-    if _short(path) == "batch_size":
-        return list(batch_size_grid(n_train))
-    raise ValueError(f"param_range is needed for param_name={path!r}; only batch_size and train_size have a default.")
-
-
-def _plain(values: Any) -> list[Any]:
-    """Scalars of NumPy as those of Python, for results that print and compare plainly."""
-    return [value.item() if isinstance(value, np.generic) else value for value in values]
-
-
-def _check_train_sizes(values: list[Any], n_train: int) -> None:
-    for value in values:
-        # 1 is one row, 1.0 is all of them
-        largest = n_train if isinstance(value, int) else 1.0
-        if value is True or not isinstance(value, int | float) or not 0 < value <= largest:
-            raise ValueError(
-                "train_size must be a fraction in (0, 1] or an integer from 1 to the rows of the smallest training "
-                f"part, {n_train}; got {value!r} in param_range."
-            )
 
 
 def seeded(estimator: Any, random_state: Any) -> Any:
@@ -150,7 +57,7 @@ def limits_of(budget: Any) -> dict[str, Any]:
         raise ValueError(f"budget must be a dict with one of the keys {', '.join(_BUDGETS)}; got {budget!r}.")
     (name, amount), *_ = budget.items()
     if name == "seconds":
-        if not isinstance(amount, int | float) or not 0 < amount < np.inf:
+        if not is_number(amount) or not 0 < amount < np.inf:
             raise ValueError(f"budget of seconds must be a positive number; got {amount!r}.")
         return {"max_iter": sys.maxsize, "max_updates": None, "max_seconds": float(amount)}
     amount = positive_integer(f"budget of {name}", amount)
@@ -159,14 +66,23 @@ def limits_of(budget: Any) -> dict[str, Any]:
     return limits if name == "epochs" else limits | {f"max_{name}": amount}
 
 
-def budget_in_words(budget: Any, estimator: Any) -> str:
+def budget_in_words(budget: Any, estimator: Any, varied_names: Collection[str] = ()) -> str:
     """What every fit is allowed."""
+    limits = {"max_iter", "max_updates"} & set(varied_names)
+    if budget is not None and limits:
+        raise ValueError(f"budget={budget!r} replaces {' and '.join(sorted(limits))}, which varies; leave it out.")
+    if limits:
+        return f"{' and '.join(sorted(limits))} of each value"
     if budget is not None:
         (name, amount), *_ = budget.items()
         return f"{amount} {name} a fit"
     _, final = split_pipeline(estimator)
     updates = "" if final.max_updates is None else f" or {final.max_updates} updates"
     return f"{final.max_iter} epochs{updates} a fit, as the estimator says"
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
 def positive_integer(name: str, value: Any) -> int:
@@ -184,12 +100,35 @@ def target_of(target: Any) -> Target | None:
         names = ", ".join(_TARGETS)
         raise ValueError(f"target must be a number or a dict with one of the keys {names}; got {target!r}.")
     (name, value), *_ = given.items()
-    if not isinstance(value, int | float) or not np.isfinite(value):
+    if not is_number(value) or not np.isfinite(value):
         raise ValueError(f"target must be a finite number; got {value!r}.")
     return Target(name, float(value))
+
+
+def scorer_of(scoring: Any, final: Any) -> Any:
+    """A scorer, or None for the estimator's own score where that is accuracy or R squared."""
+    if isinstance(scoring, ConvergenceScorer | Mapping) or (np.iterable(scoring) and not isinstance(scoring, str)):
+        raise ValueError(f"scoring must be one score here: a name, a callable or None; got {scoring!r}.")
+    if scoring is None and type(final).score in (ClassifierMixin.score, RegressorMixin.score):
+        return None
+    return check_scoring(final, scoring=scoring)
 
 
 def scoring_in_words(scoring: Any, estimator: Any) -> str:
     if scoring is None:
         return "accuracy" if is_classifier(estimator) else "r2"
     return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", str(scoring))
+
+
+def folds_of_rows(cv: Any, X: Any, y: Any, groups: Any, final: Any) -> list[Fold]:
+    """Numbers of the rows of every fold, whatever a splitter gives."""
+    splitter = check_cv(cv, y, classifier=is_classifier(final))
+    folds = [Fold(*map(_numbers, fold)) for fold in splitter.split(X, y, groups)]
+    if not folds:
+        raise ValueError(f"cv gives no fold; got cv={cv!r}.")
+    return folds
+
+
+def _numbers(rows: Any) -> NDArray[np.int64]:
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)

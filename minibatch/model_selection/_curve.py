@@ -5,29 +5,27 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import check_scoring
-from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils.validation import _check_sample_weight
 
 from minibatch._estimator import SEEDS
 from minibatch._pipelines import split_pipeline
 from minibatch.model_selection._arguments import (
-    Varied,
     budget_in_words,
+    folds_of_rows,
     limits_of,
     positive_integer,
+    scorer_of,
     scoring_in_words,
     seeded,
     subset,
     target_of,
-    varied,
 )
-from minibatch.model_selection._folds import Fold, Part, WatchedFit, run_all, watched_fit
+from minibatch.model_selection._folds import Part, WatchedFit, run_all, watched_fit
 from minibatch.model_selection._result import ConvergenceCurve
 from minibatch.model_selection._summary import curves_of, folds_of, summary_of
+from minibatch.model_selection._varied import Varied, varied
 
 
 def convergence_curve(
@@ -154,13 +152,16 @@ def convergence_curve(
     array([48.,  1.])
     """
     X, y, groups = indexable(X, y, groups)
+    if y is None:
+        raise ValueError("y is None; convergence_curve requires y.")
     weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
     _, final = split_pipeline(estimator)
-    scorer = None if scoring is None else check_scoring(final, scoring=scoring)
-    goal = target_of(target)
+    scorer, goal = scorer_of(scoring, final), target_of(target)
     limits = {**limits_of(budget), "stretches": positive_integer("evaluations_per_epoch", evaluations_per_epoch)}
-    splits = [Fold(*split) for split in check_cv(cv, y, classifier=is_classifier(final)).split(X, y, groups)]
-    parameter = varied(estimator, param_name, param_range, paired_params, min(len(fold.train) for fold in splits))
+    splits = folds_of_rows(cv, X, y, groups, final)
+    n_train = min(len(fold.train) for fold in splits)
+    parameter = varied(estimator, param_name, param_range, paired_params, n_train)
+    allowed = budget_in_words(budget, estimator, {parameter.name, *parameter.paired})
     subset_seed = int(check_random_state(random_state).randint(SEEDS))
     model, data = seeded(estimator, random_state), Part(X, y, weight)
 
@@ -181,7 +182,7 @@ def convergence_curve(
     return ConvergenceCurve(
         param_name=parameter.name,
         param_range=parameter.values,
-        budget=budget_in_words(budget, estimator),
+        budget=allowed,
         target=goal,
         scoring=scoring_in_words(scoring, final),
         curves_=curves,

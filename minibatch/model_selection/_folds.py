@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +17,9 @@ from minibatch._pipelines import fit_transform, split_pipeline, transform
 from minibatch._problems.state import Vector
 
 # What is recorded at every evaluation. `epoch` counts passes over the training rows, in fractions.
+COUNTS = ("epoch", "n_updates", "n_samples_seen", "seconds")
 QUANTITIES = (
-    "epoch",
-    "n_updates",
-    "n_samples_seen",
-    "seconds",
+    *COUNTS,
     "learning_rate",
     "train_loss",
     "test_loss",
@@ -29,7 +28,7 @@ QUANTITIES = (
     "gradient_norm",
 )
 
-Scorer = Callable[..., float]
+Scorer = Callable[..., Any]
 
 
 class Part(NamedTuple):
@@ -45,7 +44,10 @@ class Part(NamedTuple):
 
     def score(self, scorer: Scorer, fitted: Any) -> float:
         weights = {} if self.weight is None else {"sample_weight": self.weight}
-        return float(scorer(fitted, self.X, self.y, **weights))
+        score: Any = scorer(fitted, self.X, self.y, **weights)
+        if not isinstance(score, Real):
+            raise TypeError(f"scoring must give a number; it gave {score!r}.")
+        return float(score)
 
 
 class Fold(NamedTuple):
@@ -83,6 +85,7 @@ class Recorder:
     def end(self, theta: Vector) -> None:
         self.kept = self._measured(theta)
 
+    @np.errstate(over="ignore", invalid="ignore")  # on the way to divergence
     def _measured(self, theta: Vector) -> dict[str, float]:
         if not np.isfinite(theta).all():
             return {}
@@ -91,7 +94,7 @@ class Recorder:
         try:
             measured["train_score"], measured["test_score"] = self._scores(theta)
         except ValueError:
-            # on its way to divergence a model predicts infinity, which metrics refuse
+            # metrics refuse infinite predictions
             if np.isfinite(measured["train_loss"]) and np.isfinite(measured["test_loss"]):
                 raise
         return {name: value if np.isfinite(value) else np.nan for name, value in measured.items()}
@@ -107,7 +110,7 @@ def watched_fit(
     estimator: Any, parameters: dict[str, Any], data: Part, fold: Fold, scorer: Scorer | None, limits: dict[str, Any]
 ) -> WatchedFit:
     """Clone, set ``parameters``, fit on the training rows of the fold; its test rows are only looked at."""
-    model = clone(estimator).set_params(**parameters)
+    model = clone(estimator).set_params(**clone(parameters, safe=False))
     transformers, final = split_pipeline(model)
     train, test = data.rows(fold.train), data.rows(fold.test)
     train = train._replace(X=fit_transform(transformers, train.X, train.y))
@@ -116,7 +119,9 @@ def watched_fit(
     recorder = Recorder(scorer, train, test, limits)
     # the recorder evaluates; that the estimator does so too would be twice the work
     final.set_params(evaluate_every=None)._train(*train, watch=recorder)
-    return WatchedFit(recorder.rows, recorder.kept, final.status_, final.batch_size_, len(fold.train))
+    # L-BFGS may find nothing to do
+    rows = recorder.rows or [dict.fromkeys(COUNTS, 0.0) | recorder.kept]
+    return WatchedFit(rows, recorder.kept, final.status_, final.batch_size_, len(fold.train))
 
 
 def _load_kernels(estimator: Any, train: Part) -> None:

@@ -79,7 +79,8 @@ def fit_power_law(
         Loss, error or score at each.
 
     errors : array-like of shape (n_sizes,) or None, default=None
-        Standard errors of ``values``, of which only the ratios matter. None: all alike.
+        Standard errors of ``values``, of which only the ratios matter; those below a tenth of their median count as
+        that. None: all alike.
 
     confidence : float in (0, 1), default=0.95
         Level of the intervals.
@@ -92,8 +93,8 @@ def fit_power_law(
     Raises
     ------
     ValueError
-        If there are fewer than four different sizes, shapes differ, or a number is not finite or a size or an error
-        not positive.
+        If there are fewer than four different sizes, shapes differ, or a number is not finite, a size not positive
+        or an error negative.
 
     Notes
     -----
@@ -114,9 +115,11 @@ def fit_power_law(
     unit = float(np.exp(np.mean(np.log(n))))
     x = n / unit
     fits = [_fit_from(b, x, values, errors) for b in (0.2, 0.5, 1.0, 2.0)]
-    (a, b, c), covariance, _ = min(fits, key=lambda fit: fit[2])
-    if not _EXPONENTS[0] * 1.01 < b < _EXPONENTS[1] * 0.99:
-        covariance = np.full((3, 3), np.nan)  # linearised at a bound, it says nothing
+    (a, b, c), covariance, squares = min(fits, key=lambda fit: fit[2])
+    if not np.isfinite(squares):
+        raise ValueError("No power law was found from any start; are n and values of very different sizes?")
+    if not _determined(a, b, x):
+        covariance = np.full((3, 3), np.nan)
     scale = unit**b
     by_unit = np.array([scale, a * scale * np.log(unit), 0.0])  # derivative of a in rows by (a, b, c) in units
     deviations = np.sqrt([by_unit @ covariance @ by_unit, covariance[1, 1], covariance[2, 2]])
@@ -133,13 +136,24 @@ def _fit_from(b: float, x: Array, values: Array, errors: Array) -> tuple[Array, 
     ends = values[np.argmin(x)], values[np.argmax(x)]
     start = (ends[0] - ends[1], b, ends[1])
     bounds = ([-np.inf, _EXPONENTS[0], -np.inf], [np.inf, _EXPONENTS[1], np.inf])
+    unknown = np.full((3, 3), np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optimize.OptimizeWarning)  # then the covariance is infinite: no interval
-        found, covariance, info, *_ = optimize.curve_fit(
-            lambda x, a, b, c: a * x**-b + c, x, values, start, errors, bounds=bounds, full_output=True,
-            ftol=1e-12, xtol=1e-12, gtol=1e-12, max_nfev=10_000,
-        )  # fmt: skip
-    return found, np.where(np.isfinite(covariance), covariance, np.nan), float(np.sum(info["fvec"] ** 2))
+        try:
+            found, covariance, info, *_ = optimize.curve_fit(
+                lambda x, a, b, c: a * x**-b + c, x, values, start, errors, bounds=bounds, full_output=True,
+                x_scale="jac", ftol=1e-12, xtol=1e-12, gtol=1e-12, max_nfev=2000,
+            )  # fmt: skip
+        except RuntimeError:  # too many steps from this start
+            return np.array(start), unknown, np.inf
+    return found, np.where(np.isfinite(covariance), covariance, unknown), float(np.sum(info["fvec"] ** 2))
+
+
+def _determined(a: float, b: float, x: Array) -> bool:
+    """Whether the linearised model has intervals: not at a bound, nor where a flat curve has no exponent."""
+    by_number = np.stack([x**-b, a * x**-b * np.log(x), np.ones_like(x)], axis=1)
+    inside = _EXPONENTS[0] * 1.01 < b < _EXPONENTS[1] * 0.99
+    return inside and bool(np.linalg.matrix_rank(by_number, rtol=1e-9) == 3)
 
 
 def _checked(n: Any, values: Any, errors: Any, confidence: float) -> tuple[Array, Array, Array]:
@@ -150,8 +164,8 @@ def _checked(n: Any, values: Any, errors: Any, confidence: float) -> tuple[Array
             f"n, values and errors must be one-dimensional and of one length; got shapes {n.shape}, {values.shape}, "
             f"{errors.shape}."
         )
-    if not (np.isfinite(n) & np.isfinite(values) & np.isfinite(errors) & (n > 0)).all():
-        raise ValueError("n, values and errors must be finite, and n positive.")
+    if not (np.isfinite(n) & np.isfinite(values) & np.isfinite(errors) & (n > 0) & (errors >= 0)).all():
+        raise ValueError("n, values and errors must be finite, n positive and errors not negative.")
     if len(np.unique(n)) < 4:
         raise ValueError(f"A power law has three numbers: give four different sizes n or more; got {np.unique(n)}.")
     if not 0 < confidence < 1:

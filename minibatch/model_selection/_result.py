@@ -102,17 +102,18 @@ class ConvergenceCurve:
         if what == "summary":
             return frame_of(self.summary_)
         if what == "folds":
-            fits = np.ones(self.folds_["status"].shape, bool)
-            return frame_of(self._labels(fits) | {name: values[fits] for name, values in self.folds_.items()})
+            return self._long_frame(self.folds_, np.ones(self.folds_["status"].shape, bool))
         if what == "curves":
-            done = np.isfinite(self.curves_["n_updates"])
-            return frame_of(self._labels(done) | {name: values[done] for name, values in self.curves_.items()})
+            return self._long_frame(self.curves_, np.isfinite(self.curves_["n_updates"]))
         raise ValueError(f"what must be 'summary', 'folds' or 'curves'; got {what!r}.")
 
-    def _labels(self, here: NDArray[np.bool_]) -> dict[str, Any]:
-        """Value and fold of every entry of an array that is true."""
+    def _long_frame(self, arrays: dict[str, NDArray[Any]], here: NDArray[np.bool_]) -> Any:
+        """The entries of arrays that are true in ``here``, each with its value and fold. A quantity of the parameter's
+        own name, as the learning rate has, is called ``recorded_...``."""
         where = np.nonzero(here)
-        return {self.param_name: [self.param_range[value] for value in where[0]], "fold": where[1]}
+        labels = {self.param_name: [self.param_range[value] for value in where[0]], "fold": where[1]}
+        columns = {f"recorded_{name}" if name in labels else name: values[here] for name, values in arrays.items()}
+        return frame_of(labels | columns)
 
     def power_law(self, quantity: str = "test_loss") -> PowerLaw:
         """``a n^-b + c`` fitted to a final loss or score as a function of the number of training rows.

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, get_scorer
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 from minibatch._pipelines import split_pipeline, transform
 
@@ -62,40 +63,46 @@ class ConvergenceScorer:
         transformers, final = split_pipeline(estimator)
         loss = final._loss(transform(transformers, X), y, sample_weight)
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        scorings = _by_name(self.scoring)
         try:
-            scores = _scorer_of(self.scoring, estimator)(estimator, X, y, **weights)
+            scores = check_scoring(estimator, scoring=scorings)(estimator, X, y, **weights)
         except ValueError:
             # metrics refuse the infinite predictions of a fit that diverged; what is known of it is kept
             if np.isfinite(loss):
                 raise
-            scores = dict.fromkeys(self.scoring, np.nan) if _several(self.scoring) else np.nan
-        named = scores if isinstance(scores, Mapping) else {"score": scores}
-        return {**named, "loss": loss if np.isfinite(loss) else np.nan, **_training(final)}
+            scores = dict.fromkeys(scorings, np.nan)
+        return {**scores, "loss": loss if np.isfinite(loss) else np.nan, **_training(final)}
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """What the scores ask for, with scikit-learn's metadata routing. The estimator's own score cannot be asked."""
+        router = MetadataRouter(owner=self)
+        for name, scoring in _by_name(self.scoring).items():
+            if scoring is not None:
+                scores = MethodMapping().add(caller="score", callee="score")
+                router.add(**{name: get_scorer(scoring)}, method_mapping=scores)
+        return router
 
     def __repr__(self) -> str:
         return f"ConvergenceScorer({'' if self.scoring is None else repr(self.scoring)})"
 
 
-def _several(scoring: Any) -> bool:
-    return isinstance(scoring, Mapping | list | tuple | set)
-
-
-def _scorer_of(scoring: Any, estimator: Any) -> Any:
-    if _several(scoring) and not isinstance(scoring, Mapping):
-        scoring = list(scoring)
-    return check_scoring(estimator, scoring=scoring)
+def _by_name(scoring: Any) -> dict[str, Any]:
+    if isinstance(scoring, Mapping):
+        return dict(scoring)
+    return {name: name for name in scoring} if isinstance(scoring, list | tuple | set) else {"score": scoring}
 
 
 def _training(final: Any) -> dict[str, float]:
     """What the history says."""
     last = final.history_.last
-    train_loss = last("train_loss", np.nan)
+    evaluated = final.history_["train_loss"] if "train_loss" in final.history_ else np.array([])
+    known = evaluated[np.isfinite(evaluated)]
     return {
         "n_updates": final.n_updates_,
         "n_iter": final.n_iter_,
         "n_samples_seen": last("n_samples_seen"),
         "seconds": last("seconds"),
-        "train_loss": last("progressive_loss", np.nan) if np.isnan(train_loss) else train_loss,
+        "train_loss": known[-1] if len(known) else last("progressive_loss", np.nan),
         "batch_size": final.batch_size_,
         **{f"status_{status}": float(final.status_ == status) for status in _STATUSES},
     }

@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from minibatch._pipelines import parameter_path, split_pipeline
 from minibatch.model_selection import ConvergenceScorer
-from minibatch.model_selection._arguments import budget_in_words, limits_of, scoring_in_words, seeded, varied
+from minibatch.model_selection._arguments import budget_in_words, limits_of, scoring_in_words, seeded
+from minibatch.model_selection._varied import varied
 
 
 class Candidates(NamedTuple):

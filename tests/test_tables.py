@@ -1,0 +1,197 @@
+"""_tables: what is shown of numbers, and frames with one or the other library. _pipelines: what is before the end."""
+
+import builtins
+import re
+import sys
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from minibatch import MiniBatchSGDRegressor
+from minibatch._pipelines import fit_transform, parameter_path, split_pipeline, transform
+from minibatch._tables import frame_of, html_table, short, text_table
+from minibatch.model_selection import convergence_curve
+
+X = np.random.default_rng(0).standard_normal((30, 3))
+
+
+def without(monkeypatch, *names):
+    real_import = builtins.__import__
+
+    def some_missing(name, *args, **kwargs):
+        if name.split(".")[0] in names:
+            raise ImportError(name)
+        return real_import(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", some_missing)
+
+
+@pytest.fixture
+def polars(monkeypatch):
+    """In place of polars: refuses columns of several types, as polars does."""
+
+    class DataFrame(dict):
+        def __init__(self, columns):
+            for name, values in columns.items():
+                assert len({type(value) for value in values}) <= 1, f"{name} has several types"
+            super().__init__(columns)
+
+    module = ModuleType("polars")
+    module.DataFrame = DataFrame
+    monkeypatch.setitem(sys.modules, "polars", module)
+    without(monkeypatch, "pandas")
+    return module
+
+
+# ---------------------------------------------------------------------- numbers and tables
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0"), (-0.5, "-0.5"), (999.0, "999"), (1000.0, "1000"), (-123456.7, "-123457"), (np.inf, "inf"),
+        (-np.inf, "-inf"), (np.nan, "-"), (np.float32(0.1), "0.1"), (np.int64(123456), "123456"), (10**9, "1000000000"),
+        (True, "True"), (np.True_, "True"), (None, "None"), ("", ""), ((5, 5), "(5, 5)"), (np.str_("full"), "full"),
+    ],
+)  # fmt: skip
+def test_short(value, shown):
+    assert short(value) == shown
+
+
+@given(st.floats(-1e300, 1e300))
+def test_a_short_number_is_right_to_three_digits(value):
+    assert abs(float(short(value)) - value) <= max(0.005 * abs(value) * 1.01, 1e-320)
+
+
+@given(
+    st.integers(1, 5).flatmap(
+        lambda n: st.tuples(
+            st.lists(st.text("abc ", min_size=1, max_size=12), min_size=n, max_size=n),
+            st.lists(st.lists(st.floats() | st.integers() | st.text("xyz"), min_size=n, max_size=n), max_size=5),
+        )
+    )
+)
+def test_columns_of_a_text_table_are_aligned_to_the_right(table):
+    header, rows = table
+    lines = text_table(header, rows).split("\n")
+    assert len(lines) == 1 + len(rows)
+    assert len({len(line) for line in lines}) == 1
+    for line, cells in zip(lines, [header, *rows], strict=True):
+        shown = [cells[0] if line is lines[0] else short(cells[0]), cells[-1] if line is lines[0] else short(cells[-1])]
+        assert line.lstrip(" ").startswith(shown[0].lstrip(" "))
+        assert line.endswith(shown[1])
+
+
+def test_a_text_table_without_rows_is_its_header():
+    assert text_table(["a", "bc"], []).split() == ["a", "bc"]
+
+
+def test_rows_of_another_length_are_refused():
+    with pytest.raises(ValueError, match="argument"):
+        text_table(["a", "b"], [[1]])
+
+
+def test_html_escapes_captions_headers_and_cells():
+    page = html_table("1 < 2 & 3", ["<i>"], [["<b>"], None, ['"']])
+    for text in ("1 &lt; 2 &amp; 3", "&lt;i&gt;", "&lt;b&gt;", "&quot;", "&hellip;"):
+        assert text in page
+    assert page.count("<tr") == 4
+    for tag in ("table", "caption", "thead", "tbody", "tr"):
+        assert len(re.findall(rf"<{tag}\b", page)) == page.count(f"</{tag}>") > 0
+
+
+# ---------------------------------------------------------------------- frames
+
+
+def test_a_frame_of_pandas():
+    columns = {"size": [1, "full"], "loss": np.array([0.5, 0.25])}
+    frame = frame_of(columns)
+    assert isinstance(frame, pd.DataFrame)
+    assert frame["size"].tolist() == [1, "full"]
+    frame.loc[0, "loss"] = 9.0
+    assert columns["loss"][0] == 0.5  # a copy
+
+
+def test_a_frame_of_polars_where_pandas_is_missing(polars):
+    columns = {
+        "size": [1, "full"],
+        "plain": [1, 2],
+        "loss": np.array([0.5, 0.25]),
+        "o": np.array([1, "a"], dtype=object),
+    }
+    frame = frame_of(columns)
+    assert isinstance(frame, polars.DataFrame)
+    assert frame["size"] == ["1", "full"]
+    assert frame["plain"] == [1, 2]
+    assert list(frame["o"]) == ["1", "a"]
+    assert_array_equal(frame["loss"], [0.5, 0.25])
+
+
+def test_curves_and_histories_as_frames_of_polars(request):
+    model = MiniBatchSGDRegressor(max_iter=2, tol=None, random_state=0)
+    curve = convergence_curve(model, X, X[:, 0], param_range=[4, "full"], cv=2, target=0.1)
+    history = model.fit(X, X[:, 0]).history_
+    request.getfixturevalue("polars")
+    for what in ("summary", "folds", "curves"):
+        frame = curve.to_frame(what)
+        assert set(frame["batch_size"]) == {"4", "full"}
+        assert len({len(column) for column in frame.values()}) == 1
+    assert list(history.to_frame()["epoch"]) == [1, 2]
+
+
+def test_without_both_the_error_says_what_to_do(monkeypatch):
+    without(monkeypatch, "pandas", "polars")
+    with pytest.raises(ImportError, match="to_frame needs pandas or polars: pip install pandas"):
+        frame_of({"a": [1]})
+
+
+# ---------------------------------------------------------------------- pipelines
+
+
+def test_an_estimator_alone_has_no_transformers():
+    model = MiniBatchSGDRegressor()
+    assert split_pipeline(model) == ([], model)
+    assert parameter_path(model, "alpha") == "alpha"
+    assert fit_transform([], X, None) is X
+    assert transform([], X) is X
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "path"),
+    [
+        (make_pipeline(MiniBatchSGDRegressor()), "minibatchsgdregressor__alpha"),
+        (make_pipeline(StandardScaler(), MiniBatchSGDRegressor()), "minibatchsgdregressor__alpha"),
+        (
+            Pipeline(
+                [("s", StandardScaler()), ("p", Pipeline([("m", MinMaxScaler()), ("e", MiniBatchSGDRegressor())]))]
+            ),
+            "p__e__alpha",
+        ),
+        (Pipeline([("p", make_pipeline(StandardScaler())), ("n", None), ("e", MiniBatchSGDRegressor())]), "e__alpha"),
+    ],
+)
+def test_a_pipeline_is_its_transformers_and_its_end(pipeline, path):
+    assert parameter_path(pipeline, "alpha") == path
+    assert path in pipeline.get_params()
+    transformers, final = split_pipeline(pipeline)
+    assert type(final) is MiniBatchSGDRegressor
+    fitted = fit_transform(transformers, X, X[:, 0])
+    assert_array_equal(transform(transformers, X), fitted)
+    other = 2.0 * X + 1.0
+    seen = transform(transformers, other)
+    pipeline.set_params(**{path.replace("alpha", "max_iter"): 1, path.replace("alpha", "tol"): None}).fit(X, X[:, 0])
+    assert_array_equal(pipeline.predict(other), final.predict(seen))
+
+
+def test_steps_are_not_copied():
+    scaler = StandardScaler()
+    transformers, _ = split_pipeline(make_pipeline(scaler, MiniBatchSGDRegressor()))
+    fit_transform(transformers, X, None)
+    assert_array_equal(scaler.mean_, X.mean(axis=0))
