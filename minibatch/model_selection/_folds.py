@@ -16,7 +16,7 @@ from minibatch._estimator import Measures
 from minibatch._pipelines import fit_transform, split_pipeline, transform
 from minibatch._problems.state import Vector
 
-# What is recorded at every evaluation. `epoch` counts passes over the training rows, in fractions.
+# What is recorded at every evaluation. `epoch` comes in fractions: batches done of those in an epoch.
 COUNTS = ("epoch", "n_updates", "n_samples_seen", "seconds")
 QUANTITIES = (
     *COUNTS,

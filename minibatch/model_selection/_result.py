@@ -37,11 +37,12 @@ class ConvergenceCurve:
         Values of other parameters that went with each of ``param_range``.
 
     curves_ : dict of ndarray of shape (n_values, n_folds, n_evaluations)
-        What was recorded after every evaluation: ``epoch`` (passes over the training rows, in fractions),
+        What was recorded after every evaluation: ``epoch`` (in fractions: batches done of those in an epoch),
         ``n_updates``, ``n_samples_seen``, ``seconds`` (of training, evaluations left out), ``learning_rate``,
         ``train_loss`` and ``test_loss`` (mean losses without penalty and class weights), ``train_score``,
         ``test_score``, ``gradient_norm`` (of the training objective). NaN after the end of a fit, and where a
-        number is not finite.
+        number is not finite. With early stopping ``train_loss`` leaves out the rows held out of the training part;
+        ``train_score`` does not.
 
     folds_ : dict of ndarray of shape (n_values, n_folds)
         One number a fit, which `summary_` is made of: ``status``, ``resolved_batch_size``, ``n_samples`` (training
