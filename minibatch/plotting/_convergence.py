@@ -1,6 +1,5 @@
 """ConvergenceDisplay: loss, score or gradient along training, for every value of a parameter."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -87,19 +86,6 @@ class ConvergenceDisplay:
         X: Any,
         y: Any,
         *,
-        param_name: str = "batch_size",
-        param_range: Any = None,
-        paired_params: Mapping[str, Any] | None = None,
-        cv: Any = None,
-        scoring: Any = None,
-        budget: Mapping[str, float] | None = None,
-        target: float | Mapping[str, float] | None = None,
-        sample_weight: Any = None,
-        groups: Any = None,
-        evaluations_per_epoch: int = 1,
-        random_state: Any = None,
-        n_jobs: int | None = None,
-        progress_bar: bool = False,
         ax: Any = None,
         x: str = "epoch",
         quantity: str = "test_loss",
@@ -108,13 +94,13 @@ class ConvergenceDisplay:
         std_display_style: str | None = "fill_between",
         line_kw: dict[str, Any] | None = None,
         fill_between_kw: dict[str, Any] | None = None,
+        **curve_params: Any,
     ) -> "ConvergenceDisplay":
         """Train every value on every fold, and draw.
 
         Parameters
         ----------
-        estimator, X, y, param_name, param_range, paired_params, cv, scoring, budget, target, sample_weight, groups, \
-evaluations_per_epoch, random_state, n_jobs, progress_bar
+        estimator, X, y
             As in `convergence_curve`.
 
         quantity : str, default="test_loss"
@@ -123,37 +109,23 @@ evaluations_per_epoch, random_state, n_jobs, progress_bar
         ax, x, log_x, log_y, std_display_style, line_kw, fill_between_kw
             As in `plot`.
 
+        **curve_params
+            As in `convergence_curve`: ``param_range``, ``cv``, ``budget``, ``target`` and so on.
+
         Returns
         -------
         ConvergenceDisplay
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         _names(x, quantity)  # before anything is trained
-        curve = convergence_curve(
-            estimator, X, y, param_name=param_name, param_range=param_range, paired_params=paired_params, cv=cv,
-            scoring=scoring, budget=budget, target=target, sample_weight=sample_weight, groups=groups,
-            evaluations_per_epoch=evaluations_per_epoch, random_state=random_state, n_jobs=n_jobs,
-            progress_bar=progress_bar,
-        )  # fmt: skip
+        curve = convergence_curve(estimator, X, y, **curve_params)
         return cls(curve).plot(
             ax, x=x, y=quantity, log_x=log_x, log_y=log_y, std_display_style=std_display_style, line_kw=line_kw,
             fill_between_kw=fill_between_kw,
         )  # fmt: skip
 
     @classmethod
-    def from_curve(
-        cls,
-        curve: ConvergenceCurve,
-        *,
-        ax: Any = None,
-        x: str = "epoch",
-        y: str = "test_loss",
-        log_x: bool | None = None,
-        log_y: bool | None = None,
-        std_display_style: str | None = "fill_between",
-        line_kw: dict[str, Any] | None = None,
-        fill_between_kw: dict[str, Any] | None = None,
-    ) -> "ConvergenceDisplay":
+    def from_curve(cls, curve: ConvergenceCurve, *, ax: Any = None, **plot_params: Any) -> "ConvergenceDisplay":
         """Draw a curve that has been made.
 
         Parameters
@@ -161,17 +133,14 @@ evaluations_per_epoch, random_state, n_jobs, progress_bar
         curve : ConvergenceCurve
             What to draw.
 
-        ax, x, y, log_x, log_y, std_display_style, line_kw, fill_between_kw
+        ax, **plot_params
             As in `plot`.
 
         Returns
         -------
         ConvergenceDisplay
         """
-        return cls(curve).plot(
-            ax, x=x, y=y, log_x=log_x, log_y=log_y, std_display_style=std_display_style, line_kw=line_kw,
-            fill_between_kw=fill_between_kw,
-        )  # fmt: skip
+        return cls(curve).plot(ax, **plot_params)
 
     def plot(
         self,

@@ -1,6 +1,5 @@
 """GeneralizationGapDisplay: train minus test score of every value, at the end or along training."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -97,19 +96,6 @@ class GeneralizationGapDisplay:
         X: Any,
         y: Any,
         *,
-        param_name: str = "batch_size",
-        param_range: Any = None,
-        paired_params: Mapping[str, Any] | None = None,
-        cv: Any = None,
-        scoring: Any = None,
-        budget: Mapping[str, float] | None = None,
-        target: float | Mapping[str, float] | None = None,
-        sample_weight: Any = None,
-        groups: Any = None,
-        evaluations_per_epoch: int = 1,
-        random_state: Any = None,
-        n_jobs: int | None = None,
-        progress_bar: bool = False,
         ax: Any = None,
         x: str | None = None,
         log_x: bool | None = None,
@@ -117,17 +103,20 @@ class GeneralizationGapDisplay:
         line_kw: dict[str, Any] | None = None,
         fill_between_kw: dict[str, Any] | None = None,
         errorbar_kw: dict[str, Any] | None = None,
+        **curve_params: Any,
     ) -> "GeneralizationGapDisplay":
         """Train every value on every fold, and draw.
 
         Parameters
         ----------
-        estimator, X, y, param_name, param_range, paired_params, cv, scoring, budget, target, sample_weight, groups, \
-evaluations_per_epoch, random_state, n_jobs, progress_bar
+        estimator, X, y
             As in `convergence_curve`.
 
         ax, x, log_x, std_display_style, line_kw, fill_between_kw, errorbar_kw
             As in `plot`.
+
+        **curve_params
+            As in `convergence_curve`: ``param_range``, ``cv``, ``budget``, ``target`` and so on.
 
         Returns
         -------
@@ -135,30 +124,14 @@ evaluations_per_epoch, random_state, n_jobs, progress_bar
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         one_of("x", x, [None, *X_LABELS])  # before anything is trained
-        curve = convergence_curve(
-            estimator, X, y, param_name=param_name, param_range=param_range, paired_params=paired_params, cv=cv,
-            scoring=scoring, budget=budget, target=target, sample_weight=sample_weight, groups=groups,
-            evaluations_per_epoch=evaluations_per_epoch, random_state=random_state, n_jobs=n_jobs,
-            progress_bar=progress_bar,
-        )  # fmt: skip
+        curve = convergence_curve(estimator, X, y, **curve_params)
         return cls(curve).plot(
             ax, x=x, log_x=log_x, std_display_style=std_display_style, line_kw=line_kw,
             fill_between_kw=fill_between_kw, errorbar_kw=errorbar_kw,
         )  # fmt: skip
 
     @classmethod
-    def from_curve(
-        cls,
-        curve: ConvergenceCurve,
-        *,
-        ax: Any = None,
-        x: str | None = None,
-        log_x: bool | None = None,
-        std_display_style: str | None = "fill_between",
-        line_kw: dict[str, Any] | None = None,
-        fill_between_kw: dict[str, Any] | None = None,
-        errorbar_kw: dict[str, Any] | None = None,
-    ) -> "GeneralizationGapDisplay":
+    def from_curve(cls, curve: ConvergenceCurve, *, ax: Any = None, **plot_params: Any) -> "GeneralizationGapDisplay":
         """Draw a curve that has been made.
 
         Parameters
@@ -166,17 +139,14 @@ evaluations_per_epoch, random_state, n_jobs, progress_bar
         curve : ConvergenceCurve
             What to draw.
 
-        ax, x, log_x, std_display_style, line_kw, fill_between_kw, errorbar_kw
+        ax, **plot_params
             As in `plot`.
 
         Returns
         -------
         GeneralizationGapDisplay
         """
-        return cls(curve).plot(
-            ax, x=x, log_x=log_x, std_display_style=std_display_style, line_kw=line_kw,
-            fill_between_kw=fill_between_kw, errorbar_kw=errorbar_kw,
-        )  # fmt: skip
+        return cls(curve).plot(ax, **plot_params)
 
     def plot(
         self,

@@ -100,28 +100,17 @@ class BatchSizeScalingDisplay:
         y: Any,
         *,
         target: float | Mapping[str, float],
-        param_range: Any = None,
-        paired_params: Mapping[str, Any] | None = None,
-        cv: Any = None,
-        scoring: Any = None,
-        budget: Mapping[str, float] | None = None,
-        sample_weight: Any = None,
-        groups: Any = None,
-        evaluations_per_epoch: int = 1,
-        random_state: Any = None,
-        n_jobs: int | None = None,
-        progress_bar: bool = False,
         ax: Any = None,
         quantity: str = "updates_to_target",
         errorbar_kw: dict[str, Any] | None = None,
         line_kw: dict[str, Any] | None = None,
+        **curve_params: Any,
     ) -> "BatchSizeScalingDisplay":
         """Train every batch size on every fold, and draw.
 
         Parameters
         ----------
-        estimator, X, y, target, param_range, paired_params, cv, scoring, budget, sample_weight, groups, \
-evaluations_per_epoch, random_state, n_jobs, progress_bar
+        estimator, X, y, target
             As in `convergence_curve`.
 
         quantity : str, default="updates_to_target"
@@ -129,6 +118,9 @@ evaluations_per_epoch, random_state, n_jobs, progress_bar
 
         ax, errorbar_kw, line_kw
             As in `plot`.
+
+        **curve_params
+            As in `convergence_curve`: ``param_range``, ``paired_params``, ``cv``, ``budget`` and so on.
 
         Returns
         -------
@@ -138,24 +130,11 @@ evaluations_per_epoch, random_state, n_jobs, progress_bar
         _check_quantity(quantity)
         if target is None:
             raise ValueError(_NO_TARGET)
-        curve = convergence_curve(
-            estimator, X, y, param_range=param_range, paired_params=paired_params, cv=cv, scoring=scoring,
-            budget=budget, target=target, sample_weight=sample_weight, groups=groups,
-            evaluations_per_epoch=evaluations_per_epoch, random_state=random_state, n_jobs=n_jobs,
-            progress_bar=progress_bar,
-        )  # fmt: skip
+        curve = convergence_curve(estimator, X, y, param_name="batch_size", target=target, **curve_params)
         return cls(curve).plot(ax, y=quantity, errorbar_kw=errorbar_kw, line_kw=line_kw)
 
     @classmethod
-    def from_curve(
-        cls,
-        curve: ConvergenceCurve,
-        *,
-        ax: Any = None,
-        y: str = "updates_to_target",
-        errorbar_kw: dict[str, Any] | None = None,
-        line_kw: dict[str, Any] | None = None,
-    ) -> "BatchSizeScalingDisplay":
+    def from_curve(cls, curve: ConvergenceCurve, *, ax: Any = None, **plot_params: Any) -> "BatchSizeScalingDisplay":
         """Draw a curve that has been made.
 
         Parameters
@@ -163,14 +142,14 @@ evaluations_per_epoch, random_state, n_jobs, progress_bar
         curve : ConvergenceCurve
             Over ``batch_size``, with a target.
 
-        ax, y, errorbar_kw, line_kw
+        ax, **plot_params
             As in `plot`.
 
         Returns
         -------
         BatchSizeScalingDisplay
         """
-        return cls(curve).plot(ax, y=y, errorbar_kw=errorbar_kw, line_kw=line_kw)
+        return cls(curve).plot(ax, **plot_params)
 
     def plot(
         self,
