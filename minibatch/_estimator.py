@@ -54,12 +54,29 @@ class OptimizerMemory(NamedTuple):
     learning_rate: float  # of the epoch that would come next; scikit-learn's tests look for it here
 
 
+class Evaluation(NamedTuple):
+    """Loss and score of parameters on some rows, without penalty and class weights."""
+
+    problem: Any
+    rows: Rows
+    score_of: Callable[..., float]
+
+    def loss(self, theta: Vector) -> float:
+        return float(self.problem.evaluate(theta)[0].sum())
+
+    def score(self, theta: Vector) -> float:
+        return self.score_of(self.problem.scores(theta), self.rows.target, self.rows.weight)
+
+    def both(self, theta: Vector) -> tuple[float, float]:
+        return self.loss(theta), self.score(theta)
+
+
 class Measures(NamedTuple):
     """What there is to ask about parameters during a fit."""
 
-    training: Callable[[Vector], dict[str, float]]  # train_loss and gradient_norm
-    test_loss: Callable[[Vector], float]
-    own_scores: Callable[[Vector], tuple[float, float]]  # what ``score`` would say of training and test part
+    training: Callable[[Vector], dict[str, float]]  # train_loss and gradient_norm, in one pass
+    train: Evaluation
+    test: Evaluation
     fitted: Callable[[Vector], Any]  # an estimator with these parameters
 
 
@@ -146,7 +163,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
                 plan,
                 state,
                 history,
-                None if held_out is None else self._validator(held_out),
+                None if held_out is None else self._evaluation(held_out).both,
                 bridge if hasattr(self, "_skl_callbacks") else None,
                 watch,
             )
@@ -291,62 +308,38 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             state.schedule_updates = memory.schedule_updates
         return state
 
-    def _validator(self, held_out: Rows) -> Validate:
-        """A function from parameters to the loss and the score on the held-out rows."""
-        problem = self._new_problem(held_out.X, held_out.target, weight=held_out.weight)
+    def _evaluation(self, of: Rows, **more: Any) -> Evaluation:
+        problem = self._new_problem(of.X, of.target, weight=of.weight, **more)
+        return Evaluation(problem, of, self._validation_score)
 
-        def validate(theta: Vector) -> tuple[float, float]:
-            losses, _ = problem.evaluate(theta)
-            return float(losses.sum()), self._validation_score(problem.scores(theta), held_out.target, held_out.weight)
-
-        return validate
+    def _loss(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The fitted model's mean loss on rows, without penalty and class weights."""
+        check_is_fitted(self)
+        evaluation = self._evaluation(self._checked_rows(X, y, sample_weight, reset=False))
+        return evaluation.loss(self._fitted_theta(evaluation.problem))
 
     def _measures(self, problem: Problem, rows: Rows, kept: NDArray[np.int64] | None, test: Any) -> Measures:
-        """Questions about the parameters of this fit. Both losses leave class weights out, so that they compare."""
+        """Questions about the parameters of this fit."""
         try:
             held_out = self._checked_rows(*test, reset=False, dtype=rows.X.dtype)
         except ValueError as error:
             raise ValueError(f"Test part: {error}") from error
-        threads = problem.threads
-        test_problem = self._new_problem(held_out.X, held_out.target, weight=held_out.weight, threads=threads)
-        unweighted = None
-        if getattr(self, "class_weight", None) is not None:
-            unweighted = self._new_problem(rows.X, rows.target, weight=rows.weight, rows=kept, threads=threads)
+        weighted = getattr(self, "class_weight", None) is not None
+        train = Evaluation(problem, rows, self._validation_score)
+        if weighted:
+            train = self._evaluation(rows, rows=kept, threads=problem.threads)
 
         def training(theta: Vector) -> dict[str, float]:
             losses, gradient = problem.evaluate(theta)
-            norm = problem.gradient_norm(theta, gradient)
-            if unweighted is not None:
-                losses, _ = unweighted.evaluate(theta)
-            return {"train_loss": float(losses.sum()), "gradient_norm": norm}
-
-        def own_scores(theta: Vector) -> tuple[float, float]:
-            of_train = self._validation_score(problem.scores(theta), rows.target, rows.weight)
-            return of_train, self._validation_score(test_problem.scores(theta), held_out.target, held_out.weight)
+            loss = train.loss(theta) if weighted else float(losses.sum())
+            return {"train_loss": loss, "gradient_norm": problem.gradient_norm(theta, gradient)}
 
         def fitted(theta: Vector) -> Any:
             model = copy.copy(self)
             model.__dict__.update(self._fitted_attributes(problem, theta))
             return model
 
-        def test_loss(theta: Vector) -> float:
-            return float(test_problem.evaluate(theta)[0].sum())
-
-        return Measures(training, test_loss, own_scores, fitted)
-
-    def _loss(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The fitted model's mean loss on rows, without penalty and class weights."""
-        check_is_fitted(self)
-        rows = self._checked_rows(X, y, sample_weight, reset=False)
-        problem = self._new_problem(rows.X, rows.target, weight=rows.weight)
-        return float(problem.evaluate(self._fitted_theta(problem))[0].sum())
-
-    def _fitted_problem(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Vector]:
-        """The training problem on given rows, and the fitted parameters."""
-        check_is_fitted(self)
-        rows = self._checked_rows(X, y, sample_weight, reset=False)
-        problem = self._new_problem(rows.X, rows.target, **self._training_weights(rows, None, normalize=True))
-        return problem, self._fitted_theta(problem)
+        return Measures(training, train, self._evaluation(held_out, threads=problem.threads), fitted)
 
     def _fitted_theta(self, problem: Any) -> Vector:
         """The fitted parameters as the problem lays them out."""

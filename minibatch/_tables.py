@@ -37,7 +37,7 @@ def short(value: Any) -> str:
     """
     number = value.item() if isinstance(value, np.generic) else value
     if not isinstance(number, float):
-        return str(number)
+        return " ".join(str(number).split())
     if number != number:
         return "-"
     return f"{number:.0f}" if 999.5 <= abs(number) < 1e7 else f"{number:.3g}"

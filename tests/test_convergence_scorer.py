@@ -253,6 +253,26 @@ def test_a_candidate_that_predicts_infinity_keeps_its_columns(scoring):
     assert results["n_updates"] == model.n_updates_
 
 
+def test_a_label_that_training_lacks_costs_the_loss_only():
+    """The score is what it would be without the ConvergenceScorer."""
+    three = np.where(np.arange(60) < 10, "w", np.where(X[:, 0] > 0, "u", "v"))
+    folds = [(np.arange(10, 60), np.arange(30)), (np.arange(50), np.arange(50, 60))]
+    searches = [
+        GridSearchCV(classifier, GRID, scoring=scoring, refit=False, cv=folds).fit(X, three)
+        for scoring in ("accuracy", ConvergenceScorer("accuracy"))
+    ]
+    plain, ours = searches
+    assert_allclose(ours.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
+    assert np.isnan(ours.cv_results_["split0_test_loss"]).all()
+    assert np.isfinite(ours.cv_results_["split1_test_loss"]).all()
+
+
+@pytest.mark.parametrize("name", ["loss", "n_updates", "status_diverged"])
+def test_a_score_may_not_take_the_name_of_another_column(name):
+    with pytest.raises(ValueError, match=f"scoring must not use the names of what is kept besides; got {name}"):
+        ConvergenceScorer({name: "r2"})
+
+
 # ---------------------------------------------------------------------- the object itself
 
 

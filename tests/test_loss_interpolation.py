@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
@@ -294,3 +294,17 @@ class TestWrongInput:
     def test_a_parameter_out_of_range_is_named(self, setting, message, pair, least_squares):
         with pytest.raises(ValueError, match=message):
             loss_interpolation(*pair, *least_squares, **setting)
+
+
+@pytest.mark.parametrize(("loss", "parameter"), [("huber", "epsilon"), ("quantile", "quantile")])
+def test_the_losses_have_the_same_parameter(loss, parameter):
+    """Both ends are measured with one loss."""
+    X, y = load_diabetes(return_X_y=True)
+    models = [
+        MiniBatchSGDRegressor(loss, max_iter=2, tol=None, random_state=0, **{parameter: value}).fit(X, y)
+        for value in (0.2, 0.7)
+    ]
+    with pytest.raises(ValueError, match=rf"same {parameter}; got 0\.2 and 0\.7"):
+        loss_interpolation(*models, X, y)
+    first, second = (model.set_params(loss="squared_error") for model in models)  # which does not use it
+    loss_interpolation(first, second, X, y)

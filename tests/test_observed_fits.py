@@ -163,7 +163,7 @@ def test_measures_of_any_parameters_are_those_of_the_model_that_has_them():
     theta = rng.standard_normal(5)
     residual = X @ theta[:4] + theta[4] - y
     assert_allclose(notes.measures.training(theta)["train_loss"], np.mean(residual**2) / 2)
-    assert_allclose(notes.measures.test_loss(theta), np.mean(residual**2) / 2)
+    assert_allclose(notes.measures.test.loss(theta), np.mean(residual**2) / 2)
     other = notes.measures.fitted(theta)
     assert_allclose(other.predict(X), residual + y)
     assert_array_equal(parameters_of(model), notes.kept)  # the model itself is as it was

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,7 +11,7 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from minibatch._estimator import MiniBatchEstimator
+from minibatch._estimator import Evaluation, MiniBatchEstimator
 from minibatch._pipelines import split_pipeline, transform
 from minibatch._tables import frame_of, html_table, text_table
 
@@ -200,43 +200,25 @@ def loss_interpolation(
         raise ValueError(f"X_test and y_test go together, but {'X' if X_test is None else 'y'}_test is missing.")
     transformers, final, other = _checked_models(first, second, X)
     X = transform(transformers, X)
-    train = _Rows.of(final, X, y, sample_weight)
+    train = final._evaluation(final._checked_rows(X, y, sample_weight, reset=False))
     start, end = final._fitted_theta(train.problem), other._fitted_theta(train.problem)
     theta_at = _path(path, start, end)
-    losses, scores = train.curves(final, theta_at, alphas)
-    end_losses, end_scores = train.curves(final, lambda a: end if a else start, np.array([0.0, 1.0]))
+    losses, scores = _curves(train, theta_at, alphas)
+    end_losses, end_scores = _curves(train, lambda a: end if a else start, np.array([0.0, 1.0]))
     test: tuple[Curve | None, Curve | None] = (None, None)
     if X_test is not None:
-        rows = _Rows.of(final, transform(transformers, X_test), y_test, None)
-        test = rows.curves(final, theta_at, alphas)
+        held_out = final._checked_rows(transform(transformers, X_test), y_test, None, reset=False)
+        test = _curves(final._evaluation(held_out), theta_at, alphas)
     score_name = "accuracy" if is_classifier(final) else "R squared"
     batch_sizes = (final.batch_size_, other.batch_size_)
     return LossInterpolationResult(alphas, losses, scores, *test, end_losses, end_scores, batch_sizes, path, score_name)
 
 
-class _Rows(NamedTuple):
-    """Rows to compute loss and score on."""
-
-    problem: Any
-    target: NDArray[Any]
-    weight: NDArray[np.float64] | None
-
-    @classmethod
-    def of(cls, final: MiniBatchEstimator, X: Any, y: Any, weight: Any) -> "_Rows":
-        rows = final._checked_rows(X, y, weight, reset=False)
-        return cls(final._new_problem(rows.X, rows.target, weight=rows.weight), rows.target, rows.weight)
-
-    def curves(
-        self, final: MiniBatchEstimator, theta_at: Callable[[float], Theta], alphas: Curve
-    ) -> tuple[Curve, Curve]:
-        """Losses and scores at the places ``alphas``."""
-        losses, scores = np.empty((2, len(alphas)))
-        with np.errstate(over="ignore", invalid="ignore"):
-            for i, alpha in enumerate(alphas):
-                theta = theta_at(alpha)
-                losses[i] = self.problem.evaluate(theta)[0].sum()
-                scores[i] = final._validation_score(self.problem.scores(theta), self.target, self.weight)
-        return losses, scores
+def _curves(rows: Evaluation, theta_at: Callable[[float], Theta], alphas: Curve) -> tuple[Curve, Curve]:
+    """Losses and scores at the places ``alphas``."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        both = np.array([rows.both(theta_at(alpha)) for alpha in alphas])
+    return both[:, 0], both[:, 1]
 
 
 def _path(path: str, start: Theta, end: Theta) -> Callable[[float], Theta]:
@@ -277,7 +259,8 @@ def _checked_models(first: Any, second: Any, X: Any) -> tuple[list[Any], MiniBat
         raise TypeError(
             f"first and second must be of the same class; got {type(final).__name__} and {type(other).__name__}."
         )
-    for name, what in _KIND.items():
+    of_loss = _LOSS_PARAMETER.get(getattr(final, "loss", ""))
+    for name, what in {**_KIND, **({of_loss: of_loss} if of_loss else {})}.items():
         mine, theirs = (np.asarray(getattr(model, what, None)) for model in (final, other))
         if not np.array_equal(mine, theirs):
             raise ValueError(f"first and second must have the same {name}; got {mine} and {theirs}. Fit both alike.")
@@ -302,6 +285,12 @@ _KIND = {
     "activation": "_activation",
     "batch_normalization": "batch_normalization",
     "classes": "classes_",
+}
+_LOSS_PARAMETER = {
+    "huber": "epsilon",
+    "epsilon_insensitive": "epsilon",
+    "squared_epsilon_insensitive": "epsilon",
+    "quantile": "quantile",
 }
 
 

@@ -48,7 +48,9 @@ class LearningRateRangeResult:
         - ``'stable_max'``: the highest rate before the loss climbs out of the valley. It is out where the median over
           the repeats (not smoothed) is above ``best + (first - best) / 10`` for good; the climb begins at the last
           update before that which lowered it. There is none unless the loss rises far enough to stop the sweep. For
-          full batches on a quadratic of curvature ``h``, this is the last rate of the sweep up to ``2 / h``.
+          full batches on a quadratic of curvature ``h`` that are still descending, this is the last rate of the sweep
+          up to ``2 / h``; a sweep so long that it has converged by then shows it late, once the error has grown out of
+          the rounding: use fewer rates.
 
     suggestion_ranges : dict {str: (float, float)}
         Lowest and highest of each suggestion when it is made from one repeat alone.
@@ -124,7 +126,7 @@ class _Sweep:
         self.losses, self.n_seen, self.batch_size = np.full(n, np.nan), 0, 0
 
     def begin(self, measures: Measures, theta: NDArray[Any]) -> None:
-        self.loss_of = measures.test_loss
+        self.loss_of = measures.test.loss
         self.first_loss = self.best = self.loss_of(theta)
         if not np.isfinite(self.first_loss):
             raise ValueError(

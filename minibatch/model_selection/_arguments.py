@@ -23,12 +23,21 @@ _BUDGETS = ("epochs", "updates", "samples", "seconds")
 _TARGETS = ("test_score", "train_score", "test_loss", "train_loss", "gradient_norm")
 
 
+def seed_of(random_state: Any, final: Any) -> int:
+    """The seed of what is random besides the estimator: its own, if ``random_state`` says nothing."""
+    if random_state is None and isinstance(final.random_state, Integral):
+        return int(final.random_state)
+    # not check_random_state(None): that would move NumPy's global state
+    random = np.random.RandomState() if random_state is None else check_random_state(random_state)
+    return int(random.randint(SEEDS))
+
+
 def seeded(estimator: Any, random_state: Any) -> Any:
     """A clone whose seed is fixed."""
     model = clone(estimator)
     _, final = split_pipeline(model)
     if final.random_state is None:
-        final.set_params(random_state=int(check_random_state(random_state).randint(SEEDS)))
+        final.set_params(random_state=seed_of(random_state, final))
     return model
 
 
@@ -66,19 +75,26 @@ def limits_of(budget: Any) -> dict[str, Any]:
     return limits if name == "epochs" else limits | {f"max_{name}": amount}
 
 
-def budget_in_words(budget: Any, estimator: Any, varied_names: Collection[str] = ()) -> str:
-    """What every fit is allowed."""
-    limits = {"max_iter", "max_updates"} & set(varied_names)
+def check_budget_replaces_nothing(budget: Any, names: Collection[str]) -> None:
+    limits = _limits_among(names)
     if budget is not None and limits:
-        raise ValueError(f"budget={budget!r} replaces {' and '.join(sorted(limits))}, which varies; leave it out.")
-    if limits:
-        return f"{' and '.join(sorted(limits))} of each value"
+        raise ValueError(f"budget={budget!r} replaces {limits}, which varies; leave it out.")
+
+
+def _limits_among(names: Collection[str]) -> str:
+    return " and ".join(name for name in ("max_iter", "max_updates") if name in names)
+
+
+def budget_in_words(budget: Any, estimator: Any, varied_names: Collection[str] = ()) -> str:
+    """What every fit is allowed: the budget, or what the estimator says."""
+    if _limits_among(varied_names):
+        return f"{_limits_among(varied_names)} of each value"
     if budget is not None:
         (name, amount), *_ = budget.items()
         return f"{amount} {name} a fit"
     _, final = split_pipeline(estimator)
     updates = "" if final.max_updates is None else f" or {final.max_updates} updates"
-    return f"{final.max_iter} epochs{updates} a fit, as the estimator says"
+    return f"{final.max_iter} epochs{updates} a fit"
 
 
 def is_number(value: Any) -> bool:
@@ -131,4 +147,6 @@ def folds_of_rows(cv: Any, X: Any, y: Any, groups: Any, final: Any) -> list[Fold
 
 def _numbers(rows: Any) -> NDArray[np.int64]:
     rows = np.asarray(rows)
+    if rows.size and rows.dtype.kind not in "iub":
+        raise ValueError(f"cv must give the numbers of rows, or masks; it gave {rows.dtype} {rows[:3]}.")
     return np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)

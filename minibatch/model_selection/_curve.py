@@ -6,23 +6,23 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state, indexable
+from sklearn.utils import indexable
 from sklearn.utils.validation import _check_sample_weight
 
-from minibatch._estimator import SEEDS
 from minibatch._pipelines import split_pipeline
 from minibatch.model_selection._arguments import (
     budget_in_words,
+    check_budget_replaces_nothing,
     folds_of_rows,
     limits_of,
     positive_integer,
     scorer_of,
     scoring_in_words,
-    seeded,
+    seed_of,
     subset,
     target_of,
 )
-from minibatch.model_selection._folds import Part, WatchedFit, run_all, watched_fit
+from minibatch.model_selection._folds import Candidate, Part, WatchedFit, run_all, watched_fit
 from minibatch.model_selection._result import ConvergenceCurve
 from minibatch.model_selection._summary import curves_of, folds_of, summary_of
 from minibatch.model_selection._varied import Varied, varied
@@ -56,7 +56,8 @@ def convergence_curve(
     Parameters
     ----------
     estimator : estimator of minibatch, or Pipeline that ends in one
-        Cloned, never changed. Transformers are fitted on the training part of each fold, without its test part.
+        Cloned, never changed. Transformers are fitted on the training part of each fold, without its test part, anew
+        for every value. Callbacks of the estimator are left out.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         All rows.
@@ -106,7 +107,8 @@ def convergence_curve(
 
     random_state : int, RandomState or None, default=None
         Chooses the rows of ``train_size``, and the seed of an estimator whose own ``random_state`` is None. All values
-        get the same seed, so that they see the rows in the same order and begin alike.
+        get the same seed, so that they see the rows in the same order and begin alike. None: the estimator's seed if
+        it is an integer, else a new one.
 
     n_jobs : int or None, default=None
         Fits at the same time, on the joblib backend in use. Results do not depend on it, times do.
@@ -161,28 +163,28 @@ def convergence_curve(
     splits = folds_of_rows(cv, X, y, groups, final)
     n_train = min(len(fold.train) for fold in splits)
     parameter = varied(estimator, param_name, param_range, paired_params, n_train)
-    allowed = budget_in_words(budget, estimator, {parameter.name, *parameter.paired})
-    subset_seed = int(check_random_state(random_state).randint(SEEDS))
-    model, data = seeded(estimator, random_state), Part(X, y, weight)
-
+    names = {parameter.name, *parameter.paired}
+    check_budget_replaces_nothing(budget, names)
+    seed, data = seed_of(random_state, final), Part(X, y, weight)
     jobs = []
     for value, parameters in parameter.candidates():
-        for fold in splits:
+        for number, fold in enumerate(splits):
             if parameter.is_train_size:
-                fold = fold._replace(train=subset(fold.train, value, y, final, subset_seed))
-            jobs.append((model, parameters, data, fold, scorer, limits))
+                fold = fold._replace(train=subset(fold.train, value, y, final, seed))
+            candidate = Candidate(estimator, parameters, seed, f"{parameter.name}={value!r}, fold {number}")
+            jobs.append((candidate, data, fold, scorer, limits))
     results = run_all(watched_fit, jobs, n_jobs, progress_bar)
     fits = [results[i : i + len(splits)] for i in range(0, len(results), len(splits))]
     _warn_of_divergence(parameter, fits)
     curves = curves_of(fits)
     folds = folds_of(fits, curves, goal)
-    test_to_train = float(np.mean([len(fold.test) / len(fold.train) for fold in splits]))
+    n_test = float(np.mean([len(fold.test) for fold in splits]))
     with np.errstate(over="ignore", invalid="ignore"):  # squares of numbers on their way to divergence
-        summary = summary_of(folds, {parameter.name: parameter.values, **parameter.paired}, test_to_train)
+        summary = summary_of(folds, {parameter.name: parameter.values, **parameter.paired}, n_test)
     return ConvergenceCurve(
         param_name=parameter.name,
         param_range=parameter.values,
-        budget=allowed,
+        budget=budget_in_words(budget, estimator, names),
         target=goal,
         scoring=scoring_in_words(scoring, final),
         curves_=curves,

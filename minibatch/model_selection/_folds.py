@@ -1,6 +1,5 @@
 """One fit, watched: every fold of every candidate is trained once, and measured along the way."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -8,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -90,7 +88,7 @@ class Recorder:
         if not np.isfinite(theta).all():
             return {}
         measured = self._measures.training(theta)
-        measured["test_loss"] = self._measures.test_loss(theta)
+        measured["test_loss"] = self._measures.test.loss(theta)
         try:
             measured["train_score"], measured["test_score"] = self._scores(theta)
         except ValueError:
@@ -101,36 +99,65 @@ class Recorder:
 
     def _scores(self, theta: Vector) -> tuple[float, float]:
         if self.scorer is None:  # the same numbers as those of ``score``, for less than half the time on small data
-            return self._measures.own_scores(theta)
+            return self._measures.train.score(theta), self._measures.test.score(theta)
         fitted = self._measures.fitted(theta)
         return self.train_part.score(self.scorer, fitted), self.test_part.score(self.scorer, fitted)
 
 
+class Candidate(NamedTuple):
+    """What to fit: an estimator, what to set on it, the seed where it has none, and the words for errors."""
+
+    estimator: Any
+    parameters: dict[str, Any]
+    seed: int
+    words: str
+
+    def model(self) -> Any:
+        model = clone(self.estimator).set_params(**clone(self.parameters, safe=False))
+        _, final = split_pipeline(model)
+        if final.random_state is None:
+            final.set_params(random_state=self.seed)
+        # callbacks are about the user's own fits, and clones share them
+        final.__dict__.pop("_skl_callbacks", None)
+        return model
+
+
 def watched_fit(
-    estimator: Any, parameters: dict[str, Any], data: Part, fold: Fold, scorer: Scorer | None, limits: dict[str, Any]
+    candidate: Candidate, data: Part, fold: Fold, scorer: Scorer | None, limits: dict[str, Any]
 ) -> WatchedFit:
-    """Clone, set ``parameters``, fit on the training rows of the fold; its test rows are only looked at."""
-    model = clone(estimator).set_params(**clone(parameters, safe=False))
-    transformers, final = split_pipeline(model)
-    train, test = data.rows(fold.train), data.rows(fold.test)
-    train = train._replace(X=fit_transform(transformers, train.X, train.y))
-    test = test._replace(X=transform(transformers, test.X))
-    _load_kernels(final, train)
-    recorder = Recorder(scorer, train, test, limits)
-    # the recorder evaluates; that the estimator does so too would be twice the work
-    final.set_params(evaluate_every=None)._train(*train, watch=recorder)
+    """Fit on the training rows of the fold; its test rows are only looked at."""
+    try:
+        transformers, final = split_pipeline(candidate.model())
+        train, test = data.rows(fold.train), data.rows(fold.test)
+        train = train._replace(X=fit_transform(transformers, train.X, train.y))
+        test = test._replace(X=transform(transformers, test.X))
+        _load_kernels(final, train)
+        recorder = Recorder(scorer, train, test, limits)
+        # the recorder evaluates; that the estimator does so too would be twice the work
+        final.set_params(evaluate_every=None)._train(*train, watch=recorder)
+    except Exception as error:
+        error.add_note(f"In the fit of {candidate.words}, {len(fold.train)} training rows.")
+        raise
     # L-BFGS may find nothing to do
     rows = recorder.rows or [dict.fromkeys(COUNTS, 0.0) | recorder.kept]
     return WatchedFit(rows, recorder.kept, final.status_, final.batch_size_, len(fold.train))
 
 
+class _OneUpdate:
+    """The ``Watch`` of a throw-away fit."""
+
+    def __init__(self, rows: Part) -> None:
+        self.test, self.limits = tuple(rows), {"max_iter": 1, "max_updates": 1}
+
+    def begin(self, measures: Measures, theta: Vector) -> None: ...
+    def see(self, row: dict[str, Any], theta: Vector) -> None: ...
+    def end(self, theta: Vector) -> None: ...
+
+
 def _load_kernels(estimator: Any, train: Part) -> None:
     """Make one update on a clone: compiling kernels, or loading them into a new process, is not a cost of the fit."""
-    warm = clone(estimator).set_params(max_iter=1, max_updates=1, early_stopping=False, evaluate_every=None, verbose=0)
-    warm.__dict__.pop("_skl_callbacks", None)  # the clone shares them
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warm.fit(train.X, train.y, sample_weight=train.weight)
+    warm = clone(estimator).set_params(early_stopping=False, evaluate_every=None, verbose=0)
+    warm._train(*train, watch=_OneUpdate(train))
 
 
 def run_all(

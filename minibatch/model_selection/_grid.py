@@ -48,7 +48,7 @@ def batch_size_grid(
     >>> batch_size_grid(60_000, max_bytes=2e6, bytes_per_row=784 * 8)
     [1, 4, 16, 64, 256]
     """
-    if not isinstance(n_samples, Integral) or int(n_samples) < 1:
+    if n_samples is True or not isinstance(n_samples, Integral) or int(n_samples) < 1:
         raise ValueError(f"n_samples must be an integer of at least 1; got {n_samples!r}.")
     n_samples = int(n_samples)
     largest = _rows_that_fit(n_samples, max_bytes, bytes_per_row)

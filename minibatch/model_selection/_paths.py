@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Path = NDArray[np.float64]
+_VISIBLE_RISE = 0.01  # of a loss
 
 
 def first_reached(values: Path, target: float, lower_is_better: bool) -> int | None:
@@ -67,8 +68,10 @@ def best_evaluation(test_loss: Path) -> int | None:
 def overfitting_onset(train_loss: Path, test_loss: Path) -> int | None:
     """Number of the evaluation from which on the test loss rises while the training loss falls.
 
-    That is the one with the lowest test loss, if at the end the test loss is above it by more than three times its
-    roughness, and the training loss is below its value there.
+    That is the lowest value around where the running median of the test loss (over five evaluations, or three, or one,
+    of a short path) is lowest, if at the end that median is higher by more than a hundredth and by more than noise
+    explains: by ``3 + sqrt(2 log T)`` standard deviations of such a median, for the lowest of T noisy values is low by
+    chance. The running median of the training loss has to be lower at the end.
 
     >>> train_loss = 2.0 ** -np.arange(8)
     >>> overfitting_onset(train_loss, np.array([4.0, 3.0, 2.5, 2.4, 2.5, 2.7, 3.0, 3.4]))
@@ -76,10 +79,21 @@ def overfitting_onset(train_loss: Path, test_loss: Path) -> int | None:
     >>> overfitting_onset(train_loss, np.array([4.0, 3.0, 2.5, 2.4, 2.38, 2.37, 2.37, 2.38])) is None
     True
     """
-    both = np.isfinite(train_loss) & np.isfinite(test_loss)
-    best = best_evaluation(np.where(both, test_loss, np.nan))
-    if best is None or not both[-1]:
+    n = len(test_loss)
+    if n < 2 or not (np.isfinite(train_loss) & np.isfinite(test_loss)).all():
         return None
-    noise = roughness(test_loss)
-    rose = test_loss[-1] > test_loss[best] * (1.0 + 3.0 * (0.0 if np.isnan(noise) else noise))
-    return best if rose and train_loss[-1] < train_loss[best] else None
+    width = 5 if n >= 15 else 3 if n >= 9 else 1
+    train, test = _running_median(train_loss, width), _running_median(test_loss, width)
+    best = int(np.argmin(test))
+    first = max(0, best - width // 2)
+    onset = first + int(np.argmin(test_loss[first : best + width // 2 + 1]))
+    # the median of k normal values varies by 1.2533 / sqrt(k) of what one does
+    noise = np.nan_to_num(roughness(test_loss)) * (1.2533 / np.sqrt(width) if width > 1 else 1.0)
+    needed = max(_VISIBLE_RISE, (3.0 + np.sqrt(2.0 * np.log(n))) * noise) * abs(test[best])
+    return onset if test[-1] > test[best] + needed and train[-1] < train[best] else None
+
+
+def _running_median(values: Path, width: int) -> Path:
+    """Medians over ``width`` values around each; at the ends over those that are there."""
+    half = width // 2
+    return np.array([np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))])

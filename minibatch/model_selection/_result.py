@@ -61,17 +61,19 @@ class ConvergenceCurve:
           favour the value: its other folds would have taken longer, nobody knows how much.
         - ``mean_`` and ``std_`` over folds of ``train_score``, ``test_score``, ``train_loss``, ``test_loss``,
           ``generalization_gap`` (train minus test score) and ``loss_gap`` (test minus train loss), all of the model
-          kept, and ``rank_test_score``.
+          kept, and ``rank_test_score``, in which values of which a fit diverged come after all others.
         - ``test_score_vs_best``, ``generalization_gap_vs_best``: mean over folds of the difference to the value with
           the best mean test score, on the same fold; ``..._interval`` is half the width of its 95 % interval, with
-          Nadeau and Bengio's correction for training parts that overlap [1]_. NaN for a single fold.
+          Nadeau and Bengio's correction for training parts that overlap [1]_. NaN for a single fold. The best value
+          was chosen on the same folds, which favours it.
         - ``n_epochs``, ``n_updates``, ``n_samples_seen``, ``seconds``: means of what was spent.
         - ``convergence_rate``: slope of ``-log(train_loss)`` by epoch, by least squares over the descent.
         - ``share_of_rises``: share of the evaluations at which the training loss was higher than at the one before;
           ``roughness``: relative noise of one evaluation, from second differences of the log loss.
-        - ``best_epoch``: median epoch of the lowest test loss; ``overfitted``: share of folds whose test loss rose
-          from there to the end by more than three times its roughness while the training loss fell;
-          ``overfitting_onset``: the epoch at which that began, as the median over these folds.
+        - ``best_epoch``: median epoch of the lowest test loss. ``overfitted``: share of folds whose test loss rose
+          from its lowest point to the end by more than noise explains and more than 1 %, while the training loss fell;
+          ``overfitting_onset``: the epoch of that lowest point, both by running medians, as the median over these
+          folds.
 
     References
     ----------
@@ -118,6 +120,9 @@ class ConvergenceCurve:
 
     def power_law(self, quantity: str = "test_loss") -> PowerLaw:
         """``a n^-b + c`` fitted to a final loss or score as a function of the number of training rows.
+
+        All sizes share the test parts, so whatever these have in common shifts the whole curve and does not show in the
+        residuals: the interval of ``c`` is about these test parts, not about new data.
 
         Parameters
         ----------

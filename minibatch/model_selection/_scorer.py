@@ -6,14 +6,17 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.validation import check_is_fitted
 
 from minibatch._pipelines import split_pipeline, transform
 
+_KEPT = ("loss", "n_updates", "n_iter", "n_samples_seen", "seconds", "train_loss", "batch_size")
 _STATUSES = ("converged", "max_iter", "max_updates", "early_stopped", "stopped_by_callback", "diverged")
 
 
 class ConvergenceScorer:
-    """A scorer that also reports how training went, for ``scoring=`` of a search or of ``cross_validate``.
+    """A scorer that also reports how training went, for ``scoring=`` of a search or of ``cross_validate``
+    (``cross_val_score`` takes one number only).
 
     With ``GridSearchCV(..., scoring=ConvergenceScorer("accuracy"), refit="score")``, ``cv_results_`` has, besides
     ``mean_test_score``, the columns ``mean_test_<name>``, ``std_test_<name>`` and ``split0_test_<name>`` ... for each
@@ -40,7 +43,12 @@ class ConvergenceScorer:
     ----------
     scoring : str, callable, list, tuple, dict or None, default=None
         As in scikit-learn. Several (a list of names, or a dict of names to scorings) give a column each; ``refit`` is
-        then one of their names.
+        then one of their names, which must differ from the columns above.
+
+    Raises
+    ------
+    ValueError
+        If a score has the name of another column.
 
     Examples
     --------
@@ -58,10 +66,14 @@ class ConvergenceScorer:
 
     def __init__(self, scoring: Any = None) -> None:
         self.scoring = scoring
+        taken = {*_KEPT, *(f"status_{status}" for status in _STATUSES)} & _by_name(scoring).keys()
+        if taken:
+            raise ValueError(f"scoring must not use the names of what is kept besides; got {', '.join(sorted(taken))}.")
 
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         transformers, final = split_pipeline(estimator)
-        loss = final._loss(transform(transformers, X), y, sample_weight)
+        known = not _has_unknown_labels(final, y)  # the score may be known all the same
+        loss = final._loss(transform(transformers, X), y, sample_weight) if known else np.nan
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         scorings = _by_name(self.scoring)
         try:
@@ -84,6 +96,12 @@ class ConvergenceScorer:
 
     def __repr__(self) -> str:
         return f"ConvergenceScorer({'' if self.scoring is None else repr(self.scoring)})"
+
+
+def _has_unknown_labels(final: Any, y: Any) -> bool:
+    """Whether rows have a class that the training part lacked."""
+    check_is_fitted(final)
+    return hasattr(final, "classes_") and np.ndim(y) == 1 and len(np.setdiff1d(y, final.classes_)) > 0
 
 
 def _by_name(scoring: Any) -> dict[str, Any]:

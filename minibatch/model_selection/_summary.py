@@ -82,7 +82,7 @@ def _at(values: Array, evaluation: int | None) -> float:
     return np.nan if evaluation is None else float(values[evaluation])
 
 
-def summary_of(folds: dict[str, Array], parameters: dict[str, list[Any]], test_to_train: float) -> dict[str, Any]:
+def summary_of(folds: dict[str, Array], parameters: dict[str, list[Any]], n_test: float) -> dict[str, Any]:
     """One entry a value, in the manner of ``cv_results_``."""
     score_gap = folds["train_score"] - folds["test_score"]
     summary: dict[str, Any] = {**parameters, "status": [_counted(row) for row in folds["status"]]}
@@ -93,8 +93,9 @@ def summary_of(folds: dict[str, Array], parameters: dict[str, list[Any]], test_t
         summary |= _mean_and_std(metric, folds[metric])
     summary |= _mean_and_std("generalization_gap", score_gap)
     summary |= _mean_and_std("loss_gap", folds["test_loss"] - folds["train_loss"])
-    summary["rank_test_score"] = _ranks(summary["mean_test_score"])
+    summary["rank_test_score"] = _ranks(summary["mean_test_score"], (folds["status"] == "diverged").any(axis=1))
     best = int(np.argmin(summary["rank_test_score"]))
+    test_to_train = n_test / folds["n_samples"].mean(axis=1)
     summary |= _compared("test_score", folds["test_score"], best, test_to_train)
     summary |= _compared("generalization_gap", score_gap, best, test_to_train)
     summary |= {column: folds[column].mean(axis=1) for column in SPENT}
@@ -127,12 +128,19 @@ def _median_where(values: Array) -> Array:
     return np.array([np.median(row[here]) if here.any() else np.nan for row, here in zip(values, there, strict=True)])
 
 
-def _ranks(scores: Array) -> Array:
-    """1 for the best, ties alike; NaN last."""
-    return stats.rankdata(-np.nan_to_num(scores, nan=-np.inf), method="min").astype(int)
+def _ranks(scores: Array, diverged: Array) -> Array:
+    """1 for the best, ties alike; values of which a fit diverged after all others; NaN last.
+
+    >>> _ranks(np.array([0.5, 0.9, np.nan, 0.7]), np.array([False, True, False, False]))
+    array([2, 3, 4, 1])
+    """
+    groups = np.where(np.isnan(scores), 2, diverged)
+    keys = np.array([groups, -np.nan_to_num(scores)]).T
+    _, ranks, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    return 1 + (np.cumsum(counts) - counts)[ranks.ravel()]
 
 
-def _compared(name: str, values: Array, best: int, test_to_train: float) -> dict[str, Array]:
+def _compared(name: str, values: Array, best: int, test_to_train: Array) -> dict[str, Array]:
     """Mean difference to the best value, fold by fold, and half the width of its 95 % interval.
 
     Training parts of folds overlap, so differences are not independent; their variance is taken times
@@ -142,6 +150,7 @@ def _compared(name: str, values: Array, best: int, test_to_train: float) -> dict
     n_folds = values.shape[1]
     half_width = np.full(len(values), np.nan)
     if n_folds > 1:
-        variance = difference.var(axis=1, ddof=1) * (1.0 / n_folds + test_to_train)
+        ratio = np.maximum(test_to_train, test_to_train[best])
+        variance = difference.var(axis=1, ddof=1) * (1.0 / n_folds + ratio)
         half_width = stats.t.ppf(0.5 + CONFIDENCE / 2, n_folds - 1) * np.sqrt(variance)
     return {f"{name}_vs_best": difference.mean(axis=1), f"{name}_vs_best_interval": half_width}

@@ -49,13 +49,15 @@ def varied(estimator: Any, param_name: str, param_range: Any, paired_params: Any
     given = {} if paired_params is None else paired_params
     if not isinstance(given, Mapping):
         raise TypeError(f"paired_params must be a dict of parameters and their values; got {given!r}.")
+    if "train_size" in given:
+        raise ValueError("paired_params cannot have 'train_size', which is no parameter of an estimator; vary it.")
     paths = [_path(estimator, name, "paired_params: ") for name in given]
-    if path in paths:
-        raise ValueError(f"paired_params names {param_name!r}, whose values are those of param_range.")
-    paired = {
-        _short(path): _plain(f"paired_params[{name!r}]", others)
-        for path, (name, others) in zip(paths, given.items(), strict=True)
-    }
+    names = [_short(one) for one in (path, *paths)]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"paired_params and param_name have to name different parameters; got {', '.join((path, *paths))}."
+        )
+    paired = {name: _plain(f"paired_params[{name!r}]", given[key]) for name, key in zip(names[1:], given, strict=True)}
     for name, others in paired.items():
         if len(others) != len(values):
             raise ValueError(
@@ -66,10 +68,15 @@ def varied(estimator: Any, param_name: str, param_range: Any, paired_params: Any
     if parameter.is_train_size:
         _check_train_sizes(values, n_train)
     for _, parameters in parameter.candidates():
-        _, final = split_pipeline(clone(estimator).set_params(**clone(parameters, safe=False)))
-        final._validate_params()
-        final._check_parameters(False)
+        check_candidate(estimator, parameters)
     return parameter
+
+
+def check_candidate(estimator: Any, parameters: dict[str, Any]) -> None:
+    """Try parameters on a clone; those of transformers are checked when they are fitted."""
+    _, final = split_pipeline(clone(estimator).set_params(**clone(parameters, safe=False)))
+    final._validate_params()
+    final._check_parameters(False)
 
 
 def _path(estimator: Any, name: Any, given_as: str) -> str:
