@@ -62,13 +62,14 @@ class Evaluation(NamedTuple):
     score_of: Callable[..., float]
 
     def loss(self, theta: Vector) -> float:
-        return float(self.problem.evaluate(theta)[0].sum())
+        return self.problem.mean_loss(self.problem.scores(theta))
 
     def score(self, theta: Vector) -> float:
         return self.score_of(self.problem.scores(theta), self.rows.target, self.rows.weight)
 
     def both(self, theta: Vector) -> tuple[float, float]:
-        return self.loss(theta), self.score(theta)
+        scores = self.problem.scores(theta)
+        return self.problem.mean_loss(scores), self.score_of(scores, self.rows.target, self.rows.weight)
 
 
 class Measures(NamedTuple):

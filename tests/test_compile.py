@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is com
 ENTRIES = [
     linear.gradient_epoch,
     linear.chunk_gradient,
+    linear.losses_of_scores,
     linear.apply_step,
     mlp.mlp_epoch,
     mlp.mlp_gradient,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from minibatch._batching import Order
 from minibatch._blas import one_blas_thread
-from minibatch._problems.state import ALONE, Epoch, State, Threads, Vector, data_of, largest_input, share_out
+from minibatch._problems.state import ALONE, Epoch, State, Threads, Vector, data_of, largest_input, mean_loss, share_out
 from minibatch.engine.linear import (
     ONE_VS_REST,
     SEPARATE,
@@ -80,6 +80,10 @@ class LinearProblem:
     def largest_input(self) -> float:
         return largest_input(self.data.X)
 
+    @property
+    def _all_rows(self) -> Order:
+        return np.arange(self.n_samples) if self.rows is None else self.rows
+
     def parameters(self, flat: Vector) -> Parameters:
         """Views of a flat vector as weights (outputs, features) and intercepts (outputs,)."""
         n_weights = self.n_outputs * self.n_features
@@ -99,7 +103,7 @@ class LinearProblem:
 
     def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], Parameters]:
         """Weighted mean losses over all rows, and the gradient of their sum (without penalty)."""
-        rows = np.arange(self.n_samples) if self.rows is None else self.rows
+        rows = self._all_rows
         weights = self.data.weight[rows] if len(self.data.weight) else np.ones(len(rows))
         losses, gradient = self._sum_over(rows, self.parameters(theta))
         gradient /= weights.sum(dtype=np.float64)
@@ -113,6 +117,10 @@ class LinearProblem:
             X = sp.csr_array((X.data, X.indices, X.indptr), shape=(len(self.data.y), self.n_features))
         with one_blas_thread():  # a product this thin gains nothing from more, and waits for a core that is busy
             return X @ weights.T + intercept
+
+    def mean_loss(self, scores: NDArray[Any]) -> float:
+        """The loss of ``evaluate``, from the scores of all rows."""
+        return mean_loss(self.data, self._all_rows, scores, self.objective)
 
     def gradient_norm(self, theta: Vector, gradient: Parameters) -> float:
         """Norm of the objective's gradient; where L1 has a kink, of its shortest subgradient."""

@@ -13,7 +13,7 @@ from sklearn.utils.extmath import row_norms
 
 from minibatch._batching import Order
 from minibatch._blas import one_blas_thread
-from minibatch._problems.state import ALONE, Epoch, State, Threads, Vector, data_of, largest_input, share_out
+from minibatch._problems.state import ALONE, Epoch, State, Threads, Vector, data_of, largest_input, mean_loss, share_out
 from minibatch.engine.barrier import abandon, new_barrier
 from minibatch.engine.compile import COMPILED
 from minibatch.engine.linear import Data, Objective, Solver
@@ -182,6 +182,10 @@ class MLPProblem:
     def scores(self, theta: Vector) -> NDArray[Any]:
         """What the last layer gives for all rows, before softmax, logistic or exponential function."""
         return scores_of(self.data.X, len(self.data.y), self.network, theta, self.threads)
+
+    def mean_loss(self, scores: NDArray[Any]) -> float:
+        """The loss of ``evaluate``, from the scores of all rows."""
+        return mean_loss(self.data, self._all_rows, scores, self.objective)
 
     def squared_row_gradient_norms(self, theta: Vector) -> NDArray[np.float64]:
         """``||gradient of s_i loss_i||^2`` for the rows trained on, in their order; without penalty and dropout."""

@@ -21,7 +21,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from minibatch._batching import Order
-from minibatch.engine.linear import Data
+from minibatch.engine.linear import Data, Objective, losses_of_scores
 from minibatch.engine.rows import CSR
 from minibatch.schedules import Rates
 
@@ -87,6 +87,7 @@ class Problem(Protocol):
     def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], Any]: ...
     def gradient_norm(self, theta: Vector, gradient: Any) -> float: ...
     def scores(self, theta: Vector) -> NDArray[Any]: ...
+    def mean_loss(self, scores: NDArray[Any]) -> float: ...
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]: ...
 
 
@@ -101,6 +102,13 @@ def data_of(
     y = _read_only(np.ascontiguousarray(y.reshape(len(y), -1), dtype=X.dtype))
     weight = _read_only(np.ascontiguousarray(np.empty(0) if weight is None else weight, dtype=X.dtype))
     return Data(rows_of(X), y, weight, np.ones((n_outputs, 2)) if class_weight is None else class_weight)
+
+
+def mean_loss(data: Data, rows: Order, scores: NDArray[Any], objective: Objective) -> float:
+    """The weighted mean loss of ``rows``, the sum of it over objectives, given the scores of all rows."""
+    losses = np.zeros(scores.shape[1])
+    losses_of_scores(data, rows, objective, np.array(scores, order="C"), losses)
+    return float(losses.sum() / (data.weight[rows].sum(dtype=np.float64) if len(data.weight) else len(rows)))
 
 
 def rows_of(X: Any) -> Any:

@@ -231,6 +231,18 @@ def chunk_gradient(stamp):
 
 
 @entry
+def losses_of_scores(stamp):
+    def losses_of_scores(data, order, objective, scores, losses):
+        """Add the weighted losses of the rows ``order`` to ``losses``; ``scores``, those of all rows, are used up."""
+        _ = stamp
+        for r in range(order.shape[0]):
+            i = order[r]
+            slopes_from_scores(i, data.y, data.weight, data.class_weight, scores, i, objective, losses)
+
+    return losses_of_scores
+
+
+@entry
 def apply_step(stamp):
     def apply_step(theta, grad, first, second, t, eta, objective, solver):
         """Update number ``t`` with a given gradient."""

@@ -40,7 +40,7 @@ class Part(NamedTuple):
         weight = None if self.weight is None else self.weight[numbers]
         return Part(_safe_indexing(self.X, numbers), _safe_indexing(self.y, numbers), weight)
 
-    def score(self, scorer: Scorer, fitted: Any) -> float:
+    def score(self, scorer: Any, fitted: Any) -> float:
         weights = {} if self.weight is None else {"sample_weight": self.weight}
         score: Any = scorer(fitted, self.X, self.y, **weights)
         if not isinstance(score, Real):
@@ -88,20 +88,25 @@ class Recorder:
         if not np.isfinite(theta).all():
             return {}
         measured = self._measures.training(theta)
-        measured["test_loss"] = self._measures.test.loss(theta)
-        try:
-            measured["train_score"], measured["test_score"] = self._scores(theta)
-        except ValueError:
-            # metrics refuse infinite predictions
-            if np.isfinite(measured["train_loss"]) and np.isfinite(measured["test_loss"]):
-                raise
+        if self.scorer is None:  # the same numbers as those of ``score``, for less than half the time on small data
+            measured["train_score"] = self._measures.train.score(theta)
+            measured["test_loss"], measured["test_score"] = self._measures.test.both(theta)
+        else:
+            measured["test_loss"] = self._measures.test.loss(theta)
+            measured |= self._scored(theta, np.isfinite(measured["train_loss"]) and np.isfinite(measured["test_loss"]))
         return {name: value if np.isfinite(value) else np.nan for name, value in measured.items()}
 
-    def _scores(self, theta: Vector) -> tuple[float, float]:
-        if self.scorer is None:  # the same numbers as those of ``score``, for less than half the time on small data
-            return self._measures.train.score(theta), self._measures.test.score(theta)
+    def _scored(self, theta: Vector, finite: bool) -> dict[str, float]:
         fitted = self._measures.fitted(theta)
-        return self.train_part.score(self.scorer, fitted), self.test_part.score(self.scorer, fitted)
+        try:
+            return {
+                "train_score": self.train_part.score(self.scorer, fitted),
+                "test_score": self.test_part.score(self.scorer, fitted),
+            }
+        except ValueError:
+            if finite:
+                raise
+            return {}  # metrics refuse infinite predictions
 
 
 class Candidate(NamedTuple):
