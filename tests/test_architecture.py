@@ -1,6 +1,7 @@
 """The house: imports point one way, files and functions stay short."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,12 @@ def test_imports_point_one_way(module):
     assert files, f"{module} has gone; take it out of MAY_IMPORT"
     imported = {name for path in files for name in imported_modules(path)} - {module}
     assert imported <= MAY_IMPORT[module]
+
+
+def test_plots_need_little_of_what_is_private():
+    """A search over batch size and learning rate is no drawing; otherwise curves are all that there is to draw."""
+    text = "".join(path.read_text() for path in (PACKAGE / "plotting").glob("*.py"))
+    assert set(re.findall(r"minibatch\.model_selection\._\w+", text)) == {"minibatch.model_selection._rate_grid"}
 
 
 def test_the_allowed_imports_have_no_circle():

@@ -62,6 +62,12 @@ def nothing_is_covered(display):
     return legends and inside and not any(legend.overlaps(ax) for legend in legends for ax in axes)
 
 
+def legend_is_inside(display, ax):
+    display.figure_.canvas.draw()
+    legend, inside = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    return inside.x0 <= legend.x0 and legend.x1 <= inside.x1 and inside.y0 <= legend.y0 and legend.y1 <= inside.y1
+
+
 class TestLearningRateRange:
     def test_the_curves_are_those_of_the_result(self, sweep):
         display = LearningRateRangeDisplay.from_result(sweep)
@@ -128,6 +134,14 @@ class TestLearningRateRange:
         assert display.lines_[0].get_linewidth() == 5
         assert "mine" in [text.get_text() for text in ax.get_legend().get_texts()]
 
+    def test_in_a_figure_without_layout_the_legend_is_inside(self, sweep):
+        _, (ax, _) = plt.subplots(1, 2, figsize=(11, 4.5))
+        assert legend_is_inside(LearningRateRangeDisplay.from_result(sweep, ax=ax), ax)
+
+    def test_short_names_of_matplotlib_are_taken(self, sweep):
+        display = LearningRateRangeDisplay.from_result(sweep, lw=1, c="r")
+        assert (display.lines_[0].get_linewidth(), display.lines_[0].get_color()) == (1, "r")
+
 
 class TestLossInterpolation:
     def test_panels_for_loss_and_score_training_solid_and_test_dashed(self, models, cancer):
@@ -159,6 +173,15 @@ class TestLossInterpolation:
         assert len(display.lines_) == 1
         assert display.lines_[0].get_color() == "k"
         assert "sin" in ax.get_xlabel()
+
+    def test_in_a_figure_without_layout_the_legend_is_inside(self, models, cancer):
+        _, axes = plt.subplots(1, 2, figsize=(11, 4.5))
+        assert legend_is_inside(LossInterpolationDisplay.from_estimators(*models, *cancer, ax=axes), axes[1])
+
+    def test_short_names_of_matplotlib_are_taken(self, models, cancer):
+        result = loss_interpolation(*models, *cancer, X_test=cancer[0], y_test=cancer[1])
+        display = LossInterpolationDisplay.from_result(result, lw=1, ls=":")
+        assert {(line.get_linewidth(), line.get_linestyle()) for line in display.lines_} == {(1, ":")}
 
     def test_more_than_two_axes_are_refused(self, models, cancer):
         result = loss_interpolation(*models, *cancer)

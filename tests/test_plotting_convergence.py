@@ -128,6 +128,24 @@ class TestConvergence:
             "1", "8: 1 of 3 diverged", "0.5 (40)", "full (80)", "target 0.5", "diverged here"
         ]  # fmt: skip
 
+    @pytest.mark.parametrize("y", ["test_loss", "train_score", "gradient_norm"])
+    def test_the_cross_is_where_the_losses_were_last_finite(self, curve, y):
+        dead = changed(curve, status={(1, 0): "diverged"})
+        dead.curves_["train_loss"][1, 0, 4:] = np.nan
+        dead.curves_["test_loss"][1, 0, 3:] = np.nan
+        (cross,) = ConvergenceDisplay.from_curve(dead, y=y).diverged_
+        np.testing.assert_allclose(cross.get_xdata(), [3])
+        (cross,) = ConvergenceDisplay.from_curve(dead, x="n_updates", y=y).diverged_
+        np.testing.assert_allclose(cross.get_xdata(), dead.curves_["n_updates"][1, 0, 2])
+
+    def test_logarithmic_axes_have_plain_numbers(self, curve):
+        display = ConvergenceDisplay.from_curve(curve, x="n_updates", log_y=True)
+        display.figure_.canvas.draw()
+        for axis in (display.ax_.xaxis, display.ax_.yaxis):
+            words = [tick.label1.get_text() for tick in axis.get_major_ticks() + axis.get_minor_ticks()]
+            assert any(words)
+            assert not any("$" in word for word in words)
+
     @pytest.mark.parametrize("y", ["test_loss", "score", "gradient_norm"])
     def test_divergence_does_not_spoil_the_scale(self, diverging, y):
         display = ConvergenceDisplay.from_curve(diverging, y=y)

@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from minibatch.plotting import GeneralizationGapDisplay
-from references.plots import FOLDS, SGD, X, Y, changed, legend_words
+from minibatch.plotting import ConvergenceDisplay, GeneralizationGapDisplay
+from references.plots import FOLDS, SGD, X, Y, assert_legible, changed, legend_words
 
 pytestmark = pytest.mark.usefixtures("close_figures")
 
@@ -54,6 +54,84 @@ class TestGeneralizationGap:
         places = [ring.get_xydata()[0] for ring in display.onsets_]
         np.testing.assert_allclose(places, [[updates[1, 3], gaps[1, 3]], [updates[3, 1], gaps[3, 1]]])
         assert legend_words(display).count("test loss begins to rise") == 1
+
+    def test_a_gap_that_would_hide_the_others_is_left_outside_at_the_end(self, curve):
+        gap = curve.folds_["train_score"] - curve.folds_["test_score"]
+        gap[1] = [1e9, 3e9, 0.01]
+        gap[2, 0] = -4.0
+        far = changed(curve, train_score=curve.folds_["test_score"] + gap)
+        display = GeneralizationGapDisplay.from_curve(far)
+        low, high = display.ax_.get_ylim()
+        others = gap[[0, 3]]
+        assert low <= others.min()
+        assert others.max() <= high
+        assert high - low < 1
+        assert [arrow.get_xdata()[0] for arrow in display.outside_] == [1, 2]
+        assert [arrow.get_marker() for arrow in display.outside_] == [r"$\uparrow$", r"$\downarrow$"]
+        # the mean of value 2 is inside by the rule, its fold is not
+        assert [text.get_text() for text in display.ax_.texts] == ["1.3e+09", "-4"]
+        bars = display.errorbar_.lines[2][0].get_paths()
+        assert [np.isfinite(bar.vertices).all() for bar in bars] == [True, False, False, True]
+        assert legend_words(display)[-1] == "outside the picture"
+        assert_legible(display.figure_)
+
+    @pytest.mark.parametrize("log_x", [False, True])
+    def test_a_gap_that_would_hide_the_others_is_left_outside_along_training(self, curve, log_x):
+        scores = curve.curves_["train_score"].copy()
+        scores[3, :, 4:] = -1e9
+        far = dataclasses.replace(
+            curve,
+            curves_={**curve.curves_, "train_score": scores},
+            summary_={**curve.summary_, "overfitting_onset": np.array([2.0, np.nan, np.nan, 5.0])},
+        )
+        display = GeneralizationGapDisplay.from_curve(far, x="epoch", log_x=log_x)
+        gaps = (scores - curve.curves_["test_score"]).mean(axis=1)[:3]
+        low, high = display.ax_.get_ylim()
+        assert low <= gaps.min()
+        assert gaps.max() <= high
+        assert high - low < 1
+        assert len(display.fill_between_) == 3  # a fourth one would cover the picture
+        assert np.isnan(display.lines_[3].get_ydata()).tolist() == [False] * 4 + [True] * 2
+        (arrow,) = display.outside_
+        assert arrow.get_color() == display.lines_[3].get_color()
+        assert arrow.get_xdata()[0] == 5
+        words = legend_words(display)
+        assert words[3] == "full (80): down to -1e+09"
+        assert "outside the picture" in words
+        # a ring that nobody could see is not promised
+        assert len(display.onsets_) == 1
+        assert_legible(display.figure_)
+
+    def test_ordinary_gaps_are_all_inside(self, curve, many):
+        for one in (curve, many):
+            for x in (None, "epoch"):
+                display = GeneralizationGapDisplay.from_curve(one, x=x)
+                assert display.outside_ == []
+        # one value that fits perfectly is no reason to hide the others
+        perfect = curve.folds_["train_score"].copy()
+        perfect[0] = curve.folds_["test_score"][0]
+        assert GeneralizationGapDisplay.from_curve(changed(curve, train_score=perfect)).outside_ == []
+
+    @pytest.mark.parametrize("x", [None, "epoch"])
+    def test_all_far_outside(self, curve, x):
+        scores = -(10.0 ** np.arange(3, 3 + curve.curves_["train_score"].size)).reshape(
+            curve.curves_["train_score"].shape
+        )
+        far = dataclasses.replace(
+            changed(curve, train_score=scores[:, :, -1]), curves_={**curve.curves_, "train_score": scores}
+        )
+        display = GeneralizationGapDisplay.from_curve(far, x=x)
+        assert np.isfinite(display.ax_.get_ylim()).all()
+        assert_legible(display.figure_)
+
+    def test_the_cross_stands_where_that_of_the_losses_stands(self, curve):
+        dead = changed(curve, status={(1, 0): "diverged"})
+        dead.curves_["test_loss"][1, 0, 2:] = np.nan  # scores stay finite up to the end
+        gap = GeneralizationGapDisplay.from_curve(dead, x="epoch").diverged_[0].get_xydata()
+        loss = ConvergenceDisplay.from_curve(dead).diverged_[0].get_xydata()
+        assert gap[0, 0] == loss[0, 0] == 2
+        scores = (dead.curves_[f"{part}_score"][1, 0, 1] for part in ("train", "test"))
+        assert gap[0, 1] == pytest.approx(np.subtract(*scores))
 
     def test_keywords_reach_the_artists(self, curve):
         _, (_, ax) = plt.subplots(1, 2)

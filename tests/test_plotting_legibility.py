@@ -13,6 +13,8 @@ from minibatch.plotting import (
     BatchSizeScalingDisplay,
     ConvergenceDisplay,
     GeneralizationGapDisplay,
+    LearningRateRangeDisplay,
+    LossInterpolationDisplay,
 )
 from references.plots import SIZES, X, Y, assert_legible, rate_map
 
@@ -68,6 +70,23 @@ class TestLegibility:
         _, (ax, _) = plt.subplots(1, 2)
         GeneralizationGapDisplay.from_curve(named, ax=ax)
         assert {label.get_rotation() for label in ax.get_xticklabels()} == {40}
+
+
+class TestWrongInput:
+    @pytest.mark.parametrize(
+        "draw",
+        [ConvergenceDisplay.from_curve, GeneralizationGapDisplay.from_curve, BatchSizeScalingDisplay.from_curve],
+    )
+    def test_what_is_drawn_must_be_a_curve(self, draw):
+        with pytest.raises(TypeError, match="curve must be a ConvergenceCurve, as convergence_curve returns; got 'x'"):
+            draw("x")
+        assert plt.get_fignums() == []
+
+    @pytest.mark.parametrize("draw", [LearningRateRangeDisplay.from_result, LossInterpolationDisplay.from_result])
+    def test_what_is_drawn_must_be_a_result(self, draw):
+        with pytest.raises(TypeError, match=r"result must be a L\w+Result, as l\w+ returns; got 'x'"):
+            draw("x")
+        assert plt.get_fignums() == []
 
 
 class TestWithoutMatplotlib:

@@ -206,3 +206,24 @@ class TestRateMap:
         given = {"batch_sizes": [1], "learning_rates": [0.1], "cv": 2, **options}
         with pytest.raises(ValueError, match=message):
             BatchSizeLearningRateDisplay.from_estimator(estimator, X, Y, **given)
+
+    @pytest.mark.parametrize("argument", ["batch_sizes", "learning_rates"])
+    def test_values_must_be_a_sequence(self, argument):
+        given = {"batch_sizes": [1], "learning_rates": [0.1], "cv": 2}
+        for wrong in (8, "full", {8: 1}):
+            with pytest.raises(TypeError, match=f"{argument} must be a sequence of values; got {wrong!r}"):
+                BatchSizeLearningRateDisplay.from_estimator(SGD, X, Y, **{**given, argument: wrong})
+        with pytest.raises(ValueError, match=f"{argument} is empty"):
+            BatchSizeLearningRateDisplay.from_estimator(SGD, X, Y, **{**given, argument: []})
+
+    def test_values_may_be_arrays(self):
+        display = BatchSizeLearningRateDisplay.from_estimator(
+            clone(SGD).set_params(max_iter=2), X, Y, batch_sizes=np.array([1, 8]), learning_rates=np.array([0.1]), cv=2
+        )
+        assert display.batch_sizes == [1, 8]
+        assert all(type(size) is int for size in display.batch_sizes)
+
+    @pytest.mark.parametrize("budget", ["30 epochs a fit", "30 epochs or 5,000 updates a fit"])
+    def test_title_has_the_whole_budget(self, budget):
+        title = rate_map(budget=budget).plot().ax_.get_title(loc="left")
+        assert title.replace("\n", " ") == f"1 fold; budget: {budget}"

@@ -58,6 +58,53 @@ class TestScaling:
         for one, other in combinations(boxes, 2):
             assert not one.overlaps(other)
 
+    def test_names_of_near_values_stand_side_by_side(self, curve):
+        near = to_target(curve, [(3, 4, 5)] * 4)
+        near.folds_["resolved_batch_size"] = np.repeat([[1.0], [8.0], [1078.0], [1198.0]], 3, axis=1)
+        near = dataclasses.replace(near, param_range=[1, 8, 0.9, "full"])
+        texts = self.assert_nothing_lies_on_a_text(BatchSizeScalingDisplay.from_curve(near))
+        assert texts == ["0.9", "full"]
+
+    def test_names_for_which_there_is_no_room_are_left_out_before_shares(self, curve):
+        near = to_target(curve, [(3, 4, 5)] + [(3, 3, np.nan)] * 3)
+        near.folds_["resolved_batch_size"] = np.repeat([[1.0], [1150.0], [1160.0], [1170.0]], 3, axis=1)
+        near = dataclasses.replace(near, param_range=[1, 0.97, 0.98, "full"])
+        texts = self.assert_nothing_lies_on_a_text(BatchSizeScalingDisplay.from_curve(near))
+        assert texts.count("2/3") >= 2
+        assert len(texts) < 6
+
+    @staticmethod
+    def assert_nothing_lies_on_a_text(display):
+        display.figure_.canvas.draw()
+        axes, boxes = display.ax_.get_window_extent(), [text.get_window_extent() for text in display.ax_.texts]
+        for one, other in combinations(boxes, 2):
+            assert not one.overlaps(other)
+        for box in boxes:
+            assert axes.x0 <= box.x0
+            assert box.x1 <= axes.x1
+            assert not any(
+                box.contains(*point) for point in display.ax_.transData.transform(display.lines_[0].get_xydata())
+            )
+        return sorted(text.get_text() for text in display.ax_.texts)
+
+    @pytest.mark.parametrize(
+        ("costs", "powers"),
+        [((1.6, 3, 8), False), ((20, 300, 4000), False), ((1e4, 1e5, 1e6), True), ((1e-5, 2e-5, 3e-5), True)],
+    )
+    def test_costs_are_plain_numbers_where_these_are_short(self, curve, costs, powers):
+        display = BatchSizeScalingDisplay.from_curve(
+            changed(curve, updates_to_target=np.array([costs] * 4, dtype=float))
+        )
+        display.figure_.canvas.draw()
+        low, high = display.ax_.get_ylim()
+        axis = display.ax_.yaxis
+        ticks = [tick for tick in axis.get_major_ticks() + axis.get_minor_ticks() if low <= tick.get_loc() <= high]
+        words = {tick.get_loc(): tick.label1.get_text() for tick in ticks if tick.label1.get_text()}
+        assert words
+        for place, word in words.items():
+            assert ("mathdefault" in word) == powers
+            assert powers or float(word) == pytest.approx(place)
+
     def test_shares_below_one_are_written(self, curve):
         display = BatchSizeScalingDisplay.from_curve(to_target(curve, self.costs))
         assert sorted(text.get_text() for text in display.ax_.texts) == ["0.5", "2/3", "full"]

@@ -10,6 +10,7 @@ from minibatch.plotting._style import (
     X_LABELS,
     axes_of,
     capital,
+    check_type,
     draw_legend,
     folds_and_budget,
     one_of,
@@ -29,7 +30,8 @@ class ConvergenceDisplay:
     Make one with `from_estimator` or `from_curve`.
 
     The x of a line is the mean over folds as well. It ends where the first fold ended. A fit that diverged is left out
-    of the mean; an x shows where it was last finite, on the edge of the picture if that is far outside.
+    of the mean; an x shows where its training and test loss were last finite, whatever quantity is shown, on the edge
+    of the picture if that is far outside. Training may have gone on from there.
 
     Parameters
     ----------
@@ -188,6 +190,7 @@ default="test_loss"
             The display itself.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
+        check_type("curve", self.curve, ConvergenceCurve, "convergence_curve")
         curve, names = self.curve, _names(x, y)
         styles = ("--", "-") if len(names) == 2 else ("-",)
         shown = [Quantity(curve.curves_[name], style) for name, style in zip(names, styles, strict=True)]

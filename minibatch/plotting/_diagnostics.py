@@ -11,6 +11,7 @@ from minibatch.diagnostics import (
     learning_rate_range_test,
     loss_interpolation,
 )
+from minibatch.plotting._style import axes_of, check_type, draw_legend, merged, plain_ticks, spans_decades
 
 # A dash pattern and a marker for each suggestion, so that they can be told apart without colour.
 _SUGGESTIONS = {
@@ -125,7 +126,8 @@ class LearningRateRangeDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Where to draw; None makes a new figure. The legend stands beside the axes if the figure has a layout engine
+            (``layout="constrained"``), else inside.
 
         **kwargs
             For the line of the smoothed curve.
@@ -136,21 +138,21 @@ class LearningRateRangeDisplay:
             The display itself.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
         result = self.result
-        if ax is None:
-            _, ax = plt.subplots(figsize=(8.5, 4.5), layout="constrained")
+        check_type("result", result, LearningRateRangeResult, "learning_rate_range_test")
+        ax = axes_of(ax, width=8.5)
         style = {"color": "C0", "linewidth": 2.5, "label": "median, smoothed", "zorder": 4}
         rates = result.rates
-        self.lines_ = ax.plot(rates, result.smoothed, **{**style, **kwargs})
+        self.lines_ = ax.plot(rates, result.smoothed, **merged(style, kwargs))
         for i, losses in enumerate(result.losses):
             label = None if i else f"each of {len(result.losses)} repeats" if len(result.losses) > 1 else "the repeat"
             self.lines_ += ax.plot(rates, losses, color="0.45", linewidth=0.8, label=label, zorder=2)
         first = float(np.median(result.first_losses))
-        ax.axhline(first, color="0.3", linewidth=0.8, linestyle=(0, (1, 3)), label="loss before the first update")
+        before = ax.axhline(
+            first, color="0.3", linewidth=0.8, linestyle=(0, (1, 3)), label="loss before the first update"
+        )
         self._limit_losses(ax, first)
-        self._draw_suggestions(ax)
+        keys = [*self.lines_[:2], before, *self._draw_suggestions(ax)]
         ax.set(
             xscale="log" if result.sweep == "exponential" else "linear",
             xlim=(rates[0], rates[-1]),
@@ -158,8 +160,8 @@ class LearningRateRangeDisplay:
             ylabel="mean loss on the probe rows",
             title=f"Learning-rate range test, batch size {result.batch_size}",
         )
-        # beside the axes: inside, there is no place that curves and lines are sure to leave free
-        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, frameon=False)
+        # the curve starts high, and the markers of the suggestions are at the top
+        draw_legend(ax, keys, inside="lower left")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -170,12 +172,13 @@ class LearningRateRangeDisplay:
         highest = np.nanmax(self.result.losses, initial=first)
         ax.set_ylim(least - 0.06 * span, min(highest + 0.06 * span, first + _HEADROOM * span))
 
-    def _draw_suggestions(self, ax: Any) -> None:
-        self.suggestion_lines_ = {}
+    def _draw_suggestions(self, ax: Any) -> list[Any]:
+        """A line for each, and keys for the legend, of those that there are not as well."""
+        self.suggestion_lines_, keys = {}, []
         for i, (name, rate) in enumerate(self.result.suggestions.items()):
             color, dashes, marker = _SUGGESTIONS[name]
             if np.isnan(rate):
-                ax.plot([], [], " ", label=f"{name}: none")
+                keys += ax.plot([], [], " ", label=f"{name}: none")
                 continue
             # markers at heights of their own: two suggestions may be close
             (line,) = ax.plot(
@@ -184,6 +187,8 @@ class LearningRateRangeDisplay:
                 label=f"{name}: {rate:.3g}",
             )  # fmt: skip
             self.suggestion_lines_[name] = line
+            keys.append(line)
+        return keys
 
 
 class LossInterpolationDisplay:
@@ -288,6 +293,8 @@ class LossInterpolationDisplay:
         ----------
         ax : matplotlib Axes, sequence of two, or None, default=None
             Where to draw loss and score; one Axes gets the loss alone; None makes a new figure with two.
+            The legend stands beside the last axes if the figure has a layout engine (``layout="constrained"``), else
+            inside.
 
         **kwargs
             For the lines.
@@ -298,11 +305,9 @@ class LossInterpolationDisplay:
             The display itself.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
         result = self.result
-        if ax is None:
-            _, ax = plt.subplots(1, 2, figsize=(10.5, 4.2), layout="constrained")
+        check_type("result", result, LossInterpolationResult, "loss_interpolation")
+        ax = axes_of(ax, width=10.5, n_axes=2)
         axes = np.atleast_1d(ax).ravel()
         if len(axes) > 2:
             raise ValueError(f"ax must be one Axes or two (loss and score); got {len(axes)}.")
@@ -311,35 +316,33 @@ class LossInterpolationDisplay:
             panels.append((result.score_name, result.scores, result.test_scores, result.end_scores))
         self.lines_: list[Any] = []
         for axis, (label, train, test, ends) in zip(axes, panels, strict=True):
-            self._draw_panel(axis, label, train, test, ends, kwargs)
-        if _spans_decades(result.losses, result.test_losses):
+            keys = self._draw_panel(axis, label, train, test, ends, kwargs)
+        losses = [curve for curve in (result.losses, result.test_losses) if curve is not None]
+        if spans_decades(np.concatenate(losses), "y"):
             axes[0].set_yscale("log")
-        # beside the axes: inside, there is no place that the curves are sure to leave free
-        axes[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, frameon=False)
+            plain_ticks(axes[0].yaxis)
+        draw_legend(axes[-1], keys)
         self.ax_, self.figure_ = ax, axes[0].figure
         return self
 
-    def _draw_panel(self, ax: Any, label: str, train: Any, test: Any, ends: Any, style: dict[str, Any]) -> None:
+    def _draw_panel(self, ax: Any, label: str, train: Any, test: Any, ends: Any, style: dict[str, Any]) -> list[Any]:
+        """Lines and marks; what belongs in the legend."""
         alphas = self.result.alphas
-        self.lines_ += ax.plot(
-            alphas, _finite(train), **{"color": "C0", "linewidth": 2, "label": "training rows", **style}
-        )
+        solid = {"color": "C0", "linewidth": 2, "label": "training rows"}
+        keys = ax.plot(alphas, _finite(train), **merged(solid, style))
         if test is not None:
-            dashed = {"color": "C1", "linewidth": 2, "linestyle": "--", "label": "test rows", **style}
-            self.lines_ += ax.plot(alphas, _finite(test), **dashed)
+            dashed = {"color": "C1", "linewidth": 2, "linestyle": "--", "label": "test rows"}
+            keys += ax.plot(alphas, _finite(test), **merged(dashed, style))
+        self.lines_ += keys
         for place, (marker, name) in enumerate((("o", "first"), ("s", "second"))):
             ax.axvline(place, color="0.6", linewidth=0.8, linestyle=":", zorder=1)
             of = f"{name}, batch size {self.result.batch_sizes[place]}"
-            ax.plot(place, ends[place], marker, color="black", markersize=7, zorder=4, label=of)
+            keys = keys + ax.plot(place, ends[place], marker, color="black", markersize=7, zorder=4, label=of)
         where = "(1 − α) first + α second" if self.result.path == "straight" else "cos(απ/2) first + sin(απ/2) second"
         ax.set(xlabel=f"α in {where}", ylabel=label)
+        return keys
 
 
 def _finite(values: Any) -> Any:
     """With gaps where a loss overflowed or a score is minus infinity."""
     return np.where(np.isfinite(values), values, np.nan)
-
-
-def _spans_decades(*curves: Any) -> bool:
-    values = np.concatenate([curve[np.isfinite(curve)] for curve in curves if curve is not None])
-    return len(values) > 0 and values.min() > 0 and values.max() >= 50 * values.min()

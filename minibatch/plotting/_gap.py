@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from minibatch.model_selection import ConvergenceCurve, convergence_curve
-from minibatch.plotting._lines import Quantity, cross_in_legend, draw_crosses, draw_paths, mean_paths
+from minibatch.plotting._lines import Quantity, cross_in_legend, draw_crosses, draw_paths, marked, mean_paths
+from minibatch.plotting._outside import draw_arrow, farthest_shown, show_up_to, sizes_of
 from minibatch.plotting._style import (
     X_LABELS,
     axes_of,
     categories,
+    check_type,
     draw_legend,
     folds_and_budget,
     merged,
@@ -23,6 +25,7 @@ from minibatch.plotting._style import (
     value_labels,
 )
 
+Array = NDArray[Any]
 _JITTER = 0.16  # half the width that the points of a value's folds are spread over
 _ONSET = {"color": "none", "marker": "o", "markersize": 12.0, "markeredgecolor": "black", "markeredgewidth": 1.8}
 
@@ -33,7 +36,12 @@ class GeneralizationGapDisplay:
     Make one with `from_estimator` or `from_curve`.
 
     It shows the gap of the models kept at the end of training, or with ``x`` the gap along training. Fits that diverged
-    are left out of means, other than in ``curve.summary_``.
+    are left out of means, other than in ``curve.summary_``. Along training an x shows where the training and test loss
+    of such a fit were last finite, as `ConvergenceDisplay` does; its scores may have been finite for longer.
+
+    A gap that is far larger than the others, as that of a fit that almost diverged, is left outside the axis: beyond 30
+    times the smallest and three times the best score. An arrow stands for it, with its number at its tail or in the
+    legend, and it has no bar or band.
 
     Parameters
     ----------
@@ -49,7 +57,7 @@ class GeneralizationGapDisplay:
         Its figure.
 
     lines_ : list of matplotlib Line2D
-        At the end: the means, NaN where all folds diverged. Along training: one line a value.
+        At the end: the means, NaN where all folds diverged. Along training: one line a value, NaN where it is left out.
 
     errorbar_ : matplotlib ErrorbarContainer or None
         At the end: means and standard deviations over folds.
@@ -63,9 +71,12 @@ class GeneralizationGapDisplay:
     diverged_ : list of matplotlib Line2D
         Crosses for values of which folds diverged.
 
+    outside_ : list of matplotlib Line2D
+        Arrows for values with a gap outside the axis.
+
     onsets_ : list of matplotlib Line2D
         Along training: a ring where the test loss begins to rise, one a value for which
-        ``curve.summary_["overfitting_onset"]`` is a number.
+        ``curve.summary_["overfitting_onset"]`` is a number and whose line is inside the axis there.
 
     See Also
     --------
@@ -188,11 +199,13 @@ class GeneralizationGapDisplay:
             The display itself.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
+        check_type("curve", self.curve, ConvergenceCurve, "convergence_curve")
         one_of("x", x, [None, *X_LABELS])
         ax = axes_of(ax)
         self.errorbar_: Any = None
         self.fold_points_: Any = None
         self.fill_between_: list[Any] = []
+        self.outside_: list[Any] = []
         self.onsets_: list[Any] = []
         ax.axhline(0.0, color="0.6", linewidth=0.8, zorder=1)
         if x is None:
@@ -219,15 +232,33 @@ class GeneralizationGapDisplay:
         means, spreads = (np.full(n_values, np.nan) for _ in range(2))
         for value in np.flatnonzero(np.isfinite(gaps).any(axis=1)):
             means[value], spreads[value] = np.nanmean(gaps[value]), np.nanstd(gaps[value])
+        farthest, rows = farthest_shown(curve, list(gaps)), np.column_stack([gaps, means - spreads, means + spreads])
+        far = sizes_of(rows).max(axis=1) > farthest
+        spreads[far] = np.nan  # a bar through the whole picture would say nothing
         style = {"fmt": "D", "color": "black", "markersize": 5.5, "capsize": 4.0, "zorder": 4}
         style |= {"label": "mean ± std" if n_folds > 1 else "the fold"}
         self.errorbar_ = ax.errorbar(places, means, spreads if n_folds > 1 else None, **merged(style, errorbar_kw))
         self.lines_ = [self.errorbar_.lines[0]]
         self.diverged_ = self._cross_values(ax, alive)
         categories(ax, value_labels(curve, "\n"))
+        if far.any():
+            show_up_to(ax, list(rows), farthest)
+            self._point_outside(ax, np.flatnonzero(far), means, gaps, farthest)
         ax.set_xlabel(parameter_words(curve.param_name))
-        keys = [self.errorbar_, *([self.fold_points_] if n_folds > 1 else []), *self.diverged_]
+        keys = [self.errorbar_, *([self.fold_points_] if n_folds > 1 else []), *self.diverged_, *self.outside_[:1]]
         draw_legend(ax, keys)
+
+    def _point_outside(self, ax: Any, values: Array, means: Array, gaps: Array, farthest: float) -> None:
+        """Arrows with the mean, or with the farthest fold where the mean is inside."""
+        for value in values:
+            outside = abs(means[value]) > farthest
+            gap = means[value] if outside else gaps[value, sizes_of(gaps[value]).argmax()]
+            (arrow,) = draw_arrow(ax, float(value), gap)
+            self.outside_.append(arrow)
+            # further inside than the arrow: beside it a neighbour or the edge may be near
+            within = {"xytext": (0, -8), "va": "top"} if gap > 0.0 else {"xytext": (0, 8), "va": "bottom"}
+            within |= {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points", "ha": "center"}
+            ax.annotate(f"{gap:.2g}", (value, arrow.get_ydata()[0]), fontsize="x-small", **within)
 
     def _cross_values(self, ax: Any, alive: NDArray[np.bool_]) -> list[Any]:
         """A cross on the lower edge for every fold that diverged."""
@@ -245,11 +276,35 @@ class GeneralizationGapDisplay:
         gap = Quantity(curve.curves_["train_score"] - curve.curves_["test_score"])
         drawn = draw_paths(ax, curve, x, [gap], log_y=False, **options)
         self.lines_, self.fill_between_ = drawn.lines, drawn.bands
+        self._limit_along(ax)
         self._mark_onsets(ax, x)
         self.diverged_ = draw_crosses(ax, curve, x, [gap])
         ax.set_xlabel(X_LABELS[x])
-        keys = [*drawn.legend, *self.onsets_[:1], *([cross_in_legend()] if self.diverged_ else [])]
-        draw_legend(ax, keys, parameter_words(curve.param_name))
+        keys = [*drawn.legend, *self.outside_[:1], *self.onsets_[:1]]
+        draw_legend(ax, keys + ([cross_in_legend()] if self.diverged_ else []), parameter_words(curve.param_name))
+
+    def _limit_along(self, ax: Any) -> None:
+        """Leave out gaps that would hide all others. An arrow stands where a line is farthest outside, and the legend
+        says how far."""
+        heights = [np.asarray(line.get_ydata(), dtype=float) for line in self.lines_]
+        farthest = farthest_shown(self.curve, heights)
+        if max(sizes_of(gaps).max(initial=0.0) for gaps in heights) <= farthest:
+            return
+        reach = [np.concatenate([path.vertices[:, 1] for path in band.get_paths()]) for band in self.fill_between_]
+        show_up_to(ax, heights + reach, farthest)
+        for band, ends in zip(list(self.fill_between_), reach, strict=True):
+            if sizes_of(ends).max() > farthest:  # it would cover the whole picture
+                band.remove()
+                self.fill_between_.remove(band)
+        for line, gaps in zip(self.lines_, heights, strict=True):
+            where, number = int(sizes_of(gaps).argmax()) if len(gaps) else 0, len(self.outside_)
+            if len(gaps) and sizes_of(gaps)[where] > farthest:
+                self.outside_ += draw_arrow(
+                    ax, line.get_xdata()[where], gaps[where], number=number, color=line.get_color()
+                )
+                line.set_label(f"{line.get_label()}: {'up' if gaps[where] > 0 else 'down'} to {gaps[where]:.2g}")
+                inside = np.where(sizes_of(gaps) <= farthest, gaps, np.nan)
+                line.set(ydata=inside, markevery=marked(int(np.isfinite(inside).sum())))
 
     def _mark_onsets(self, ax: Any, x: str) -> None:
         """A ring at the evaluation whose epoch is nearest to the median onset of the value."""
@@ -259,4 +314,7 @@ class GeneralizationGapDisplay:
             if len(path.x) and np.isfinite(onset):
                 where = int(np.argmin(np.abs(path.x - onset)))
                 ring = (line.get_xdata()[where], line.get_ydata()[where])
+                low, high = ax.get_ylim()
+                if not low <= ring[1] <= high:
+                    continue
                 self.onsets_ += ax.plot(*ring, **_ONSET, linestyle="none", zorder=4, label="test loss begins to rise")

@@ -7,11 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minibatch.model_selection import ConvergenceCurve
-from minibatch.plotting._style import merged, not_diverged, one_of, value_labels, value_styles, with_divergence
+from minibatch.plotting._style import (
+    merged,
+    not_diverged,
+    one_of,
+    plain_ticks,
+    spans_decades,
+    value_labels,
+    value_styles,
+    with_divergence,
+)
 
 Array = NDArray[Any]
-# An axis is logarithmic by itself where its values are positive and differ by so much.
-_LOG_FROM = {"x": 10.0, "y": 50.0}
 
 
 class MeanPath(NamedTuple):
@@ -72,7 +79,7 @@ def draw_paths(
     for value, style in enumerate(styles):
         for quantity, of_values in zip(quantities, paths, strict=True):
             path = of_values[value]
-            shown = {**style, "linestyle": quantity.linestyle, "linewidth": 1.6, "markevery": _marked(len(path.x))}
+            shown = {**style, "linestyle": quantity.linestyle, "linewidth": 1.6, "markevery": marked(len(path.x))}
             shown |= {"label": with_divergence(labels[value], alive[value])}
             drawn.lines.extend(ax.plot(path.x, path.mean, **merged(shown, line_kw)))
             if std_display_style == "fill_between" and alive[value].sum() > 1:
@@ -83,16 +90,20 @@ def draw_paths(
 
 
 def draw_crosses(ax: Any, curve: ConvergenceCurve, x: str, quantities: Sequence[Quantity]) -> list[Any]:
-    """An x where a fit that diverged was last finite, on the edge where that is far outside; call it last."""
+    """An x where the losses of a fit that diverged were last finite, on the edge where that is far outside.
+
+    The losses, whatever is shown: scores can stay finite for epochs after them, and every picture of a fit should say
+    the same. Call it last.
+    """
     limits = ax.get_ylim()
     inside = (ax.transAxes + ax.transData.inverted()).transform([(0.0, 0.025), (0.0, 0.975)])[:, 1]
     crosses = []
     for value, style in enumerate(value_styles(curve)):
         diverged = ~not_diverged(curve)[value]
         ends = [
-            _last_finite(curve.curves_[x][value, fold], quantity.values[value, fold])
+            _end(curve.curves_[x][value, fold], quantity.values[value, fold], last)
             for quantity in quantities
-            for fold in np.flatnonzero(diverged)
+            for fold, last in zip(np.flatnonzero(diverged), _last_finite(curve, value)[diverged], strict=True)
         ]
         if ends:
             where, height = np.transpose(ends)
@@ -108,13 +119,19 @@ def cross_in_legend() -> Any:
     return Line2D([], [], color="0.2", marker="x", markeredgewidth=2.0, linestyle="none", label="diverged here")
 
 
-def _last_finite(x: Array, y: Array) -> tuple[float, float]:
-    """The last finite evaluation; the first one, as infinite, where none was."""
-    finite = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-    return (float(x[finite[-1]]), float(y[finite[-1]])) if len(finite) else (float(x[0]), np.inf)
+def _last_finite(curve: ConvergenceCurve, value: int) -> Array:
+    """Number of the last evaluation with finite losses, for every fold; of the first one where there is none."""
+    finite = np.isfinite(curve.curves_["train_loss"][value]) & np.isfinite(curve.curves_["test_loss"][value])
+    last = finite.shape[1] - 1 - np.argmax(finite[:, ::-1], axis=1)
+    return np.where(finite.any(axis=1), last, 0)
 
 
-def _marked(n_points: int) -> Any:
+def _end(x: Array, y: Array, last: int) -> tuple[float, float]:
+    """Where the cross stands; what is not finite counts as infinite."""
+    return float(x[last]), float(y[last]) if np.isfinite(y[last]) else np.inf
+
+
+def marked(n_points: int) -> Any:
     """Markers at even distances on the picture; Matplotlib needs two points for that."""
     return (0.0, 0.14) if n_points > 1 else None
 
@@ -124,19 +141,17 @@ def _scale_axes(ax: Any, paths: list[MeanPath], log_x: bool | None, log_y: bool 
 
     ends = np.array([path.x[-1] for path in paths if len(path.x)])
     heights = np.concatenate([path.mean[np.isfinite(path.mean)] for path in paths])
-    if _spreads(ends, _LOG_FROM["x"]) if log_x is None else log_x:
+    if spans_decades(ends, "x") if log_x is None else log_x:
         ax.set_xscale("log")
+        plain_ticks(ax.xaxis)
     else:
         if len(ends) and ends.max() > 5.0 and isinstance(ax.xaxis.get_major_locator(), MaxNLocator):
             ax.xaxis.get_major_locator().set_params(integer=True)  # there are no half epochs to read off
         if isinstance(ax.xaxis.get_major_formatter(), ScalarFormatter):
             ax.ticklabel_format(axis="x", scilimits=(-2, 6))  # seconds are often thousandths
-    if _spreads(heights, _LOG_FROM["y"]) if log_y is None else log_y:
+    if spans_decades(heights, "y") if log_y is None else log_y:
         ax.set_yscale("log")
-
-
-def _spreads(values: Array, factor: float) -> bool:
-    return len(values) > 0 and values.min() > 0.0 and values.max() >= factor * values.min()
+        plain_ticks(ax.yaxis)
 
 
 def limit_heights(ax: Any, drawn: Drawn) -> None:

@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from minibatch.model_selection._rate_grid import RateGrid
 from minibatch.plotting._cells import Cell, cells_of, draw_cells, draw_hatches, frame_cell, write_scores
-from minibatch.plotting._grid_search import Candidates, candidates_of, searched
 from minibatch.plotting._style import (
     axes_of,
-    budget_words,
     categories,
     merged,
     one_of,
@@ -188,15 +187,15 @@ class BatchSizeLearningRateDisplay:
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError
             For wrong values before any fit, and where the learning rate has no effect: with
             ``learning_rate="optimal"``, and with ``solver="lbfgs"``.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         one_of("rate", rate, list(_LABELS))
-        found = searched(
-            estimator, X, y, batch_sizes, learning_rates, cv=cv, scoring=scoring, budget=budget, groups=groups,
-            random_state=random_state, n_jobs=n_jobs,
+        found = RateGrid.from_estimator(
+            estimator, X, y, batch_sizes=batch_sizes, learning_rates=learning_rates, cv=cv, scoring=scoring,
+            budget=budget, groups=groups, random_state=random_state, n_jobs=n_jobs,
         )  # fmt: skip
         return cls._of(found).plot(ax, rate=rate, cmap=cmap, image_kw=image_kw, text_kw=text_kw)
 
@@ -226,10 +225,10 @@ class BatchSizeLearningRateDisplay:
         -------
         BatchSizeLearningRateDisplay
         """
-        return cls._of(candidates_of(search)).plot(ax, rate=rate, cmap=cmap, image_kw=image_kw, text_kw=text_kw)
+        return cls._of(RateGrid.from_search(search)).plot(ax, rate=rate, cmap=cmap, image_kw=image_kw, text_kw=text_kw)
 
     @classmethod
-    def _of(cls, found: Candidates) -> "BatchSizeLearningRateDisplay":
+    def _of(cls, found: RateGrid) -> "BatchSizeLearningRateDisplay":
         return cls(**found._asdict())
 
     def plot(
@@ -317,7 +316,7 @@ class BatchSizeLearningRateDisplay:
         self.colorbar_ = self._draw_colorbar(ax)
         folds = f"mean over {self.n_folds} folds" if self.n_folds > 1 else "1 fold"
         # the keys stand between the title and the cells, which leave no room for them
-        small_title(ax, f"{folds}; {budget_words(self.budget)}" if self.budget else folds, pad=20.0)
+        small_title(ax, f"{folds}; budget: {self.budget}" if self.budget else folds, pad=20.0)
         keys = [key for key in (self.best_, self.diverged_) if key is not None]
         place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.1, "borderpad": 0.2}
         ax.legend(handles=keys, ncols=len(keys) or 1, fontsize="small", frameon=False, **place)

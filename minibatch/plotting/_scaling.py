@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from minibatch.model_selection import ConvergenceCurve, convergence_curve
+from minibatch.plotting._notes import Note, Point, write_notes
 from minibatch.plotting._style import (
     axes_of,
+    check_type,
     draw_legend,
     folds_and_budget,
     merged,
     one_of,
+    plain_ticks,
     quantity_words,
     small_title,
     value_words,
@@ -30,6 +33,8 @@ _LABELS = {
 # depends on the machine.
 _PERFECT_SLOPES = {"updates_to_target": -1.0, "epochs_to_target": 0.0, "samples_to_target": 0.0}
 
+_EDGE = 0.96  # height of values that did not reach the target, as a share of the axes'
+
 
 class BatchSizeScalingDisplay:
     """Updates (or epochs, rows, seconds) to the target against the batch size, with the line of perfect scaling.
@@ -38,7 +43,8 @@ class BatchSizeScalingDisplay:
 
     A point is the median over the folds that reached the target, its bar goes from the first of them to the last. A
     small fraction at a point is the share of folds that reached it, where some did not. Values of which none did stand
-    at the upper edge.
+    at the upper edge. A value that is not a number of rows, as ``"full"``, is named where there is room next to its
+    point.
 
     Parameters
     ----------
@@ -188,11 +194,14 @@ default="updates_to_target"
             If the curve has no target or is not over ``batch_size``.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
+        check_type("curve", self.curve, ConvergenceCurve, "convergence_curve")
         _check_quantity(y)
         _check_curve(self.curve)
         ax = axes_of(ax)
         ax.set_xscale("log", base=2)
+        ax.margins(x=0.09)  # for names beside the outermost points
         ax.set_yscale("log")
+        plain_ticks(ax.yaxis)
         sizes = self.curve.folds_["resolved_batch_size"].mean(axis=1)
         order = np.argsort(sizes, kind="stable")
         sizes, costs = sizes[order], self.curve.folds_[y][order]
@@ -205,8 +214,8 @@ default="updates_to_target"
             self._draw_perfect_scaling(ax, sizes, y, line_kw)
         self._make_room(ax, ~reached)
         self._draw_not_reached(ax, sizes[~reached])
-        self._name_values(ax, order, sizes, costs)
         self._finish(ax, y)
+        self._name_values(ax, order, sizes, costs)
         return self
 
     def _draw_points(self, ax: Any, sizes: Array, costs: Array, errorbar_kw: dict[str, Any] | None) -> None:
@@ -241,23 +250,26 @@ default="updates_to_target"
             return
         style = {"color": "C3", "marker": "^", "markerfacecolor": "white", "markersize": 8.0, "linestyle": "none"}
         (self.not_reached_,) = ax.plot(
-            sizes, np.full(len(sizes), 0.96), transform=ax.get_xaxis_transform(), label="not reached", **style
+            sizes, np.full(len(sizes), _EDGE), transform=ax.get_xaxis_transform(), label="not reached", **style
         )
 
     def _name_values(self, ax: Any, order: Array, sizes: Array, costs: Array) -> None:
         """Next to a point: the value, where it is not the number of rows, and the share of folds that reached it."""
-        from matplotlib.patheffects import withStroke
-
-        style = {"fontsize": "x-small", "ha": "center", "textcoords": "offset points", "zorder": 5}
-        style |= {"path_effects": [withStroke(linewidth=2.5, foreground="white")]}
+        points, shares, names = [], [], []
         for number, size, cost in zip(order, sizes, costs, strict=True):
-            value = self.curve.param_range[number]
             done = np.isfinite(cost)
-            height, where = (np.nanmin(cost), ax.transData) if done.any() else (0.96, ax.get_xaxis_transform())
+            if done.any():
+                point = Point(size, np.nanmin(cost), np.nanmedian(cost), np.nanmax(cost))
+            else:
+                point = Point(size, _EDGE, _EDGE, _EDGE, on_edge=True)
+            points.append(point)
+            value = self.curve.param_range[number]
             if not isinstance(value, int):
-                ax.annotate(value_words(value), (size, height), (0, -9), xycoords=where, va="top", **style)
+                names.append(Note(value_words(value), point))
             if done.any() and not done.all():
-                ax.annotate(f"{done.sum()}/{len(done)}", (size, np.nanmax(cost)), (0, 5), va="bottom", **style)
+                shares.append(Note(f"{done.sum()}/{len(done)}", point, "above"))
+        # shares first: the legend speaks of them, and the axis says about where a value stands that has no name
+        write_notes(ax, points, shares + names)
 
     def _finish(self, ax: Any, y: str) -> None:
         from matplotlib.ticker import FuncFormatter, NullFormatter

@@ -18,18 +18,27 @@ X_LABELS = {
 }
 # Twelve shapes that differ without colour; "x" is kept for divergence. A thirteenth value gets an open circle.
 MARKERS = ("o", "s", "^", "D", "v", "P", "<", "p", ">", "h", "d", "*")
+# An axis is logarithmic by itself where its values are positive and differ by so much.
+_LOG_FROM = {"x": 10.0, "y": 50.0}
+_PLAIN = (1e-3, 1e5)  # between these, numbers are as short as powers of 10
 _PARAMETERS = {"batch_size": "Batch size", "train_size": "Training rows"}
 _CHARACTERS_PER_INCH = 15.0  # of a small title
 _INCHES_A_CHARACTER = 0.092  # of a tick label
 
 
-def axes_of(ax: Any, width: float = 7.4) -> Any:
+def axes_of(ax: Any, width: float = 7.4, n_axes: int = 1) -> Any:
     """The axes given, or those of a new figure, whose layout makes room for what stands beside them."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=(width, 4.6), layout="constrained")[1]
+    return plt.subplots(1, n_axes, figsize=(width, 4.6), layout="constrained")[1]
+
+
+def check_type(name: str, value: Any, expected: type, maker: str) -> None:
+    """A result is what was given to draw; it may be handed over from outside."""
+    if not isinstance(value, expected):
+        raise TypeError(f"{name} must be a {expected.__name__}, as {maker} returns; got {value!r}.")
 
 
 def merged(style: dict[str, Any], given: dict[str, Any] | None) -> dict[str, Any]:
@@ -42,6 +51,30 @@ def one_of(name: str, value: Any, allowed: Sequence[Any]) -> Any:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
     return value
+
+
+def spans_decades(values: Any, name: str) -> bool:
+    """Whether an axis, "x" or "y", is logarithmic by itself: values are positive and differ much.
+
+    >>> spans_decades(np.array([0.1, 9.0, np.inf]), "y"), spans_decades(np.array([0.0, 9.0]), "y")
+    (True, False)
+    """
+    values = np.asarray(values)[np.isfinite(values)]
+    return len(values) > 0 and bool(values.min() > 0.0 and values.max() >= _LOG_FROM[name] * values.min())
+
+
+def plain_ticks(axis: Any) -> None:
+    """On a logarithmic axis 2 and 30 in place of powers of 10, where such numbers are short."""
+    from matplotlib.ticker import LogFormatterSciNotation
+
+    class Plain(LogFormatterSciNotation):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            words: str = super().__call__(x, pos)  # empty for minor ticks that go without
+            low, high = sorted(axis.get_view_interval())
+            return f"{x:.6g}" if words and low >= _PLAIN[0] and high < _PLAIN[1] else words
+
+    axis.set_major_formatter(Plain())
+    axis.set_minor_formatter(Plain())
 
 
 def score_words(scoring: str) -> str:
@@ -144,16 +177,7 @@ def with_divergence(label: str, alive: NDArray[np.bool_]) -> str:
 def folds_and_budget(curve: ConvergenceCurve, spread: str) -> str:
     n_folds = curve.folds_["status"].shape[1]
     folds = f"{spread} over {n_folds} folds" if n_folds > 1 else "1 fold"
-    return f"{folds}; {budget_words(curve.budget)}"
-
-
-def budget_words(budget: str) -> str:
-    """The budget, without a remark on where it comes from.
-
-    >>> budget_words("30 epochs a fit, as the estimator says")
-    'budget: 30 epochs a fit'
-    """
-    return f"budget: {budget.partition(',')[0]}"
+    return f"{folds}; budget: {curve.budget}"
 
 
 def small_title(ax: Any, words: str, pad: float | None = None) -> None:
@@ -163,16 +187,16 @@ def small_title(ax: Any, words: str, pad: float | None = None) -> None:
     ax.set_title(lines, loc="left", fontsize="small", pad=pad)
 
 
-def draw_legend(ax: Any, handles: list[Any], title: str | None = None) -> None:
-    """Beside the axes where the figure's layout makes room for it, else inside, in columns."""
+def draw_legend(ax: Any, handles: list[Any], title: str | None = None, inside: str = "best") -> None:
+    """Beside the axes where the figure's layout makes room for it, else inside."""
     if ax.figure.get_layout_engine() is not None:
         place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0, "frameon": False}
         ax.legend(handles=handles, title=title, fontsize="small", title_fontsize="small", **place)
     else:
-        columns = 1 + (len(handles) - 1) // 6
+        columns = 1 + (len(handles) - 1) // 6 if inside == "best" else 1
         size = "small" if len(handles) <= 4 else "x-small"
         style = {"framealpha": 0.8, "columnspacing": 1.0, "handlelength": 1.6}
-        ax.legend(handles=handles, title=title, loc="best", ncols=columns, fontsize=size, title_fontsize=size, **style)
+        ax.legend(handles=handles, title=title, loc=inside, ncols=columns, fontsize=size, title_fontsize=size, **style)
 
 
 def categories(ax: Any, labels: list[str]) -> None:
