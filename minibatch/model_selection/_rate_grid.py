@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from minibatch._pipelines import parameter_path, split_pipeline
 from minibatch.model_selection._arguments import budget_in_words, limits_of, scoring_in_words, seeded
 from minibatch.model_selection._scorer import ConvergenceScorer
-from minibatch.model_selection._varied import check_candidate
+from minibatch.model_selection._varied import check_candidate, plain_values
 
 
 class RateGrid(NamedTuple):
@@ -68,7 +68,7 @@ class RateGrid(NamedTuple):
         batch_sizes, rates = ([candidate[name] for candidate in results["params"]] for name in names)
         column, scoring = _score_column(search, final)
         return cls(
-            batch_sizes=[_plain(size) for size in batch_sizes],
+            batch_sizes=plain_values("batch_size", batch_sizes),
             learning_rates=np.array(rates, dtype=float),
             scores=np.asarray(results[column], dtype=float),
             diverged=results.get("mean_test_status_diverged"),
@@ -86,20 +86,11 @@ def _grid(estimator: Any, batch_sizes: Any, learning_rates: Any) -> dict[str, li
     grid = {}
     given = {"batch_sizes": ("batch_size", batch_sizes), "learning_rates": (final._rate_parameter, learning_rates)}
     for argument, (name, values) in given.items():
-        if isinstance(values, str | Mapping) or not np.iterable(values):
-            raise TypeError(f"{argument} must be a sequence of values; got {values!r}.")
         path = parameter_path(estimator, name)
-        grid[path] = list(dict.fromkeys(map(_plain, values)))
-        if not grid[path]:
-            raise ValueError(f"{argument} is empty; give at least one value.")
+        grid[path] = list(dict.fromkeys(plain_values(argument, values)))
         for value in grid[path]:
             check_candidate(estimator, {path: value})
     return grid
-
-
-def _plain(value: Any) -> Any:
-    """A scalar of NumPy as one of Python."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _check_rate_counts(final: Any) -> None:

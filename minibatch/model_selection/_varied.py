@@ -57,7 +57,9 @@ def varied(estimator: Any, param_name: str, param_range: Any, paired_params: Any
         raise ValueError(
             f"paired_params and param_name have to name different parameters; got {', '.join((path, *paths))}."
         )
-    paired = {name: _plain(f"paired_params[{name!r}]", given[key]) for name, key in zip(names[1:], given, strict=True)}
+    paired = {
+        name: plain_values(f"paired_params[{name!r}]", given[key]) for name, key in zip(names[1:], given, strict=True)
+    }
     for name, others in paired.items():
         if len(others) != len(values):
             raise ValueError(
@@ -94,10 +96,7 @@ def _path(estimator: Any, name: Any, given_as: str) -> str:
 
 def _values(path: str, param_range: Any, n_train: int) -> list[Any]:
     if param_range is not None:
-        values = _plain("param_range", param_range)
-        if not values:
-            raise ValueError("param_range is empty; give at least one value.")
-        return values
+        return plain_values("param_range", param_range)
     if path == "train_size":
         return list(_TRAIN_SIZES)
     if _short(path) == "batch_size":
@@ -105,11 +104,14 @@ def _values(path: str, param_range: Any, n_train: int) -> list[Any]:
     raise ValueError(f"param_range is needed for param_name={path!r}; only batch_size and train_size have a default.")
 
 
-def _plain(name: str, values: Any) -> list[Any]:
+def plain_values(name: str, values: Any) -> list[Any]:
     """Scalars of NumPy as those of Python, for results that print and compare plainly."""
     if isinstance(values, str | Mapping) or not np.iterable(values):
         raise TypeError(f"{name} must be a sequence of values; got {values!r}.")
-    return [value.item() if isinstance(value, np.generic) else value for value in values]
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    if not plain:
+        raise ValueError(f"{name} is empty; give at least one value.")
+    return plain
 
 
 def _check_train_sizes(values: list[Any], n_train: int) -> None:
