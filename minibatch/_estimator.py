@@ -2,8 +2,8 @@
 
 A model class provides its ``fit`` and ``partial_fit``, which call ``_train``, and the parts that differ:
 ``_check_parameters``, ``_encode`` (target to numbers), ``_new_problem``, ``_initial_theta``,
-``_fitted_attributes`` (parameters to public attributes), ``_validation_score``, and in its ``_plan`` and ``_optimize``
-what its parameters mean.
+``_fitted_attributes`` (parameters to public attributes), ``_fitted_theta`` (and back), ``_validation_score``, and in
+its ``_plan`` and ``_optimize`` what its parameters mean.
 """
 
 import copy

@@ -63,8 +63,8 @@ class _Run:
             self.rule.see(objective, record.get("validation_score", np.nan), self.state)
         if self.callbacks is not None and self.callbacks.epoch_ends(theta):
             self.status = "stopped_by_callback"
-        elif self.clock.budget_spent(plan):
-            self.status = self.clock.budget_spent(plan)
+        elif spent := self.clock.budget_spent(plan):
+            self.status = spent
         elif self.rule is not None and self.rule.is_met():
             self.status = self.rule.status
         if self.status:

@@ -197,8 +197,8 @@ def train(
             status = "stopped_by_callback"
         elif n_bad_epochs >= plan.patience:
             status = "diverged"
-        elif clock.budget_spent(plan):
-            status = clock.budget_spent(plan)
+        elif spent := clock.budget_spent(plan):
+            status = spent
         elif rule.is_met() and plan.adaptive and record["learning_rate"] > ADAPTIVE_END:
             state.rate_factor /= ADAPTIVE_FACTOR
             rule.start_over()
