@@ -73,6 +73,11 @@ class LinearProblem:
         return self.n_outputs * (self.n_features + 1)
 
     @property
+    def n_trained(self) -> int:
+        """How many of the parameters, from the first, training changes."""
+        return self.n_parameters - (0 if self.objective.fit_intercept else self.n_outputs)
+
+    @property
     def n_objectives(self) -> int:
         return 1 if self.objective.outputs == SOFTMAX else self.n_outputs
 
@@ -122,14 +127,18 @@ class LinearProblem:
         """The loss of ``evaluate``, from the scores of all rows."""
         return mean_loss(self.data, self._all_rows, scores, self.objective)
 
-    def gradient_norm(self, theta: Vector, gradient: Parameters) -> float:
-        """Norm of the objective's gradient; where L1 has a kink, of its shortest subgradient."""
+    def with_penalty(self, theta: Vector, gradient: Parameters) -> NDArray[np.float64]:
+        """The gradient of the objective, flat, from that of the loss; where L1 has a kink, its shortest subgradient."""
         w, l1 = self.parameters(theta).weights.astype(np.float64), self.objective.l1
         smooth = gradient.weights + self.objective.l2 * w
         at_kink = np.sign(smooth) * np.maximum(np.abs(smooth) - l1, 0.0)
         shortest = np.where(w == 0.0, at_kink, smooth + l1 * np.sign(w))
-        intercept = gradient.intercept if self.objective.fit_intercept else 0.0
-        return float(np.sqrt(np.sum(shortest**2) + np.sum(np.square(intercept))))
+        intercept = gradient.intercept if self.objective.fit_intercept else np.zeros(self.n_outputs)
+        return np.concatenate([shortest.ravel(), intercept])
+
+    def gradient_norm(self, theta: Vector, gradient: Parameters) -> float:
+        """Norm of the objective's gradient."""
+        return float(np.linalg.norm(self.with_penalty(theta, gradient)))
 
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
         """Train; returns the progressive loss sums of the objectives."""

@@ -143,6 +143,11 @@ class MLPProblem:
         return len(self.data.y if self.rows is None else self.rows)
 
     @property
+    def n_trained(self) -> int:
+        """How many of the parameters, from the first, training changes."""
+        return self.network.n_trained
+
+    @property
     def largest_input(self) -> float:
         return largest_input(self.data.X)
 
