@@ -6,6 +6,7 @@ Python decides once an epoch; ``problem.run_epoch`` trains in compiled code. Fai
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -32,7 +33,8 @@ class Plan(NamedTuple):
     max_updates: int | None
     max_samples: int | None
     max_seconds: float | None
-    stretches: int  # an epoch is cut into so many for an observer, where it has the batches
+    # an epoch is cut into so many for an observer, where it has the batches; or the observer looks after these updates
+    stretches: int | NDArray[np.int64]
     patience: float  # epochs without a finite loss that are a divergence
     evaluate_every: int | None
     average_from: int | None
@@ -289,7 +291,8 @@ def _run_epoch(
     seed = epoch_seed(plan.seed, clock.epoch)
     clock.epoch += 1
     losses: Any = 0.0
-    for first, last in _stretches(n_batches, whole, plan.stretches):
+    looks = plan.stretches if isinstance(plan.stretches, int) else plan.stretches - clock.updates_here
+    for first, last in _stretches(n_batches, whole, looks):
         rows, rates = order[first * plan.batch_size : last * plan.batch_size], etas[first:last]
         stretch = Epoch(rows, rates, plan.batch_size, max(0, first_averaged - first), plan.noisy, seed)
         losses = losses + problem.run_epoch(state, stretch)
@@ -306,17 +309,20 @@ def _run_epoch(
     )
 
 
-def _stretches(n_batches: int, whole: int, number: int) -> Iterator[tuple[int, int]]:
-    """First and last batch of every stretch of an epoch: ``number`` in a whole one, or one a batch.
+def _stretches(n_batches: int, whole: int, looks: int | NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """First and last batch of every stretch of an epoch: so many in a whole one, or one a batch; or one up to each of
+    the given batches, and one to the end.
 
     >>> list(_stretches(10, 10, 4)), list(_stretches(6, 10, 4)), list(_stretches(2, 2, 4))
     ([(0, 2), (2, 5), (5, 7), (7, 10)], [(0, 2), (2, 5), (5, 6)], [(0, 1), (1, 2)])
+    >>> list(_stretches(10, 10, np.array([-3, 1, 4, 12])))
+    [(0, 1), (1, 4), (4, 10)]
     """
-    number, last = min(number, whole), 0
-    for i in range(1, number + 1):
-        if last < n_batches:
-            first, last = last, min(whole * i // number, n_batches)
-            yield first, last
+    if isinstance(looks, int):
+        number = min(looks, whole)
+        looks = np.array([whole * i // number for i in range(1, number + 1)])
+    bounds = [0, *looks[(looks > 0) & (looks < n_batches)].tolist(), n_batches]
+    yield from pairwise(bounds)
 
 
 def evaluation(
