@@ -7,6 +7,12 @@ import inspect
 from string import Template
 from typing import Any
 
+# The one schedule that networks do not have.
+OPTIMAL = """\
+    * ``'optimal'``: ``1 / (alpha (t0 + t - 1))`` at batch size 1, and a lower, faster falling rate for batches (see
+      :func:`minibatch.schedules.optimal`).
+"""
+
 ENTRIES = {
     "regularization": """\
 penalty : {'l2', 'l1', 'elasticnet'} or None, default='l2'
@@ -44,10 +50,66 @@ n_jobs : int or None, default=None
     "random_state": """\
 random_state : int, RandomState instance or None, default=None
     Seed of the sample order and of the validation split. Pass an int for reproducible models.""",
+    "schedules": """\
+How the learning rate changes from the first one, ``eta0``; :mod:`minibatch.schedules` has the formulas.
+
+    * ``'constant'``: ``eta0``. ``'adaptive'``: ``eta0``, divided by 5 whenever the stopping rule is met.
+    * ``'invscaling'``: ``eta0 / t ** power_t`` in update ``t``. ``'inverse_time'``: ``eta0 / (1 + alpha eta0 (t - 1))``
+      [3]_.
+    * ``'step'``: ``eta0``, times ``cycle_decay`` after every ``cycle_length``.
+    * ``'cosine'``: from ``eta0`` down to 0 along a ``cycle_length``, then again.
+    * ``'triangular'``, ``'triangular2'``, ``'exp_range'``: up from ``eta0`` to ``max_eta`` and down again along a
+      ``cycle_length``, over and over; the second halves the rise after every cycle, the third multiplies it by
+      ``cycle_decay`` along a cycle, little by little.
+    * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, down to almost 0 in the rest.
+"""
+    + OPTIMAL
+    + """
+    The stopping rule does not wait for the end of a cycle; ``tol=None`` does.""",
     "eta0": """\
-eta0 : float, default=0.01
+eta0 : float or 'auto', default=0.01
     First learning rate; not used by ``learning_rate='optimal'``. The best one depends on ``batch_size``: tune
-    them together.""",
+    them together. ``'auto'`` trains on up to 1000 of the rows at rates that differ by factors of two, and takes one
+    below the best, as Bottou's programs do; see ``eta0_``.""",
+    "cycles": """\
+max_eta : float or None, default=None
+    The top of ``'triangular'``, ``'triangular2'``, ``'exp_range'`` and ``'one_cycle'``. None means four times the
+    first rate. A range test finds it: :func:`minibatch.diagnostics.learning_rate_range_test`.
+
+cycle_length : float or None, default=None
+    Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8, for ``'cosine'`` and
+    ``'one_cycle'`` the whole run: ``max_iter``, or fewer where ``max_updates`` allows fewer.
+
+cycle_decay : float in (0, 1], default=0.5
+    What ``'step'`` and ``'exp_range'`` multiply by for every ``cycle_length``.
+
+decay_base : bool, default=False
+    Whether in ``'exp_range'`` the lower bound decays too, not only the rise above it.
+
+warmup : float, default=0
+    Epochs (calls of ``partial_fit``) in which the rate rises from 0 to that of the schedule. Large batches with large
+    rates may need some.""",
+    "scaling": """\
+learning_rate_scaling : {'linear', 'sqrt'} or None, default=None
+    Whether the rates given are those of ``reference_batch_size``, to be multiplied by ``batch_size /
+    reference_batch_size`` or its root: for a search over batch sizes that does not search the rate. A start, not a law:
+    ``'linear'`` holds for batches well below the noise scale of the gradient; see
+    :func:`minibatch.schedules.scale_learning_rate`.
+
+reference_batch_size : int, default=32
+    The batch size that the rates given are for.""",
+    "growth": """\
+batch_growth : float > 1, 'adaptive' or None, default=None
+    What the batch size is multiplied by, time and again: early updates need less precision than late ones, and a
+    growing batch does what a falling rate does, in fewer updates [4]_. ``'adaptive'`` looks at up to 1024 rows, or four
+    batches, after every epoch, and lets the batch grow, to twice its size at most, while the standard error of its
+    gradient is more than 0.9 times the norm of the gradient (norm test [5]_). ``partial_fit`` does not grow.
+
+batch_growth_interval : int or None, default=None
+    Epochs from one growth to the next, or from one look to the next. None means 10, and 1 for ``'adaptive'``.
+
+max_batch_size : int, float in (0, 1], 'full' or None, default=None
+    Where the growth ends, said in the manner of ``batch_size``. None means all rows.""",
     "stopping": """\
 early_stopping : bool, default=False
     Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
@@ -108,7 +170,10 @@ n_updates_ : int
     Updates done, those of earlier calls included where training went on.
 
 batch_size_ : int
-    Rows of a batch, resolved.
+    Rows of a batch, resolved; after growth, of the last epoch. ``history_`` has that of every epoch.
+
+eta0_ : float
+    First learning rate of the schedule, calibrated or scaled if so asked for.
 
 status_ : str
     Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
@@ -125,7 +190,10 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
     "references": """\
 .. [1] Tsuruoka, Tsujii & Ananiadou, "Stochastic gradient descent training for L1-regularized log-linear models
    with cumulative penalty", ACL 2009.
-.. [2] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.""",
+.. [2] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
+.. [3] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
+.. [4] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
+.. [5] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134, 2012.""",
     "X": """\
 X : {array-like, sparse matrix} of shape (n_samples, n_features)
     Training rows. C-ordered float32 and float64 arrays and CSR matrices are used as they are, others are

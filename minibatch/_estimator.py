@@ -25,11 +25,12 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from minibatch._batching import resolve_batch_size
+from minibatch._calibration import calibrated_rate
 from minibatch._callbacks import CallbackBridge
 from minibatch._problems.state import Problem, State, Vector, pool_of
+from minibatch._rates import CONSTRAINTS, growth_of, scale_of, schedule_for
 from minibatch._training import EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, train
 from minibatch.history import History
-from minibatch.schedules import Rates
 
 SEEDS = np.iinfo(np.int32).max
 
@@ -49,6 +50,7 @@ class OptimizerMemory(NamedTuple):
     slots: Vector
     n_updates: int
     schedule_updates: int
+    schedule_epochs: float
     total: NDArray[np.float64]
     rate_factor: float  # what "adaptive" has made of the learning rate
     learning_rate: float  # of the epoch that would come next; scikit-learn's tests look for it here
@@ -95,6 +97,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     """Base of the estimators; see the module's docstring for what a subclass provides."""
 
     _parameter_constraints: dict = {
+        **CONSTRAINTS,
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left"), None],
         "shuffle": ["boolean"],
@@ -111,13 +114,13 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             StrOptions({"auto", "full"}),
         ],
         "last_batch": [StrOptions({"keep", "drop"})],
-        "power_t": [Interval(Real, 0, None, closed="left")],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "max_updates": [Interval(Integral, 1, None, closed="left"), None],
         "evaluate_every": [Interval(Integral, 1, None, closed="left"), None],
     }
     _rate_parameter = "eta0"
+    _invscaling_by_rows = False
 
     def _train(
         self,
@@ -149,10 +152,11 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             problem = self._new_problem(
                 rows.X, rows.target, rows=kept, **weights, threads=pool_of(self._n_threads(), stack)
             )
-            plan = self._plan(problem.n_samples, partial)
+            theta = self._initial_theta(problem, fresh, init)
+            plan = self._plan(problem, theta, fresh, partial)
             if watch is not None:
                 plan = plan._replace(**watch.limits)
-            state = self._initial_state(problem, plan, fresh, partial, init)
+            state = self._initial_state(problem, plan, theta, fresh, partial, init)
             if watch is not None:
                 watch.begin(self._measures(problem, rows, kept, watch.test), state.theta)
             bridge = None if partial else CallbackBridge(self, X, y, sample_weight, self._attributes_function(problem))
@@ -245,18 +249,21 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             raise ValueError("The sum of sample_weight overflows; only ratios matter, so divide all by the largest.")
         return {"weight": rows.weight / mean}
 
-    def _plan(self, n_samples: int, partial: bool) -> Plan:
+    def _plan(self, problem: Problem, theta: Vector, fresh: bool, partial: bool) -> Plan:
+        n_samples = problem.n_samples
         batch_size = resolve_batch_size(self.batch_size, n_samples, auto=self._auto_batch_size(n_samples))
         # a short chunk is a short batch of a longer epoch: its rate is that of the batch size asked for
         asked_for = int(self.batch_size) if partial and isinstance(self.batch_size, Integral) else batch_size
+        seed = int(check_random_state(self.random_state).randint(SEEDS))
+        self.eta0_ = self._first_rate(problem, theta, fresh, asked_for, seed)
         return Plan(
             batch_size=batch_size,
             noisy=partial or batch_size < n_samples,
             last_batch=self.last_batch,
             shuffle=self.shuffle,
-            seed=int(check_random_state(self.random_state).randint(SEEDS)),
-            schedule=self._schedule(asked_for),
-            rate_by_rows=False,
+            seed=seed,
+            schedule=schedule_for(self, self.eta0_, asked_for, n_samples),
+            growth=None if partial else growth_of(self, n_samples),
             adaptive=self.learning_rate == "adaptive",
             max_iter=1 if partial else self.max_iter,
             max_updates=self.max_updates,
@@ -269,13 +276,19 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             verbose=int(self.verbose),
         )
 
+    def _first_rate(self, problem: Problem, theta: Vector, fresh: bool, batch_size: int, seed: int) -> float:
+        """Given, scaled or calibrated; what goes on keeps its calibrated rate."""
+        eta0 = getattr(self, self._rate_parameter)
+        if eta0 != "auto":
+            return float(eta0) * scale_of(self, batch_size)
+        if not fresh and hasattr(self, "eta0_"):
+            return self.eta0_
+        return calibrated_rate(problem, theta, min(batch_size, problem.n_samples), seed)
+
     def _n_threads(self) -> int:
         raise NotImplementedError
 
     def _auto_batch_size(self, n_samples: int) -> int:
-        raise NotImplementedError
-
-    def _schedule(self, batch_size: int) -> Callable[[NDArray[np.int64]], Rates]:
         raise NotImplementedError
 
     def _rule(self) -> Rule:
@@ -293,11 +306,13 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     ) -> Outcome:
         return train(problem, plan, self._rule(), state, history, validate, callbacks, observer)
 
-    def _initial_state(self, problem: Problem, plan: Plan, fresh: bool, partial: bool, init: tuple[Any, Any]) -> State:
+    def _initial_state(
+        self, problem: Problem, plan: Plan, theta: Vector, fresh: bool, partial: bool, init: tuple[Any, Any]
+    ) -> State:
         """First or given parameters, or where the last call stopped: optimizer memory, average and, for
         ``partial_fit``, the learning rate go on (a new ``fit`` starts its schedule anew, as in scikit-learn)."""
         averaged = plan.average_from is not None
-        state = problem.new_state(self._initial_theta(problem, fresh, init), averaged)
+        state = problem.new_state(theta, averaged)
         if fresh or any(part is not None for part in init):
             return state
         memory = self._optimizer
@@ -306,7 +321,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         if averaged and hasattr(self, "_n_averaged"):
             state.total, state.n_averaged = memory.total.copy(), self._n_averaged
         if partial:
-            state.schedule_updates = memory.schedule_updates
+            state.schedule_updates, state.schedule_epochs = memory.schedule_updates, memory.schedule_epochs
         return state
 
     def _evaluation(self, of: Rows, **more: Any) -> Evaluation:
@@ -354,8 +369,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         state = outcome.state
         self.__dict__.update(self._fitted_attributes(problem, state.result()))
         self._optimizer = OptimizerMemory(
-            problem.solver.kind, state.slots, state.slot_updates, state.schedule_updates, state.total,
-            state.rate_factor, outcome.next_rate,
+            problem.solver.kind, state.slots, state.slot_updates, state.schedule_updates, state.schedule_epochs,
+            state.total, state.rate_factor, outcome.next_rate,
         )  # fmt: skip
         history.extend(outcome.history)
         self.history_ = history

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minibatch._batching import epoch_seed, rows_in_batches, sample_order
+from minibatch._growth import Growth, next_batch_size
 from minibatch._problems.state import Epoch, Problem, State, Vector
 from minibatch.history import History
-from minibatch.schedules import ADAPTIVE_END, ADAPTIVE_FACTOR, Rates
+from minibatch.schedules import ADAPTIVE_END, ADAPTIVE_FACTOR, Progress, Rates, Schedule
 
 
 class Plan(NamedTuple):
@@ -26,8 +27,8 @@ class Plan(NamedTuple):
     last_batch: str
     shuffle: bool
     seed: int
-    schedule: Callable[[NDArray[np.int64]], Rates]  # of the number of the update, from 1 ...
-    rate_by_rows: bool  # ... or, one rate an epoch, of the number of rows seen plus 1
+    schedule: Schedule
+    growth: Growth | None  # of the batch size
     adaptive: bool
     max_iter: int
     max_updates: int | None
@@ -208,7 +209,10 @@ def train(
             status = rule.status
         if not status and done.n_epochs == plan.max_iter:
             status = "diverged" if n_bad_epochs else "max_iter"
-    next_rate = float(_rates(plan, state, clock, 1)[0])
+        if not status and plan.growth is not None:
+            plan = _with_next_batch_size(plan, plan.growth, problem, state, clock.epoch, done.n_epochs)
+    _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
+    next_rate = float(_rates(plan, state, clock, 1, whole)[0])
     why = rule.why_not_met(plan.noisy) if status == "max_iter" else ""
     return Outcome(status, why, done.n_epochs, rule, rule.state_to_keep(state), done, next_rate)
 
@@ -263,11 +267,20 @@ class Counters:
         }
 
 
-def _rates(plan: Plan, state: State, clock: Counters, n_batches: int) -> Rates:
-    t = np.full(n_batches, clock.n_samples_seen + 1)
-    if not plan.rate_by_rows:
-        t = state.schedule_updates + np.arange(1, n_batches + 1)
-    return plan.schedule(t) * state.rate_factor
+def _with_next_batch_size(
+    plan: Plan, growth: Growth, problem: Problem, state: State, epoch: int, n_epochs: int
+) -> Plan:
+    size = next_batch_size(growth, plan.batch_size, problem, state.theta, n_epochs, epoch_seed(plan.seed, epoch))
+    return plan._replace(batch_size=size, noisy=size < problem.n_samples)
+
+
+def _rates(plan: Plan, state: State, clock: Counters, n_batches: int, whole: int) -> Rates:
+    """Of the next batches, of which ``whole`` are an epoch."""
+    updates = np.arange(n_batches)
+    progress = Progress(
+        state.schedule_updates + updates, state.schedule_epochs + updates / whole, 1 / whole, clock.n_samples_seen
+    )
+    return plan.schedule(progress) * state.rate_factor
 
 
 def _run_epoch(
@@ -281,7 +294,7 @@ def _run_epoch(
     # the order of the rows in a full batch does not matter, and reading them in their own is faster
     shuffle = plan.shuffle and plan.batch_size < problem.n_samples
     order = sample_order(problem.n_samples, shuffle, plan.seed, clock.epoch)[:n_rows]
-    etas = _rates(plan, state, clock, n_batches)
+    etas = _rates(plan, state, clock, n_batches, whole)
     first_averaged = n_batches
     if plan.average_from is not None:
         # averaging begins with the update that has seen `average_from` rows
@@ -296,6 +309,7 @@ def _run_epoch(
         rows, rates = order[first * plan.batch_size : last * plan.batch_size], etas[first:last]
         stretch = Epoch(rows, rates, plan.batch_size, max(0, first_averaged - first), plan.noisy, seed)
         losses = losses + problem.run_epoch(state, stretch)
+        state.schedule_epochs += (last - first) / whole
         clock.add(len(rows), last - first, time.perf_counter() - began)
         if observer is not None:
             row = clock.row(learning_rate=float(rates[-1]), batch_size=plan.batch_size)

@@ -38,6 +38,7 @@ class State:
     n_averaged: int = 0
     slot_updates: int = 0  # updates since the slots were 0
     schedule_updates: int = 0  # updates since the schedule began
+    schedule_epochs: float = 0.0  # epochs since then, in fractions
     rate_factor: float = 1.0  # what "adaptive" has made of the learning rate
 
     def copy(self) -> "State":

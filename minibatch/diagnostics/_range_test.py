@@ -113,8 +113,8 @@ class _Sweep:
         self.test, self.stop_factor, n = probe, stop_factor, len(rates)
         self.limits = {
             # train() also asks for the rate after the last one
-            "schedule": lambda t: rates[np.minimum(t, n) - 1],
-            "rate_by_rows": False,
+            "schedule": lambda now: rates[np.minimum(now.updates, n - 1)],
+            "growth": None,
             "adaptive": False,
             "max_iter": n,
             "max_updates": n,
@@ -330,7 +330,9 @@ def _repeat(
     stop_factor: float,
 ) -> _Sweep:
     """One sweep on a clone."""
-    model = clone(final).set_params(random_state=int(seed), tol=None, early_stopping=False)
+    # of the rates, only those of the sweep count; none needs to be calibrated or scaled
+    no_rate = {"learning_rate": "constant", "learning_rate_scaling": None, final._rate_parameter: rates[0]}
+    model = clone(final).set_params(random_state=int(seed), tol=None, early_stopping=False, **no_rate)
     if hasattr(model, "average"):
         model.set_params(average=False)  # an average would hide that the last update was too long
     vars(model).pop("_skl_callbacks", None)  # clones share them; they wait for the user's own fit

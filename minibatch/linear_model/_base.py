@@ -1,6 +1,5 @@
 """What the two linear models share: the penalty, the layout of the coefficients, the parameters of the problem."""
 
-from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,11 +14,12 @@ from minibatch._batching import power_of_two_below_root
 from minibatch._estimator import MiniBatchEstimator
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.state import State, Vector
+from minibatch._rates import FIRST_RATE, check_rates
 from minibatch._training import BestRule, Outcome, Plan, Rule, WindowRule
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
-from minibatch.schedules import SCHEDULES, Rates, schedule_of
+from minibatch.schedules import SCHEDULES
 
 
 class LinearModel(SparseCoefMixin, MiniBatchEstimator):
@@ -33,7 +33,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         "epsilon": [Interval(Real, 0, None, closed="left")],
         "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
         "learning_rate": [StrOptions(set(SCHEDULES))],
-        "eta0": [Interval(Real, 0, None, closed="neither")],
+        "eta0": FIRST_RATE,
         "solver": [StrOptions(set(SOLVERS))],
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "adam_epsilon": [Interval(Real, 0, None, closed="neither")],
@@ -44,8 +44,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         """What the constraints of single parameters cannot say."""
         if partial and self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit, which sees one chunk at a time.")
-        if self.learning_rate == "optimal" and self.alpha == 0:
-            raise ValueError("alpha must be > 0 with learning_rate='optimal', which is computed from it; got alpha=0.")
+        check_rates(self)
         if self.penalty == "elasticnet" and self.l1_ratio is None:
             raise ValueError("l1_ratio must be set when penalty is 'elasticnet'; got l1_ratio=None.")
 
@@ -62,15 +61,12 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     def _n_threads(self) -> int:
         return effective_n_jobs(self.n_jobs)
 
-    def _plan(self, n_samples: int, partial: bool) -> Plan:
-        return super()._plan(n_samples, partial)._replace(average_from=int(self.average) if self.average else None)
+    def _plan(self, problem: Any, theta: Vector, fresh: bool, partial: bool) -> Plan:
+        plan = super()._plan(problem, theta, fresh, partial)
+        return plan._replace(average_from=int(self.average) if self.average else None)
 
     def _auto_batch_size(self, n_samples: int) -> int:
         return power_of_two_below_root(n_samples)
-
-    def _schedule(self, batch_size: int) -> Callable[[NDArray[np.int64]], Rates]:
-        rate = {"eta0": self.eta0, "power_t": self.power_t, "alpha": self.alpha, "batch_size": batch_size}
-        return schedule_of(self.learning_rate, **rate)
 
     def _rule(self) -> Rule:
         if self.early_stopping:

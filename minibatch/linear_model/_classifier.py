@@ -58,10 +58,8 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
 
     $random_state
 
-    learning_rate : {'optimal', 'constant', 'invscaling', 'adaptive'}, default='optimal'
-        Rate of update ``t``: ``'constant'`` ``eta0``; ``'invscaling'`` ``eta0 / t ** power_t``; ``'adaptive'``
-        ``eta0``, divided by 5 whenever the stopping rule is met; ``'optimal'`` ``1 / (alpha (t0 + t - 1))``
-        at batch size 1 and a lower, faster falling rate for batches (see :func:`minibatch.schedules.optimal`).
+    learning_rate : str, default='optimal'
+        $schedules
 
     $eta0
 
@@ -80,6 +78,12 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
 
     multi_class : {'ovr', 'multinomial'}, default='ovr'
         With more than two classes: one problem a class against the rest, or one softmax (``loss='log_loss'`` only).
+
+    $cycles
+
+    $scaling
+
+    $growth
 
     $budget
 
@@ -165,6 +169,16 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
         multi_class="ovr",
         max_updates=None,
         evaluate_every=None,
+        max_eta=None,
+        cycle_length=None,
+        cycle_decay=0.5,
+        decay_base=False,
+        warmup=0.0,
+        learning_rate_scaling=None,
+        reference_batch_size=32,
+        batch_growth=None,
+        batch_growth_interval=None,
+        max_batch_size=None,
     ):
         self.loss = loss
         self.penalty = penalty
@@ -197,6 +211,16 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
         self.multi_class = multi_class
         self.max_updates = max_updates
         self.evaluate_every = evaluate_every
+        self.max_eta = max_eta
+        self.cycle_length = cycle_length
+        self.cycle_decay = cycle_decay
+        self.decay_base = decay_base
+        self.warmup = warmup
+        self.learning_rate_scaling = learning_rate_scaling
+        self.reference_batch_size = reference_batch_size
+        self.batch_growth = batch_growth
+        self.batch_growth_interval = batch_growth_interval
+        self.max_batch_size = max_batch_size
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(

@@ -47,10 +47,8 @@ class MiniBatchSGDRegressor(RegressionTarget, LinearModel):
 
     $random_state
 
-    learning_rate : {'invscaling', 'constant', 'optimal', 'adaptive'}, default='invscaling'
-        Rate of update ``t``: ``'constant'`` ``eta0``; ``'invscaling'`` ``eta0 / t ** power_t``; ``'adaptive'``
-        ``eta0``, divided by 5 whenever the stopping rule is met; ``'optimal'`` see
-        :func:`minibatch.schedules.optimal`.
+    learning_rate : str, default='invscaling'
+        $schedules
 
     $eta0
 
@@ -65,6 +63,12 @@ class MiniBatchSGDRegressor(RegressionTarget, LinearModel):
 
     quantile : float in (0, 1), default=0.5
         The quantile that ``loss='quantile'`` estimates.
+
+    $cycles
+
+    $scaling
+
+    $growth
 
     $budget
 
@@ -145,6 +149,16 @@ class MiniBatchSGDRegressor(RegressionTarget, LinearModel):
         max_updates=None,
         evaluate_every=None,
         n_jobs=None,
+        max_eta=None,
+        cycle_length=None,
+        cycle_decay=0.5,
+        decay_base=False,
+        warmup=0.0,
+        learning_rate_scaling=None,
+        reference_batch_size=32,
+        batch_growth=None,
+        batch_growth_interval=None,
+        max_batch_size=None,
     ):
         self.loss = loss
         self.penalty = penalty
@@ -176,6 +190,16 @@ class MiniBatchSGDRegressor(RegressionTarget, LinearModel):
         self.max_updates = max_updates
         self.evaluate_every = evaluate_every
         self.n_jobs = n_jobs
+        self.max_eta = max_eta
+        self.cycle_length = cycle_length
+        self.cycle_decay = cycle_decay
+        self.decay_base = decay_base
+        self.warmup = warmup
+        self.learning_rate_scaling = learning_rate_scaling
+        self.reference_batch_size = reference_batch_size
+        self.batch_growth = batch_growth
+        self.batch_growth_interval = batch_growth_interval
+        self.max_batch_size = max_batch_size
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(

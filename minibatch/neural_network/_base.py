@@ -1,6 +1,5 @@
 """What the two networks share: layers, solver, schedule, the first parameters, prediction."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from numbers import Integral, Real
 from typing import Any
@@ -17,13 +16,14 @@ from minibatch._estimator import MiniBatchEstimator
 from minibatch._lbfgs import minimize
 from minibatch._problems.mlp import MLPProblem, layers_of, network_of, scores_of
 from minibatch._problems.state import State, Vector, pool_of, rows_of
+from minibatch._rates import FIRST_RATE, check_rates
 from minibatch._training import BestRule, EpochCallbacks, Observer, Outcome, Plan, Rule, Validate
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.linear import SEPARATE, Objective, Solver
 from minibatch.engine.mlp import Network
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
-from minibatch.schedules import Rates, schedule_of
+from minibatch.schedules import SCHEDULES
 
 
 def takes_chunks(self: Any) -> bool:
@@ -49,8 +49,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "solver": [StrOptions({*SOLVERS, "lbfgs"})],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [StrOptions(set(SCHEDULES) - {"optimal"})],
+        "learning_rate_init": FIRST_RATE,
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
@@ -60,10 +60,12 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "batch_normalization": ["boolean", StrOptions({"input"})],
     }
     _rate_parameter = "learning_rate_init"
+    _invscaling_by_rows = True  # seen before the epoch, as in scikit-learn
 
     def _check_parameters(self, partial: bool) -> None:
         """What the constraints of single parameters cannot say."""
         self._hidden_units()
+        check_rates(self)
         if partial and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it sees one chunk at a time.")
         if self.solver == "lbfgs" and (self.dropout > 0.0 or self.batch_normalization):
@@ -91,8 +93,13 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     def _n_threads(self) -> int:
         return n_blas_threads()
 
-    def _plan(self, n_samples: int, partial: bool) -> Plan:
-        plan = super()._plan(n_samples, partial)._replace(rate_by_rows=True)
+    def _plan(self, problem: Any, theta: Vector, fresh: bool, partial: bool) -> Plan:
+        plan, n_samples = super()._plan(problem, theta, fresh, partial), problem.n_samples
+        if self.batch_normalization and plan.growth is not None and plan.last_batch == "keep":
+            raise ValueError(
+                f"batch_growth={self.batch_growth!r} with batch_normalization={self.batch_normalization!r} may leave a "
+                "last batch of a single row, which batch normalization cannot use; set last_batch='drop'."
+            )
         if self.batch_normalization and plan.batch_size == 1:
             self._refuse_one_row(f"batch_size={self.batch_size!r} gives", "Use a larger batch_size")
         if self.batch_normalization and plan.last_batch == "keep" and n_samples % plan.batch_size == 1:
@@ -110,9 +117,6 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _auto_batch_size(self, n_samples: int) -> int:
         return 200
-
-    def _schedule(self, batch_size: int) -> Callable[[NDArray[np.int64]], Rates]:
-        return schedule_of(self.learning_rate, eta0=self.learning_rate_init, power_t=self.power_t)
 
     def _rule(self) -> Rule:
         # as in scikit-learn, *more* than n_iter_no_change epochs
@@ -188,8 +192,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
             )
         return self._theta(before)
 
-    def _initial_state(self, problem: Any, plan: Plan, fresh: bool, partial: bool, init: Any) -> State:
-        state = super()._initial_state(problem, plan, fresh, partial, init)
+    def _initial_state(self, problem: Any, plan: Plan, theta: Vector, fresh: bool, partial: bool, init: Any) -> State:
+        state = super()._initial_state(problem, plan, theta, fresh, partial, init)
         if not fresh:
             state.schedule_updates = self._optimizer.schedule_updates
             state.rate_factor = self._optimizer.rate_factor if plan.adaptive else 1.0

@@ -54,6 +54,12 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
 
     $regularization_of_networks
 
+    $cycles
+
+    $scaling
+
+    $growth
+
     $budget
 
     Attributes
@@ -132,6 +138,16 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         last_batch="keep",
         max_updates=None,
         evaluate_every=None,
+        max_eta=None,
+        cycle_length=None,
+        cycle_decay=0.5,
+        decay_base=False,
+        warmup=0.0,
+        learning_rate_scaling=None,
+        reference_batch_size=32,
+        batch_growth=None,
+        batch_growth_interval=None,
+        max_batch_size=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -162,6 +178,16 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         self.last_batch = last_batch
         self.max_updates = max_updates
         self.evaluate_every = evaluate_every
+        self.max_eta = max_eta
+        self.cycle_length = cycle_length
+        self.cycle_decay = cycle_decay
+        self.decay_base = decay_base
+        self.warmup = warmup
+        self.learning_rate_scaling = learning_rate_scaling
+        self.reference_batch_size = reference_batch_size
+        self.batch_growth = batch_growth
+        self.batch_growth_interval = batch_growth_interval
+        self.max_batch_size = max_batch_size
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):

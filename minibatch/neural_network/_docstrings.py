@@ -1,9 +1,19 @@
 """Documentation of the parameters that the two networks share, written once."""
 
 from minibatch._docstrings import ENTRIES as SHARED
+from minibatch._docstrings import OPTIMAL
+
+
+def _of_networks(entry: str) -> str:
+    """A shared entry with the numbers that its references have here."""
+    for ours, here in (("[3]_", "[7]_"), ("[4]_", "[8]_"), ("[5]_", "[9]_")):
+        entry = entry.replace(ours, here)
+    return entry
+
 
 ENTRIES = {
     **SHARED,
+    "growth": _of_networks(SHARED["growth"]),
     "layers": """\
 hidden_layer_sizes : int or array-like of int, default=(100,)
     Units of each hidden layer.
@@ -27,13 +37,18 @@ batch_size : int, float in (0, 1], 'full' or 'auto', default='auto'
     all of them (gradient descent), ``'auto'`` is ``min(200, n_samples)``. It is resolved in ``fit``, on the rows
     trained on.
 
-learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-    Rate of an epoch, for every solver: ``learning_rate_init``; ``learning_rate_init / (rows seen + 1) ** power_t``;
-    or ``learning_rate_init``, divided by 5 whenever the stopping rule is met. (In scikit-learn only ``'sgd'`` has a
-    schedule.)
+learning_rate : str, default='constant'
+    """
+    + _of_networks(SHARED["schedules"].replace(OPTIMAL, ""))
+    + """
 
-learning_rate_init : float, default=0.001
-    First learning rate. The best one depends on ``batch_size``: tune them together.
+    Here ``eta0`` is ``learning_rate_init``, and ``t`` of ``'invscaling'`` the rows seen before the epoch plus 1, as in
+    scikit-learn. Every solver but ``'lbfgs'`` has schedules (there only ``'sgd'``).
+
+learning_rate_init : float or 'auto', default=0.001
+    First learning rate. The best one depends on ``batch_size``: tune them together. ``'auto'`` trains on up to 1000 of
+    the rows at rates that differ by factors of two, and takes one below the best, as Bottou's programs do; see
+    ``eta0_``.
 
 power_t : float, default=0.5
     Exponent of ``'invscaling'``.
@@ -61,7 +76,7 @@ verbose : bool or int, default=False
 
 warm_start : bool, default=False
     Whether ``fit`` goes on from the parameters, the optimizer's memory and the learning rate of the last call. Epochs
-    without progress are counted anew.
+    without progress are counted anew; cycles and the warm-up begin anew.
 
 momentum : float in [0, 1], default=0.9
     Of ``'sgd'``, ``'momentum'`` and ``'nesterov'``: ``v = momentum v + g; w -= eta v``. The effective rate is
@@ -150,7 +165,10 @@ t_ : int
 .. [3] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
 .. [4] Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014.
 .. [5] Ioffe & Szegedy, "Batch normalization", arXiv 1502.03167.
-.. [6] Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010.""",
+.. [6] Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010.
+.. [7] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
+.. [8] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
+.. [9] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134, 2012.""",
     "chunks": """\
 On the slices of an unshuffled epoch, one batch a call, this is that epoch, at a constant rate and without dropout:
 ``'invscaling'`` changes the rate from call to call, and dropout takes the rows of a call by their number in it.

@@ -1,0 +1,35 @@
+"""Batches that grow along a fit: by a factor every so many epochs, or as the norm test asks for."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minibatch._noise import suggested_batch_size
+from minibatch._problems.state import Problem, Vector
+
+# The norm test looks at so many batches, and at so many rows at least: a single batch says little about its own noise.
+BATCHES_LOOKED_AT, ROWS_LOOKED_AT = 4, 1024
+# Byrd et al. ask for a standard error of the gradient below theta times its norm; of Bollapragada et al., theta.
+THETA = 0.9
+# One look is noisy: batches at most double at a time.
+LARGEST_FACTOR = 2.0
+
+
+class Growth(NamedTuple):
+    """``factor`` None: the norm test decides."""
+
+    factor: float | None
+    interval: int  # epochs from one growth, or look, to the next
+    largest: int  # batch size
+
+
+def next_batch_size(growth: Growth, batch_size: int, problem: Problem, theta: Vector, n_epochs: int, seed: int) -> int:
+    """The batch size after ``n_epochs`` epochs; never smaller than before."""
+    if n_epochs % growth.interval or batch_size >= growth.largest:
+        return batch_size
+    wanted = batch_size * (growth.factor or LARGEST_FACTOR)
+    if growth.factor is None:
+        n_rows = min(problem.n_samples, max(BATCHES_LOOKED_AT * batch_size, ROWS_LOOKED_AT))
+        rows = np.random.default_rng(seed).choice(problem.n_samples, n_rows, replace=False)
+        wanted = min(wanted, suggested_batch_size(problem, theta, rows, THETA))
+    return int(min(max(np.ceil(wanted), batch_size), growth.largest))

@@ -1,0 +1,103 @@
+"""What an estimator's parameters about learning rates and batch growth mean."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+
+from minibatch._batching import resolve_batch_size, rows_in_batches
+from minibatch._growth import Growth
+from minibatch.schedules import CYCLES, ONCE_A_RUN, Schedule, Shape, scale_learning_rate, schedule_of
+
+# Defaults. Smith: half a cycle takes 2 to 10 epochs, and its top is 3 or 4 times its bottom.
+EPOCHS_A_CYCLE, RISE = 8, 4.0
+EPOCHS_A_GROWTH = 10
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "power_t": [Interval(Real, 0, None, closed="left")],
+    "max_eta": [Interval(Real, 0, None, closed="neither"), None],
+    "cycle_length": [Interval(Real, 0, None, closed="neither"), None],
+    "cycle_decay": [Interval(Real, 0, 1, closed="right")],
+    "decay_base": ["boolean"],
+    "warmup": [Interval(Real, 0, None, closed="left")],
+    "learning_rate_scaling": [StrOptions({"linear", "sqrt"}), None],
+    "reference_batch_size": [Interval(Integral, 1, None, closed="left")],
+    "batch_growth": [Interval(Real, 1, None, closed="neither"), StrOptions({"adaptive"}), None],
+    "batch_growth_interval": [Interval(Integral, 1, None, closed="left"), None],
+    "max_batch_size": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(RealNotInt, 0, 1, closed="right"),
+        StrOptions({"full"}),
+        None,
+    ],
+}
+FIRST_RATE = [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})]
+
+
+def check_rates(estimator: Any) -> None:
+    """What the constraints of single parameters cannot say."""
+    name, schedule = estimator._rate_parameter, estimator.learning_rate
+    eta0, scaling = getattr(estimator, name), estimator.learning_rate_scaling
+    if schedule in ("optimal", "inverse_time") and estimator.alpha == 0:
+        raise ValueError(f"alpha must be > 0 with learning_rate={schedule!r}, which is computed from it; got alpha=0.")
+    if schedule == "optimal" and (eta0 == "auto" or scaling is not None):
+        wrong = f"{name}='auto'" if eta0 == "auto" else f"learning_rate_scaling={scaling!r}"
+        raise ValueError(
+            f"{wrong} does nothing with learning_rate='optimal', which has no {name}; use another schedule, for "
+            "instance learning_rate='inverse_time'."
+        )
+    if eta0 == "auto" and scaling is not None:
+        raise ValueError(
+            f"learning_rate_scaling={scaling!r} scales a rate from reference_batch_size, but {name}='auto' is found "
+            "for batch_size itself; leave one of them out."
+        )
+    if schedule in CYCLES and estimator.max_eta is not None and eta0 != "auto" and not estimator.max_eta > eta0:
+        raise ValueError(f"max_eta must be above {name}; got max_eta={estimator.max_eta!r} and {name}={eta0!r}.")
+
+
+def scale_of(estimator: Any, batch_size: int) -> float:
+    """What the rates given are multiplied by."""
+    rule = estimator.learning_rate_scaling
+    if rule is None:
+        return 1.0
+    return scale_learning_rate(1.0, estimator.reference_batch_size, batch_size, rule=rule)
+
+
+def schedule_for(estimator: Any, eta0: float, batch_size: int, n_samples: int) -> Schedule:
+    """The schedule from ``eta0``, which is scaled already."""
+    length = estimator.cycle_length
+    if length is None:
+        length = _epochs_of_run(estimator, batch_size, n_samples) if estimator.learning_rate in ONCE_A_RUN else None
+    max_eta = RISE * eta0 if estimator.max_eta is None else estimator.max_eta * scale_of(estimator, batch_size)
+    shape = Shape(
+        eta0=eta0,
+        max_eta=max_eta,
+        power_t=estimator.power_t,
+        alpha=estimator.alpha,
+        batch_size=batch_size,
+        length=EPOCHS_A_CYCLE if length is None else length,
+        decay=estimator.cycle_decay,
+        decay_base=estimator.decay_base,
+        warmup=estimator.warmup,
+    )
+    schedule = schedule_of(estimator.learning_rate, shape)
+    if estimator.learning_rate == "invscaling" and estimator._invscaling_by_rows:
+        return lambda now: schedule(now._replace(updates=np.full_like(now.updates, now.rows)))
+    return schedule
+
+
+def growth_of(estimator: Any, n_samples: int) -> Growth | None:
+    """How the batch grows along a fit, if it does."""
+    if estimator.batch_growth is None:
+        return None
+    factor = None if estimator.batch_growth == "adaptive" else float(estimator.batch_growth)
+    interval = estimator.batch_growth_interval or (EPOCHS_A_GROWTH if factor else 1)
+    largest = "full" if estimator.max_batch_size is None else estimator.max_batch_size
+    return Growth(factor, interval, resolve_batch_size(largest, n_samples, auto=0))
+
+
+def _epochs_of_run(estimator: Any, batch_size: int, n_samples: int) -> float:
+    _, updates_an_epoch = rows_in_batches(n_samples, min(batch_size, n_samples), estimator.last_batch)
+    updates = np.inf if estimator.max_updates is None else estimator.max_updates
+    return min(estimator.max_iter, updates / updates_an_epoch)
