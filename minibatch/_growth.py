@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minibatch._noise import suggested_batch_size
+from minibatch._noise import gradient_noise
 from minibatch._problems.state import Problem, Vector
 
 # The norm test looks at so many batches, and at so many rows at least: a single batch says little about its own noise.
@@ -31,5 +31,7 @@ def next_batch_size(growth: Growth, batch_size: int, problem: Problem, theta: Ve
     if growth.factor is None:
         n_rows = min(problem.n_samples, max(BATCHES_LOOKED_AT * batch_size, ROWS_LOOKED_AT))
         rows = np.random.default_rng(seed).choice(problem.n_samples, n_rows, replace=False)
-        wanted = min(wanted, suggested_batch_size(problem, theta, rows, THETA))
-    return int(min(max(np.ceil(wanted), batch_size), growth.largest))
+        passing = gradient_noise(problem, theta, np.sort(rows)).noise_scale / THETA**2
+        # not a number: neither gradient nor noise, so nothing that a larger batch could mend
+        wanted = min(wanted, passing) if passing > batch_size else batch_size
+    return int(min(np.ceil(wanted), growth.largest))
