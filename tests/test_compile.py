@@ -21,7 +21,7 @@ ENTRIES = [
     linear.apply_step,
     mlp.mlp_epoch,
     mlp.mlp_gradient,
-    mlp.mlp_row_norms,
+    mlp.mlp_row_gradients,
     mlp.mlp_scores,
     sgd.sgd_epoch,
     sgd.one_row_epoch,

@@ -1,4 +1,4 @@
-"""engine.mlp and MLPProblem: gradients by finite differences, cuts into shares and blocks, threads, per-row norms."""
+"""engine.mlp and MLPProblem: gradients by finite differences, cuts into shares and blocks, threads."""
 
 import subprocess
 import sys
@@ -308,36 +308,6 @@ def test_abandoning_is_for_ever():
     barrier = new_barrier()
     abandon(barrier)
     assert barrier.any()
-
-
-# ---------------------------------------------------------------------------------------------- per-row gradients
-
-
-@pytest.mark.parametrize("rows", [X, SPARSE], ids=["dense", "csr"])
-@pytest.mark.parametrize("subset", [None, np.array([1, 4, 5, 20])])
-def test_row_norms_are_those_of_one_row_gradients(rows, subset):
-    problem = problem_of(X=rows, weight=WEIGHT, rows=subset)
-    theta = start_of(problem)
-    expected = []
-    for i in range(N) if subset is None else subset:
-        alone = problem_of(X=rows, rows=np.array([i]))
-        expected.append(np.sum((WEIGHT[i] * alone.evaluate(theta)[1]) ** 2))
-    assert_allclose(problem.squared_row_gradient_norms(theta), expected, rtol=1e-12)
-
-
-def test_row_norms_where_a_row_names_a_column_twice():
-    twice = sp.csr_array((np.array([1.0, 2.0, 3.0]), np.array([1, 1, 0]), np.array([0, 2, 3])), shape=(2, D))
-    found = [
-        problem_of(X=rows, y=CLASSES[:2]).squared_row_gradient_norms(start_of(problem_of()))
-        for rows in (twice, twice.toarray())
-    ]
-    assert_allclose(found[0], found[1], rtol=1e-12)
-
-
-def test_row_norms_are_refused_with_batch_normalization():
-    problem = problem_of(normalized=True)
-    with pytest.raises(ValueError, match="batch normalization"):
-        problem.squared_row_gradient_norms(start_of(problem))
 
 
 # ---------------------------------------------------------------------------------------------- dropout

@@ -1,16 +1,29 @@
 """Linear models: which epoch loop of the engine trains what."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
+from sklearn.utils.extmath import row_norms
 
 from minibatch._batching import Order
 from minibatch._blas import one_blas_thread
-from minibatch._problems.state import ALONE, Epoch, State, Threads, Vector, data_of, largest_input, mean_loss, share_out
+from minibatch._problems.state import (
+    ALONE,
+    Epoch,
+    RowGradients,
+    State,
+    Threads,
+    Vector,
+    blocks_of_rows,
+    data_of,
+    largest_input,
+    matrix_of,
+    mean_loss,
+    share_out,
+)
 from minibatch.engine.linear import (
     ONE_VS_REST,
     SEPARATE,
@@ -22,6 +35,7 @@ from minibatch.engine.linear import (
     apply_step,
     chunk_gradient,
     gradient_epoch,
+    losses_of_scores,
 )
 from minibatch.engine.optimizers import N_SLOTS, SGD
 from minibatch.engine.rows import CSR
@@ -106,39 +120,68 @@ class LinearProblem:
         w = w.reshape(self.n_objectives, -1)
         return self.objective.l1 * np.abs(w).sum(axis=1) + 0.5 * self.objective.l2 * np.einsum("ij,ij->i", w, w)
 
-    def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], Parameters]:
+    def on_rows(self, places: Order) -> "LinearProblem":
+        """The problem of some of the rows trained on."""
+        return replace(self, rows=self._all_rows[places])
+
+    def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weighted mean losses over all rows, and the gradient of their sum (without penalty)."""
         rows = self._all_rows
         weights = self.data.weight[rows] if len(self.data.weight) else np.ones(len(rows))
         losses, gradient = self._sum_over(rows, self.parameters(theta))
-        gradient /= weights.sum(dtype=np.float64)
-        return losses[: self.n_objectives] / weights.sum(dtype=np.float64), self.parameters(gradient)
+        total_weight = weights.sum(dtype=np.float64)
+        return losses[: self.n_objectives] / total_weight, gradient / total_weight
 
     def scores(self, theta: Vector) -> NDArray[Any]:
         """``X @ W.T + b`` for all rows."""
         weights, intercept = self.parameters(theta)
-        X = self.data.X
-        if isinstance(X, CSR):
-            X = sp.csr_array((X.data, X.indices, X.indptr), shape=(len(self.data.y), self.n_features))
         with one_blas_thread():  # a product this thin gains nothing from more, and waits for a core that is busy
-            return X @ weights.T + intercept
+            return matrix_of(self.data.X, self.n_features) @ weights.T + intercept
 
     def mean_loss(self, scores: NDArray[Any]) -> float:
         """The loss of ``evaluate``, from the scores of all rows."""
         return mean_loss(self.data, self._all_rows, scores, self.objective)
 
-    def with_penalty(self, theta: Vector, gradient: Parameters) -> NDArray[np.float64]:
-        """The gradient of the objective, flat, from that of the loss; where L1 has a kink, its shortest subgradient."""
+    def with_penalty(self, theta: Vector, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The gradient of the objective, from that of the loss; where L1 has a kink, its shortest subgradient."""
         w, l1 = self.parameters(theta).weights.astype(np.float64), self.objective.l1
-        smooth = gradient.weights + self.objective.l2 * w
+        of_weights, of_intercept = self.parameters(gradient)
+        smooth = of_weights + self.objective.l2 * w
         at_kink = np.sign(smooth) * np.maximum(np.abs(smooth) - l1, 0.0)
         shortest = np.where(w == 0.0, at_kink, smooth + l1 * np.sign(w))
-        intercept = gradient.intercept if self.objective.fit_intercept else np.zeros(self.n_outputs)
+        intercept = of_intercept if self.objective.fit_intercept else np.zeros(self.n_outputs)
         return np.concatenate([shortest.ravel(), intercept])
 
-    def gradient_norm(self, theta: Vector, gradient: Parameters) -> float:
+    def gradient_norm(self, theta: Vector, gradient: NDArray[np.float64]) -> float:
         """Norm of the objective's gradient."""
         return float(np.linalg.norm(self.with_penalty(theta, gradient)))
+
+    def mean_gradient(self, theta: Vector) -> NDArray[np.float64]:
+        """The gradient of a batch of all rows, without penalty: its rows count alike, whatever their weights."""
+        _, gradient = self._sum_over(self._all_rows, self.parameters(theta))
+        return gradient / self.n_samples
+
+    def row_gradients(self, theta: Vector, directions: NDArray[np.float64]) -> RowGradients:
+        """Norms of the gradients of the rows trained on, in their order, and products with (n_trained,) directions.
+
+        Row ``i`` has the gradient ``slope_ik (x_i, 1)`` in the weights and intercept of output ``k``.
+        """
+        rows, n_outputs, scores = self._all_rows, self.n_outputs, np.empty((len(self.data.y), self.n_outputs))
+        vectors = np.zeros((1 + len(directions), self.n_parameters))
+        vectors[0], vectors[1:, : self.n_trained] = theta, directions
+        weights = vectors[:, : n_outputs * self.n_features].reshape(-1, self.n_features)
+        intercepts = vectors[:, n_outputs * self.n_features :].ravel()
+        found = RowGradients(np.empty(len(rows)), np.empty((len(directions), len(rows))))
+        for here, X in blocks_of_rows(self.data.X, rows, self.n_features):
+            with one_blas_thread():
+                images = (X @ weights.T + intercepts).reshape(-1, 1 + len(directions), n_outputs)
+            scores[rows[here]] = images[:, 0]
+            losses_of_scores(self.data, rows[here], self.objective, scores, np.zeros(n_outputs))
+            slopes = scores[rows[here]]
+            inputs = row_norms(X, squared=True) + float(self.objective.fit_intercept)
+            found.squared_norms[here] = np.einsum("rk,rk->r", slopes, slopes) * inputs
+            found.products[:, here] = np.einsum("rk,rqk->qr", slopes, images[:, 1:])
+        return found
 
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
         """Train; returns the progressive loss sums of the objectives."""

@@ -2,22 +2,33 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils.extmath import row_norms
 
 from minibatch._batching import Order
 from minibatch._blas import one_blas_thread
-from minibatch._problems.state import ALONE, Epoch, State, Threads, Vector, data_of, largest_input, mean_loss, share_out
+from minibatch._problems.state import (
+    ALONE,
+    Epoch,
+    RowGradients,
+    State,
+    Threads,
+    Vector,
+    blocks_of_rows,
+    data_of,
+    largest_input,
+    mean_loss,
+    share_out,
+)
 from minibatch.engine.barrier import abandon, new_barrier
 from minibatch.engine.compile import COMPILED
 from minibatch.engine.linear import Data, Objective, Solver
-from minibatch.engine.mlp import Network, Work, mlp_epoch, mlp_gradient, mlp_row_norms, mlp_scores
+from minibatch.engine.mlp import Network, Work, mlp_epoch, mlp_gradient, mlp_row_gradients, mlp_scores
 from minibatch.engine.optimizers import N_SLOTS, SGD
 from minibatch.engine.rows import CSR
 
@@ -168,6 +179,10 @@ class MLPProblem:
         # not w @ w: a thread of BLAS, once woken, keeps a core busy for a while, and the next epoch would share it
         return np.array([0.5 * self.objective.l2 * np.einsum("i,i", w, w, dtype=np.float64)])
 
+    def on_rows(self, places: Order) -> "MLPProblem":
+        """The problem of some of the rows trained on."""
+        return replace(self, rows=self._all_rows[places])
+
     def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weighted mean loss over all rows as one entry, and its gradient, without penalty and dropout."""
         rows = self._all_rows
@@ -192,20 +207,32 @@ class MLPProblem:
         """The loss of ``evaluate``, from the scores of all rows."""
         return mean_loss(self.data, self._all_rows, scores, self.objective)
 
-    def squared_row_gradient_norms(self, theta: Vector) -> NDArray[np.float64]:
-        """``||gradient of s_i loss_i||^2`` for the rows trained on, in their order; without penalty and dropout."""
+    def mean_gradient(self, theta: Vector) -> NDArray[np.float64]:
+        """The gradient of a batch of all rows, without penalty: its rows count alike, whatever their weights."""
+        return self._gradient(theta)[1] / self.n_samples
+
+    def row_gradients(self, theta: Vector, directions: NDArray[np.float64]) -> RowGradients:
+        """Norms of the gradients of the rows trained on, in their order, and products with (n_trained,) directions."""
         if self.network.normalized:
             raise ValueError("With batch normalization a row has no gradient of its own: the batch's rows share it.")
-        rows, X, shape = self._all_rows, self.data.X, (len(self.data.y), self.network.units[0])
-        matrix = sp.csr_array((X.data, X.indices, X.indptr), shape=shape, copy=True) if isinstance(X, CSR) else X
-        if sp.issparse(matrix):
-            matrix.sum_duplicates()
-        input_norms = row_norms(matrix, squared=True).astype(np.float64)
-        norms, losses = np.zeros(len(rows)), np.zeros(self.network.units[-1])
-        work = _buffers(self.network, len(rows), X, theta.dtype, gradients=False)
-        with one_blas_thread():
-            mlp_row_norms(self.data, rows, self.objective, self.network, theta, work, input_norms, losses, norms)
-        return norms
+        rows, directions = self._all_rows, np.ascontiguousarray(directions, dtype=theta.dtype)
+        blocks = blocks_of_rows(self.data.X, rows, int(self.network.units[0]))
+        input_norms = np.concatenate([row_norms(X, squared=True).astype(np.float64) for _, X in blocks])
+        found = RowGradients(np.zeros(len(rows)), np.zeros((len(directions), len(rows))))
+        work = _buffers(self.network, len(rows), self.data.X, theta.dtype, gradients=False)
+        n_shares, _ = work.total.shape
+        losses = np.zeros((n_shares, self.network.units[-1]))
+        bounds = np.linspace(0, len(rows), n_shares + 1).astype(np.int64)
+
+        def share_gradients(share: int) -> None:
+            with one_blas_thread():
+                mlp_row_gradients(
+                    self.data, rows, bounds[share], bounds[share + 1], self.objective, self.network, theta, directions,
+                    work, share, input_norms, losses[share], *found,
+                )  # fmt: skip
+
+        share_out(self.threads, share_gradients, n_shares)
+        return found
 
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
         """Train; returns the progressive loss sum as one entry."""

@@ -10,7 +10,7 @@ Conventions
 memory, sums of iterates) is laid out alike. Weights ``s`` have mean 1, so a batch's loss is a sum over ``B`` rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from sklearn.utils import gen_batches
 
 from minibatch._batching import Order
 from minibatch.engine.linear import Data, Objective, losses_of_scores
@@ -26,6 +27,8 @@ from minibatch.engine.rows import CSR
 from minibatch.schedules import Rates
 
 Vector = NDArray[np.floating[Any]]
+
+ROWS_AT_ONCE = 4096  # that are copied, where NumPy does what kernels do elsewhere
 
 
 @dataclass
@@ -72,8 +75,16 @@ class Threads(NamedTuple):
 ALONE = Threads(1, None)
 
 
+class RowGradients(NamedTuple):
+    """Of ``g_i``, the gradient of ``s_i loss_i``, for every row ``i``: ``||g_i||^2``, and the inner products with some
+    directions. Without penalty and dropout."""
+
+    squared_norms: NDArray[np.float64]  # (n,)
+    products: NDArray[np.float64]  # (directions, n)
+
+
 class Problem(Protocol):
-    """What training asks of a model with its data."""
+    """What training and diagnostics ask of a model with its data."""
 
     @property
     def n_samples(self) -> int: ...
@@ -87,9 +98,12 @@ class Problem(Protocol):
     def threads(self) -> Threads: ...
     def new_state(self, theta: Vector, averaged: bool) -> State: ...
     def penalties(self, theta: Vector) -> NDArray[np.float64]: ...
-    def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], Any]: ...
-    def with_penalty(self, theta: Vector, gradient: Any) -> NDArray[np.float64]: ...
-    def gradient_norm(self, theta: Vector, gradient: Any) -> float: ...
+    def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+    def with_penalty(self, theta: Vector, gradient: NDArray[np.float64]) -> NDArray[np.float64]: ...
+    def gradient_norm(self, theta: Vector, gradient: NDArray[np.float64]) -> float: ...
+    def on_rows(self, places: Order) -> "Problem": ...
+    def mean_gradient(self, theta: Vector) -> NDArray[np.float64]: ...
+    def row_gradients(self, theta: Vector, directions: NDArray[np.float64]) -> RowGradients: ...
     def scores(self, theta: Vector) -> NDArray[Any]: ...
     def mean_loss(self, scores: NDArray[Any]) -> float: ...
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]: ...
@@ -118,6 +132,21 @@ def mean_loss(data: Data, rows: Order, scores: NDArray[Any], objective: Objectiv
 def rows_of(X: Any) -> Any:
     """X as the engine takes it: a read-only array or a ``CSR``."""
     return CSR(*_same_index_type(X)) if sp.issparse(X) else _read_only(X)
+
+
+def matrix_of(X: Any, n_features: int) -> Any:
+    """X of a problem as NumPy and SciPy take it."""
+    return sp.csr_array((X.data, X.indices, X.indptr), (len(X.indptr) - 1, n_features)) if isinstance(X, CSR) else X
+
+
+def blocks_of_rows(X: Any, rows: Order, n_features: int) -> Iterator[tuple[slice, Any]]:
+    """Some rows at a time: where they are in ``rows``, and as a matrix, which if sparse names no column twice."""
+    matrix = matrix_of(X, n_features)
+    for here in gen_batches(len(rows), ROWS_AT_ONCE):
+        block = matrix[rows[here]]
+        if sp.issparse(block):
+            block.sum_duplicates()
+        yield here, block
 
 
 def largest_input(X: Any) -> float:

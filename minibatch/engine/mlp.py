@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons: forward and backward pass, per-row gradient norms, the epoch of every solver.
+"""Multi-layer perceptrons: forward and backward pass, gradients row by row, the epoch of every solver.
 
 Conventions: ``theta`` holds the weights of all layers, each (inputs, units) in C order, then the intercepts; with batch
 normalization then the scales, and, not trained, the running means and variances of what is normalised. Gradients and
@@ -377,37 +377,66 @@ def mlp_gradient(stamp):
     return mlp_gradient
 
 
-@entry
-def mlp_row_norms(stamp):
-    def mlp_row_norms(data, order, objective, network, theta, work, input_norms, losses, norms):
-        """Put the squared norm of the gradient of row ``order[r]`` into ``norms[r]``, without forming the gradient:
-        ``sum over layers ||delta||^2 (||inputs||^2 + 1)`` (Goodfellow 2015, arXiv 1510.01799).
+@kernel
+def add_squared_norms(layer, delta, inputs, input_norms, norms):
+    """Add ``||delta||^2 (||inputs||^2 + 1)``, the share of a layer in the squared norm of every row's gradient."""
+    for r in range(delta.shape[0]):
+        of_inputs, of_delta = 1.0, 0.0
+        if layer == 0:
+            of_inputs += input_norms[r]
+        else:
+            for j in range(inputs.shape[1]):
+                of_inputs += inputs[r, j] * inputs[r, j]
+        for k in range(delta.shape[1]):
+            of_delta += delta[r, k] * delta[r, k]
+        norms[r] += of_delta * of_inputs
 
-        ``input_norms`` are the squared norms of the rows of X. Not for batch normalization.
+
+@kernel
+def add_inner_products(delta, images, intercepts, products):
+    """Add ``delta . (inputs @ D + d)``, the share of a layer in every row's inner product with a direction (D, d);
+    ``images`` is ``inputs @ D``."""
+    for r in range(delta.shape[0]):
+        total = 0.0
+        for k in range(delta.shape[1]):
+            total += delta[r, k] * (images[r, k] + intercepts[k])
+        products[r] += total
+
+
+@entry
+def mlp_row_gradients(stamp):
+    def mlp_row_gradients(
+        data, order, start, stop, objective, network, theta, directions, work, share, input_norms, losses, norms,
+        products,
+    ):  # fmt: skip
+        """For the rows ``order[start:stop]``, without forming their gradients: add the squared norm of that of row
+        ``order[r]`` to ``norms[r]`` (Goodfellow 2015, arXiv 1510.01799), its inner products to ``products[:, r]``.
+
+        ``input_norms[r]`` is the squared norm of row ``order[r]`` of X. Without dropout; not for batch normalization.
         """
         _ = stamp
-        work, last = of_share(work, 0), network.units.shape[0] - 2
-        for start in range(0, order.shape[0], work.n_rows):
-            stop = min(start + work.n_rows, order.shape[0])
-            inputs = inputs_of(data.X, order, start, stop, network, theta, work, 0.0)
-            forward(data.X, order, start, stop, inputs, network, theta, work, 0.0, 0.0, 0)
-            delta = last_delta(data, order, start, stop, objective, network, work, 1.0, losses)
+        work, last = of_share(work, share), network.units.shape[0] - 2
+        for begin in range(start, stop, work.n_rows):
+            end = min(begin + work.n_rows, stop)
+            inputs = inputs_of(data.X, order, begin, end, network, theta, work, 0.0)
+            forward(data.X, order, begin, end, inputs, network, theta, work, 0.0, 0.0, 0)
+            delta = last_delta(data, order, begin, end, objective, network, work, 1.0, losses)
             for layer in range(last, -1, -1):
-                values = layer_matrix(work.values, work, network, max(layer - 1, 0), stop - start)
-                for r in range(stop - start):
-                    of_inputs, of_delta = 1.0, 0.0
+                values = layer_matrix(work.values, work, network, max(layer - 1, 0), end - begin)
+                add_squared_norms(layer, delta, values, input_norms[begin:end], norms[begin:end])
+                images = delta_matrix(work, layer + 1, end - begin, delta.shape[1])  # where the next delta will be
+                for q in range(directions.shape[0]):
+                    D = weights_of(directions[q], network, layer)
                     if layer == 0:
-                        of_inputs += input_norms[order[start + r]]
+                        input_product(data.X, order, begin, inputs, D, images)
                     else:
-                        for j in range(values.shape[1]):
-                            of_inputs += values[r, j] * values[r, j]
-                    for k in range(delta.shape[1]):
-                        of_delta += delta[r, k] * delta[r, k]
-                    norms[start + r] += of_delta * of_inputs
+                        product(values, D, images)
+                    intercepts = part(directions[q], network.intercepts_at[layer], delta.shape[1])
+                    add_inner_products(delta, images, intercepts, products[q, begin:end])
                 if layer > 0:
                     delta = delta_below(layer, delta, network, theta, work)
 
-    return mlp_row_norms
+    return mlp_row_gradients
 
 
 @entry
