@@ -26,7 +26,7 @@ SHARED = {
 # What each module may import of the package, besides modules further down its line.
 MAY_IMPORT = {
     "plotting": {"_estimator", "_pipelines", "diagnostics", "model_selection"},
-    "diagnostics": {"_estimator", "_pipelines", "_problems", "_tables"},
+    "diagnostics": {"_estimator", "_noise", "_pipelines", "_problems", "_tables"},
     "model_selection": {"_estimator", "_pipelines", "_problems", "_tables"},
     "linear_model": SHARED,
     "neural_network": SHARED | {"_blas", "_lbfgs"},
@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "_estimator": {"_callbacks", "_training", "_problems", "_batching", "history", "schedules", "engine"},
     "_callbacks": {"_problems"},
     "_training": {"_problems", "_batching", "history", "schedules"},
+    "_noise": {"_batching", "_problems"},
     "_problems": {"_batching", "_blas", "schedules", "engine"},
     "_blas": set(),
     "_batching": set(),
