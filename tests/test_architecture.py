@@ -27,7 +27,7 @@ SHARED = {
 # What each module may import of the package, besides modules further down its line.
 MAY_IMPORT = {
     "plotting": {"_estimator", "_pipelines", "diagnostics", "model_selection"},
-    "diagnostics": {"_estimator", "_pipelines", "_problems", "_tables"},
+    "diagnostics": {"_estimator", "_noise", "_pipelines", "_problems", "_tables"},
     "model_selection": {"_estimator", "_pipelines", "_problems", "_tables"},
     "linear_model": SHARED,
     "neural_network": SHARED | {"_blas", "_lbfgs"},
@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "_callbacks": {"_problems"},
     "_training": {"_growth", "_problems", "_batching", "history", "schedules"},
     "_growth": {"_noise", "_problems"},
-    "_noise": {"_problems"},
+    "_noise": {"_batching", "_problems"},
     "_problems": {"_batching", "_blas", "schedules", "engine"},
     "_blas": set(),
     "_batching": set(),

@@ -72,7 +72,7 @@ OF_LINEAR = {
     "softmax": {"outputs": "multinomial", "y": CLASSES},
     "no intercept": {"fit_intercept": False},
     "no weights": {"weight": None},
-    "some rows": {"rows": np.array([20, 3, 4, 11])},
+    "some rows, one of them twice": {"rows": np.array([20, 3, 4, 3, 11])},
 }
 OF_NETWORKS = {
     "softmax": {},
@@ -82,7 +82,7 @@ OF_NETWORKS = {
     "one hidden layer": {"layers": (9,)},
     "three hidden layers": {"layers": (2, 6, 3)},
     "no weights": {"weight": None},
-    "some rows": {"rows": np.array([20, 3, 4, 11])},
+    "some rows, one of them twice": {"rows": np.array([20, 3, 4, 3, 11])},
 }
 
 

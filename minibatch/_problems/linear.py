@@ -22,6 +22,7 @@ from minibatch._problems.state import (
     largest_input,
     matrix_of,
     mean_loss,
+    read_only,
     share_out,
 )
 from minibatch.engine.linear import (
@@ -166,7 +167,7 @@ class LinearProblem:
 
         Row ``i`` has the gradient ``slope_ik (x_i, 1)`` in the weights and intercept of output ``k``.
         """
-        rows, n_outputs, scores = self._all_rows, self.n_outputs, np.empty((len(self.data.y), self.n_outputs))
+        rows, n_outputs = self._all_rows, self.n_outputs
         vectors = np.zeros((1 + len(directions), self.n_parameters))
         vectors[0], vectors[1:, : self.n_trained] = theta, directions
         weights = vectors[:, : n_outputs * self.n_features].reshape(-1, self.n_features)
@@ -175,13 +176,20 @@ class LinearProblem:
         for here, X in blocks_of_rows(self.data.X, rows, self.n_features):
             with one_blas_thread():
                 images = (X @ weights.T + intercepts).reshape(-1, 1 + len(directions), n_outputs)
-            scores[rows[here]] = images[:, 0]
-            losses_of_scores(self.data, rows[here], self.objective, scores, np.zeros(n_outputs))
-            slopes = scores[rows[here]]
+            slopes = self._slopes(rows[here], images[:, 0])
             inputs = row_norms(X, squared=True) + float(self.objective.fit_intercept)
             found.squared_norms[here] = np.einsum("rk,rk->r", slopes, slopes) * inputs
             found.products[:, here] = np.einsum("rk,rqk->qr", slopes, images[:, 1:])
         return found
+
+    def _slopes(self, rows: Order, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weighted slopes (rows, outputs) from the scores of the rows, some of which may be the same."""
+        slopes, weight = np.array(scores, order="C"), self.data.weight
+        data = self.data._replace(
+            y=read_only(self.data.y[rows]), weight=read_only(weight[rows] if len(weight) else weight)
+        )
+        losses_of_scores(data, np.arange(len(rows)), self.objective, slopes, np.zeros(self.n_outputs))
+        return slopes
 
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
         """Train; returns the progressive loss sums of the objectives."""

@@ -117,8 +117,8 @@ def data_of(
     class_weight: NDArray[np.float64] | None = None,
 ) -> Data:
     """The arrays of a problem. ``y`` has the columns of a regression, columns of -1 and +1, or one of class numbers."""
-    y = _read_only(np.ascontiguousarray(y.reshape(len(y), -1), dtype=X.dtype))
-    weight = _read_only(np.ascontiguousarray(np.empty(0) if weight is None else weight, dtype=X.dtype))
+    y = read_only(np.ascontiguousarray(y.reshape(len(y), -1), dtype=X.dtype))
+    weight = read_only(np.ascontiguousarray(np.empty(0) if weight is None else weight, dtype=X.dtype))
     return Data(rows_of(X), y, weight, np.ones((n_outputs, 2)) if class_weight is None else class_weight)
 
 
@@ -131,7 +131,7 @@ def mean_loss(data: Data, rows: Order, scores: NDArray[Any], objective: Objectiv
 
 def rows_of(X: Any) -> Any:
     """X as the engine takes it: a read-only array or a ``CSR``."""
-    return CSR(*_same_index_type(X)) if sp.issparse(X) else _read_only(X)
+    return CSR(*_same_index_type(X)) if sp.issparse(X) else read_only(X)
 
 
 def matrix_of(X: Any, n_features: int) -> Any:
@@ -178,7 +178,7 @@ def share_out(threads: Threads, function: Callable[[int], None], n_tasks: int) -
         helper.result()
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
     """A read-only view. Numba compiles read-only arrays apart; giving it nothing else halves what it compiles."""
     view = array.view()
     view.flags.writeable = False
@@ -187,4 +187,4 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 def _same_index_type(X: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Data, indices and row pointer of a CSR matrix, the last two of one type: one thing to compile, not four."""
-    return _read_only(X.data), _read_only(X.indices), _read_only(X.indptr.astype(X.indices.dtype, copy=False))
+    return read_only(X.data), read_only(X.indices), read_only(X.indptr.astype(X.indices.dtype, copy=False))
