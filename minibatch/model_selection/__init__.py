@@ -5,5 +5,20 @@ from minibatch.model_selection._grid import batch_size_grid
 from minibatch.model_selection._power_law import PowerLaw, fit_power_law
 from minibatch.model_selection._result import ConvergenceCurve
 from minibatch.model_selection._scorer import ConvergenceScorer
+from minibatch.model_selection._steps_fit import StepsFit, fit_steps_to_target, optimal_batch_size
+from minibatch.model_selection._steps_result import StepsToTargetResult
+from minibatch.model_selection._steps_to_target import steps_to_target
 
-__all__ = ["ConvergenceCurve", "ConvergenceScorer", "PowerLaw", "batch_size_grid", "convergence_curve", "fit_power_law"]
+__all__ = [
+    "ConvergenceCurve",
+    "ConvergenceScorer",
+    "PowerLaw",
+    "StepsFit",
+    "StepsToTargetResult",
+    "batch_size_grid",
+    "convergence_curve",
+    "fit_power_law",
+    "fit_steps_to_target",
+    "optimal_batch_size",
+    "steps_to_target",
+]

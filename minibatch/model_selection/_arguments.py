@@ -108,9 +108,11 @@ def positive_integer(name: str, value: Any) -> int:
 
 
 def target_of(target: Any) -> Target | None:
-    """The target, a test score where it is a bare number."""
+    """The target, a test score where it is a bare number; a dict of one entry or a pair otherwise."""
     if target is None:
         return None
+    if isinstance(target, tuple) and len(target) == 2 and isinstance(target[0], str):
+        target = dict([target])
     given = target if isinstance(target, Mapping) else {"test_score": target}
     if len(given) != 1 or next(iter(given)) not in _TARGETS:
         names = ", ".join(_TARGETS)

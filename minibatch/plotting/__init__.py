@@ -5,12 +5,14 @@ from minibatch.plotting._diagnostics import LearningRateRangeDisplay, LossInterp
 from minibatch.plotting._gap import GeneralizationGapDisplay
 from minibatch.plotting._rate_map import BatchSizeLearningRateDisplay
 from minibatch.plotting._scaling import BatchSizeScalingDisplay
+from minibatch.plotting._spectrum import HessianSpectrumDisplay
 
 __all__ = [
     "BatchSizeLearningRateDisplay",
     "BatchSizeScalingDisplay",
     "ConvergenceDisplay",
     "GeneralizationGapDisplay",
+    "HessianSpectrumDisplay",
     "LearningRateRangeDisplay",
     "LossInterpolationDisplay",
 ]

@@ -1,0 +1,469 @@
+"""How far the objective rises in a neighbourhood of a fitted model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+
+from minibatch._tables import html_table, text_table
+from minibatch.diagnostics._objective import Trained, TrainedObjective, trained_objective
+
+# The published sizes: Keskar's box and Foret's ball. Keskar's search is inexact on purpose.
+_BOX, _BALL = 1e-3, 0.05
+_BOX_ITERATIONS, _BALL_ITERATIONS = 10, 200
+_TOLERANCES = {"ftol": 1e-10, "gtol": 1e-8}
+_PUSHES = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0] + 4 * [1e100]  # the last ones reach a vertex
+_STOPPED = 1  # scipy's status for a search that max_iter ended
+_N_PAIRS = 100  # of random points, for the average
+# Above this share of the rise, the gradient at the model explains too much of it for the model to count as a minimum.
+_SLOPE_SHARE = 0.1
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SharpnessResult:
+    """What :func:`sharpness` found.
+
+    Attributes
+    ----------
+    value : float
+        The sharpness: percent of ``1 + objective`` for ``'box'``, a rise of the objective for the others. Infinite
+        where the objective overflows in the neighbourhood.
+
+    kind : str
+        ``'box'``, ``'worst_case'``, ``'average'`` or ``'adaptive'``.
+
+    epsilon : float
+        Size of the neighbourhood: ``epsilon`` of the box, ``rho`` of the others.
+
+    objective, worst_objective : float
+        Objective at the model, and the highest value met.
+
+    standard_error : float
+        Of an average; 0 for the others.
+
+    values : ndarray of shape (n_starts,) or (n_directions,)
+        The sharpness from each start alone, of which ``value`` is the largest, or of each pair of random points, of
+        which it is the mean.
+
+    n_directions : int or None
+        Dimensions of the random subspace, or pairs of random points. None: all trained parameters.
+
+    gradient_norm : float
+        ``||g||`` of the objective at the model.
+
+    slope_rise : float
+        The largest rise over the neighbourhood if the objective were linear, with the gradient at the model; for an
+        average the standard deviation of that rise.
+
+    at_minimum : bool
+        Whether ``slope_rise`` is at most a tenth of the rise. If not, the sharpness also says how steep the objective
+        is at the model: all of it but for ``'average'``, where the steepness cancels.
+
+    converged : bool
+        Whether the search from the best start ended by itself, before ``max_iter``. Always for an average, unless the
+        objective overflows.
+
+    n_evaluations : int
+        Evaluations of the objective over all rows.
+    """
+
+    value: float
+    kind: str
+    epsilon: float
+    objective: float
+    worst_objective: float
+    standard_error: float
+    values: NDArray[np.float64]
+    n_directions: int | None
+    gradient_norm: float
+    slope_rise: float
+    at_minimum: bool
+    converged: bool
+    n_evaluations: int
+
+    def _title(self) -> str:
+        error = f" +- {self.standard_error:.2g}" if self.standard_error > 0.0 else ""
+        percent = " percent" if self.kind == "box" else ""
+        return f"Sharpness, kind {self.kind!r}, epsilon {self.epsilon:g}: {self.value:.4g}{percent}{error}"
+
+    def _rows(self) -> list[list[Any]]:
+        rows: list[list[Any]] = [
+            ["objective at the model", f"{self.objective:.6g}"],
+            ["highest objective met", f"{self.worst_objective:.6g}"],
+            ["norm of the gradient", self.gradient_norm],
+            ["evaluations", self.n_evaluations],
+        ]
+        of_box = self.kind == "box"
+        if self.n_directions is not None:
+            rows.insert(0, ["dimensions of the subspace" if of_box else "pairs of points", self.n_directions])
+        return rows
+
+    def _remarks(self) -> list[str]:
+        if not np.isfinite(self.value):
+            return ["the objective overflows in the neighbourhood: choose a smaller epsilon"]
+        remarks = []
+        if not self.at_minimum:
+            remarks.append(
+                f"the model is not at a minimum: the slope there would by itself make a rise of {self.slope_rise:.3g}"
+            )
+        if not self.converged and self.kind != "box":
+            remarks.append("the search stopped at max_iter: the sharpness may be higher")
+        return remarks
+
+    def __repr__(self) -> str:
+        return "\n".join([self._title(), text_table(["quantity", "value"], self._rows()), *self._remarks()])
+
+    def _repr_html_(self) -> str:
+        return html_table("; ".join([self._title(), *self._remarks()]), ["quantity", "value"], self._rows())
+
+
+class _Neighbourhood(NamedTuple):
+    """Points ``place(z)`` around the model; how a gradient there becomes one in ``z``; a ``z`` far along it."""
+
+    place: Callable[[Trained], Trained]
+    pull_back: Callable[[Trained, Trained], Trained]
+    along: Callable[[Trained, float], Trained]
+    starts: list[Trained]
+    bounds: list[tuple[float, float]] | None
+    slope_rise: float
+
+
+class _Found(NamedTuple):
+    """Rises from each start or of each pair, that which answers the question, the highest, and what to know of them."""
+
+    rises: NDArray[np.float64]
+    rise: float
+    highest: float
+    slope_rise: float
+    converged: bool
+    standard_error: float = 0.0
+
+
+class _Overflow(Exception):
+    """The objective is not finite at a point of the neighbourhood."""
+
+
+class _Rise:
+    """``F(point) - F(model)``, counted."""
+
+    def __init__(self, objective: TrainedObjective) -> None:
+        self.of, self.at = objective, objective.trained
+        self.base, self.gradient = objective.both(self.at)
+        self.n_evaluations = 1
+
+    def __call__(self, point: Trained) -> float:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._from_base(self.of.value(point))
+
+    def both(self, point: Trained) -> tuple[float, Trained]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, gradient = self.of.both(point)
+        return self._from_base(value if np.isfinite(gradient).all() else np.inf), gradient
+
+    def _from_base(self, value: float) -> float:
+        self.n_evaluations += 1
+        if not np.isfinite(value):
+            raise _Overflow
+        return value - self.base
+
+
+_CONSTRAINTS: dict[str, list[Any]] = {
+    "kind": [StrOptions({"box", "worst_case", "average", "adaptive"})],
+    "epsilon": [Interval(Real, 0, np.inf, closed="neither"), None],
+    "n_directions": [Interval(Integral, 1, None, closed="left"), None],
+    "n_starts": [Interval(Integral, 1, None, closed="left")],
+    "max_iter": [Interval(Integral, 1, None, closed="left"), None],
+    "random_state": ["random_state"],
+}
+
+
+def sharpness(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    kind: str = "box",
+    epsilon: float | None = None,
+    n_directions: int | None = None,
+    n_starts: int = 5,
+    max_iter: int | None = None,
+    random_state: Any = None,
+    sample_weight: Any = None,
+) -> SharpnessResult:
+    """How far the training objective rises in a neighbourhood of a fitted model.
+
+    With ``F`` the objective (loss and penalty), ``x`` the trained parameters and ``eps`` or ``rho`` the ``epsilon``
+    given, the sharpness of each kind is
+
+    - ``'box'`` [1]_: ``100 (max F(x + A z) - F(x)) / (1 + F(x))`` over ``|z_i| <= eps (|(A^+ x)_i| + 1)``. ``A`` is the
+      identity, or ``n_directions`` random orthonormal columns.
+    - ``'worst_case'`` [2]_: ``max F(x + e) - F(x)`` over ``||e|| <= rho``; at a minimum about
+      ``rho^2 lambda_max / 2``.
+    - ``'average'``: ``E F(x + e) - F(x)`` for ``e`` normal with variance ``rho^2`` in each parameter; at a minimum
+      about ``rho^2 tr(H) / 2``.
+    - ``'adaptive'`` [3]_: ``max F(x + e) - F(x)`` over ``||e / |x| || <= rho``, where parameters that are 0 stay. It
+      does not change when a layer of a ReLU network is multiplied by a number and the next divided by it.
+
+    Parameters
+    ----------
+    estimator : fitted estimator of this package, or fitted Pipeline that ends in one
+        It stays as it is.
+
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows that the objective is made of, as a rule the training rows.
+
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Their labels or targets.
+
+    kind : {'box', 'worst_case', 'average', 'adaptive'}, default='box'
+        Which neighbourhood, and what is asked about it. For networks of different scales take ``'adaptive'``.
+
+    epsilon : float, default=None
+        Size of the neighbourhood. None means 1e-3 for ``'box'``, as published (with 5e-4), and 0.05 for the others.
+
+    n_directions : int, default=None
+        For ``'box'``, the dimensions of a random subspace (100 as published); None is all parameters. For
+        ``'average'``, pairs of random points ``x + e`` and ``x - e``; None means 100. Not for the others.
+
+    n_starts : int, default=5
+        Random points from which the maximum is looked for; the highest counts. Not used by ``'average'``.
+
+    max_iter : int, default=None
+        Iterations of L-BFGS-B from each start. None means 10 for ``'box'``, as published, and 200 for the others, which
+        as a rule converge earlier. Not used by ``'average'``.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the subspace, the starts and the random points. Pass an int for a reproducible result. None draws a new
+        one without touching NumPy's global state.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows, as in ``fit``.
+
+    Returns
+    -------
+    SharpnessResult
+        The value, and whether to trust it.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is none of this package.
+    NotFittedError
+        If it is not fitted.
+    ValueError
+        If a parameter is out of range, the rows do not fit, the objective is not finite at the model, or the kind has
+        no meaning for it: ``'box'`` where ``1 + F(x)`` is not positive, ``'adaptive'`` where all parameters are 0.
+
+    See Also
+    --------
+    minibatch.diagnostics.hessian_spectrum : The curvature itself.
+
+    Notes
+    -----
+    Compare models of the same shape at about the same objective, with one ``kind`` and one ``epsilon``; of models that
+    are not at a minimum it measures the gradient (see ``at_minimum``). All kinds but ``'adaptive'`` change when the
+    parameters are scaled and the predictions are not [4]_. None is an oracle: Keskar et al. found large batches in
+    sharp minima that generalize worse [1]_, more updates closed the gap [5]_, and over many models sharpness follows
+    the learning rate more than generalization [6]_.
+
+    The gradient at a minimum is 0, and a search that begins there ends there. Starts are therefore random points. Ten
+    steps follow, each to a point of the neighbourhood that lies far along the gradient at the last one: on the ball the
+    ascent step of [2]_, in the box first towards its middle and ever more towards a vertex, as in mean-field annealing
+    [7]_. From the highest of these points L-BFGS-B goes on. This finds higher points than the published search, which
+    is L-BFGS-B alone. ``'worst_case'`` and ``'adaptive'`` are searched on the surface of
+    the ball, which is where the maximum of a convex objective is. The highest point found is a bound from below on a
+    maximum that nobody can be sure of.
+
+    References
+    ----------
+    .. [1] N. S. Keskar et al., "On Large-Batch Training for Deep Learning: Generalization Gap and Sharp Minima", ICLR
+       2017. arXiv:1609.04836
+    .. [2] P. Foret et al., "Sharpness-Aware Minimization for Efficiently Improving Generalization", ICLR 2021.
+       arXiv:2010.01412
+    .. [3] J. Kwon et al., "ASAM: Adaptive Sharpness-Aware Minimization for Scale-Invariant Learning of Deep Neural
+       Networks", ICML 2021. arXiv:2102.11600
+    .. [4] L. Dinh et al., "Sharp Minima Can Generalize For Deep Nets", ICML 2017. arXiv:1703.04933
+    .. [5] E. Hoffer, I. Hubara and D. Soudry, "Train longer, generalize better: closing the generalization gap in large
+       batch training of neural networks", NeurIPS 2017. arXiv:1705.08741
+    .. [6] M. Andriushchenko et al., "A Modern Look at the Relationship between Sharpness and Generalization", ICML
+       2023. arXiv:2302.07011
+    .. [7] G. L. Bilbro et al., "Optimization by mean field annealing", NIPS 1988.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import scale
+    >>> from minibatch import MiniBatchSGDRegressor
+    >>> from minibatch.diagnostics import sharpness
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = MiniBatchSGDRegressor(random_state=0).fit(scale(X), scale(y))
+    >>> result = sharpness(model, scale(X), scale(y), kind="worst_case", epsilon=0.5, random_state=0)
+    >>> 0.5 < result.value < 0.52  # half of 0.5^2 times the largest eigenvalue, 4.02, and the slope
+    True
+    """
+    given = {"kind": kind, "epsilon": epsilon, "n_directions": n_directions, "n_starts": n_starts}
+    given |= {"max_iter": max_iter, "random_state": random_state}
+    validate_parameter_constraints(_CONSTRAINTS, given, caller_name="sharpness")
+    if n_directions is not None and kind not in ("box", "average"):
+        raise ValueError(
+            f"n_directions is for kind='box' and 'average'; got n_directions={n_directions}, kind={kind!r}."
+        )
+    if kind == "average" and n_directions == 1:
+        raise ValueError("n_directions must be at least 2 for kind='average', which tells its error by them; got 1.")
+    random = np.random.RandomState() if random_state is None else check_random_state(random_state)
+    size = float(epsilon or (_BOX if kind == "box" else _BALL))
+    with trained_objective(estimator, X, y, sample_weight) as objective:
+        rise = _Rise(objective)
+        if kind == "average":
+            n_directions = n_directions or _N_PAIRS
+            found = _average(rise, size, n_directions, random)
+        elif kind == "box":
+            found = _highest(rise, _box(rise, size, n_directions, n_starts, random), max_iter or _BOX_ITERATIONS)
+        else:
+            around = _ball(rise, size, kind == "adaptive", n_starts, random)
+            found = _highest(rise, around, max_iter or _BALL_ITERATIONS)
+    unit = 100.0 / (1.0 + rise.base) if kind == "box" else 1.0
+    return SharpnessResult(
+        value=unit * found.rise,
+        kind=kind,
+        epsilon=size,
+        objective=rise.base,
+        worst_objective=rise.base + found.highest,
+        standard_error=found.standard_error,
+        values=unit * found.rises,
+        n_directions=n_directions,
+        gradient_norm=float(np.linalg.norm(rise.gradient)),
+        slope_rise=found.slope_rise,
+        at_minimum=found.slope_rise <= _SLOPE_SHARE * found.rise,
+        converged=found.converged,
+        n_evaluations=rise.n_evaluations,
+    )
+
+
+def _average(rise: _Rise, rho: float, n_pairs: int, random: np.random.RandomState) -> _Found:
+    """Pairs of opposite points: what is linear in the step cancels."""
+    rises = np.empty((n_pairs, 2))
+    try:
+        for pair in rises:
+            step = rho * random.standard_normal(len(rise.at))
+            pair[:] = rise(rise.at + step), rise(rise.at - step)
+    except _Overflow:
+        rises[:] = np.inf
+    means, finite = rises.mean(axis=1), bool(np.isfinite(rises).all())
+    return _Found(
+        rises=means,
+        rise=float(means.mean()),
+        highest=max(0.0, float(rises.max())),
+        slope_rise=rho * float(np.linalg.norm(rise.gradient)),
+        converged=finite,
+        standard_error=float(means.std(ddof=1) / np.sqrt(n_pairs)) if finite else np.nan,
+    )
+
+
+def _box(
+    rise: _Rise, epsilon: float, n_directions: int | None, n_starts: int, random: np.random.RandomState
+) -> _Neighbourhood:
+    """``z`` in shares of the half widths of the box."""
+    n = len(rise.at)
+    if rise.base <= -1.0:
+        raise ValueError(
+            f"kind='box' divides by 1 + F, but F, the objective at the model, is {rise.base:.3g}; take "
+            "kind='worst_case'."
+        )
+    if n_directions is not None and n_directions > n:
+        raise ValueError(f"n_directions must be at most the number of trained parameters, {n}; got {n_directions}.")
+    if n_directions is None:
+        A = sp.eye_array(n, format="csr")
+    else:
+        A = np.linalg.qr(random.standard_normal((n, n_directions)))[0]
+    # columns are orthonormal, so A^+ is the transpose
+    widths = epsilon * (np.abs(A.T @ rise.at) + 1.0)
+    # a coordinate with little slope must not come to lie at 0, where it has none
+    off_axes = 0.01 * random.uniform(-1.0, 1.0, len(widths))
+
+    def pull_back(gradient: Trained, z: Trained) -> Trained:
+        back: Trained = widths * (A.T @ gradient)
+        return back
+
+    def along(gradient: Trained, push: float) -> Trained:
+        slope = pull_back(gradient, gradient)
+        return np.clip(push * slope / (np.sqrt(np.mean(slope**2)) or 1.0) + off_axes, -1.0, 1.0)
+
+    return _Neighbourhood(
+        place=lambda z: rise.at + A @ (widths * z),
+        pull_back=pull_back,
+        along=along,
+        starts=[random.uniform(-1.0, 1.0, len(widths)) for _ in range(n_starts)],
+        bounds=[(-1.0, 1.0)] * len(widths),
+        slope_rise=float(np.abs(widths * (A.T @ rise.gradient)).sum()),
+    )
+
+
+def _ball(rise: _Rise, rho: float, adaptive: bool, n_starts: int, random: np.random.RandomState) -> _Neighbourhood:
+    """``z`` of any length: its direction counts. The ball of ``'adaptive'`` is as wide as each parameter is large."""
+    widths = rho * (np.abs(rise.at) if adaptive else np.ones_like(rise.at))
+    if not widths.any():
+        raise ValueError("kind='adaptive' moves parameters in proportion, but all are 0; take kind='worst_case'.")
+
+    def pull_back(gradient: Trained, z: Trained) -> Trained:
+        length, along = np.linalg.norm(z), widths * gradient
+        tangential: Trained = (along - z * (z @ along) / length**2) / length
+        return tangential
+
+    return _Neighbourhood(
+        place=lambda z: rise.at + widths * z / np.linalg.norm(z),
+        pull_back=pull_back,
+        along=lambda gradient, push: widths * gradient,
+        starts=[random.standard_normal(len(widths)) for _ in range(n_starts)],
+        bounds=None,
+        slope_rise=float(np.linalg.norm(widths * rise.gradient)),
+    )
+
+
+def _highest(rise: _Rise, around: _Neighbourhood, max_iter: int) -> _Found:
+    """The highest rise that is found from all starts."""
+    try:
+        found = [_climb(rise, around, start, max_iter) for start in around.starts]
+    except _Overflow:
+        found = [(np.inf, False)] * len(around.starts)
+    rises = np.array([height for height, _ in found])
+    best = int(rises.argmax())
+    return _Found(rises, float(rises[best]), float(rises[best]), around.slope_rise, found[best][1])
+
+
+def _climb(rise: _Rise, around: _Neighbourhood, start: Trained, max_iter: int) -> tuple[float, bool]:
+    """The rise at the end of one search, at least that of the model itself, and whether it ended by itself."""
+    z, height = _stride(rise, around, start)
+    scale = abs(height) or 1.0  # L-BFGS-B compares with 1, and a rise may be 1e-9
+
+    def downhill(z: Trained) -> tuple[float, Trained]:
+        height, gradient = rise.both(around.place(z))
+        return -height / scale, -around.pull_back(gradient, z) / scale
+
+    options = {"maxiter": max_iter, **_TOLERANCES}
+    end = minimize(downhill, z, jac=True, method="L-BFGS-B", bounds=around.bounds, options=options)
+    return max(0.0, -float(end.fun) * scale), end.status != _STOPPED
+
+
+def _stride(rise: _Rise, around: _Neighbourhood, z: Trained) -> tuple[Trained, float]:
+    """The highest of some points, each far along the gradient at the last one, and its rise.
+
+    They go from the middle of a box to its vertices, as mean-field annealing does: of many vertices that no neighbour
+    exceeds, it finds a high one. Ten iterations of L-BFGS-B alone stay far below when the parameters are thousands.
+    """
+    height, gradient = rise.both(around.place(z))
+    best = z, height
+    for push in _PUSHES:
+        z = around.along(gradient, push)
+        if not z.any():
+            break
+        height, gradient = rise.both(around.place(z))
+        best = max(best, (z, height), key=lambda point: point[1])
+    return best

@@ -1,0 +1,343 @@
+"""The largest constant learning rate at which training does not run away."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.sparse.linalg import LinearOperator, eigsh
+from sklearn.base import clone
+
+from minibatch._estimator import MiniBatchEstimator
+from minibatch._pipelines import split_pipeline
+from minibatch._problems.linear import LinearProblem
+from minibatch._problems.state import rows_of
+from minibatch._tables import html_table, short
+from minibatch.diagnostics._hessian import hessian_product
+from minibatch.diagnostics._objective import TrainedObjective, trained_objective
+
+Array = NDArray[np.float64]
+
+# Losses of straight pieces, which are curved nowhere.
+_STRAIGHT = ("hinge", "perceptron", "epsilon_insensitive", "absolute_error", "quantile")
+# Beyond so many n_samples * n_features**2 the noise of batches is left out. Measured: this many take about 10 s on two
+# cores, and n_features = 300 with 10,000 rows are below it.
+_MOST_WORK = 1e9
+# An operator of fewer dimensions is made a matrix; ARPACK needs room.
+_SMALL = 50
+_ACCURACY = 1e-5  # of a limit
+
+
+class StabilityLimit(float):
+    """What :func:`stability_limit` found: a number, the rate, that knows where it comes from.
+
+    Attributes
+    ----------
+    exact : bool
+        Whether the noise of batches is in it. If not, the number is ``full_batch``, an upper bound.
+
+    full_batch : float
+        The limit of full batches, which have no noise.
+
+    curvature : float
+        The largest eigenvalue of the Hessian.
+
+    batch_size : int
+        Rows in a batch.
+
+    solver : str
+        ``'sgd'``, ``'momentum'`` or ``'nesterov'``.
+
+    momentum : float
+        0 for ``'sgd'``.
+    """
+
+    exact: bool
+    full_batch: float
+    curvature: float
+    batch_size: int
+    solver: str
+    momentum: float
+
+    def __new__(cls, rate: float, **attributes: Any) -> "StabilityLimit":
+        self = super().__new__(cls, rate)
+        self.__dict__.update(attributes)
+        return self
+
+    def _title(self) -> str:
+        momentum = f" (momentum {self.momentum:g})" if self.momentum else ""
+        return (
+            f"Largest stable learning rate of {self.solver}{momentum} with batches of {self.batch_size}: "
+            f"{short(float(self))}"
+        )
+
+    def _bound(self) -> str:
+        return "" if self.exact else f"an upper bound: the noise of batches of {self.batch_size} lowers it"
+
+    def __repr__(self) -> str:
+        more = self._bound() or f"full batch: {short(self.full_batch)}"
+        return f"{self._title()} ({more}; largest eigenvalue of the Hessian: {short(self.curvature)})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ["rate", float(self), self._bound()],
+            ["rate of full batches", self.full_batch, ""],
+            ["largest eigenvalue of the Hessian", self.curvature, ""],
+        ]
+        return html_table(self._title(), ["", "value", ""], rows)
+
+
+def stability_limit(estimator: Any, X: Any, y: Any, *, sample_weight: Any = None) -> StabilityLimit:
+    """The largest constant learning rate at which gradient descent stays near a minimum with the Hessian found here.
+
+    Above it, any small distance from the minimum grows from update to update. With the largest eigenvalue ``h`` of the
+    Hessian (penalty included) and momentum ``m``, full batches are stable below [1]_
+
+    - ``2 / h`` for ``solver='sgd'``,
+    - ``2 (1 + m) / h`` for ``'momentum'``,
+    - ``2 (1 + m) / ((1 + 2 m) h)`` for ``'nesterov'``.
+
+    The noise of smaller batches lowers this. Below the limit that is returned, the mean square of the distance falls
+    (or, where the rows contradict each other, stays bounded), which is all of plain SGD's second moments [2]_ [3]_:
+    with the Hessians ``H_b`` of random batches, and ``H`` their mean, ``M -> E[(I - eta H_b) M (I - eta H_b)]`` has the
+    spectral radius 1 at the limit. With momentum it is the same map of the second moments of weights and velocity.
+
+    Parameters
+    ----------
+    estimator : estimator of this package, or Pipeline that ends in one
+        Its solver, momentum, batch size and penalty are used, not its learning rate. The Hessian is that of its
+        parameters, or, before ``fit``, of those that its training begins with; least squares have the same Hessian
+        everywhere. The transformers of a pipeline must be fitted.
+
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Training rows.
+
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Labels or targets.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows, as in ``fit``.
+
+    Returns
+    -------
+    StabilityLimit
+        The rate, a ``float``; infinite where the objective is not curved. Independent outputs (columns of y, each class
+        against the rest) each have a limit; this is the lowest.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is none of this package.
+    ValueError
+        If the solver has no such limit, or the rows do not fit.
+
+    See Also
+    --------
+    learning_rate_range_test : Usable rates by trying them.
+
+    Notes
+    -----
+    For batches, the limit is that of linear models with independent outputs and up to about a billion ``n_samples *
+    n_features**2``, which is the work of one step of the computation; some dozens are made. For networks, ``'log_loss'``
+    with ``multi_class='multinomial'`` and larger data, it is the limit of full batches, and ``exact`` is False: the
+    Hessian of such a batch is no sum of squares of a few directions, and the second moments have as many numbers as the
+    Hessian.
+
+    Rows are taken to be drawn with replacement, and the last short batch of an epoch to be none. An epoch of the
+    estimator draws without replacement. Where the batch is a small part of the rows the two agree to a few percent;
+    close to the full batch, the estimator is a little more stable than this says.
+
+    Mean squares are strict: where rare, heavy rows decide, most runs are still stable some way above the limit.
+
+    It is about rates that do not fall, and about the neighbourhood of a minimum. A loss that bends less farther out
+    (``'log_loss'``, ``'huber'``) does not run away above the limit but bounces around the minimum. Losses of straight
+    pieces (``'hinge'``, ``'absolute_error'``, ...) have no curvature and no limit but that of the L2 penalty. An L1
+    penalty, which is a shrinking step, changes nothing. Plain SGD never shrinks a weight beyond 0, so that for ``alpha``
+    beyond the curvature of the loss its limit is higher than this says. Dropout, more noise, is left out; batch
+    normalization counts with its running statistics.
+
+    References
+    ----------
+    .. [1] B. T. Polyak, "Some methods of speeding up the convergence of iteration methods", USSR Computational
+       Mathematics and Mathematical Physics, 1964.
+    .. [2] C. Ma and L. Ying, "On Linear Stability of SGD and Input-Smoothness of Neural Networks", NeurIPS 2021.
+       arXiv:2105.13462
+    .. [3] R. Mulayoff and T. Michaeli, "Exact Mean Square Linear Stability Analysis for SGD", COLT 2024.
+       arXiv:2306.07850
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import scale
+    >>> from minibatch import MiniBatchSGDRegressor
+    >>> from minibatch.diagnostics import stability_limit
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> X = scale(X)
+    >>> for size in (1, 16, "full"):
+    ...     print(stability_limit(MiniBatchSGDRegressor(batch_size=size), X, y))
+    Largest stable learning rate of sgd with batches of 1: 0.105 (full batch: 0.497; largest eigenvalue of the Hessian: 4.02)
+    Largest stable learning rate of sgd with batches of 16: 0.436 (full batch: 0.497; largest eigenvalue of the Hessian: 4.02)
+    Largest stable learning rate of sgd with batches of 442: 0.497 (full batch: 0.497; largest eigenvalue of the Hessian: 4.02)
+    """
+    _, final = split_pipeline(estimator)
+    solver, momentum = _solver_of(final)
+    with trained_objective(estimator, X, y, sample_weight, may_be_unfitted=True) as found:
+        problem: Any = found.problem
+        batch_size = _batch_size(final, problem.n_samples)
+        straight = getattr(final, "loss", None) in _STRAIGHT
+        start = np.random.default_rng(0).standard_normal(problem.n_trained)
+        curvature = problem.objective.l2 if straight else _top(hessian_product(found), start)[0]
+        full = _full_batch_limit(solver, momentum, curvature)
+        rate, exact = full, True
+        if batch_size < problem.n_samples and not straight:
+            exact = _is_within_reach(problem)
+            if exact:
+                rate = min(full, *_limits_of_outputs(found, batch_size, solver, momentum))
+    return StabilityLimit(
+        rate, exact=exact, full_batch=full, curvature=curvature, batch_size=batch_size, solver=solver, momentum=momentum
+    )
+
+
+def _solver_of(final: MiniBatchEstimator) -> tuple[str, float]:
+    """Name and momentum."""
+    solver, of_network = getattr(final, "solver", ""), hasattr(final, "nesterovs_momentum")
+    if solver not in ("sgd", "momentum", "nesterov"):
+        raise ValueError(
+            f"solver must be 'sgd'{'' if of_network else ', ' + repr('momentum') + ' or ' + repr('nesterov')}; got "
+            f"{solver!r}, which divides the gradient by a scale of its own that moves all the time (L-BFGS chooses its "
+            "steps itself), so that no constant rate is a limit. learning_rate_range_test looks for usable rates."
+        )
+    if of_network and final.momentum:
+        solver = "nesterov" if final.nesterovs_momentum else "momentum"
+    return solver, 0.0 if solver == "sgd" else float(final.momentum)
+
+
+def _batch_size(final: MiniBatchEstimator, n_samples: int) -> int:
+    """Rows in a batch, without a draw from the estimator's random state."""
+    return clone(final).set_params(random_state=0)._plan(n_samples, False).batch_size
+
+
+def _full_batch_limit(solver: str, momentum: float, curvature: float) -> float:
+    if not curvature > 0.0:
+        return np.inf
+    return 2 * (1 + momentum) / ((1 + 2 * momentum if solver == "nesterov" else 1) * curvature)
+
+
+def _top(function: Callable[[Array], Array], start: Array, accuracy: float = _ACCURACY) -> tuple[float, Array]:
+    """The largest eigenvalue of a symmetric linear function, and its eigenvector."""
+    size = len(start)
+    if size <= _SMALL:
+        matrix = np.array([function(unit) for unit in np.eye(size)])
+        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    else:
+        operator = LinearOperator((size, size), matvec=function, dtype=np.float64)
+        values, vectors = eigsh(operator, k=1, which="LA", v0=start, ncv=8, tol=accuracy)
+    return float(values[-1]), vectors[:, -1]
+
+
+def _is_within_reach(problem: Any) -> bool:
+    """Whether the outputs are independent linear models, not too large."""
+    if not isinstance(problem, LinearProblem) or problem.n_objectives < problem.n_outputs:
+        return False
+    return problem.n_samples * problem.n_features**2 <= _MOST_WORK
+
+
+def _limits_of_outputs(found: TrainedObjective, batch_size: int, solver: str, momentum: float) -> list[float]:
+    problem: Any = found.problem
+    rows = problem.data.X
+    if not isinstance(rows, np.ndarray):
+        rows = sp.csr_array(tuple(rows), shape=(problem.n_samples, problem.n_features)).toarray()
+    penalty = np.full(problem.n_features, problem.objective.l2)
+    if problem.objective.fit_intercept:
+        rows, penalty = np.column_stack([rows, np.ones(len(rows))]), np.append(penalty, 0.0)
+    return [
+        _mean_square_limit(np.sqrt(curvature)[:, None] * rows, penalty, batch_size, solver, momentum)
+        for curvature in _row_curvatures(found)
+    ]
+
+
+def _row_curvatures(found: TrainedObjective) -> Array:
+    """``s_i loss_i''`` in the score of every row, (outputs, n_samples): differences of the slopes.
+
+    The slopes are the gradient of a linear model in which every row has a feature of its own.
+    """
+    problem: Any = found.problem
+    n, n_outputs = problem.n_samples, problem.n_outputs
+    alone = replace(problem, data=problem.data._replace(X=rows_of(sp.eye_array(n, format="csr"))), n_features=n)
+
+    def slopes(scores: Array) -> Array:
+        theta = np.append(scores.ravel(), np.zeros(n_outputs))
+        return n * alone.evaluate(theta)[1].weights
+
+    scores = np.ascontiguousarray(problem.scores(found.theta).T)
+    step = np.cbrt(np.finfo(np.float64).eps) * (1.0 + np.abs(scores))
+    return np.maximum((slopes(scores + step) - slopes(scores - step)) / (2 * step), 0.0)
+
+
+def _mean_square_limit(rows: Array, penalty: Array, batch_size: int, solver: str, momentum: float) -> float:
+    """The limit for the objective ``mean_i (rows_i @ w)**2 / 2 + penalty @ w**2 / 2`` with batches of random rows.
+
+    In the eigenbasis of the Hessian, a noise of the gradient with second moments N leaves second moments ``R(eta) * N``
+    of the weights, number by number (``_response``), and weights with second moments S make a noise ``V(S)``. The limit
+    is where ``S -> R(eta) * V(S)`` has the spectral radius 1. The map keeps nonnegative matrices so, hence its radius is
+    an eigenvalue; it is similar to the symmetric ``sqrt(R) * V(sqrt(R) *)``. With its eigenvector, ``<S, S / R(eta)> =
+    <S, V(S)>`` gives the next rate, never below the limit (safeguarded iteration for nonlinear eigenvalue problems).
+    """
+    n = len(rows)
+    hessian = rows.T @ rows / n + np.diag(penalty)
+    curvatures, basis = np.linalg.eigh(hessian)
+    curved = curvatures > len(hessian) * np.finfo(np.float64).eps * curvatures[-1]  # no row looks elsewhere
+    if not curved.any():
+        return np.inf
+    curvatures, rows = curvatures[curved], rows @ basis[:, curved]
+    mean, d = rows.T @ rows / n, len(curvatures)
+    full = _full_batch_limit(solver, momentum, curvatures[-1])
+
+    def noise(S: Array) -> Array:
+        squares = np.einsum("ij,ij->i", rows @ S, rows)
+        return ((squares[:, None] * rows).T @ rows / n - mean @ S @ mean) / batch_size
+
+    x, rate = np.eye(d).ravel(), full / 2
+    for _ in range(50):
+        root = np.sqrt(_response(curvatures, rate, solver, momentum))
+        # an error of the eigenvector counts by its square
+        _, x = _top(lambda x, root=root: (root * noise(root * x.reshape(d, d))).ravel(), x, 1e-3)  # type: ignore[misc]
+        S = root * x.reshape(d, d)
+        before, rate = rate, _rate_of(S, np.vdot(S, noise(S)), curvatures, full, solver, momentum)
+        if abs(rate - before) <= _ACCURACY * rate:
+            break
+    return rate
+
+
+def _rate_of(S: Array, noise: float, curvatures: Array, full: float, solver: str, momentum: float) -> float:
+    """The rate at which ``<S, S / R> = noise``, up to ``full``."""
+
+    def excess(share: float) -> float:
+        return float((S**2 / _response(curvatures, share * full, solver, momentum)).sum()) - noise
+
+    most, least = 1 - _ACCURACY, 1e-3
+    if excess(most) >= 0.0:
+        return full
+    while excess(least) <= 0.0:
+        least /= 1e3
+    return full * brentq(excess, least, most, rtol=_ACCURACY / 10)
+
+
+def _response(curvatures: Array, rate: float, solver: str, momentum: float) -> Array:
+    """Second moments of the weights per second moment of the noise in the gradient, for every two eigendirections.
+
+    From ``w' = (1 + m - eta h) w - m w_before - eta noise`` for momentum, and for Nesterov's from ``w' = (1 + m) u - m
+    u_before`` with ``u = w - eta (h w + noise)``, both stationary.
+    """
+    a, b, m = curvatures[:, None], curvatures, momentum
+    if solver != "nesterov":
+        inverse = (1 - m) * (a + b) / rate + m * (a - b) ** 2 / (1 - m * m) - (1 - m) / (1 + m) * a * b
+        return 1.0 / inverse
+    a, b, k = 1 - rate * a, 1 - rate * b, 1 + m
+    ab = a * b
+    left = 1 - m * m * ab
+    noise = k * k + m * m - m * k * k * (a + b - m * ab * (2 - m * (a + b)) / left)
+    return rate**2 * noise / (1 - (k * k + m * m) * ab + k * k * m * ab * (a + b - 2 * m * ab) / left)

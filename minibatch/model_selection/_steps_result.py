@@ -1,0 +1,262 @@
+"""What `steps_to_target` found, from its trials."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minibatch._tables import frame_of, html_table, text_table
+from minibatch.model_selection._steps_fit import StepsFit, fit_steps_to_target
+from minibatch.model_selection._steps_trials import Run, Task, distance, middle
+from minibatch.model_selection._summary import Target
+
+Array = NDArray[np.float64]
+
+_PERFECT, _PLATEAU = -0.8, -0.2  # slopes of S_min (1 + B_c / B) at a quarter of B_c, and at four times B_c
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class StepsToTargetResult:
+    """What :func:`steps_to_target` found; arrays have an entry for every batch size, the smallest first.
+
+    Attributes
+    ----------
+    batch_sizes : ndarray of int
+        Rows in a batch.
+
+    updates : ndarray of float
+        Fewest updates to the target over all learning rates; NaN where no trial reached it. This is the first look at
+        which the target was reached, so up to 4 % too many; 0 where the first parameters meet it.
+
+    samples, epochs : ndarray of float
+        The rows and the passes over the data of these updates.
+
+    learning_rates : ndarray of float
+        The rate that needs the fewest updates. Of several, the one that is furthest beyond the target by then. NaN
+        where no trial reached the target, or none had to begin.
+
+    momenta : ndarray of float or None
+        The momentum that goes with it, where several were tried.
+
+    at_edge : ndarray of bool
+        Whether that rate is the lowest or the highest tried: one beyond may be better.
+
+    slopes : ndarray of float
+        ``d log updates / d log batch_size``, between the neighbours that reached the target.
+
+    regimes : list of str
+        In words: ``'perfect scaling'`` (slope up to -0.8: twice the batch, half the updates), ``'diminishing
+        returns'``, ``'plateau'`` (from -0.2 on), ``'not reached'``; ``'-'`` for a size alone.
+
+    trials : dict {str: ndarray}
+        One entry a trial: ``batch_size``, ``learning_rate``, ``momentum`` (where several were tried), ``repeat``,
+        ``status``, ``updates`` to the target or NaN, ``n_updates`` done, and the ``value`` then. The status is
+        ``'reached'``, ``'diverged'``, ``'pruned'`` (stopped where another rate had already reached the target), or
+        ``'censored'`` (not reached within ``max_updates``).
+
+    target : Target
+        ``name`` and ``value`` of what was to be reached.
+
+    max_updates : int
+        Of a trial.
+
+    fit : StepsFit or None
+        ``S_min (1 + B_c / B)`` fitted to ``updates``; None where ``warnings`` say why.
+
+    warnings : tuple of str
+        What to be careful about, and what to do.
+    """
+
+    batch_sizes: NDArray[np.int64]
+    updates: Array
+    samples: Array
+    epochs: Array
+    learning_rates: Array
+    momenta: Array | None
+    at_edge: NDArray[np.bool_]
+    slopes: Array
+    regimes: list[str]
+    trials: dict[str, NDArray[Any]]
+    target: Target
+    max_updates: int
+    fit: StepsFit | None
+    warnings: tuple[str, ...]
+
+    @property
+    def critical_batch_size(self) -> float:
+        """``B_c`` of the fit; NaN without one."""
+        return np.nan if self.fit is None else self.fit.critical_batch_size
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its confidence interval."""
+        return (np.nan, np.nan) if self.fit is None else self.fit.interval
+
+    def to_frame(self, what: str = "summary") -> Any:
+        """A data frame with one row a batch size (``"summary"``) or one row a trial (``"trials"``)."""
+        if what == "summary":
+            return frame_of(self._columns())
+        if what == "trials":
+            return frame_of(self.trials)
+        raise ValueError(f"what must be 'summary' or 'trials'; got {what!r}.")
+
+    def _columns(self) -> dict[str, Any]:
+        momenta = {} if self.momenta is None else {"momentum": self.momenta}
+        return {
+            "batch_size": self.batch_sizes,
+            "updates": self.updates,
+            "samples": self.samples,
+            "epochs": self.epochs,
+            "learning_rate": self.learning_rates,
+            **momenta,
+            "at_edge": self.at_edge,
+            "slope": self.slopes,
+            "regime": self.regimes,
+        }
+
+    def _title(self) -> str:
+        low, high = self.interval
+        found = "no fit" if self.fit is None else f"critical batch size {self.critical_batch_size:.3g}"
+        interval = "" if self.fit is None else f" [{low:.3g}, {high:.3g}]"
+        return (
+            f"Steps to {self.target}: {len(self.batch_sizes)} batch sizes, {len(self.trials['status'])} trials of up "
+            f"to {self.max_updates} updates; {found}{interval}"
+        )
+
+    def _table(self) -> tuple[list[str], list[tuple[Any, ...]]]:
+        columns = self._columns() | {"at_edge": ["edge" if at_edge else "" for at_edge in self.at_edge]}
+        return list(columns), list(zip(*columns.values(), strict=True))
+
+    def __repr__(self) -> str:
+        return "\n".join([self._title(), text_table(*self._table()), *self.warnings])
+
+    def _repr_html_(self) -> str:
+        return html_table(" ".join([f"{self._title()}.", *self.warnings]), *self._table())
+
+
+def result_of(
+    sizes: NDArray[np.int64], found: list[list[list[Run]]], task: Task, rates: list[float], confidence: float
+) -> StepsToTargetResult:
+    """From the trials, batch sizes x candidates x repeats, to what they say."""
+    best = [_best(runs, task.target) for runs in found]
+    medians = [None if which is None else middle(runs[which]) for runs, which in zip(found, best, strict=True)]
+    updates, samples, epochs = (
+        np.array([np.nan if run is None else float(getattr(run, name)) for run in medians])
+        for name in ("updates", "n_samples", "epoch")
+    )
+    # where there is nothing to train, no rate is the best
+    chosen = [
+        task.candidates[which] if which is not None and count > 0 else (np.nan, np.nan)
+        for which, count in zip(best, updates, strict=True)
+    ]
+    best_rates, momenta = (np.array(values, dtype=float) for values in zip(*chosen, strict=True))
+    slopes = _slopes(sizes, updates)
+    fit, why = _fit(sizes, updates, confidence)
+    return StepsToTargetResult(
+        batch_sizes=sizes,
+        updates=updates,
+        samples=samples,
+        epochs=epochs,
+        learning_rates=best_rates,
+        momenta=None if task.candidates[0][1] is None else momenta,
+        at_edge=np.isin(best_rates, [rates[0], rates[-1]]),
+        slopes=slopes,
+        regimes=[_regime(slope, count) for slope, count in zip(slopes, updates, strict=True)],
+        trials=_trials(sizes, found, task),
+        target=task.target,
+        max_updates=int(task.looks[-1]),
+        fit=fit,
+        warnings=(*_about_rates(sizes, best_rates, rates), *_about_missing(sizes, found, best, task), *why),
+    )
+
+
+def _best(runs: list[list[Run]], target: Target) -> int | None:
+    """The candidate with the fewest updates; of several, the one that was furthest beyond the target."""
+    keys = [(middle(repeats).updates, distance(repeats, target)) for repeats in runs]
+    best = min(range(len(keys)), key=keys.__getitem__)
+    return best if np.isfinite(keys[best][0]) else None
+
+
+def _slopes(sizes: NDArray[np.int64], updates: Array) -> Array:
+    slopes = np.full(len(sizes), np.nan)
+    there = updates > 0
+    if there.sum() > 1:
+        slopes[there] = np.gradient(np.log(updates[there]), np.log(sizes[there]))
+    return slopes
+
+
+def _regime(slope: float, updates: float) -> str:
+    if np.isnan(updates):
+        return "not reached"
+    if np.isnan(slope):
+        return "-"
+    return "perfect scaling" if slope <= _PERFECT else "plateau" if slope >= _PLATEAU else "diminishing returns"
+
+
+def _trials(sizes: NDArray[np.int64], found: list[list[list[Run]]], task: Task) -> dict[str, NDArray[Any]]:
+    rows = [
+        (size, *candidate, repeat, run)
+        for size, runs in zip(sizes, found, strict=True)
+        for candidate, repeats in zip(task.candidates, runs, strict=True)
+        for repeat, run in enumerate(repeats)
+    ]
+    batch_size, rate, momentum, repeat, run = zip(*rows, strict=True)
+    return {
+        "batch_size": np.array(batch_size),
+        "learning_rate": np.array(rate),
+        **({} if momentum[0] is None else {"momentum": np.array(momentum)}),
+        "repeat": np.array(repeat),
+        "status": np.array([one.status for one in run]),
+        "updates": np.array([one.updates if one.status == "reached" else np.nan for one in run]),
+        "n_updates": np.array([one.n_updates for one in run]),
+        "value": np.array([one.value for one in run]),
+    }
+
+
+def _fit(sizes: NDArray[np.int64], updates: Array, confidence: float) -> tuple[StepsFit | None, tuple[str, ...]]:
+    """The fit and its warnings, or why there is none."""
+    if (updates == 0).any():
+        return None, ("No fit: the target is met before the first update. Choose one that is harder to reach.",)
+    reached = int(np.isfinite(updates).sum())
+    if reached < 3:
+        return None, (f"No fit: it needs three batch sizes that reach the target; {reached} did.",)
+    fit = fit_steps_to_target(sizes, updates, confidence=confidence)
+    return fit, fit.warnings
+
+
+def _about_rates(sizes: NDArray[np.int64], best: Array, rates: list[float]) -> list[str]:
+    """Where another rate may be better."""
+    if len(rates) == 1:
+        return ["There is one learning rate: no batch size is at its own, so they cannot be compared."]
+    said = []
+    for rate, name, side in ((rates[0], "lowest", "lower"), (rates[-1], "highest", "higher")):
+        here = best == rate
+        if here.any():
+            said.append(
+                f"The best rate is the {name}, {rate:g}, at {_named_sizes(sizes[here])}: add {side} ones, for fewer "
+                "updates."
+            )
+    return said
+
+
+def _about_missing(
+    sizes: NDArray[np.int64], found: list[list[list[Run]]], best: list[int | None], task: Task
+) -> list[str]:
+    """Where the target was not reached."""
+    missed = np.array([which is None for which in best])
+    diverged = np.array([all(run.status == "diverged" for repeats in runs for run in repeats) for runs in found])
+    said = []
+    if diverged.any():
+        said.append(f"Every trial diverged at {_named_sizes(sizes[diverged])}: add lower learning_rates.")
+    slow = missed & ~diverged
+    if slow.any():
+        said.append(
+            f"{task.target} was not reached within max_updates={task.looks[-1]} at {_named_sizes(sizes[slow])}: "
+            "allow more, or choose an easier target."
+        )
+    return said
+
+
+def _named_sizes(sizes: NDArray[np.int64]) -> str:
+    return f"batch size{'s' * (len(sizes) > 1)} {', '.join(map(str, sizes))}"
