@@ -3,6 +3,7 @@
 from minibatch.plotting._convergence import ConvergenceDisplay
 from minibatch.plotting._diagnostics import LearningRateRangeDisplay, LossInterpolationDisplay
 from minibatch.plotting._gap import GeneralizationGapDisplay
+from minibatch.plotting._noise_scale import NoiseScaleDisplay
 from minibatch.plotting._rate_map import BatchSizeLearningRateDisplay
 from minibatch.plotting._scaling import BatchSizeScalingDisplay
 
@@ -13,4 +14,5 @@ __all__ = [
     "GeneralizationGapDisplay",
     "LearningRateRangeDisplay",
     "LossInterpolationDisplay",
+    "NoiseScaleDisplay",
 ]
