@@ -69,6 +69,8 @@ def estimated_noise(rows: Deviations, n_population: float, confidence: float) ->
     m = len(rows.squares)
     total = float(rows.squares.sum())
     trace, squared_norm = _estimates(m, n_population, rows.squared_norm, total)
+    if not np.isfinite([trace, squared_norm]).all():
+        return GradientNoise(trace, squared_norm, nan, (0.0, inf), False, m)
     covariance = np.zeros((2, 2))
     if 2 < m < n_population:
         norms_without = rows.squared_norm - 2.0 * rows.along / (m - 1) + rows.squares / (m - 1) ** 2

@@ -27,8 +27,8 @@ SHARED = {
 # What each module may import of the package, besides modules further down its line.
 MAY_IMPORT = {
     "plotting": {"_estimator", "_pipelines", "diagnostics", "model_selection"},
-    "diagnostics": {"_estimator", "_noise", "_pipelines", "_problems", "_tables"},
-    "model_selection": {"_estimator", "_pipelines", "_problems", "_tables"},
+    "diagnostics": {"_batching", "_estimator", "_noise", "_pipelines", "_problems", "_tables", "engine"},
+    "model_selection": {"_estimator", "_pipelines", "_problems", "_tables", "diagnostics"},
     "linear_model": SHARED,
     "neural_network": SHARED | {"_blas", "_lbfgs"},
     "_docstrings": set(),

@@ -1,7 +1,6 @@
 """The largest constant learning rate at which training does not run away."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from sklearn.base import clone
 from minibatch._estimator import MiniBatchEstimator
 from minibatch._pipelines import split_pipeline
 from minibatch._problems.linear import LinearProblem
-from minibatch._problems.state import rows_of
+from minibatch._problems.state import matrix_of
 from minibatch._tables import html_table, short
 from minibatch.diagnostics._hessian import hessian_product
 from minibatch.diagnostics._objective import TrainedObjective, trained_objective
@@ -69,23 +68,20 @@ class StabilityLimit(float):
 
     def _title(self) -> str:
         momentum = f" (momentum {self.momentum:g})" if self.momentum else ""
-        return (
-            f"Largest stable learning rate of {self.solver}{momentum} with batches of {self.batch_size}: "
-            f"{short(float(self))}"
-        )
+        return f"Largest stable rate of {self.solver}{momentum}, batches of {self.batch_size}: {short(float(self))}"
 
     def _bound(self) -> str:
         return "" if self.exact else f"an upper bound: the noise of batches of {self.batch_size} lowers it"
 
     def __repr__(self) -> str:
         more = self._bound() or f"full batch: {short(self.full_batch)}"
-        return f"{self._title()} ({more}; largest eigenvalue of the Hessian: {short(self.curvature)})"
+        return f"{self._title()} ({more}; largest curvature: {short(self.curvature)})"
 
     def _repr_html_(self) -> str:
         rows = [
             ["rate", float(self), self._bound()],
             ["rate of full batches", self.full_batch, ""],
-            ["largest eigenvalue of the Hessian", self.curvature, ""],
+            ["largest curvature", self.curvature, ""],
         ]
         return html_table(self._title(), ["", "value", ""], rows)
 
@@ -141,10 +137,9 @@ def stability_limit(estimator: Any, X: Any, y: Any, *, sample_weight: Any = None
     Notes
     -----
     For batches, the limit is that of linear models with independent outputs and up to about a billion ``n_samples *
-    n_features**2``, which is the work of one step of the computation; some dozens are made. For networks, ``'log_loss'``
-    with ``multi_class='multinomial'`` and larger data, it is the limit of full batches, and ``exact`` is False: the
-    Hessian of such a batch is no sum of squares of a few directions, and the second moments have as many numbers as the
-    Hessian.
+    n_features**2``, the work of one step of the computation, which makes some dozens. For networks, ``'log_loss'`` with
+    ``multi_class='multinomial'`` and larger data, it is the limit of full batches, an upper bound, and ``exact`` is
+    False: the second moments have as many numbers as the Hessian.
 
     Rows are taken to be drawn with replacement, and the last short batch of an epoch to be none. An epoch of the
     estimator draws without replacement. Where the batch is a small part of the rows the two agree to a few percent;
@@ -155,9 +150,9 @@ def stability_limit(estimator: Any, X: Any, y: Any, *, sample_weight: Any = None
     It is about rates that do not fall, and about the neighbourhood of a minimum. A loss that bends less farther out
     (``'log_loss'``, ``'huber'``) does not run away above the limit but bounces around the minimum. Losses of straight
     pieces (``'hinge'``, ``'absolute_error'``, ...) have no curvature and no limit but that of the L2 penalty. An L1
-    penalty, which is a shrinking step, changes nothing. Plain SGD never shrinks a weight beyond 0, so that for ``alpha``
-    beyond the curvature of the loss its limit is higher than this says. Dropout, more noise, is left out; batch
-    normalization counts with its running statistics.
+    penalty, which is a shrinking step, changes nothing. Plain SGD never shrinks a weight beyond 0, so that with an
+    ``alpha`` above the curvature of the loss its limit is higher than this says. Dropout, more noise, is left out;
+    batch normalization counts with its running statistics, and ``batch_growth`` with the first batch size.
 
     References
     ----------
@@ -178,15 +173,15 @@ def stability_limit(estimator: Any, X: Any, y: Any, *, sample_weight: Any = None
     >>> X = scale(X)
     >>> for size in (1, 16, "full"):
     ...     print(stability_limit(MiniBatchSGDRegressor(batch_size=size), X, y))
-    Largest stable learning rate of sgd with batches of 1: 0.105 (full batch: 0.497; largest eigenvalue of the Hessian: 4.02)
-    Largest stable learning rate of sgd with batches of 16: 0.436 (full batch: 0.497; largest eigenvalue of the Hessian: 4.02)
-    Largest stable learning rate of sgd with batches of 442: 0.497 (full batch: 0.497; largest eigenvalue of the Hessian: 4.02)
+    Largest stable rate of sgd, batches of 1: 0.105 (full batch: 0.497; largest curvature: 4.02)
+    Largest stable rate of sgd, batches of 16: 0.436 (full batch: 0.497; largest curvature: 4.02)
+    Largest stable rate of sgd, batches of 442: 0.497 (full batch: 0.497; largest curvature: 4.02)
     """
     _, final = split_pipeline(estimator)
     solver, momentum = _solver_of(final)
     with trained_objective(estimator, X, y, sample_weight, may_be_unfitted=True) as found:
         problem: Any = found.problem
-        batch_size = _batch_size(final, problem.n_samples)
+        batch_size = _batch_size(found)
         straight = getattr(final, "loss", None) in _STRAIGHT
         start = np.random.default_rng(0).standard_normal(problem.n_trained)
         curvature = problem.objective.l2 if straight else _top(hessian_product(found), start)[0]
@@ -215,9 +210,10 @@ def _solver_of(final: MiniBatchEstimator) -> tuple[str, float]:
     return solver, 0.0 if solver == "sgd" else float(final.momentum)
 
 
-def _batch_size(final: MiniBatchEstimator, n_samples: int) -> int:
-    """Rows in a batch, without a draw from the estimator's random state."""
-    return clone(final).set_params(random_state=0)._plan(n_samples, False).batch_size
+def _batch_size(found: TrainedObjective) -> int:
+    """Rows in a batch; no draw from the estimator's random state, and no search for a rate."""
+    model = clone(found.final).set_params(**{"random_state": 0, found.final._rate_parameter: 1.0})
+    return model._plan(found.problem, found.theta, True, False).batch_size
 
 
 def _full_batch_limit(solver: str, momentum: float, curvature: float) -> float:
@@ -247,9 +243,8 @@ def _is_within_reach(problem: Any) -> bool:
 
 def _limits_of_outputs(found: TrainedObjective, batch_size: int, solver: str, momentum: float) -> list[float]:
     problem: Any = found.problem
-    rows = problem.data.X
-    if not isinstance(rows, np.ndarray):
-        rows = sp.csr_array(tuple(rows), shape=(problem.n_samples, problem.n_features)).toarray()
+    rows = matrix_of(problem.data.X, problem.n_features)
+    rows = rows.toarray() if sp.issparse(rows) else rows
     penalty = np.full(problem.n_features, problem.objective.l2)
     if problem.objective.fit_intercept:
         rows, penalty = np.column_stack([rows, np.ones(len(rows))]), np.append(penalty, 0.0)
@@ -260,21 +255,12 @@ def _limits_of_outputs(found: TrainedObjective, batch_size: int, solver: str, mo
 
 
 def _row_curvatures(found: TrainedObjective) -> Array:
-    """``s_i loss_i''`` in the score of every row, (outputs, n_samples): differences of the slopes.
-
-    The slopes are the gradient of a linear model in which every row has a feature of its own.
-    """
+    """``s_i loss_i''`` in the score of every row, (outputs, n_samples): differences of the slopes."""
     problem: Any = found.problem
-    n, n_outputs = problem.n_samples, problem.n_outputs
-    alone = replace(problem, data=problem.data._replace(X=rows_of(sp.eye_array(n, format="csr"))), n_features=n)
-
-    def slopes(scores: Array) -> Array:
-        theta = np.append(scores.ravel(), np.zeros(n_outputs))
-        return n * alone.evaluate(theta)[1].weights
-
-    scores = np.ascontiguousarray(problem.scores(found.theta).T)
+    scores, rows = problem.scores(found.theta), np.arange(problem.n_samples)
     step = np.cbrt(np.finfo(np.float64).eps) * (1.0 + np.abs(scores))
-    return np.maximum((slopes(scores + step) - slopes(scores - step)) / (2 * step), 0.0)
+    rise = problem._slopes(rows, scores + step) - problem._slopes(rows, scores - step)
+    return np.maximum(rise / (2 * step), 0.0).T
 
 
 def _mean_square_limit(rows: Array, penalty: Array, batch_size: int, solver: str, momentum: float) -> float:
@@ -282,8 +268,8 @@ def _mean_square_limit(rows: Array, penalty: Array, batch_size: int, solver: str
 
     In the eigenbasis of the Hessian, a noise of the gradient with second moments N leaves second moments ``R(eta) * N``
     of the weights, number by number (``_response``), and weights with second moments S make a noise ``V(S)``. The limit
-    is where ``S -> R(eta) * V(S)`` has the spectral radius 1. The map keeps nonnegative matrices so, hence its radius is
-    an eigenvalue; it is similar to the symmetric ``sqrt(R) * V(sqrt(R) *)``. With its eigenvector, ``<S, S / R(eta)> =
+    is where ``S -> R(eta) * V(S)`` has the spectral radius 1. The map keeps matrices nonnegative, so its radius is an
+    eigenvalue; it is similar to the symmetric ``sqrt(R) * V(sqrt(R) *)``. With its eigenvector, ``<S, S / R(eta)> =
     <S, V(S)>`` gives the next rate, never below the limit (safeguarded iteration for nonlinear eigenvalue problems).
     """
     n = len(rows)
@@ -306,7 +292,7 @@ def _mean_square_limit(rows: Array, penalty: Array, batch_size: int, solver: str
         # an error of the eigenvector counts by its square
         _, x = _top(lambda x, root=root: (root * noise(root * x.reshape(d, d))).ravel(), x, 1e-3)  # type: ignore[misc]
         S = root * x.reshape(d, d)
-        before, rate = rate, _rate_of(S, np.vdot(S, noise(S)), curvatures, full, solver, momentum)
+        before, rate = rate, _rate_of(S, float(np.vdot(S, noise(S))), curvatures, full, solver, momentum)
         if abs(rate - before) <= _ACCURACY * rate:
             break
     return rate

@@ -2,6 +2,7 @@
 
 from minibatch.model_selection._curve import convergence_curve
 from minibatch.model_selection._grid import batch_size_grid
+from minibatch.model_selection._memory import MemoryRequired, memory_required
 from minibatch.model_selection._power_law import PowerLaw, fit_power_law
 from minibatch.model_selection._result import ConvergenceCurve
 from minibatch.model_selection._scorer import ConvergenceScorer
@@ -12,6 +13,7 @@ from minibatch.model_selection._steps_to_target import steps_to_target
 __all__ = [
     "ConvergenceCurve",
     "ConvergenceScorer",
+    "MemoryRequired",
     "PowerLaw",
     "StepsFit",
     "StepsToTargetResult",
@@ -19,6 +21,7 @@ __all__ = [
     "convergence_curve",
     "fit_power_law",
     "fit_steps_to_target",
+    "memory_required",
     "optimal_batch_size",
     "steps_to_target",
 ]

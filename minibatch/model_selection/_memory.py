@@ -1,6 +1,6 @@
 """How much memory a fit will take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -8,7 +8,6 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from minibatch._estimator import MiniBatchEstimator
 from minibatch._pipelines import split_pipeline
 from minibatch._problems.linear import CHUNKS, LARGE_BATCH, LinearProblem
 from minibatch._problems.mlp import MLPProblem, _buffers
@@ -19,6 +18,8 @@ Parts = dict[str, int]  # bytes by name
 # What scikit-learn takes in passing, in bytes a row, measured (1.9): the stratified and the plain split of a validation
 # set, the weights of classes, the labels of two classes as 0 and 1.
 _STRATIFIED_SPLIT, _SPLIT, _CLASS_WEIGHTS, _BINARY_LABELS = 79, 16, 49, 56
+# From the numbers of the updates to their rates, in bytes a batch, measured.
+_RATES = 40
 # L-BFGS-B keeps ten pairs of vectors and a workspace: so many of the size of the parameters, measured.
 _LBFGS_VECTORS = 38
 # Arrays have no bytes in this type, but sizes.
@@ -38,7 +39,7 @@ class MemoryRequired:
         Bytes in all, at every moment that may take most.
 
     batch_size : int
-        Rows in a batch.
+        Rows in a batch; with ``batch_growth``, in the first.
     """
 
     parts: Parts
@@ -147,8 +148,9 @@ def memory_required(
     -----
     The model is that of a dense X in C order and of ``dtype``, of a regression target of that type, of integer labels,
     and of fits without ``sample_weight``, initial parameters and ``X_val``. X is not copied then. In another order or
-    type it is, once, which is not counted. Nor are compiled code, the workspace of BLAS, and about 100 kB of
-    Python objects and NumPy's own buffers. Beyond these, what ``tracemalloc`` sees of a fit is met within 20 %.
+    type it is, once, which is not counted. Nor are compiled code, the workspace of BLAS, the samples of rows that
+    ``eta0='auto'`` and ``batch_growth='adaptive'`` look at, and about 100 kB of Python objects and NumPy's own buffers.
+    With ``batch_growth``, the largest batch counts. Beyond these, what ``tracemalloc`` sees of a fit is met within 20 %.
 
     Examples
     --------
@@ -176,7 +178,8 @@ def memory_required(
     if dtype not in (np.float64, np.float32):
         raise ValueError(f"dtype must be numpy.float64 or numpy.float32, the types fit trains in; got {dtype}.")
     _, final = split_pipeline(estimator)
-    final = clone(final).set_params(random_state=0)
+    # a rate that has to be found would need data
+    final = clone(final).set_params(**{"random_state": 0, final._rate_parameter: 1.0})
     if batch_size is not None:
         final.set_params(batch_size=batch_size)
     final._validate_params()
@@ -198,7 +201,7 @@ class _Fit(NamedTuple):
     n_features: int
     n_held_out: int
     batch_size: int
-    n_batches: int
+    largest_batch: int  # that it grows to
     n_parameters: int
     n_columns: int  # of the target
     itemsize: int
@@ -209,40 +212,52 @@ class _Fit(NamedTuple):
         return self.n_samples - self.n_held_out
 
     @property
+    def n_batches(self) -> int:
+        return -(-self.n_trained_on // self.batch_size)
+
+    @property
     def by_score(self) -> bool:
         """Whether the best state is kept."""
         return self.n_held_out > 0
 
 
-def _fit_of(final: MiniBatchEstimator, n_features: int, n_samples: int, n_outputs: int, dtype: Any) -> _Fit:
-    model: Any = final
-    n_held_out = int(np.ceil(n_samples * model.validation_fraction)) if model.early_stopping else 0
-    plan = final._plan(n_samples - n_held_out, False)
-    n_rows = max(2, n_outputs) if is_classifier(model) else 2
-    y = np.arange(n_rows) if is_classifier(model) else np.ones((n_rows, n_outputs))
-    X = np.broadcast_to(np.zeros((), dtype), (n_rows, n_features))
-    problem: Any = final._new_problem(X, model._encode(y, True), None)
+def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: Any) -> _Fit:
+    n_held_out = int(np.ceil(n_samples * final.validation_fraction)) if final.early_stopping else 0
+    n_classes = max(2, n_outputs)
+    y = np.arange(n_classes) if is_classifier(final) else np.ones((2, n_outputs))
+    X = np.broadcast_to(np.zeros((), dtype), (len(y), n_features))
+    problem: Any = final._new_problem(X, final._encode(y, True), None)
+    problem = replace(problem, rows=np.broadcast_to(np.zeros((), np.int64), n_samples - n_held_out))
     n_parameters = problem.n_parameters if isinstance(problem, LinearProblem) else problem.network.n_parameters
-    state = problem.new_state(np.empty(n_parameters, _NO_BYTES), False)
-    averaged = n_parameters if plan.average_from is not None else 0
+    theta = np.empty(n_parameters, _NO_BYTES)
+    plan, averaged = final._plan(problem, theta, True, False), n_parameters if getattr(final, "average", 0) else 0
     return _Fit(
-        model, problem, n_samples, n_features, n_held_out, plan.batch_size,
-        -(-(n_samples - n_held_out) // plan.batch_size), n_parameters, problem.data.y.shape[1], dtype.itemsize,
-        {
+        final=final,
+        problem=problem,
+        n_samples=n_samples,
+        n_features=n_features,
+        n_held_out=n_held_out,
+        batch_size=plan.batch_size,
+        largest_batch=plan.batch_size if plan.growth is None else plan.growth.largest,
+        n_parameters=n_parameters,
+        n_columns=problem.data.y.shape[1],
+        itemsize=dtype.itemsize,
+        state={
             "parameters": dtype.itemsize * n_parameters,
-            "optimizer memory": dtype.itemsize * state.slots.size,
+            "optimizer memory": dtype.itemsize * problem.new_state(theta, False).slots.size,
             "average of the parameters": 8 * averaged,
         },
-    )  # fmt: skip
+    )
 
 
 def _always(fit: _Fit) -> Parts:
     """What is there from the first epoch to the last."""
-    state, lbfgs = sum(fit.state.values()), fit.final.solver == "lbfgs"
-    n_copies = 0 if lbfgs else 1  # of the state before the epoch
+    # copies: of the first parameters, once more to measure the distance from them, of the state before an epoch
+    n_parameters, n_states = (1, 0) if fit.final.solver == "lbfgs" else (2, 1)
+    copies = n_parameters * fit.state["parameters"] + (n_states + fit.by_score) * sum(fit.state.values())
     return {
         **fit.state,
-        "parameters to go back to": (n_copies + fit.by_score) * state + n_copies * fit.state["parameters"],
+        "parameters to go back to": copies,
         "target": _target(fit),
         "row weights": (8 + fit.itemsize % 8) * fit.n_samples if _weighted(fit) else 0,
         "validation rows": fit.n_held_out * (fit.n_features + fit.n_columns) * fit.itemsize,
@@ -299,9 +314,12 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
         gradient = {"in an iteration": _gradient(fit) | vectors}
         return gradient | {name: parts | vectors for name, parts in evaluations.items()}
     drawn = 2 * order["order of the rows"] if fit.n_held_out else order["order of the rows"]
+    buffers = max(
+        (_of_batches(fit, size) for size in (fit.batch_size, fit.largest_batch)), key=lambda p: sum(p.values())
+    )
     moments = {
-        "while rates are computed": order | {"rates": 24 * fit.n_batches},
-        "in an epoch": {"order of the rows": drawn, "rates": 8 * fit.n_batches, **_of_batches(fit)},
+        "while rates are computed": order | {"rates": _RATES * fit.n_batches},
+        "in an epoch": {"order of the rows": drawn, "rates": 8 * fit.n_batches, **buffers},
     }
     if fit.final.max_iter > 1:
         # the new copy is made before the old one goes; penalties of linear models take two more
@@ -311,17 +329,17 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
     return moments | evaluations
 
 
-def _of_batches(fit: _Fit) -> Parts:
+def _of_batches(fit: _Fit, batch_size: int) -> Parts:
     """The buffers of batches, as the epoch loops ask for them."""
-    problem, P = fit.problem, fit.n_parameters
+    problem = fit.problem
     if isinstance(problem, MLPProblem):
-        return {"batch buffers": _network_buffers(fit, fit.batch_size, whole=problem.network.normalized)}
-    loop = problem._epoch_function(fit.batch_size, fit.state["average of the parameters"] > 0).__name__
+        return {"batch buffers": _network_buffers(fit, batch_size, whole=problem.network.normalized)}
+    loop = problem._epoch_function(batch_size, fit.state["average of the parameters"] > 0).__name__
     if loop == "_large_batches":
-        return {"gradients": _chunks(fit, fit.batch_size)}
+        return {"gradients": _chunks(fit, batch_size)}
     if loop == "_gradient_batches":
-        return {"gradients": fit.itemsize * P}
-    return {"batch buffers": 8 * fit.batch_size * problem.n_outputs}
+        return {"gradients": fit.itemsize * fit.n_parameters}
+    return {"batch buffers": 8 * batch_size * problem.n_outputs}
 
 
 def _chunks(fit: _Fit, n_rows: int) -> int:
@@ -340,7 +358,8 @@ def _gradient(fit: _Fit) -> Parts:
     """Loss and gradient of all rows."""
     n, order = fit.n_trained_on, 0 if fit.n_held_out else 8 * fit.n_trained_on
     if isinstance(fit.problem, LinearProblem):
-        return {"order of the rows": order, "weights of the rows": 8 * n, "gradients": _chunks(fit, n)}
+        penalized = 8 * 6 * fit.n_parameters  # by its shortest subgradient
+        return {"order of the rows": order, "weights of the rows": 8 * n, "gradients": max(_chunks(fit, n), penalized)}
     buffers = {"batch buffers": _network_buffers(fit, n), "gradients": 8 * 3 * fit.n_parameters}
     return {"order of the rows": 2 * order} | buffers
 

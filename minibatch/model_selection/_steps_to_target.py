@@ -11,7 +11,7 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import _check_sample_weight, _num_samples
 
-from minibatch._estimator import SEEDS, MiniBatchEstimator
+from minibatch._estimator import SEEDS, MiniBatchEstimator, resolve_batch_size
 from minibatch._pipelines import fit_transform, parameter_path, split_pipeline, transform
 from minibatch.model_selection._arguments import is_number, seed_of, target_of
 from minibatch.model_selection._folds import Part, run_all
@@ -57,7 +57,7 @@ def steps_to_target(
     ----------
     estimator : estimator of minibatch, or Pipeline that ends in one
         Cloned, never changed. Transformers are fitted once, on X. Its solver, penalty and so on are used; its learning
-        rate and schedule, stopping rules, averaging and callbacks are not.
+        rate and all that changes it, batch growth, stopping rules, averaging and callbacks are not.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Training rows.
@@ -217,16 +217,12 @@ def _checked_momenta(estimator: Any, momenta: Any) -> list[Any]:
 
 def _models(estimator: Any, batch_sizes: Any, n_samples: int) -> dict[int, MiniBatchEstimator]:
     """The final estimator at every batch size, by the number of rows; every value is checked."""
-    # every trial has its seed; None would be NumPy's global one already here
-    common = {"tol": None, "early_stopping": False, "max_updates": None, "random_state": 0}
     _, final = split_pipeline(estimator)
-    if hasattr(final, "average"):
-        common["average"] = False
     models: dict[int, MiniBatchEstimator] = {}
     for value in plain_values("batch_sizes", batch_sizes):
         check_candidate(estimator, {parameter_path(estimator, "batch_size"): value})
-        model = clone(final).set_params(batch_size=value, **common)
-        models.setdefault(model._plan(n_samples, False).batch_size, model)
+        rows = resolve_batch_size(value, n_samples, auto=final._auto_batch_size(n_samples))
+        models.setdefault(rows, clone(final).set_params(batch_size=value))
     return dict(sorted(models.items()))
 
 

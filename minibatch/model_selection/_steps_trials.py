@@ -19,6 +19,20 @@ _FAR_ABOVE = 1000.0  # times the first loss: such a loss does not come back
 _RUNG, _FIRST_RUNG = 4, 50  # all trials go so many times as far before any goes on; the first rung is no shorter
 
 
+# Whatever a user has set, a trial has one rate and one batch size to the end.
+_PLAIN: dict[str, Any] = {
+    "learning_rate": "constant",
+    "learning_rate_scaling": None,
+    "warmup": 0.0,
+    "batch_growth": None,
+    "tol": None,
+    "early_stopping": False,
+    "max_updates": None,
+    "evaluate_every": None,
+    "verbose": 0,
+}
+
+
 class Run(NamedTuple):
     """How far a trial went. ``updates`` to the target are infinite where it was not reached."""
 
@@ -37,18 +51,13 @@ class _Stop(Exception):
 class _Trial:
     """Watches a trial at geometrically spaced updates, until the target is reached or out of reach."""
 
-    def __init__(self, rate: float, target: Target, looks: Looks, test: tuple[Any, Any, Any]) -> None:
+    def __init__(self, target: Target, looks: Looks, test: tuple[Any, Any, Any]) -> None:
         self.target, self.test = target, test
         self.looks = frozenset(looks.tolist())
         self.limits = {
-            "schedule": lambda t: np.full(len(t), rate),
-            "rate_by_rows": False,
-            "adaptive": False,
             "max_iter": sys.maxsize,
             "max_updates": int(looks[-1]),
             "stretches": looks,
-            "evaluate_every": None,
-            "verbose": 0,
         }
         self.run = Run("unfinished", np.inf, 0, 0, 0.0, np.nan)
 
@@ -153,9 +162,14 @@ def _climb(final: MiniBatchEstimator, task: Task, candidate: int, seed: int, loo
     if before is not None and (before.status != "unfinished" or before.n_updates >= looks[-1]):
         return before
     rate, momentum = task.candidates[candidate]
-    model = clone(final).set_params(random_state=seed, **({} if momentum is None else {"momentum": momentum}))
+    parameters = _PLAIN | {final._rate_parameter: rate, "random_state": seed}
+    if momentum is not None:
+        parameters["momentum"] = momentum
+    if hasattr(final, "average"):
+        parameters["average"] = False
+    model = clone(final).set_params(**parameters)
     vars(model).pop("_skl_callbacks", None)  # clones share them; they wait for the user's own fit
-    watch = _Trial(rate, task.target, looks, task.test)
+    watch = _Trial(task.target, looks, task.test)
     with np.errstate(over="ignore", invalid="ignore"):  # a rate that is too high
         try:
             model._train(*task.data, watch=watch)

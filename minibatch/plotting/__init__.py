@@ -3,6 +3,7 @@
 from minibatch.plotting._convergence import ConvergenceDisplay
 from minibatch.plotting._diagnostics import LearningRateRangeDisplay, LossInterpolationDisplay
 from minibatch.plotting._gap import GeneralizationGapDisplay
+from minibatch.plotting._noise_scale import NoiseScaleDisplay
 from minibatch.plotting._rate_map import BatchSizeLearningRateDisplay
 from minibatch.plotting._scaling import BatchSizeScalingDisplay
 from minibatch.plotting._spectrum import HessianSpectrumDisplay
@@ -15,4 +16,5 @@ __all__ = [
     "HessianSpectrumDisplay",
     "LearningRateRangeDisplay",
     "LossInterpolationDisplay",
+    "NoiseScaleDisplay",
 ]

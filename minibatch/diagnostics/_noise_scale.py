@@ -1,0 +1,243 @@
+"""The gradient noise scale of a fitted model."""
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+
+from minibatch._noise import gradient_noise
+from minibatch._problems.state import Order
+from minibatch._tables import html_table, short, text_table
+from minibatch.diagnostics._objective import trained_objective
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "batch_size": [Interval(Integral, 2, None, closed="left"), None],
+    "reference": [StrOptions({"train", "population"})],
+    "confidence": [Interval(Real, 0, 1, closed="neither")],
+    "random_state": ["random_state"],
+}
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class GradientNoiseResult:
+    """What :func:`gradient_noise_scale` found.
+
+    Attributes
+    ----------
+    trace : float
+        Estimate of ``tr(S)``, where ``S`` is the covariance of the gradients of single rows.
+
+    squared_norm : float
+        Estimate of ``||G||^2``, where ``G`` is the gradient of the objective. It has no bias, so it may be negative
+        where the gradient is lost in the noise.
+
+    noise_scale : float
+        ``trace / squared_norm``, in rows. Infinite where ``squared_norm`` is not positive, NaN where there is neither
+        gradient nor noise; see ``interval`` for what is known then.
+
+    interval : (float, float)
+        Confidence interval of the noise scale; the upper end is infinite where it is not ``resolved``.
+
+    resolved : bool
+        Whether the rows looked at tell the gradient from zero. If not, the data only say that the noise scale is above
+        ``interval[0]``.
+
+    n_rows, n_samples : int
+        Rows looked at, and rows given.
+
+    reference : str
+        ``'train'`` or ``'population'``.
+
+    confidence : float
+        Of the interval.
+
+    batch_size : int
+        Rows in a batch of the model's last training, ``batch_size_``.
+
+    signal_to_noise : float
+        ``batch_size / noise_scale``: how often the noise of a batch of independent rows, squared, fits into the
+        gradient, squared. At 1 the batch size is the noise scale.
+    """
+
+    trace: float
+    squared_norm: float
+    noise_scale: float
+    interval: tuple[float, float]
+    resolved: bool
+    n_rows: int
+    n_samples: int
+    reference: str
+    confidence: float
+    batch_size: int
+    signal_to_noise: float
+
+    def _title(self) -> str:
+        rows = rows_in_words(self.n_rows, self.n_samples)
+        low, high = (short(end) for end in self.interval)
+        if np.isnan(self.noise_scale):
+            return f"Gradient noise scale: none, for there is neither gradient nor noise in {rows}"
+        if not self.resolved:
+            return (
+                f"Gradient noise scale: above {low} ({self.confidence:g} confidence); {rows} do not tell the gradient "
+                "from zero"
+            )
+        if self.reference == "train" and self.n_rows == self.n_samples:
+            return f"Gradient noise scale: {short(self.noise_scale)} rows, exact for {rows}"
+        return (
+            f"Gradient noise scale: {short(self.noise_scale)} rows, between {low} and {high} ({self.confidence:g} "
+            f"confidence), from {rows}"
+        )
+
+    def _rows(self) -> list[list[Any]]:
+        return [
+            ["trace of the noise", self.trace],
+            ["squared norm of the gradient", self.squared_norm],
+            ["batch size of the model", self.batch_size],
+            ["signal to noise of a batch", self.signal_to_noise],
+        ]
+
+    def __repr__(self) -> str:
+        return f"{self._title()}\n{text_table(['', 'estimate'], self._rows())}"
+
+    def _repr_html_(self) -> str:
+        return html_table(self._title(), ["", "estimate"], self._rows())
+
+
+def gradient_noise_scale(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    batch_size: int | None = None,
+    reference: str = "train",
+    confidence: float = 0.95,
+    random_state: Any = None,
+    sample_weight: Any = None,
+) -> GradientNoiseResult:
+    """How noisy the gradient of a batch is at a fitted model, as the batch size at which noise and signal are equal.
+
+    With ``g_i`` the gradient of the loss of row ``i``, ``S`` the covariance of these, and ``G`` the gradient of the
+    objective with its penalty, the simple noise scale [1]_ is ``B_simple = tr(S) / ||G||^2``. A batch of ``B`` rows has
+    ``E ||g_B - G||^2 = tr(S) / B``. Far below ``B_simple``, twice the rows in a batch are worth nearly twice the
+    learning rate; far above it they only cost time: the best single step with a batch of ``B`` rows lowers the loss by
+    ``1 / (1 + B_simple / B)`` of what the best step along ``G`` would, where the curvature is the same in all
+    directions. Gradients of single rows are never formed [3]_: their norms and inner products come from one pass
+    forward and back, and cost about as much as two epochs of evaluation.
+
+    Parameters
+    ----------
+    estimator : fitted estimator of this package, or fitted Pipeline that ends in one
+        It stays as it is. Its weights of classes count, its dropout does not.
+
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Training rows, two or more. (With rows that the model has not seen it is about their objective.)
+
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Labels or targets.
+
+    batch_size : int, default=None
+        How many rows to look at, two or more, drawn at random without replacement; None for all. Some thousands are
+        enough early in training. Late, when the gradient is small, more are needed to resolve it: about ``B_simple``.
+
+    reference : {'train', 'population'}, default='train'
+        Whose ``S`` and ``G``: those of the rows given, exact if all are looked at, or those of the population that
+        the rows are independent draws from. Small training sets that are fitted closely have a small gradient of their
+        own, while that of the population stays lost in the noise.
+
+    confidence : float, default=0.95
+        Of the interval, between 0 and 1.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draw of rows. None draws a new one without touching NumPy's global state.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows; ``g_i`` is the gradient of ``s_i loss_i``, with weights of mean 1. A batch takes rows
+        whatever their weights, so weights that differ are noise too.
+
+    Returns
+    -------
+    GradientNoiseResult
+        Both estimates, the noise scale with its interval, and whether it is resolved.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is none of this package.
+    NotFittedError
+        If it is not fitted.
+    ValueError
+        Before any work, if a parameter or the data are out of range; if the model normalises batches, where a row has
+        no gradient of its own; if the objective is not finite.
+
+    See Also
+    --------
+    gradient_noise_curve : The same along a training run.
+    norm_test : Whether one batch is large enough.
+
+    Notes
+    -----
+    With ``g`` the mean of ``m`` gradients out of ``n``, ``T = sum_i ||g_i - g||^2 / (m - 1)`` and ``p`` the gradient of
+    the penalty, the estimates are ``(1 - 1/n) T`` and ``||g + p||^2 - (1/m - 1/n) T``, for the population ``T`` and
+    ``||g + p||^2 - T / m``. Neither has a bias; with one row per small batch they are those of [1]_. The interval of
+    their ratio is Fieller's [2]_, with variances of the jackknife.
+
+    It is an order of magnitude: it knows the training loss only, nothing of curvature, momentum or adaptive solvers,
+    and it grows during training, often more than tenfold. It says which batch sizes use rows well, not which
+    generalize.
+
+    References
+    ----------
+    .. [1] S. McCandlish, J. Kaplan, D. Amodei et al., "An Empirical Model of Large-Batch Training", 2018.
+           arXiv:1812.06162
+    .. [2] E. C. Fieller, "Some Problems in Interval Estimation", Journal of the Royal Statistical Society B 16, 1954.
+    .. [3] I. Goodfellow, "Efficient Per-Example Gradient Computations", 2015. arXiv:1510.01799
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.preprocessing import scale
+    >>> from minibatch import MiniBatchSGDClassifier
+    >>> from minibatch.diagnostics import gradient_noise_scale
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> X = scale(X)
+    >>> early, late = (
+    ...     MiniBatchSGDClassifier("log_loss", batch_size=32, max_iter=m, tol=None, random_state=0).fit(X, y)
+    ...     for m in (1, 50)
+    ... )
+    >>> gradient_noise_scale(early, X, y).noise_scale < gradient_noise_scale(late, X, y).noise_scale
+    True
+    """
+    given = {"batch_size": batch_size, "reference": reference, "confidence": confidence, "random_state": random_state}
+    validate_parameter_constraints(CONSTRAINTS, given, caller_name="gradient_noise_scale")
+    with trained_objective(estimator, X, y, sample_weight) as objective:
+        n_samples, model_size = objective.problem.n_samples, int(objective.final.batch_size_)
+        rows = drawn_rows(n_samples, batch_size, random_state)
+        found = gradient_noise(objective.problem, objective.theta, rows, reference=reference, confidence=confidence)
+    if np.isnan(found.noise_scale):
+        signal_to_noise = np.nan
+    else:
+        signal_to_noise = model_size / found.noise_scale if found.noise_scale > 0.0 else np.inf
+    return GradientNoiseResult(
+        found.trace, found.squared_norm, found.noise_scale, found.interval, found.resolved, found.n_rows, n_samples,
+        reference, confidence, model_size, signal_to_noise,
+    )  # fmt: skip
+
+
+def drawn_rows(n_samples: int, size: int | None, random_state: Any) -> Order | None:
+    """Numbers of rows drawn without replacement; None for all."""
+    if size is None or size >= n_samples:
+        return None
+    random = np.random.RandomState() if random_state is None else check_random_state(random_state)
+    return np.sort(random.choice(n_samples, size, replace=False))
+
+
+def rows_in_words(n_rows: int, n_samples: int) -> str:
+    """
+
+    >>> rows_in_words(50, 50), rows_in_words(8, 50)
+    ('all 50 rows', '8 of 50 rows')
+    """
+    return f"all {n_rows} rows" if n_rows == n_samples else f"{n_rows} of {n_samples} rows"
