@@ -4,6 +4,8 @@ from minibatch.model_selection._curve import convergence_curve
 from minibatch.model_selection._grid import batch_size_grid
 from minibatch.model_selection._memory import MemoryRequired, memory_required
 from minibatch.model_selection._power_law import PowerLaw, fit_power_law
+from minibatch.model_selection._recommend import recommend_batch_size
+from minibatch.model_selection._recommendation import BatchSizeRecommendation
 from minibatch.model_selection._result import ConvergenceCurve
 from minibatch.model_selection._scorer import ConvergenceScorer
 from minibatch.model_selection._steps_fit import StepsFit, fit_steps_to_target, optimal_batch_size
@@ -11,6 +13,7 @@ from minibatch.model_selection._steps_result import StepsToTargetResult
 from minibatch.model_selection._steps_to_target import steps_to_target
 
 __all__ = [
+    "BatchSizeRecommendation",
     "ConvergenceCurve",
     "ConvergenceScorer",
     "MemoryRequired",
@@ -23,5 +26,6 @@ __all__ = [
     "fit_steps_to_target",
     "memory_required",
     "optimal_batch_size",
+    "recommend_batch_size",
     "steps_to_target",
 ]

@@ -11,9 +11,9 @@ from sklearn.base import clone
 from minibatch._estimator import Measures
 from minibatch._problems.state import Vector
 
-# A run is long enough for the clock, and for the first touch of the data to matter little. Of several runs the fastest
-# counts: others on the machine only make them slower.
-SECONDS_A_RUN, REPEATS = 0.02, 3
+# A run is long enough for the clock. All sizes are timed in turn, several times, and the fastest run of each counts:
+# whatever else the machine does only makes a run slower.
+SECONDS_A_RUN, ROUNDS = 0.015, 5
 SIZES = (1, 4, 16, 64, 256, 1024, 4096)
 MOST_UPDATES = 20_000
 
@@ -41,34 +41,40 @@ class _Updates:
     def end(self, theta: Vector) -> None: ...
 
 
-def step_time(final: Any, X: Any, y: Any, weight: Any, n_samples: int) -> StepTime:
+def step_time(final: Any, X: Any, y: Any, weight: Any) -> StepTime:
     """Time updates of several batch sizes, and fit the line.
 
-    A run of ``k`` updates on ``B`` rows takes ``k a + k B b + e c`` seconds, with ``c`` for what an epoch costs besides
-    its updates (drawing an order), and ``e`` epochs begun. Over a long training ``c`` is spread over the ``n`` rows of an
-    epoch, so an update takes ``a + (b + c / n) B``.
+    A run of ``k`` updates on ``B`` rows takes ``k a + k B b + e c`` seconds: ``c`` is what an epoch costs besides its
+    updates (drawing an order), and ``e`` counts the epochs begun. Over a long training ``c`` is spread over the ``n``
+    rows of an epoch, so that an update takes ``a + (b + c / n) B``.
     """
+    n_samples = X.shape[0]
     sizes = np.unique([min(size, n_samples) for size in SIZES])
-    counts, times = [], []
-    for size in sizes:
-        model = clone(final).set_params(batch_size=int(size), tol=None, early_stopping=False)
-        vars(model).pop("_skl_callbacks", None)
-        one = min(_seconds(model, X, y, weight, 1) for _ in range(REPEATS))
-        n_updates = int(np.clip(SECONDS_A_RUN / one, 2, MOST_UPDATES))
-        # the first guess counts an epoch's costs as an update's; the second does not
-        n_updates = int(np.clip(n_updates * SECONDS_A_RUN / _seconds(model, X, y, weight, n_updates), 2, MOST_UPDATES))
-        many = min(_seconds(model, X, y, weight, n_updates) for _ in range(REPEATS))
-        for k, seconds in ((1, one), (n_updates, many)):
-            counts.append((k, k * size, np.ceil(k / -(-n_samples // size))))
-            times.append(seconds)
-    design, seconds = np.array(counts, float), np.array(times)
+    models = [_model(final, size) for size in sizes]
+    shortest = [min(_seconds(model, X, y, weight, 1) for _ in range(2)) for model in models]
+    runs = [(model, k) for model, one in zip(models, shortest, strict=True) for k in (1, _updates_of_a_run(one))]
+    times = [[_seconds(model, X, y, weight, k) for model, k in runs] for _ in range(ROUNDS)]
+    seconds, updates = np.min(times, axis=0), np.array([k for _, k in runs], float)
+    rows = updates * np.repeat(sizes, 2)
+    epochs = np.ceil(updates / -(-n_samples // np.repeat(sizes, 2)))
     # relative errors count: a run of one update is as telling as one of thousands
-    (a, b, c), _ = nnls(design / seconds[:, None], np.ones(len(seconds)))
-    long = slice(1, None, 2)
-    per_update = (seconds[long] - c * design[long, 2]) / design[long, 0] + c * sizes / n_samples
+    (a, b, c), _ = nnls(np.stack([updates, rows, epochs], axis=1) / seconds[:, None], np.ones(len(seconds)))
     overhead, per_sample = float(a), float(b + c / n_samples)
+    long = slice(1, None, 2)
+    per_update = (seconds[long] - c * epochs[long]) / updates[long] + c * sizes / n_samples
     error = float(np.abs((overhead + per_sample * sizes) / per_update - 1.0).max())
     return StepTime(overhead, per_sample, error, sizes, per_update)
+
+
+def _model(final: Any, batch_size: int) -> Any:
+    model = clone(final).set_params(batch_size=int(batch_size), tol=None, early_stopping=False)
+    vars(model).pop("_skl_callbacks", None)
+    return model
+
+
+def _updates_of_a_run(seconds: float) -> int:
+    """How many, if one took so long; more than one, so that updates are told from epochs."""
+    return int(np.clip(SECONDS_A_RUN / seconds, 2, MOST_UPDATES))
 
 
 def _seconds(model: Any, X: Any, y: Any, weight: Any, n_updates: int) -> float:
