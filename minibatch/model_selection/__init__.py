@@ -1,4 +1,4 @@
-"""Comparing batch sizes: grids, convergence curves, a scorer for searches."""
+"""Comparing batch sizes and choosing one."""
 
 from minibatch.model_selection._curve import convergence_curve
 from minibatch.model_selection._grid import batch_size_grid
