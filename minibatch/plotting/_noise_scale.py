@@ -145,7 +145,12 @@ class NoiseScaleDisplay:
             result.n_updates, result.batch_sizes, where="post", color="black", linestyle="--", linewidth=1.2, zorder=2,
             label=_batch_size_words(result.batch_sizes),
         )  # fmt: skip
-        ax.set(ylim=(low, high), xlabel=X_LABELS["n_updates"], ylabel="Rows in a batch", title="Gradient noise scale in training")
+        ax.set(
+            ylim=(low, high),
+            xlabel=X_LABELS["n_updates"],
+            ylabel="Rows in a batch",
+            title="Gradient noise scale in training",
+        )
         plain_ticks(ax.xaxis)
         plain_ticks(ax.yaxis)
         draw_legend(ax, [*keys, self.batch_size_line_])
