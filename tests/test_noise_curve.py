@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
-from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.diagnostics import gradient_noise_curve, gradient_noise_scale
 
 LOGISTIC = MiniBatchSGDClassifier("log_loss", batch_size=20, max_iter=4, tol=None, random_state=0)
@@ -104,14 +104,25 @@ class TestLength:
 
     def test_divergence_ends_the_curve(self, cancer):
         X, _ = cancer
-        estimator = MiniBatchSGDRegressor(
-            learning_rate="constant", eta0=1e8, batch_size=20, max_iter=50, random_state=0
-        )
+        estimator = MiniBatchSGDRegressor(learning_rate="constant", eta0=10, batch_size=20, max_iter=50, random_state=0)
         curve = gradient_noise_curve(estimator, X, X[:, 0])
         assert curve.status == "diverged"
-        assert 1 <= len(curve.n_updates) < 20
+        assert_array_equal(curve.n_updates, [1, 2, 3, 4, 5, 7])
         assert "ended as 'diverged'" in repr(curve)
-        assert not np.any(curve.noise_scales < 0)
+        assert np.isfinite(curve.losses).all()
+        with pytest.raises(ValueError, match="loss is not finite after the first update"):
+            gradient_noise_curve(estimator.set_params(eta0=1e20), X, X[:, 0])
+
+    def test_parameters_that_overflow_are_not_looked_at(self, cancer):
+        """Training puts back those before the epoch, which are not those after the updates that were counted."""
+        X, _ = cancer
+        estimator = MiniBatchMLPRegressor(
+            hidden_layer_sizes=(4,), activation="identity", solver="sgd", momentum=0.0, learning_rate_init=1e3,
+            batch_size=5, random_state=0,
+        )  # fmt: skip
+        curve = gradient_noise_curve(estimator, X, X[:, 0], n_looks=6)
+        assert curve.status == "diverged"
+        assert_array_equal(curve.n_updates, [1])
 
 
 class TestRows:
@@ -199,7 +210,8 @@ class TestWrongInput:
         with pytest.raises(ValueError, match="'batch_size' parameter of MiniBatchSGDClassifier"):
             gradient_noise_curve(MiniBatchSGDClassifier(batch_size=0), *cancer)
 
-    def test_models_without_such_noise(self, digits):
+    def test_models_without_such_noise(self, digits, monkeypatch):
+        monkeypatch.setattr(MiniBatchMLPClassifier, "_train", lambda *_, **__: pytest.fail("it was trained"))
         with pytest.raises(ValueError, match="batch normalization"):
             gradient_noise_curve(MiniBatchMLPClassifier((3,), batch_normalization=True), *digits)
         with pytest.raises(ValueError, match="solver='lbfgs' makes no updates with batches"):

@@ -178,6 +178,14 @@ class TestResult:
         assert found.theta_norm == found.suggested_batch_size == np.inf
         assert not found.passes["theta_norm"]
 
+    def test_a_gradient_of_rounding_errors_is_none(self, cancer):
+        X, _ = cancer
+        model = clone(LEAST_SQUARES).fit(X[:, 1:], X[:, 0])
+        model.coef_ = np.linalg.lstsq(X[:, 1:], X[:, 0], rcond=None)[0]
+        found = norm_test(model, X[:, 1:], X[:, 0], batch_size=200)
+        assert 0 < found.squared_norm < 1e-28
+        assert found.suggested_batch_size == np.inf
+
     def test_the_model_stays_as_it_is(self, logistic, cancer):
         before, state = pickle.dumps(logistic), np.random.get_state()[1].copy()  # noqa: NPY002
         first, second, other = (norm_test(logistic, *cancer, random_state=seed).trace for seed in (1, 1, None))
