@@ -1,8 +1,8 @@
 """How good is recommend_batch_size? The recommended size beside an exhaustive sweep with tuned rates.
 
 For every batch size (powers of two, and all rows) and every rate of a grid: the seconds of training, without those of
-evaluation, until a fixed test accuracy is reached. The best rate of each size is timed again with other seeds, in rounds
-over all sizes, and the median counts. The last column is the time at the recommended size over that of the fastest one.
+evaluation, until a fixed test accuracy is reached. The best rate of each size is timed again with other seeds, all
+sizes in turn, and the median counts. The last column is the time at the recommended size over that of the fastest one.
 
     python benchmarks/recommendation.py              # digits
     MINIBATCH_DATA=folder python benchmarks/recommendation.py   # also letter.npz and adult.npz, with X, y and n_train

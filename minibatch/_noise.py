@@ -55,8 +55,8 @@ def row_deviations(problem: Problem, theta: Vector) -> Deviations:
     mean = mean[:n].astype(np.float64)
     found = problem.row_gradients(theta, np.stack([mean, total]))
     squares = np.maximum(found.squared_norms - 2.0 * found.products[0] + mean @ mean, 0.0)
-    # a mean of m terms is known to about eps sqrt(m) times their size
-    rounding = np.finfo(theta.dtype).eps ** 2 * len(squares) * found.squared_norms.mean()
+    # a mean of m terms is known to at least m eps times their size
+    rounding = (len(squares) * np.finfo(theta.dtype).eps) ** 2 * found.squared_norms.mean()
     return Deviations(squares, found.products[1] - mean @ total, float(total @ total), float(rounding))
 
 

@@ -57,7 +57,8 @@ class GradientNoiseCurve:
         Rows in a batch of the training then.
 
     status : str
-        How training ended, as ``status_`` of the estimator says it.
+        How training ended, as ``status_`` of the estimator says it. Before ``'diverged'``, the curve ends where the
+        loss is no longer finite.
 
     n_rows, n_samples : int
         Rows looked at, and rows trained on.
@@ -144,12 +145,21 @@ class _Looks:
         self._look(theta)
 
     def _look(self, theta: NDArray[Any]) -> None:
-        if self.latest and self.latest not in self.rows:
+        if not self.latest or self.latest in self.rows:
+            return
+        loss = self.loss_of(theta)
+        if np.isfinite(loss):  # otherwise slopes have been cut, and make no gradient
             self.found.append(self.noise_at(theta.astype(np.float64)))
             self.rows.append(self.latest)
-            self.losses.append(self.loss_of(theta))
+            self.losses.append(loss)
 
     def curve(self, **more: Any) -> GradientNoiseCurve:
+        if not self.rows:
+            raise ValueError(
+                "The loss is not finite after the first update; scale X with StandardScaler, or lower the learning "
+                "rate."
+            )
+
         def column(name: str) -> NDArray[Any]:
             return np.array([row[name] for row in self.rows])
 
@@ -233,7 +243,8 @@ def gradient_noise_curve(
         If the estimator is none of this package.
     ValueError
         Before any training, if a parameter or the data are out of range, the solver makes no updates with batches, or
-        the model normalises batches, where a row has no gradient of its own.
+        the model normalises batches, where a row has no gradient of its own. After it, if the loss was not finite at
+        any look.
 
     See Also
     --------

@@ -125,7 +125,7 @@ def gradient_noise_scale(
     learning rate; far above it they only cost time: the best single step with a batch of ``B`` rows lowers the loss by
     ``1 / (1 + B_simple / B)`` of what the best step along ``G`` would, where the curvature is the same in all
     directions. Gradients of single rows are never formed [3]_: their norms and inner products come from one pass
-    forward and back, and cost about as much as two epochs of evaluation.
+    forward and back. All in all it costs two or three times what the gradient of the rows looked at does.
 
     Parameters
     ----------
