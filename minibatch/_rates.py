@@ -80,11 +80,9 @@ def schedule_for(estimator: Any, eta0: float, batch_size: int, n_samples: int) -
         decay=estimator.cycle_decay,
         decay_base=estimator.decay_base,
         warmup=estimator.warmup,
+        by_rows=estimator._invscaling_by_rows,
     )
-    schedule = schedule_of(estimator.learning_rate, shape)
-    if estimator.learning_rate == "invscaling" and estimator._invscaling_by_rows:
-        return lambda now: schedule(now._replace(updates=np.full_like(now.updates, now.rows)))
-    return schedule
+    return schedule_of(estimator.learning_rate, shape)
 
 
 def growth_of(estimator: Any, n_samples: int) -> Growth | None:

@@ -276,10 +276,7 @@ def _with_next_batch_size(
 
 def _rates(plan: Plan, state: State, clock: Counters, n_batches: int, whole: int) -> Rates:
     """Of the next batches, of which ``whole`` are an epoch."""
-    updates = np.arange(n_batches)
-    progress = Progress(
-        state.schedule_updates + updates, state.schedule_epochs + updates / whole, 1 / whole, clock.n_samples_seen
-    )
+    progress = Progress(n_batches, state.schedule_updates, state.schedule_epochs, whole, clock.n_samples_seen)
     return plan.schedule(progress) * state.rate_factor
 
 

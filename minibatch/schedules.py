@@ -282,12 +282,29 @@ def _ratio(batch_size: float, new_batch_size: float) -> float:
 
 
 class Progress(NamedTuple):
-    """Where the updates of an epoch stand in the run, one entry an update."""
+    """Where the next ``number`` updates stand in the run. Arrays are made where a schedule asks for them: at one row an
+    update they are as long as the data."""
 
-    updates: NDArray[np.int64]  # since the schedule began, before this one
-    epochs: NDArray[np.float64]  # likewise, in fractions
-    one_update: float  # as a fraction of an epoch
-    rows: int  # seen before this epoch, those of earlier runs included
+    number: int
+    updates_before: int  # since the schedule began
+    epochs_before: float  # likewise, in fractions
+    updates_an_epoch: int
+    rows_before: int  # those of earlier runs included
+
+    @property
+    def updates(self) -> NDArray[np.int64]:
+        """Updates made before each."""
+        return np.arange(self.updates_before, self.updates_before + self.number)
+
+    @property
+    def epochs(self) -> NDArray[np.float64]:
+        """Epochs done before each, in fractions."""
+        return self.epochs_before + np.arange(self.number) / self.updates_an_epoch
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Rows seen before the epoch, for each."""
+        return np.full(self.number, self.rows_before)
 
 
 @dataclass(frozen=True)
@@ -303,14 +320,15 @@ class Shape:
     decay: float  # over a length
     decay_base: bool
     warmup: float
+    by_rows: bool  # invscaling counts rows, once an epoch, not updates
 
 
 Schedule = Callable[[Progress], Rates]
 
 SCHEDULES: dict[str, Callable[[Progress, Shape], Rates]] = {
-    "constant": lambda now, of: constant(now.updates, of.eta0),
-    "adaptive": lambda now, of: constant(now.updates, of.eta0),
-    "invscaling": lambda now, of: invscaling(now.updates, of.eta0, of.power_t),
+    "constant": lambda now, of: np.full(now.number, of.eta0),
+    "adaptive": lambda now, of: np.full(now.number, of.eta0),
+    "invscaling": lambda now, of: invscaling(now.rows if of.by_rows else now.updates, of.eta0, of.power_t),
     "optimal": lambda now, of: optimal(now.updates, of.alpha, of.batch_size),
     "inverse_time": lambda now, of: inverse_time(now.updates, of.eta0, of.alpha),
     "step": lambda now, of: step(now.epochs, of.eta0, of.length, of.decay),
@@ -333,4 +351,4 @@ def schedule_of(name: str, shape: Shape) -> Schedule:
     if not shape.warmup:
         return lambda now: function(now, shape)
     # an update has the rate that the rise reaches by its end: the first one does something
-    return lambda now: function(now, shape) * warmup(now.epochs + now.one_update, shape.warmup)
+    return lambda now: function(now, shape) * warmup(now.epochs + 1 / now.updates_an_epoch, shape.warmup)

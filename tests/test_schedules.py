@@ -14,14 +14,22 @@ T = np.arange(2000)
 X = np.random.default_rng(0).standard_normal((20, 2))
 Y = np.arange(20) % 2
 SHAPE = Shape(
-    eta0=0.1, max_eta=0.4, power_t=0.25, alpha=1e-3, batch_size=8, length=5.0, decay=0.5, decay_base=False, warmup=0.0
+    eta0=0.1,
+    max_eta=0.4,
+    power_t=0.25,
+    alpha=1e-3,
+    batch_size=8,
+    length=5.0,
+    decay=0.5,
+    decay_base=False,
+    warmup=0.0,
+    by_rows=False,
 )
 
 
 def rates_of(name, **shape):
     """Ten epochs of 20 updates."""
-    t = np.arange(200)
-    return schedule_of(name, Shape(**{**vars(SHAPE), **shape}))(Progress(t, t / 20, 1 / 20, 0))
+    return schedule_of(name, Shape(**{**vars(SHAPE), **shape}))(Progress(200, 0, 0.0, 20, 0))
 
 
 def last_rates(**parameters):

@@ -97,8 +97,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         plan, n_samples = super()._plan(problem, theta, fresh, partial), problem.n_samples
         if self.batch_normalization and self.batch_growth == "adaptive":
             raise ValueError(
-                "batch_growth='adaptive' looks at the gradients of single rows, but with batch normalization the rows of "
-                "a batch share them. Give a factor instead."
+                "batch_growth='adaptive' looks at the gradients of single rows, but with batch normalization the rows "
+                "of a batch share them. Give a factor instead."
             )
         if self.batch_normalization and plan.growth is not None and plan.last_batch == "keep":
             raise ValueError(
