@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -11,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_digits
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.diagnostics import _hessian, hessian_spectrum
+from minibatch.diagnostics._objective import TrainedObjective
 from references.network import gradient, net_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -147,6 +147,12 @@ class TestNetworks:
         assert_allclose(H @ result.eigenvectors, result.eigenvalues * result.eigenvectors, atol=1e-6)
         assert result.converged.all()
 
+    def test_kinks_of_relu_near_the_parameters_are_not_in_the_differences(self):
+        """Of 40000 inputs to units, dozens have their kink within a thousandth of a percent."""
+        X, y = load_digits(return_X_y=True)
+        model = MiniBatchMLPClassifier((22,), "relu", max_iter=2, tol=None, random_state=0).fit(X, y)
+        assert hessian_spectrum(model, X, y, n_probes=2, random_state=0).converged.all()
+
     def test_batch_normalization_keeps_its_running_statistics(self, digits):
         X, y = digits[0][:40], digits[1][:40].astype(float)
         model = MiniBatchMLPRegressor(
@@ -166,7 +172,7 @@ class TestNetworks:
         assert (few.method, whole.method, few.n_parameters) == ("lanczos", "dense", 163)
         assert whole.smallest < -1e-4  # not at a minimum
         assert_allclose(few.eigenvalues, whole.eigenvalues, rtol=1e-6)
-        assert few.smallest == pytest.approx(whole.smallest, rel=1e-3)
+        assert -1e-9 < few.smallest - whole.smallest < 1e-4 * whole.eigenvalues[0]
         assert abs(few.trace - whole.trace) < 4 * few.trace_error
         assert_allclose(np.abs(few.eigenvectors.T @ whole.eigenvectors), np.eye(5), atol=1e-4)
         assert few.converged.all()
@@ -195,8 +201,9 @@ class TestLanczosAndTheTrace:
         result = hessian_spectrum(model, X, y, random_state=0)
         assert result.method == "lanczos"
         assert_allclose(result.eigenvalues, largest(H, 5), rtol=1e-7)
-        assert result.smallest == pytest.approx(np.linalg.eigvalsh(H)[0], abs=1e-5)
+        assert -1e-8 < result.smallest - np.linalg.eigvalsh(H)[0] < 1e-4 * result.eigenvalues[0]
         assert (result.residuals < 1e-5).all()
+        assert hessian_spectrum(model, X, y, k=38).method == "dense"  # many take the whole matrix
 
     def test_the_error_of_the_trace_is_that_of_hutchinsons_formula(self, wide):
         X, y = wide
@@ -231,18 +238,27 @@ class TestLanczosAndTheTrace:
         assert result.converged.all()
         assert result.smallest == pytest.approx(0.0, abs=1e-6)
 
+    def test_eigenvalues_far_below_the_largest_need_not_be_told_apart(self):
+        h = np.append([5.0, 4.0, 1.0], np.linspace(1e-8, 2e-8, 147))
+        X = np.diag(np.sqrt(150 * h))
+        model = fitted(LEAST_SQUARES, X, np.zeros(150), fit_intercept=False)
+        result = hessian_spectrum(model, X, np.zeros(150), random_state=0)
+        assert_allclose(result.eigenvalues, [5.0, 4.0, 1.0, 0.0, 0.0], atol=1e-6)
+        assert abs(result.smallest) < 5e-4
+
+    def test_the_smallest_is_found_among_many_zeros(self):
+        """What all classes have in common changes no probability."""
+        X, y = load_digits(return_X_y=True)
+        model = fitted(LOGISTIC, X / 16, y, multi_class="multinomial", penalty=None)
+        result = hessian_spectrum(model, X / 16, y, k=2, n_probes=2, random_state=0)
+        assert -1e-8 < result.smallest < 1e-4 * result.eigenvalues[0]
+
     def test_a_matrix_of_zeros_has_them_for_eigenvalues(self, wide):
         X, y = wide
         model = fitted(LOGISTIC, X, y > 0, loss="hinge", penalty=None, learning_rate="constant", eta0=1e-3)
         result = hessian_spectrum(model, X, y > 0, n_probes=2, random_state=0)
-        assert_array_equal(result.eigenvalues, np.zeros(5))
-        assert (result.smallest, result.trace, result.converged.all()) == (0.0, 0.0, True)
-
-    def test_many_eigenvalues_take_the_whole_matrix(self, wide):
-        model = fitted(LEAST_SQUARES, *wide, fit_intercept=False)
-        result = hessian_spectrum(model, *wide, k=150)
-        assert result.method == "dense"
-        assert result.eigenvalues.sum() == pytest.approx(result.trace)
+        assert not np.any([*result.eigenvalues, result.smallest, result.trace])
+        assert result.converged.all()
 
 
 class TestFlags:
@@ -260,12 +276,10 @@ class TestFlags:
 
     def test_a_row_right_at_the_kink_of_the_hinge_is_seen(self):
         X, y = np.array([[1.0], [-3.0], [2.5]]), np.array([1, 0, 1])
-        model = MiniBatchSGDClassifier("hinge", max_iter=1, tol=None).fit(X, y)
-        model.coef_[:], model.intercept_[:] = 1.0, 0.0
-        result = hessian_spectrum(model, X, y, k=2)
-        assert not result.converged[0]
-        model.coef_[:] = 1.1
-        assert hessian_spectrum(model, X, y, k=2).converged.all()
+        model = MiniBatchSGDClassifier("hinge", fit_intercept=False, max_iter=1, tol=None).fit(X, y)
+        for weight, converged in ((1.0, False), (1.1, True)):
+            model.coef_[:] = weight
+            assert hessian_spectrum(model, X, y, k=1).converged[0] == converged
 
 
 class TestEdgeOfStability:
@@ -379,12 +393,12 @@ class TestWrongInput:
         with pytest.raises(ValueError, match="X has 2 features, but MiniBatchSGDRegressor is expecting 8"):
             hessian_spectrum(fitted(LEAST_SQUARES, *cancer), cancer[0][:, :2], cancer[1])
 
-    def test_a_gradient_that_overflows(self):
-        X, y = np.array([[1.0], [2.0]]), np.array([1.0, 2.0])
-        model = MiniBatchSGDRegressor("poisson", max_iter=1, tol=None, penalty=None, fit_intercept=False)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(X, y)
-        model.coef_[:] = 354.889  # exp(2 w) is just finite, and no longer a step further
-        with pytest.raises(ValueError, match="not finite"):
-            hessian_spectrum(model, X, y, k=1)
+    def test_a_gradient_that_overflows(self, cancer, monkeypatch):
+        monkeypatch.setattr(TrainedObjective, "gradient", lambda self, trained: np.full_like(trained, np.inf))
+        with pytest.raises(ValueError, match=r"The gradient is not finite within .* scale X with StandardScaler"):
+            hessian_spectrum(fitted(LEAST_SQUARES, *cancer), *cancer)
+
+
+def test_a_small_model_has_fewer_eigenvalues_than_the_default():
+    model = MiniBatchSGDRegressor(fit_intercept=False, max_iter=2, tol=None).fit(np.eye(4)[:, :2], np.arange(4.0))
+    assert len(hessian_spectrum(model, np.eye(4)[:, :2], np.arange(4.0)).eigenvalues) == 2

@@ -22,9 +22,12 @@ Product = Callable[[Trained], Trained]
 _EPS = float(np.finfo(np.float64).eps)
 _STEP, _STEP_AMONG_JUMPS = _EPS ** (1 / 3), _EPS ** (1 / 2)
 _JUMPING_LOSSES = ("hinge", "perceptron", "absolute_error", "epsilon_insensitive", "quantile")
+_DEFAULT_K = 5
 # Up to so many parameters, or so many for every eigenvalue asked for, the whole matrix takes fewer products.
 _DENSE, _DENSE_PER_EIGENVALUE = 128, 4
-_LANCZOS_TOLERANCE, _RESTARTS = 1e-7, 100
+# Of Lanczos, relative to the largest eigenvalue. The smallest is one of many close together, as a rule, and its sign is
+# what is asked about.
+_TOLERANCE, _TOLERANCE_OF_SMALLEST, _RESTARTS = 1e-7, 1e-4, 100
 _POWER_STEPS = 10
 # An eigenvalue lies within the residual; beyond this share of the largest one it is not to be trusted.
 _CONVERGED = 1e-4
@@ -52,7 +55,8 @@ class HessianSpectrumResult:
         Whether the residual is at most 1e-4 of the largest ``|lambda|``.
 
     smallest : float
-        The smallest eigenvalue: below zero, the model is not at a minimum. NaN where Lanczos did not find it.
+        The smallest eigenvalue: below zero, the model is not at a minimum. From Lanczos it may be too high by 1e-4
+        of the largest; NaN where Lanczos did not find it.
 
     trace : float
         The sum of all eigenvalues.
@@ -147,7 +151,7 @@ class _Spectrum(NamedTuple):
 
 
 _CONSTRAINTS: dict[str, list[Any]] = {
-    "k": [Interval(Integral, 1, None, closed="left")],
+    "k": [Interval(Integral, 1, None, closed="left"), None],
     "n_probes": [Interval(Integral, 2, None, closed="left")],
     "random_state": ["random_state"],
 }
@@ -158,7 +162,7 @@ def hessian_spectrum(
     X: Any,
     y: Any,
     *,
-    k: int = 5,
+    k: int | None = None,
     n_probes: int = 100,
     random_state: Any = None,
     sample_weight: Any = None,
@@ -181,8 +185,8 @@ def hessian_spectrum(
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Their labels or targets.
 
-    k : int, default=5
-        How many of the largest (algebraic) eigenvalues, at most all.
+    k : int, default=None
+        How many of the largest (algebraic) eigenvalues, at most all. None means 5, or all where there are fewer.
 
     n_probes : int, default=100
         Random vectors for the trace; its error falls with their root. Not used up to 128 parameters, or 4 for every
@@ -260,6 +264,8 @@ def hessian_spectrum(
     random = np.random.RandomState() if random_state is None else check_random_state(random_state)
     with trained_objective(estimator, X, y, sample_weight) as objective:
         n = len(objective.trained)
+        if k is None:
+            k = min(_DEFAULT_K, n)
         if k > n:
             raise ValueError(f"k must be at most the number of trained parameters, {n}; got k={k}.")
         product, dense = hessian_product(objective), n <= max(_DENSE, _DENSE_PER_EIGENVALUE * k)
@@ -329,8 +335,8 @@ def _lanczos(product: Product, n: int, k: int, n_probes: int, random: np.random.
     scale = _largest_magnitude(product, start)
     # ARPACK's tolerance is relative to each eigenvalue. A shift makes it relative to the largest: those near 0, of
     # which there may be many, need not be told apart.
-    values, vectors = _extreme(product, 2.0 * scale, start, k)
-    lowest, _ = _extreme(product, -2.0 * scale, start, 1)
+    values, vectors = _extreme(product, 2.0 * scale, start, k, _TOLERANCE)
+    lowest, _ = _extreme(product, -2.0 * scale, start, 1, _TOLERANCE_OF_SMALLEST)
     known = vectors[:, np.isfinite(values)]
     rest = [_rest_of_trace(product, known, random.choice([-1.0, 1.0], n)) for _ in range(n_probes)]
     trace = float(np.nansum(values) + np.mean(rest))
@@ -348,7 +354,9 @@ def _largest_magnitude(product: Product, v: Trained) -> float:
     return length
 
 
-def _extreme(product: Product, shift: float, start: Trained, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _extreme(
+    product: Product, shift: float, start: Trained, k: int, tolerance: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The ``k`` eigenvalues on the side of ``shift``, largest first, and eigenvectors; NaN for those not found."""
     n = len(start)
     values, vectors = np.full(k, np.nan), np.full((n, k), np.nan)
@@ -357,7 +365,7 @@ def _extreme(product: Product, shift: float, start: Trained, k: int) -> tuple[ND
     operator = LinearOperator((n, n), matvec=lambda v: product(v) + shift * np.ravel(v), dtype=np.float64)
     which = "LA" if shift > 0.0 else "SA"
     try:
-        found = eigsh(operator, k, which=which, v0=start, tol=_LANCZOS_TOLERANCE, maxiter=_RESTARTS)
+        found = eigsh(operator, k, which=which, v0=start, tol=tolerance, maxiter=_RESTARTS)
     except ArpackNoConvergence as error:
         found = error.eigenvalues, error.eigenvectors
     order = np.argsort(found[0])[::-1]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
@@ -113,7 +113,7 @@ class SharpnessResult:
             remarks.append(
                 f"the model is not at a minimum: the slope there would by itself make a rise of {self.slope_rise:.3g}"
             )
-        if not self.converged and self.kind != "box":
+        if not self.converged:
             remarks.append("the search stopped at max_iter: the sharpness may be higher")
         return remarks
 
@@ -131,7 +131,7 @@ class _Neighbourhood(NamedTuple):
     pull_back: Callable[[Trained, Trained], Trained]
     along: Callable[[Trained, float], Trained]
     starts: list[Trained]
-    bounds: list[tuple[float, float]] | None
+    bounds: Bounds | None
     slope_rise: float
 
 
@@ -401,7 +401,7 @@ def _box(
         pull_back=pull_back,
         along=along,
         starts=[random.uniform(-1.0, 1.0, len(widths)) for _ in range(n_starts)],
-        bounds=[(-1.0, 1.0)] * len(widths),
+        bounds=Bounds(-1.0, 1.0),
         slope_rise=float(np.abs(widths * (A.T @ rise.gradient)).sum()),
     )
 

@@ -134,9 +134,9 @@ class HessianSpectrumDisplay:
         HessianSpectrumDisplay
             The display itself.
         """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
         from matplotlib.ticker import MaxNLocator
 
-        check_matplotlib_support(f"{type(self).__name__}.plot")
         result = self.result
         check_type("result", result, HessianSpectrumResult, "hessian_spectrum")
         ax = axes_of(ax, width=8.5)
