@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 from minibatch._estimator import MiniBatchEstimator
 from minibatch._tables import frame_of, html_table, text_table
 from minibatch.diagnostics._objective import Trained, TrainedObjective, trained_objective
+from minibatch.diagnostics._solvers import STRAIGHT_LOSSES, solver_of, stable_product
 
 Product = Callable[[Trained], Trained]
 
@@ -21,7 +22,6 @@ Product = Callable[[Trained], Trained]
 # gradient jumps, a shorter step has fewer jumps in it, and rounding still leaves half of the digits.
 _EPS = float(np.finfo(np.float64).eps)
 _STEP, _STEP_AMONG_JUMPS = _EPS ** (1 / 3), _EPS ** (1 / 2)
-_JUMPING_LOSSES = ("hinge", "perceptron", "absolute_error", "epsilon_insensitive", "quantile")
 _DEFAULT_K = 5
 # Up to so many parameters, or so many for every eigenvalue asked for, the whole matrix takes fewer products.
 _DENSE, _DENSE_PER_EIGENVALUE = 128, 4
@@ -272,7 +272,8 @@ def hessian_spectrum(
         found = _whole(product, n, k) if dense else _lanczos(product, n, k, n_probes, random)
         residuals = _residuals(hessian_product(objective, stretch=2.0), found)
     largest = np.nanmax(np.abs([*found.values, found.smallest])) if np.isfinite(found.values).any() else np.nan
-    solver, rate, edge = _edge_of_stability(objective.final)
+    solver, momentum = solver_of(objective.final)
+    rate = float(objective.final.history_.last("learning_rate", np.nan))
     return HessianSpectrumResult(
         eigenvalues=found.values,
         eigenvectors=found.vectors,
@@ -285,7 +286,7 @@ def hessian_spectrum(
         method="dense" if dense else "lanczos",
         solver=solver,
         learning_rate=rate,
-        edge_of_stability=edge,
+        edge_of_stability=stable_product(solver, momentum) / rate,
     )
 
 
@@ -314,7 +315,7 @@ def hessian_product(objective: TrainedObjective, stretch: float = 1.0) -> Produc
 
 
 def _gradient_jumps(final: MiniBatchEstimator) -> bool:
-    return getattr(final, "_activation", None) == "relu" or getattr(final, "loss", None) in _JUMPING_LOSSES
+    return getattr(final, "_activation", None) == "relu" or getattr(final, "loss", None) in STRAIGHT_LOSSES
 
 
 def _without_l1(objective: TrainedObjective) -> TrainedObjective:
@@ -383,14 +384,3 @@ def _residuals(product: Product, found: _Spectrum) -> NDArray[np.float64]:
     """``||H v - lambda v||``; NaN where there is no eigenvalue."""
     pairs = zip(found.values, found.vectors.T, strict=True)
     return np.array([np.linalg.norm(product(v) - value * v) if np.isfinite(value) else np.nan for value, v in pairs])
-
-
-def _edge_of_stability(final: MiniBatchEstimator) -> tuple[str, float, float]:
-    """The solver, its last learning rate, and the curvature at which a full-batch update becomes unstable."""
-    model: Any = final
-    solver: str = model.solver
-    if solver == "sgd" and hasattr(model, "nesterovs_momentum") and model.momentum > 0.0:  # of a network
-        solver = "nesterov" if model.nesterovs_momentum else "momentum"
-    rate, beta = float(model.history_.last("learning_rate", np.nan)), float(model.momentum)
-    limits = {"sgd": 2.0, "momentum": 2.0 * (1.0 + beta), "nesterov": 2.0 * (1.0 + beta) / (1.0 + 2.0 * beta)}
-    return solver, rate, limits.get(solver, np.nan) / rate if rate > 0.0 else np.nan

@@ -8,8 +8,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.sparse.linalg import LinearOperator, eigsh
-from sklearn.base import clone
 
+from minibatch._batching import resolve_batch_size
 from minibatch._estimator import MiniBatchEstimator
 from minibatch._pipelines import split_pipeline
 from minibatch._problems.linear import LinearProblem
@@ -17,16 +17,15 @@ from minibatch._problems.state import matrix_of
 from minibatch._tables import html_table, short
 from minibatch.diagnostics._hessian import hessian_product
 from minibatch.diagnostics._objective import TrainedObjective, trained_objective
+from minibatch.diagnostics._solvers import STRAIGHT_LOSSES, solver_of, stable_product
 
 Array = NDArray[np.float64]
 
-# Losses of straight pieces, which are curved nowhere.
-_STRAIGHT = ("hinge", "perceptron", "epsilon_insensitive", "absolute_error", "quantile")
 # Beyond so many n_samples * n_features**2 the noise of batches is left out. Measured: this many take about 10 s on two
 # cores, and n_features = 300 with 10,000 rows are below it.
 _MOST_WORK = 1e9
 # An operator of fewer dimensions is made a matrix; ARPACK needs room.
-_SMALL = 50
+_SMALL = 20
 _ACCURACY = 1e-5  # of a limit
 
 
@@ -173,19 +172,21 @@ def stability_limit(estimator: Any, X: Any, y: Any, *, sample_weight: Any = None
     >>> X = scale(X)
     >>> for size in (1, 16, "full"):
     ...     print(stability_limit(MiniBatchSGDRegressor(batch_size=size), X, y))
-    Largest stable rate of sgd, batches of 1: 0.105 (full batch: 0.497; largest curvature: 4.02)
-    Largest stable rate of sgd, batches of 16: 0.436 (full batch: 0.497; largest curvature: 4.02)
+    Largest stable rate of sgd, batches of 1: 0.135 (full batch: 0.497; largest curvature: 4.02)
+    Largest stable rate of sgd, batches of 16: 0.453 (full batch: 0.497; largest curvature: 4.02)
     Largest stable rate of sgd, batches of 442: 0.497 (full batch: 0.497; largest curvature: 4.02)
     """
     _, final = split_pipeline(estimator)
-    solver, momentum = _solver_of(final)
+    solver, momentum = _checked_solver(final)
     with trained_objective(estimator, X, y, sample_weight, may_be_unfitted=True) as found:
         problem: Any = found.problem
-        batch_size = _batch_size(found)
-        straight = getattr(final, "loss", None) in _STRAIGHT
+        batch_size = resolve_batch_size(
+            final.batch_size, problem.n_samples, auto=final._auto_batch_size(problem.n_samples)
+        )
+        straight = getattr(final, "loss", None) in STRAIGHT_LOSSES
         start = np.random.default_rng(0).standard_normal(problem.n_trained)
         curvature = problem.objective.l2 if straight else _top(hessian_product(found), start)[0]
-        full = _full_batch_limit(solver, momentum, curvature)
+        full = stable_product(solver, momentum) / curvature if curvature > 0.0 else np.inf
         rate, exact = full, True
         if batch_size < problem.n_samples and not straight:
             exact = _is_within_reach(problem)
@@ -196,30 +197,17 @@ def stability_limit(estimator: Any, X: Any, y: Any, *, sample_weight: Any = None
     )
 
 
-def _solver_of(final: MiniBatchEstimator) -> tuple[str, float]:
+def _checked_solver(final: MiniBatchEstimator) -> tuple[str, float]:
     """Name and momentum."""
-    solver, of_network = getattr(final, "solver", ""), hasattr(final, "nesterovs_momentum")
-    if solver not in ("sgd", "momentum", "nesterov"):
+    solver, momentum = solver_of(final)
+    if np.isnan(stable_product(solver, momentum)):
+        others = "" if hasattr(final, "nesterovs_momentum") else ", 'momentum' or 'nesterov'"
         raise ValueError(
-            f"solver must be 'sgd'{'' if of_network else ', ' + repr('momentum') + ' or ' + repr('nesterov')}; got "
-            f"{solver!r}, which divides the gradient by a scale of its own that moves all the time (L-BFGS chooses its "
-            "steps itself), so that no constant rate is a limit. learning_rate_range_test looks for usable rates."
+            f"solver must be 'sgd'{others}; got {solver!r}, which divides the gradient by a scale of its own that "
+            "moves all the time (L-BFGS chooses its steps itself), so that no constant rate is a limit. "
+            "learning_rate_range_test looks for usable rates."
         )
-    if of_network and final.momentum:
-        solver = "nesterov" if final.nesterovs_momentum else "momentum"
-    return solver, 0.0 if solver == "sgd" else float(final.momentum)
-
-
-def _batch_size(found: TrainedObjective) -> int:
-    """Rows in a batch; no draw from the estimator's random state, and no search for a rate."""
-    model = clone(found.final).set_params(**{"random_state": 0, found.final._rate_parameter: 1.0})
-    return model._plan(found.problem, found.theta, True, False).batch_size
-
-
-def _full_batch_limit(solver: str, momentum: float, curvature: float) -> float:
-    if not curvature > 0.0:
-        return np.inf
-    return 2 * (1 + momentum) / ((1 + 2 * momentum if solver == "nesterov" else 1) * curvature)
+    return solver, momentum
 
 
 def _top(function: Callable[[Array], Array], start: Array, accuracy: float = _ACCURACY) -> tuple[float, Array]:
@@ -280,7 +268,7 @@ def _mean_square_limit(rows: Array, penalty: Array, batch_size: int, solver: str
         return np.inf
     curvatures, rows = curvatures[curved], rows @ basis[:, curved]
     mean, d = rows.T @ rows / n, len(curvatures)
-    full = _full_batch_limit(solver, momentum, curvatures[-1])
+    full = stable_product(solver, momentum) / curvatures[-1]
 
     def noise(S: Array) -> Array:
         squares = np.einsum("ij,ij->i", rows @ S, rows)
@@ -306,7 +294,7 @@ def _rate_of(S: Array, noise: float, curvatures: Array, full: float, solver: str
 
     most, least = 1 - _ACCURACY, 1e-3
     if excess(most) >= 0.0:
-        return full
+        return most * full
     while excess(least) <= 0.0:
         least /= 1e3
     return full * brentq(excess, least, most, rtol=_ACCURACY / 10)

@@ -19,7 +19,7 @@ Parts = dict[str, int]  # bytes by name
 # set, the weights of classes, the labels of two classes as 0 and 1.
 _STRATIFIED_SPLIT, _SPLIT, _CLASS_WEIGHTS, _BINARY_LABELS = 79, 16, 49, 56
 # From the numbers of the updates to their rates, in bytes a batch, measured.
-_RATES = 40
+_RATES = 24
 # L-BFGS-B keeps ten pairs of vectors and a workspace: so many of the size of the parameters, measured.
 _LBFGS_VECTORS = 38
 # Arrays have no bytes in this type, but sizes.
@@ -150,7 +150,7 @@ def memory_required(
     and of fits without ``sample_weight``, initial parameters and ``X_val``. X is not copied then. In another order or
     type it is, once, which is not counted. Nor are compiled code, the workspace of BLAS, the samples of rows that
     ``eta0='auto'`` and ``batch_growth='adaptive'`` look at, and about 100 kB of Python objects and NumPy's own buffers.
-    With ``batch_growth``, the largest batch counts. Beyond these, what ``tracemalloc`` sees of a fit is met within 20 %.
+    With ``batch_growth``, the largest batch counts. What ``tracemalloc`` sees beyond these is met within 20 %.
 
     Examples
     --------
@@ -161,16 +161,16 @@ def memory_required(
     >>> small.total < large.total
     True
     >>> small
-    Memory that fit requires beyond X and y: 38.7 MB with batches of 64, in an epoch
+    Memory that fit requires beyond X and y: 42 MB with batches of 64, in an epoch
                         part   memory
                   parameters  3.26 MB
             optimizer memory  6.51 MB
-    parameters to go back to    13 MB
+    parameters to go back to  16.3 MB
                       target   960 kB
            order of the rows   480 kB
                        rates   7.5 kB
                batch buffers  14.5 MB
-                       total  38.7 MB
+                       total    42 MB
     """
     given = {"n_features": n_features, "n_samples": n_samples, "n_outputs": n_outputs}
     validate_parameter_constraints(_CONSTRAINTS, given, caller_name="memory_required")
@@ -223,8 +223,13 @@ class _Fit(NamedTuple):
 
 def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: Any) -> _Fit:
     n_held_out = int(np.ceil(n_samples * final.validation_fraction)) if final.early_stopping else 0
-    n_classes = max(2, n_outputs)
-    y = np.arange(n_classes) if is_classifier(final) else np.ones((2, n_outputs))
+    if n_held_out >= n_samples:
+        raise ValueError(
+            f"n_samples={n_samples} leaves no row to train on with validation_fraction={final.validation_fraction:g}; "
+            "lower validation_fraction, or give more rows."
+        )
+    # labels that come more than once: scikit-learn warns of others
+    y = np.tile(np.arange(max(2, n_outputs)), 3) if is_classifier(final) else np.ones((2, n_outputs))
     X = np.broadcast_to(np.zeros((), dtype), (len(y), n_features))
     problem: Any = final._new_problem(X, final._encode(y, True), None)
     problem = replace(problem, rows=np.broadcast_to(np.zeros((), np.int64), n_samples - n_held_out))
@@ -259,7 +264,8 @@ def _always(fit: _Fit) -> Parts:
         **fit.state,
         "parameters to go back to": copies,
         "target": _target(fit),
-        "row weights": (8 + fit.itemsize % 8) * fit.n_samples if _weighted(fit) else 0,
+        # in float64 and, where that is another, in the type of X
+        "row weights": (8 + fit.itemsize * (fit.itemsize < 8)) * fit.n_samples if _weighted(fit) else 0,
         "validation rows": fit.n_held_out * (fit.n_features + fit.n_columns) * fit.itemsize,
         "rows to train on": 8 * fit.n_trained_on if fit.n_held_out else 0,
     }

@@ -1,0 +1,207 @@
+"""The memory of a fit, against what tracemalloc sees of one."""
+
+import gc
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import SGDRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch.model_selection import memory_required
+
+SIZES = [1, 32, 1000, "full"]
+FEW_EPOCHS = {"max_iter": 2, "tol": None, "random_state": 0}
+OBJECTS = 100_000  # of Python, and NumPy's buffers for casts
+
+
+def data(model, n_samples, n_features, n_outputs, dtype):
+    random = np.random.default_rng(0)
+    X = random.standard_normal((n_samples, n_features)).astype(dtype)
+    if "Classifier" in type(model).__name__:
+        return X, np.arange(n_samples) % max(2, n_outputs)
+    return X, random.standard_normal((n_samples, n_outputs) if n_outputs > 1 else n_samples).astype(dtype)
+
+
+def measured(model, X, y):
+    """Bytes at the peak of a fit, when kernels are loaded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        clone(model).fit(X, y)
+        gc.collect()
+        fresh = clone(model)
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            fresh.fit(X, y)
+            return tracemalloc.get_traced_memory()[1] - before
+        finally:
+            tracemalloc.stop()
+
+
+def check(model, n_samples, n_features, n_outputs=1, dtype=np.float64):
+    model = clone(model).set_params(**FEW_EPOCHS)
+    said = memory_required(model, n_features, n_samples=n_samples, n_outputs=n_outputs, dtype=dtype)
+    peak = measured(model, *data(model, n_samples, n_features, n_outputs, dtype))
+    assert abs(said.total - peak) <= 0.1 * peak + OBJECTS, f"measured {peak}, said {said}"
+
+
+def network(kind, units=200, **parameters):
+    return kind(hidden_layer_sizes=(units,), **parameters)
+
+
+class TestAgainstTracemalloc:
+    @pytest.mark.parametrize("batch_size", SIZES)
+    @pytest.mark.parametrize("solver", ["sgd", "momentum", "adam"])
+    def test_linear_regression_on_many_columns(self, solver, batch_size):
+        check(MiniBatchSGDRegressor(solver=solver, batch_size=batch_size), 500, 20_000, 3)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("batch_size", SIZES)
+    def test_linear_models_on_many_rows(self, batch_size, dtype):
+        check(MiniBatchSGDRegressor(batch_size=batch_size), 40_000, 20, dtype=dtype)
+        check(MiniBatchSGDClassifier(batch_size=batch_size), 40_000, 20, 2, dtype)
+        check(MiniBatchSGDClassifier(batch_size=batch_size), 20_000, 20, 10, dtype)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {"early_stopping": True},
+            {"average": True},
+            {"average": True, "early_stopping": True, "solver": "adam"},
+            {"evaluate_every": 1},
+            {"penalty": "l1"},
+            {"batch_growth": 4.0, "batch_growth_interval": 1, "solver": "momentum"},
+        ],
+        ids=str,
+    )
+    def test_what_else_a_linear_model_keeps(self, parameters, dtype):
+        check(MiniBatchSGDRegressor(**parameters), 20_000, 50, 1, dtype)
+        check(MiniBatchSGDRegressor(**parameters), 60, 20_000, 3, dtype)
+        check(MiniBatchSGDClassifier(**parameters), 20_000, 50, 10, dtype)
+
+    def test_where_rows_have_few_columns_their_numbers_count(self):
+        check(MiniBatchSGDRegressor(early_stopping=True), 40_000, 2)
+
+    @pytest.mark.parametrize("multi_class", ["ovr", "multinomial"])
+    @pytest.mark.parametrize("n_classes", [2, 10])
+    @pytest.mark.parametrize("early_stopping", [False, True])
+    def test_weights_of_classes(self, multi_class, n_classes, early_stopping):
+        model = MiniBatchSGDClassifier("log_loss", multi_class=multi_class, class_weight="balanced")
+        check(model.set_params(early_stopping=early_stopping), 20_000, 10, n_classes)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("batch_size", SIZES)
+    @pytest.mark.parametrize("solver", ["sgd", "adam"])
+    def test_networks(self, solver, batch_size, dtype):
+        check(network(MiniBatchMLPRegressor, solver=solver, batch_size=batch_size), 2000, 100, 1, dtype)
+        check(network(MiniBatchMLPClassifier, solver=solver, batch_size=batch_size), 2000, 100, 10, dtype)
+
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {"early_stopping": True},
+            {"early_stopping": True, "solver": "sgd"},
+            {"evaluate_every": 1},
+            {"batch_normalization": True, "batch_size": 500},
+            {"solver": "lbfgs"},
+            {"solver": "lbfgs", "early_stopping": True},
+            {"batch_growth": 16.0, "batch_growth_interval": 1},
+        ],
+        ids=str,
+    )
+    def test_what_else_a_network_keeps(self, parameters):
+        check(network(MiniBatchMLPRegressor, **parameters), 2000, 100)
+        check(network(MiniBatchMLPClassifier, **parameters), 2000, 100, 10)
+        check(network(MiniBatchMLPClassifier, 20, **parameters), 20_000, 5, 2)
+
+    def test_deep_networks(self):
+        check(MiniBatchMLPClassifier((300, 200, 100), class_weight="balanced"), 2000, 200, 10)
+
+
+class TestWhatItSays:
+    def test_the_parts_add_up_and_are_those_of_the_worst_moment(self):
+        found = memory_required(MiniBatchMLPClassifier(), 784, n_samples=60_000, n_outputs=10)
+        assert found.total == sum(found.parts.values()) == max(found.moments.values())
+        n_parameters = 785 * 100 + 101 * 10
+        assert found.parts["parameters"] == 8 * n_parameters
+        assert found.parts["optimizer memory"] == 2 * 8 * n_parameters
+
+    def test_a_batch_size_takes_the_place_of_the_estimators(self):
+        model = MiniBatchMLPRegressor(batch_size=8)
+        found = memory_required(model, 10, 0.5, n_samples=1000)
+        assert found.batch_size == 500
+        assert found == memory_required(clone(model).set_params(batch_size=0.5), 10, n_samples=1000)
+        assert model.batch_size == 8
+        assert memory_required(model, 10, "full", n_samples=1000).batch_size == 1000
+
+    def test_early_stopping_leaves_fewer_rows_to_a_full_batch(self):
+        model = MiniBatchMLPRegressor(early_stopping=True, validation_fraction=0.25)
+        assert memory_required(model, 10, "full", n_samples=1001).batch_size == 750
+
+    def test_nothing_of_the_size_is_allocated(self):
+        model = MiniBatchMLPClassifier((10_000, 10_000), early_stopping=True, evaluate_every=1)
+        tracemalloc.start()
+        try:
+            found = memory_required(model, 10**6, "full", n_samples=10**9, n_outputs=10)
+            memory_required(MiniBatchSGDClassifier(average=True), 10**8, n_samples=10**9, n_outputs=10)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert found.total > 1e14
+        assert peak < 1e8
+
+    def test_a_rate_to_be_found_needs_no_data(self):
+        memory_required(MiniBatchSGDRegressor(eta0="auto"), 10, n_samples=100)
+        memory_required(MiniBatchMLPRegressor(learning_rate_init="auto", batch_growth="adaptive"), 10, n_samples=100)
+
+    def test_one_output_of_a_classifier_means_two_classes(self):
+        found = [memory_required(MiniBatchSGDClassifier(), 9, n_samples=99, n_outputs=k).parts for k in (1, 2, 3)]
+        assert found[0] == found[1]
+        assert found[2]["parameters"] == 3 * found[0]["parameters"] == 3 * 10 * 8
+
+    def test_in_a_pipeline_only_the_final_estimator_counts(self):
+        model = MiniBatchSGDRegressor()
+        found = memory_required(make_pipeline(StandardScaler(), model), 10, n_samples=100)
+        assert found == memory_required(model, 10, n_samples=100)
+
+    def test_it_can_be_read(self):
+        found = memory_required(MiniBatchSGDRegressor(), 10, n_samples=10**6)
+        title, header, *rows = repr(found).splitlines()
+        assert title.startswith("Memory that fit requires beyond X and y: ")
+        assert header.split() == ["part", "memory"]
+        assert len(rows) == len(found.parts) + 1
+        assert "<table" in found._repr_html_()
+        pytest.importorskip("pandas")
+        assert found.to_frame()["bytes"].sum() == found.total
+
+
+class TestWrongInput:
+    @pytest.mark.parametrize("name", ["n_features", "n_samples", "n_outputs"])
+    @pytest.mark.parametrize("value", [0, 1.5])
+    def test_sizes_are_whole_numbers(self, name, value):
+        with pytest.raises(ValueError, match=rf"The '{name}' parameter of memory_required must be an int"):
+            memory_required(MiniBatchSGDRegressor(), **{"n_features": 2, "n_samples": 10, name: value})
+
+    def test_the_batch_size_is_one_of_the_estimator(self):
+        with pytest.raises(ValueError, match="The 'batch_size' parameter of MiniBatchSGDRegressor must be"):
+            memory_required(MiniBatchSGDRegressor(), 2, 1.5, n_samples=10)
+
+    def test_the_type_is_one_that_is_trained_in(self):
+        with pytest.raises(ValueError, match=r"dtype must be numpy\.float64 or numpy\.float32.*got int64"):
+            memory_required(MiniBatchSGDRegressor(), 2, n_samples=10, dtype=np.int64)
+
+    def test_some_rows_are_trained_on(self):
+        model = MiniBatchSGDRegressor(early_stopping=True, validation_fraction=0.9)
+        with pytest.raises(ValueError, match=r"n_samples=2 leaves no row to train on with validation_fraction=0\.9"):
+            memory_required(model, 2, n_samples=2)
+
+    def test_other_estimators_are_refused(self):
+        with pytest.raises(TypeError, match="estimator must be an estimator of minibatch"):
+            memory_required(SGDRegressor(), 2, n_samples=10)
