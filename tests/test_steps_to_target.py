@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits
@@ -68,24 +69,24 @@ def trials(result, **where):
     return [result.trials[name][here] for name in ("status", "updates", "n_updates")]
 
 
-@pytest.mark.parametrize("momenta", [(0.0,), (0.0, 0.5, 0.9)])
+@pytest.mark.parametrize("momenta", [(0.0,), (0.0, 0.5, 0.9)], scope="class")
 class TestAgainstNumPy:
     sizes, max_updates = (1, 10, 53), 3000
 
-    @pytest.fixture
-    def result(self, quadratic, momenta):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def result(cls, quadratic, momenta):
         return steps_to_target(
             clone(PLAIN).set_params(solver="momentum"), *quadratic, batch_sizes=[10, 1, "full"], learning_rates=RATES,
-            momenta=momenta, target={"train_loss": 1e-3}, max_updates=self.max_updates,
+            momenta=momenta, target={"train_loss": 1e-3}, max_updates=cls.max_updates,
         )  # fmt: skip
 
-    @pytest.fixture
-    def losses(self, quadratic, momenta):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def losses(cls, quadratic, momenta):
         """At the looks, by batch size, rate and momentum."""
-        combinations = product(self.sizes, RATES, momenta)
-        return {
-            which: losses_of(*quadratic, *which, self.max_updates)[looks(self.max_updates)] for which in combinations
-        }
+        combinations = product(cls.sizes, RATES, momenta)
+        return {which: losses_of(*quadratic, *which, cls.max_updates)[looks(cls.max_updates)] for which in combinations}
 
     def first(self, here):
         return looks(self.max_updates)[np.argmax(here)] if here.any() else np.inf
@@ -148,14 +149,14 @@ class TestIsotropicLeastSquares:
         start = 0.5 * np.mean(X.sum(axis=1) ** 2)
         return steps_to_target(
             sgd, X, X.sum(axis=1), batch_sizes=cls.sizes, learning_rates=np.outer(best, [0.5, 1, 1.8]).ravel(),
-            target=("train_loss", 1e-4 * start), max_updates=20_000, n_repeats=5, random_state=0,
+            target=("train_loss", 1e-4 * start), max_updates=20_000, n_repeats=3, random_state=0,
         )  # fmt: skip
 
     def test_updates_follow_the_closed_form(self, result):
-        """To four standard errors of a median of five and the resolution. The logarithm of the error has the variance
+        """To four standard errors of a median of three and the resolution. The logarithm of the error has the variance
         ``2 / B`` times the square of its mean step, and, by the convexity of the logarithm, is 2 / d lower."""
         updates = np.log(1e4) / np.log1p(self.sizes / (self.d + 1))
-        errors = 4 * 1.25 * np.sqrt(2 / (updates * self.sizes * 5)) + 0.04 + 2 / self.d
+        errors = 4 * 1.25 * np.sqrt(2 / (updates * self.sizes * 3)) + 0.04 + 2 / self.d
         assert (np.abs(result.updates / updates - 1) <= errors + 1 / updates).all()
         assert (result.epochs <= 1).all()
 
@@ -243,6 +244,24 @@ class TestSearch:
             done = np.sort(np.where(np.isnan(counts), np.inf, counts), axis=1)[:, n_repeats // 2]
             assert_array_equal(np.where(np.isnan(one.updates), np.inf, one.updates), done)
 
+    @pytest.mark.parametrize("target", [("train_loss", 0.5), ("train_score", 0.7)])
+    def test_of_equal_counts_the_one_furthest_beyond_the_target_is_best(self, target):
+        """One update leaves ``1 - eta`` of the error: rates on both sides of 1 arrive, that in the middle at 0."""
+        X = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+        result = steps_to_target(
+            PLAIN, X, X @ [1, 2], batch_sizes=["full"], learning_rates=[0.6, 1.0, 1.4], target=target, max_updates=9
+        )
+        assert result.trials["updates"].tolist() == [1, 1, 1]
+        assert result.learning_rates == 1.0
+
+    def test_trials_that_are_stopped_are_not_said_to_be_at_their_limit(self, quadratic):
+        arguments = {"batch_sizes": [10], "learning_rates": [0.01, 0.1], "target": ("train_loss", 1e-3)}
+        (fewest,) = steps_to_target(PLAIN, *quadratic, max_updates=10_000, **arguments).updates
+        for more, status in ((1, "pruned"), (0, "censored")):
+            result = steps_to_target(PLAIN, *quadratic, max_updates=int(fewest) + more, **arguments)
+            assert trials(result, learning_rate=0.01)[0] == [status]
+            assert result.updates == [fewest]
+
     def test_repeats_have_their_own_seeds_and_share_them_with_all_others(self, digits):
         result = steps_to_target(
             self.network, *digits, learning_rates=[1e-9, 1e-8], **(self.arguments | {"max_updates": 1, "n_repeats": 3})
@@ -290,25 +309,34 @@ class TestSurroundings:
         assert_array_equal(model[-1].coef_, before["coef_"])
         assert model[-1].history_.to_frame().equals(before["history_"].to_frame())
 
-    def test_how_it_would_stop_and_decay_does_not_count(self, quadratic):
-        other = clone(PLAIN).set_params(
-            learning_rate="invscaling",
-            eta0=7.0,
-            early_stopping=True,
-            average=True,
-            max_iter=1,
-            max_updates=3,
-            verbose=1,
-        )
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {"learning_rate": "invscaling", "eta0": 7.0, "early_stopping": True, "average": True, "max_iter": 1},
+            {"learning_rate": "constant", "learning_rate_scaling": "linear", "warmup": 3.0},
+            {"batch_growth": 2.0, "batch_growth_interval": 1},
+            {
+                "learning_rate": "adaptive",
+                "eta0": "auto",
+                "tol": 1.0,
+                "max_updates": 3,
+                "verbose": 1,
+                "warm_start": True,
+            },
+        ],
+    )
+    def test_how_it_would_stop_and_change_its_rate_and_batch_does_not_count(self, quadratic, parameters, capsys):
+        other = clone(PLAIN).set_params(**parameters)
         plain, same = (steps_to_target(sgd, *quadratic, **self.arguments) for sgd in (PLAIN, other))
         assert repr(plain) == repr(same)
+        assert capsys.readouterr().out == ""
+
+    def test_nor_that_of_a_network(self, quadratic):
         network = MiniBatchMLPClassifier((3,), solver="sgd", random_state=0)
-        y = quadratic[1] > 0
-        arguments = self.arguments | {"target": ("train_score", 0.9)}
         other = clone(network).set_params(learning_rate="adaptive", learning_rate_init=5.0, early_stopping=True)
-        assert repr(steps_to_target(other, quadratic[0], y, **arguments)) == repr(
-            steps_to_target(network, quadratic[0], y, **arguments)
-        )
+        arguments = self.arguments | {"target": ("train_score", 0.9)}
+        plain, same = (steps_to_target(one, quadratic[0], quadratic[1] > 0, **arguments) for one in (network, other))
+        assert repr(plain) == repr(same)
 
     def test_a_pipeline_is_its_last_step_on_transformed_rows(self, cancer):
         X, y = load_breast_cancer(return_X_y=True)
@@ -333,6 +361,11 @@ class TestSurroundings:
         assert_array_equal(weighted.trials["updates"], repeated.trials["updates"])
         assert_allclose(weighted.trials["value"], repeated.trials["value"], rtol=1e-8)
         assert weighted.updates != steps_to_target(PLAIN, X, y, **arguments).updates
+
+    def test_sparse_rows(self, quadratic):
+        X, y = quadratic
+        dense, sparse = (steps_to_target(PLAIN, rows, y, **self.arguments) for rows in (X, sp.csr_matrix(X)))
+        assert_array_equal(sparse.trials["updates"], dense.trials["updates"])
 
     def test_sizes_that_come_to_the_same_are_one(self, quadratic):
         result = steps_to_target(PLAIN, *quadratic, **(self.arguments | {"batch_sizes": ["full", 100, 0.5, 26, 53]}))

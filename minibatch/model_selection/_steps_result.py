@@ -116,12 +116,13 @@ class StepsToTargetResult:
         }
 
     def _title(self) -> str:
-        low, high = self.interval
-        found = "no fit" if self.fit is None else f"critical batch size {self.critical_batch_size:.3g}"
-        interval = "" if self.fit is None else f" [{low:.3g}, {high:.3g}]"
+        n_sizes, n_trials, (low, high) = len(self.batch_sizes), len(self.trials["status"]), self.interval
+        fit = "no fit"
+        if self.fit is not None:
+            fit = f"critical batch size {self.critical_batch_size:.3g} [{low:.3g}, {high:.3g}]"
         return (
-            f"Steps to {self.target}: {len(self.batch_sizes)} batch sizes, {len(self.trials['status'])} trials of up "
-            f"to {self.max_updates} updates; {found}{interval}"
+            f"Steps to {self.target}: {n_sizes} batch size{'s' * (n_sizes > 1)}, {n_trials} "
+            f"trial{'s' * (n_trials > 1)} of up to {self.max_updates} updates; {fit}"
         )
 
     def _table(self) -> tuple[list[str], list[tuple[Any, ...]]]:

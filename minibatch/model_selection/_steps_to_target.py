@@ -122,6 +122,7 @@ def steps_to_target(
     fit_steps_to_target : The fit alone, for numbers from elsewhere.
     optimal_batch_size : The size that takes the fewest seconds.
     convergence_curve : What batch sizes do with the same budget, cross-validated.
+    minibatch.plotting.BatchSizeScalingDisplay.from_steps : The picture.
 
     Notes
     -----
@@ -151,7 +152,7 @@ def steps_to_target(
     ... )
     >>> result.regimes
     ['perfect scaling', 'diminishing returns', 'diminishing returns', 'diminishing returns']
-    >>> 4 < result.critical_batch_size < 64
+    >>> 16 < result.critical_batch_size < 128
     True
     """
     given = {"max_updates": max_updates, "n_repeats": n_repeats, "n_jobs": n_jobs, "random_state": random_state}

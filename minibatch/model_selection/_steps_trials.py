@@ -125,22 +125,20 @@ class Task(NamedTuple):
 def search(final: MiniBatchEstimator, task: Task) -> list[list[Run]]:
     """The trials of one batch size: candidates x repeats.
 
-    They climb together: all go a few updates, then four times as many, until one has reached the target. So a rate that
-    stays above the target for ever costs little more than the best one, however many updates are allowed. The others
-    then go as far as that one, the most promising first.
+    They climb together: all go a few updates, then four times as many, the most promising first, until one has reached
+    the target; the others go as far as that one, if they have not yet. So a rate that stays above the target for ever
+    costs little more than the best one, however many updates are allowed.
     """
     runs: dict[int, list[Run]] = {}
     order, fewest = list(range(len(task.candidates))), np.inf
     for rung in rungs_of(task.looks):
         for candidate in order:
             before = runs.get(candidate, [None] * len(task.seeds))
-            looks = task.looks[task.looks <= min(rung, fewest)]
+            looks = task.looks[task.looks <= max(1, min(rung, fewest))]
             runs[candidate] = [
                 _climb(final, task, candidate, seed, looks, run) for seed, run in zip(task.seeds, before, strict=True)
             ]
             fewest = min(fewest, middle(runs[candidate]).updates)
-        if fewest < np.inf:
-            break
         order.sort(key=lambda candidate: distance(runs[candidate], task.target))
     return [[_named(run, task.looks[-1]) for run in runs[candidate]] for candidate in sorted(runs)]
 

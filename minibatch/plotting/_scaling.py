@@ -1,13 +1,13 @@
 """BatchSizeScalingDisplay: what it takes to reach the target, against the batch size."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from minibatch.model_selection import ConvergenceCurve, convergence_curve
+from minibatch.model_selection import ConvergenceCurve, StepsToTargetResult, convergence_curve
 from minibatch.plotting._notes import Note, Point, write_notes
 from minibatch.plotting._style import (
     axes_of,
@@ -39,7 +39,7 @@ _EDGE = 0.96  # height of values that did not reach the target, as a share of th
 class BatchSizeScalingDisplay:
     """Updates (or epochs, rows, seconds) to the target against the batch size, with the line of perfect scaling.
 
-    Make one with `from_estimator` or `from_curve`.
+    Make one with `from_estimator`, `from_curve` or, where each batch size has its own learning rate, `from_steps`.
 
     A point is the median over the folds that reached the target, its bar goes from the first of them to the last. A
     small fraction at a point is the share of folds that reached it, where some did not. Values of which none did stand
@@ -48,8 +48,8 @@ class BatchSizeScalingDisplay:
 
     Parameters
     ----------
-    curve : ConvergenceCurve
-        Over ``batch_size``, with a target.
+    curve : ConvergenceCurve or StepsToTargetResult
+        The former over ``batch_size``, with a target.
 
     Attributes
     ----------
@@ -69,12 +69,16 @@ class BatchSizeScalingDisplay:
         Through the smallest batch size that reached the target: twice the batch, half the updates, as many epochs and
         rows. None for seconds, which depend on the machine.
 
+    fit_line_ : matplotlib Line2D or None
+        ``S_min (1 + B_c / B)``, for updates or rows of a `StepsToTargetResult` that has a fit.
+
     not_reached_ : matplotlib Line2D or None
         Batch sizes that never reached the target.
 
     See Also
     --------
     minibatch.model_selection.convergence_curve : Makes the curve.
+    minibatch.model_selection.steps_to_target : Measures every batch size at its own learning rate.
 
     References
     ----------
@@ -95,7 +99,7 @@ class BatchSizeScalingDisplay:
     'Updates to test accuracy ≥ 0.92'
     """
 
-    def __init__(self, curve: ConvergenceCurve) -> None:
+    def __init__(self, curve: ConvergenceCurve | StepsToTargetResult) -> None:
         self.curve = curve
 
     @classmethod
@@ -157,6 +161,27 @@ class BatchSizeScalingDisplay:
         """
         return cls(curve).plot(ax, **plot_params)
 
+    @classmethod
+    def from_steps(
+        cls, result: StepsToTargetResult, *, ax: Any = None, **plot_params: Any
+    ) -> "BatchSizeScalingDisplay":
+        """Draw the fewest updates of every batch size, with the curve fitted to them.
+
+        Parameters
+        ----------
+        result : StepsToTargetResult
+            Of `steps_to_target`. It has no seconds.
+
+        ax, **plot_params
+            As in `plot`.
+
+        Returns
+        -------
+        BatchSizeScalingDisplay
+        """
+        check_type("result", result, StepsToTargetResult, "steps_to_target")
+        return cls(result).plot(ax, **plot_params)
+
     def plot(
         self,
         ax: Any = None,
@@ -194,36 +219,33 @@ default="updates_to_target"
             If the curve has no target or is not over ``batch_size``.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        check_type("curve", self.curve, ConvergenceCurve, "convergence_curve")
         _check_quantity(y)
-        _check_curve(self.curve)
+        drawn = _drawn(self.curve, y)
         ax = axes_of(ax)
         ax.set_xscale("log", base=2)
         ax.margins(x=0.09)  # for names beside the outermost points
         ax.set_yscale("log")
         plain_ticks(ax.yaxis)
-        sizes = self.curve.folds_["resolved_batch_size"].mean(axis=1)
-        order = np.argsort(sizes, kind="stable")
-        sizes, costs = sizes[order], self.curve.folds_[y][order]
-        reached = np.isfinite(costs).any(axis=1)
+        sizes, costs = drawn.sizes, drawn.costs
+        reached = np.asarray(np.isfinite(costs).any(axis=1))
         self.errorbar_: Any = None
-        self.perfect_scaling_line_, self.not_reached_ = None, None
+        self.perfect_scaling_line_, self.fit_line_, self.not_reached_ = None, None, None
         self.lines_: list[Any] = []
         if reached.any():
-            self._draw_points(ax, sizes[reached], costs[reached], errorbar_kw)
+            self._draw_points(ax, sizes[reached], costs[reached], drawn.point, errorbar_kw)
             self._draw_perfect_scaling(ax, sizes, y, line_kw)
+            self._draw_fit(ax, sizes, y)
         self._make_room(ax, ~reached)
         self._draw_not_reached(ax, sizes[~reached])
-        self._finish(ax, y)
-        self._name_values(ax, order, sizes, costs)
+        self._finish(ax, y, drawn)
+        self._name_values(ax, drawn)
         return self
 
-    def _draw_points(self, ax: Any, sizes: Array, costs: Array, errorbar_kw: dict[str, Any] | None) -> None:
+    def _draw_points(self, ax: Any, sizes: Array, costs: Array, label: str, errorbar_kw: dict[str, Any] | None) -> None:
         medians = np.nanmedian(costs, axis=1)
         bars = [medians - np.nanmin(costs, axis=1), np.nanmax(costs, axis=1) - medians]
-        n_folds = costs.shape[1]
         style = {"fmt": "o-", "color": "C0", "capsize": 3.0, "linewidth": 1.6, "markersize": 5.5, "zorder": 3}
-        style |= {"label": "median, first to last fold" if n_folds > 1 else "the fold"}
+        style |= {"label": label}
         self.errorbar_ = bar = ax.errorbar(sizes, medians, bars, **merged(style, errorbar_kw))
         self.lines_ = [bar.lines[0]]
 
@@ -236,6 +258,15 @@ default="updates_to_target"
         costs = first_cost * (ends / first_size) ** _PERFECT_SLOPES[y]
         style = {"color": "0.15", "linestyle": "--", "linewidth": 1.3, "zorder": 3.5, "label": "perfect scaling"}
         (self.perfect_scaling_line_,) = ax.plot(ends, costs, **merged(style, line_kw))
+
+    def _draw_fit(self, ax: Any, sizes: Array, y: str) -> None:
+        fit = getattr(self.curve, "fit", None)
+        if fit is None or y not in ("updates_to_target", "samples_to_target"):
+            return
+        at = np.geomspace(sizes[0], sizes[-1], 200)
+        costs = fit.predict(at) * (at if y == "samples_to_target" else 1.0)
+        label = f"fit, critical batch size {fit.critical_batch_size:.3g}"
+        (self.fit_line_,) = ax.plot(at, costs, color="C1", linewidth=1.6, zorder=2.5, label=label)
 
     def _make_room(self, ax: Any, missed: NDArray[np.bool_]) -> None:
         """Below for the names of values, above for those that did not reach the target."""
@@ -253,17 +284,16 @@ default="updates_to_target"
             sizes, np.full(len(sizes), _EDGE), transform=ax.get_xaxis_transform(), label="not reached", **style
         )
 
-    def _name_values(self, ax: Any, order: Array, sizes: Array, costs: Array) -> None:
+    def _name_values(self, ax: Any, drawn: "_Drawn") -> None:
         """Next to a point: the value, where it is not the number of rows, and the share of folds that reached it."""
         points, shares, names = [], [], []
-        for number, size, cost in zip(order, sizes, costs, strict=True):
+        for value, size, cost in zip(drawn.values, drawn.sizes, drawn.costs, strict=True):
             done = np.isfinite(cost)
             if done.any():
                 point = Point(size, np.nanmin(cost), np.nanmedian(cost), np.nanmax(cost))
             else:
                 point = Point(size, _EDGE, _EDGE, _EDGE, on_edge=True)
             points.append(point)
-            value = self.curve.param_range[number]
             if not isinstance(value, int):
                 names.append(Note(value_words(value), point))
             if done.any() and not done.all():
@@ -271,25 +301,22 @@ default="updates_to_target"
         # shares first: the legend speaks of them, and the axis says about where a value stands that has no name
         write_notes(ax, points, shares + names)
 
-    def _finish(self, ax: Any, y: str) -> None:
+    def _finish(self, ax: Any, y: str, drawn: "_Drawn") -> None:
         from matplotlib.ticker import FuncFormatter, NullFormatter
 
-        target = self.curve.target
-        assert target is not None  # plot has checked
         ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}" if size < 1 else f"{size:.0f}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
-        goal = f"{quantity_words(target.name, self.curve.scoring)} {'≤' if target.lower_is_better else '≥'}"
-        ax.set(xlabel="Batch size", ylabel=f"{_LABELS[y]} to {goal} {target.value:g}")
-        own = "".join(f"; each size at its own {name}" for name in self.curve.paired_params)
-        small_title(ax, folds_and_budget(self.curve, "median") + own)
-        keys = [self.errorbar_, self.perfect_scaling_line_, self.not_reached_, self._share_in_legend(y)]
+        ax.set(xlabel="Batch size", ylabel=f"{_LABELS[y]} to {drawn.goal}")
+        small_title(ax, drawn.title)
+        keys = [self.errorbar_, self.fit_line_, self.perfect_scaling_line_, self.not_reached_]
+        keys.append(self._share_in_legend(drawn.costs))
         draw_legend(ax, [key for key in keys if key is not None])
         self.ax_, self.figure_ = ax, ax.figure
 
-    def _share_in_legend(self, y: str) -> Any:
+    def _share_in_legend(self, costs: Array) -> Any:
         from matplotlib.lines import Line2D
 
-        done = np.isfinite(self.curve.folds_[y])
+        done = np.isfinite(costs)
         partly = done[done.any(axis=1) & ~done.all(axis=1)]
         if not len(partly):
             return None
@@ -297,6 +324,46 @@ default="updates_to_target"
         key = Line2D([], [], linestyle="none", marker=share, color="black", label="folds that reached it")
         key.set(markersize=13.0, markeredgewidth=0.0)
         return key
+
+
+class _Drawn(NamedTuple):
+    """What is drawn, the smallest batch first, and the words for it."""
+
+    sizes: Array
+    values: list[Any]
+    costs: Array  # values x folds
+    goal: str
+    title: str
+    point: str
+
+
+def _drawn(curve: Any, y: str) -> _Drawn:
+    if isinstance(curve, StepsToTargetResult):
+        return _drawn_steps(curve, y)
+    check_type("curve", curve, ConvergenceCurve, "convergence_curve")
+    _check_curve(curve)
+    sizes, costs = curve.folds_["resolved_batch_size"].mean(axis=1), curve.folds_[y]
+    order = np.argsort(sizes, kind="stable")
+    values = [curve.param_range[number] for number in order]
+    own = "".join(f"; each size at its own {name}" for name in curve.paired_params)
+    title = folds_and_budget(curve, "median") + own
+    point = "median, first to last fold" if costs.shape[1] > 1 else "the fold"
+    return _Drawn(sizes[order], values, costs[order], _goal_words(curve.target, curve.scoring), title, point)
+
+
+def _drawn_steps(result: StepsToTargetResult, y: str) -> _Drawn:
+    if y == "seconds_to_target":
+        raise ValueError("y='seconds_to_target' is not in a StepsToTargetResult; use updates, epochs or samples.")
+    if (result.updates == 0).any():
+        raise ValueError("The target is met before the first update: there is no number to draw on a logarithmic axis.")
+    costs = getattr(result, y.removesuffix("_to_target"))[:, None]
+    title = f"each size at its best learning rate; up to {result.max_updates} updates a trial"
+    sizes = result.batch_sizes.astype(float)
+    return _Drawn(sizes, result.batch_sizes.tolist(), costs, _goal_words(result.target, "score"), title, "fewest")
+
+
+def _goal_words(target: Any, scoring: str) -> str:
+    return f"{quantity_words(target.name, scoring)} {'≤' if target.lower_is_better else '≥'} {target.value:g}"
 
 
 _NO_TARGET = (
