@@ -251,7 +251,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _plan(self, problem: Problem, theta: Vector, fresh: bool, partial: bool) -> Plan:
         n_samples = problem.n_samples
-        batch_size = resolve_batch_size(self.batch_size, n_samples, auto=self._auto_batch_size(n_samples))
+        batch_size = self._resolved_batch_size(n_samples)
         # a short chunk is a short batch of a longer epoch: its rate is that of the batch size asked for
         asked_for = int(self.batch_size) if partial and isinstance(self.batch_size, Integral) else batch_size
         seed = int(check_random_state(self.random_state).randint(SEEDS))
@@ -275,6 +275,9 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             average_from=None,
             verbose=int(self.verbose),
         )
+
+    def _resolved_batch_size(self, n_samples: int) -> int:
+        return resolve_batch_size(self.batch_size, n_samples, auto=self._auto_batch_size(n_samples))
 
     def _first_rate(self, problem: Problem, theta: Vector, fresh: bool, batch_size: int, seed: int) -> float:
         """Given, scaled or calibrated; what goes on keeps its calibrated rate."""

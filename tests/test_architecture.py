@@ -27,8 +27,8 @@ SHARED = {
 # What each module may import of the package, besides modules further down its line.
 MAY_IMPORT = {
     "plotting": {"_estimator", "_pipelines", "diagnostics", "model_selection"},
-    "diagnostics": {"_batching", "_estimator", "_noise", "_pipelines", "_problems", "_tables", "engine"},
-    "model_selection": {"_estimator", "_pipelines", "_problems", "_tables", "diagnostics"},
+    "diagnostics": {"_batching", "_estimator", "_noise", "_pipelines", "_problems", "_tables", "_trials", "engine"},
+    "model_selection": {"_estimator", "_pipelines", "_problems", "_tables", "_trials", "diagnostics"},
     "linear_model": SHARED,
     "neural_network": SHARED | {"_blas", "_lbfgs"},
     "_docstrings": set(),
@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "_batching": set(),
     "history": {"_tables"},
     "_pipelines": {"_estimator"},
+    "_trials": {"_estimator"},
     "_tables": set(),
     "schedules": set(),
     "engine": set(),

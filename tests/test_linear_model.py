@@ -150,7 +150,7 @@ def test_full_batches_owe_no_l1():
 
 @pytest.mark.parametrize("schedule", ["constant", "invscaling", "optimal"])
 def test_full_batches_do_not_depend_on_shuffling(schedule):
-    """T52: all rows in one batch, drawn without replacement, are gradient descent."""
+    """all rows in one batch, drawn without replacement, are gradient descent."""
     parameters = {**PLAIN, "learning_rate": schedule, "batch_size": "full", "max_iter": 20}
     models = [MiniBatchSGDRegressor(**{**parameters, "shuffle": shuffle}).fit(X, y) for shuffle in (False, True)]
     assert_allclose(theta(models[0]), theta(models[1]), rtol=1e-12)
@@ -165,7 +165,7 @@ def test_all_names_of_the_full_batch_are_one(estimator):
 
 @pytest.mark.parametrize("k", [2, 5, 10])
 def test_small_steps_add_up_to_a_large_one_on_linear_losses(k):
-    """T35: with a gradient that does not depend on w, k updates (B, eta) are one update (k B, k eta)."""
+    """with a gradient that does not depend on w, k updates (B, eta) are one update (k B, k eta)."""
     parameters = {**PLAIN, "loss": "absolute_error", "penalty": None, "max_iter": 1}
     small = MiniBatchSGDRegressor(**{**parameters, "eta0": 1e-4}, batch_size=5).fit(X, y + 100)
     large = MiniBatchSGDRegressor(**{**parameters, "eta0": k * 1e-4}, batch_size=5 * k).fit(X, y + 100)
@@ -173,7 +173,7 @@ def test_small_steps_add_up_to_a_large_one_on_linear_losses(k):
 
 
 def test_linear_losses_do_not_depend_on_the_order():
-    """T51: an epoch of linear losses is the same for every permutation."""
+    """an epoch of linear losses is the same for every permutation."""
     parameters = {**PLAIN, "loss": "absolute_error", "penalty": None, "max_iter": 1, "eta0": 1e-4, "shuffle": True}
     found = [
         theta(MiniBatchSGDRegressor(**{**parameters, "random_state": s}, batch_size=5).fit(X, y + 100))

@@ -117,7 +117,7 @@ def test_momentum_multiplies_the_rate_under_a_constant_gradient():
 
 
 def test_heavy_ball_reaches_its_rate():
-    """T10: at the best rate and momentum the error falls by (sqrt(k) - 1) / (sqrt(k) + 1) an update."""
+    """at the best rate and momentum the error falls by (sqrt(k) - 1) / (sqrt(k) + 1) an update."""
     low, high = 1.0, 100.0
     root = (np.sqrt(high / low) - 1) / (np.sqrt(high / low) + 1)
     optimizer, w = Compiled("momentum", momentum=root**2), np.ones(D)
@@ -133,7 +133,7 @@ def test_heavy_ball_reaches_its_rate():
     ("solver", "limit"), [("sgd", 2.0), ("momentum", 2 * 1.9), ("nesterov", 2 * 1.9 / 2.8)], ids=str
 )
 def test_stability_limit(solver, limit):
-    """T10: on curvature 1, stable just below the limit and unstable just above."""
+    """on curvature 1, stable just below the limit and unstable just above."""
     for factor, stable in ((0.98, True), (1.02, False)):
         optimizer, w = Compiled(solver, momentum=0.9), np.ones(D)
         for _ in range(3000):

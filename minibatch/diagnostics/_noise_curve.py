@@ -12,11 +12,12 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from minibatch._batching import resolve_batch_size, rows_in_batches
+from minibatch._batching import rows_in_batches
 from minibatch._estimator import SEEDS, Measures, MiniBatchEstimator
 from minibatch._noise import GradientNoise, gradient_noise
 from minibatch._pipelines import fit_transform, split_pipeline
 from minibatch._tables import frame_of, html_table, text_table
+from minibatch._trials import without_callbacks
 from minibatch.diagnostics._noise_scale import CONSTRAINTS, drawn_rows, rows_in_words
 from minibatch.diagnostics._objective import trained_objective
 
@@ -304,12 +305,11 @@ def gradient_noise_curve(
 def _clone_to_watch(final: MiniBatchEstimator, seed: int) -> MiniBatchEstimator:
     if getattr(final, "solver", None) == "lbfgs":
         raise ValueError("solver='lbfgs' makes no updates with batches; choose 'sgd' or another stochastic solver.")
-    model = clone(final).set_params(early_stopping=False, evaluate_every=None)
+    model = without_callbacks(clone(final)).set_params(early_stopping=False, evaluate_every=None)
     if hasattr(model, "average"):
         model.set_params(average=False)
     if model.random_state is None:
         model.set_params(random_state=seed)
-    vars(model).pop("_skl_callbacks", None)  # clones share them; they wait for the user's own fit
     model._validate_params()
     model._check_parameters(False)
     return model
@@ -317,8 +317,7 @@ def _clone_to_watch(final: MiniBatchEstimator, seed: int) -> MiniBatchEstimator:
 
 def _limits(model: MiniBatchEstimator, n_samples: int, n_looks: int, max_updates: int | None) -> dict[str, Any]:
     """How long to train, and after which updates to look."""
-    batch_size = resolve_batch_size(model.batch_size, n_samples, auto=model._auto_batch_size(n_samples))
-    _, per_epoch = rows_in_batches(n_samples, batch_size, model.last_batch)
+    _, per_epoch = rows_in_batches(n_samples, model._resolved_batch_size(n_samples), model.last_batch)
     max_iter = model.max_iter if max_updates is None else sys.maxsize  # batches may grow
     budget = model.max_updates if max_updates is None else max_updates
     last = max_iter * per_epoch if budget is None else min(max_iter * per_epoch, budget)

@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, _num_samples
 from minibatch._estimator import SEEDS, Measures, MiniBatchEstimator
 from minibatch._pipelines import fit_transform, split_pipeline
 from minibatch._tables import frame_of, html_table, text_table
+from minibatch._trials import plain_clone
 from minibatch.diagnostics._suggestions import Curve, median_curve, smoothed, stop_level, suggest
 
 
@@ -114,14 +115,10 @@ class _Sweep:
         self.limits = {
             # train() also asks for the rate after the last one
             "schedule": lambda now: rates[np.minimum(now.updates, n - 1)],
-            "growth": None,
-            "adaptive": False,
             "max_iter": n,
             "max_updates": n,
             "stretches": sys.maxsize,  # one update each
             "patience": np.inf,
-            "evaluate_every": None,
-            "verbose": 0,
         }
         self.losses, self.n_seen, self.batch_size = np.full(n, np.nan), 0, 0
 
@@ -330,12 +327,7 @@ def _repeat(
     stop_factor: float,
 ) -> _Sweep:
     """One sweep on a clone."""
-    # of the rates, only those of the sweep count; none needs to be calibrated or scaled
-    no_rate = {"learning_rate": "constant", "learning_rate_scaling": None, final._rate_parameter: rates[0]}
-    model = clone(final).set_params(random_state=int(seed), tol=None, early_stopping=False, **no_rate)
-    if hasattr(model, "average"):
-        model.set_params(average=False)  # an average would hide that the last update was too long
-    vars(model).pop("_skl_callbacks", None)  # clones share them; they wait for the user's own fit
+    model = plain_clone(final, random_state=int(seed), **{final._rate_parameter: rates[0]})
     watch = _Sweep(rates, probe, stop_factor)
     with np.errstate(over="ignore", invalid="ignore"):  # a rate that is too high is what we are looking for
         try:

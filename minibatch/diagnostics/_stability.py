@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from minibatch._batching import resolve_batch_size
 from minibatch._estimator import MiniBatchEstimator
 from minibatch._pipelines import split_pipeline
 from minibatch._problems.linear import LinearProblem
@@ -180,9 +179,7 @@ def stability_limit(estimator: Any, X: Any, y: Any, *, sample_weight: Any = None
     solver, momentum = _checked_solver(final)
     with trained_objective(estimator, X, y, sample_weight, may_be_unfitted=True) as found:
         problem: Any = found.problem
-        batch_size = resolve_batch_size(
-            final.batch_size, problem.n_samples, auto=final._auto_batch_size(problem.n_samples)
-        )
+        batch_size = final._resolved_batch_size(problem.n_samples)
         straight = getattr(final, "loss", None) in STRAIGHT_LOSSES
         start = np.random.default_rng(0).standard_normal(problem.n_trained)
         curvature = problem.objective.l2 if straight else _top(hessian_product(found), start)[0]

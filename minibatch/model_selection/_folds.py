@@ -13,6 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from minibatch._estimator import Measures
 from minibatch._pipelines import fit_transform, split_pipeline, transform
 from minibatch._problems.state import Vector
+from minibatch._trials import without_callbacks
 
 # What is recorded at every evaluation. `epoch` comes in fractions: batches done of those in an epoch.
 COUNTS = ("epoch", "n_updates", "n_samples_seen", "seconds")
@@ -122,8 +123,7 @@ class Candidate(NamedTuple):
         _, final = split_pipeline(model)
         if final.random_state is None:
             final.set_params(random_state=self.seed)
-        # callbacks are about the user's own fits, and clones share them
-        final.__dict__.pop("_skl_callbacks", None)
+        without_callbacks(final)
         return model
 
 

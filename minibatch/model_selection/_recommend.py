@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 
 from minibatch._estimator import SEEDS, MiniBatchEstimator
 from minibatch._pipelines import fit_transform, split_pipeline
+from minibatch._trials import plain_clone
 from minibatch.diagnostics import (
     GradientNoiseCurve,
     LearningRateRangeResult,
@@ -176,14 +177,10 @@ def _model_to_try(final: MiniBatchEstimator, seed: int) -> MiniBatchEstimator:
             "With batch normalization a row has no gradient of its own, so there is no noise scale to go by; compare "
             "batch sizes with steps_to_target or convergence_curve."
         )
-    plain = {"learning_rate": "constant", "learning_rate_scaling": None, "batch_growth": None, "warmup": 0.0}
-    plain |= {"early_stopping": False, "evaluate_every": None, "tol": None, "verbose": 0, "random_state": seed}
-    if hasattr(final, "average"):
-        plain["average"] = False
-    if getattr(final, final._rate_parameter) == "auto":
-        plain[final._rate_parameter] = type(final)().get_params()[final._rate_parameter]  # the range test finds one
-    model = clone(final).set_params(**plain)
-    vars(model).pop("_skl_callbacks", None)  # clones share them; they wait for the user's own fit
+    parameters: dict[str, Any] = {"random_state": seed}
+    if getattr(final, final._rate_parameter) == "auto":  # the range test finds one
+        parameters[final._rate_parameter] = type(final)().get_params()[final._rate_parameter]
+    model = plain_clone(final, **parameters)
     model._validate_params()
     return model
 

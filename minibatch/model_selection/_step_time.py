@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
-from sklearn.base import clone
 
 from minibatch._estimator import Measures
 from minibatch._problems.state import Vector
+from minibatch._trials import plain_clone
 
 # A run is long enough for the clock. All sizes are timed in turn, several times, and the fastest run of each counts:
 # whatever else the machine does only makes a run slower.
@@ -33,8 +33,7 @@ class _Updates:
 
     def __init__(self, rows: tuple[Any, Any, Any], n_updates: int) -> None:
         self.test = rows
-        self.limits = {"max_iter": sys.maxsize, "max_updates": n_updates, "patience": np.inf, "growth": None}
-        self.limits |= {"evaluate_every": None, "verbose": 0}
+        self.limits = {"max_iter": sys.maxsize, "max_updates": n_updates, "patience": np.inf}
 
     def begin(self, measures: Measures, theta: Vector) -> None: ...
     def see(self, row: dict[str, Any], theta: Vector) -> None: ...
@@ -50,7 +49,7 @@ def step_time(final: Any, X: Any, y: Any, weight: Any) -> StepTime:
     """
     n_samples = X.shape[0]
     sizes = np.unique([min(size, n_samples) for size in SIZES])
-    models = [_model(final, size) for size in sizes]
+    models = [plain_clone(final, batch_size=int(size)) for size in sizes]
     shortest = [min(_seconds(model, X, y, weight, 1) for _ in range(2)) for model in models]
     runs = [(model, k) for model, one in zip(models, shortest, strict=True) for k in (1, _updates_of_a_run(one))]
     times = [[_seconds(model, X, y, weight, k) for model, k in runs] for _ in range(ROUNDS)]
@@ -64,12 +63,6 @@ def step_time(final: Any, X: Any, y: Any, weight: Any) -> StepTime:
     per_update = (seconds[long] - c * epochs[long]) / updates[long] + c * sizes / n_samples
     error = float(np.abs((overhead + per_sample * sizes) / per_update - 1.0).max())
     return StepTime(overhead, per_sample, error, sizes, per_update)
-
-
-def _model(final: Any, batch_size: int) -> Any:
-    model = clone(final).set_params(batch_size=int(batch_size), tol=None, early_stopping=False)
-    vars(model).pop("_skl_callbacks", None)
-    return model
 
 
 def _updates_of_a_run(seconds: float) -> int:

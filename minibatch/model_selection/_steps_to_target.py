@@ -11,7 +11,7 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import _check_sample_weight, _num_samples
 
-from minibatch._estimator import SEEDS, MiniBatchEstimator, resolve_batch_size
+from minibatch._estimator import SEEDS, MiniBatchEstimator
 from minibatch._pipelines import fit_transform, parameter_path, split_pipeline, transform
 from minibatch.model_selection._arguments import is_number, seed_of, target_of
 from minibatch.model_selection._folds import Part, run_all
@@ -222,8 +222,8 @@ def _models(estimator: Any, batch_sizes: Any, n_samples: int) -> dict[int, MiniB
     models: dict[int, MiniBatchEstimator] = {}
     for value in plain_values("batch_sizes", batch_sizes):
         check_candidate(estimator, {parameter_path(estimator, "batch_size"): value})
-        rows = resolve_batch_size(value, n_samples, auto=final._auto_batch_size(n_samples))
-        models.setdefault(rows, clone(final).set_params(batch_size=value))
+        model = clone(final).set_params(batch_size=value)
+        models.setdefault(model._resolved_batch_size(n_samples), model)
     return dict(sorted(models.items()))
 
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 from minibatch._estimator import Measures, MiniBatchEstimator
+from minibatch._trials import plain_clone
 from minibatch.model_selection._folds import Part
 from minibatch.model_selection._summary import Target
 
@@ -17,20 +17,6 @@ Looks = NDArray[np.int64]  # numbers of the updates after which to look
 _RESOLUTION = 0.04  # between two looks, of the updates
 _FAR_ABOVE = 1000.0  # times the first loss: such a loss does not come back
 _RUNG, _FIRST_RUNG = 4, 50  # all trials go so many times as far before any goes on; the first rung is no shorter
-
-
-# Whatever a user has set, a trial has one rate and one batch size to the end.
-_PLAIN: dict[str, Any] = {
-    "learning_rate": "constant",
-    "learning_rate_scaling": None,
-    "warmup": 0.0,
-    "batch_growth": None,
-    "tol": None,
-    "early_stopping": False,
-    "max_updates": None,
-    "evaluate_every": None,
-    "verbose": 0,
-}
 
 
 class Run(NamedTuple):
@@ -160,13 +146,10 @@ def _climb(final: MiniBatchEstimator, task: Task, candidate: int, seed: int, loo
     if before is not None and (before.status != "unfinished" or before.n_updates >= looks[-1]):
         return before
     rate, momentum = task.candidates[candidate]
-    parameters = _PLAIN | {final._rate_parameter: rate, "random_state": seed}
+    parameters = {final._rate_parameter: rate, "random_state": seed}
     if momentum is not None:
         parameters["momentum"] = momentum
-    if hasattr(final, "average"):
-        parameters["average"] = False
-    model = clone(final).set_params(**parameters)
-    vars(model).pop("_skl_callbacks", None)  # clones share them; they wait for the user's own fit
+    model = plain_clone(final, **parameters)
     watch = _Trial(task.target, looks, task.test)
     with np.errstate(over="ignore", invalid="ignore"):  # a rate that is too high
         try:
