@@ -103,7 +103,8 @@ batch_growth : float > 1, 'adaptive' or None, default=None
     What the batch size is multiplied by, time and again: early updates need less precision than late ones, and a
     growing batch does what a falling rate does, in fewer updates [4]_. ``'adaptive'`` looks at up to 1024 rows, or four
     batches, after every epoch, and lets the batch grow, to twice its size at most, while the standard error of its
-    gradient is more than 0.9 times the norm of the gradient (norm test [5]_). ``partial_fit`` does not grow.
+    gradient is more than 0.9 times the norm of the gradient (norm test [5]_). Every ``fit`` begins with ``batch_size`` again;
+    ``partial_fit`` does not grow.
 
 batch_growth_interval : int or None, default=None
     Epochs from one growth to the next, or from one look to the next. None means 10, and 1 for ``'adaptive'``.

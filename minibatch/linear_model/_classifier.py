@@ -265,7 +265,8 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on a chunk of rows, going on from the last call.
 
-        On the slices of an unshuffled epoch, one batch a call, this is that epoch.
+        On the slices of an unshuffled epoch, one batch a call, this is that epoch, at any rate that does not count
+        epochs: ``cycle_length`` and ``warmup`` count calls. The batch does not grow.
 
         Parameters
         ----------
