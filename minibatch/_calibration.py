@@ -1,41 +1,56 @@
 """A first learning rate from a sample of the rows, in Bottou's way."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
+from minibatch._batching import rows_in_batches
 from minibatch._problems.state import ALONE, Epoch, Vector
 
 # Bottou takes 1000 rows and one pass in batches of one. Larger batches make more passes, to this many updates: a few
 # steps of gradient descent go well at rates that run away later.
 SAMPLE_ROWS, FEWEST_UPDATES = 1000, 16
-# Halvings before it is given up.
-MOST_HALVINGS = 60
-MOST_DOUBLINGS = 20
+# Powers of two to try, up and down from 1.
+MOST_DOUBLINGS, MOST_HALVINGS = 20, 400
 
 
-def calibrated_rate(problem: Any, theta: Vector, batch_size: int, seed: int) -> float:
-    """The rate below that with the lowest objective after training on a sample, by factors of two."""
+def calibrated_rate(problem: Any, theta: Vector, batch_size: int, last_batch: str, seed: int) -> float:
+    """A careful rate for batches of so many rows: see ``lower_end_of_bracket``, of the objective of a sample of the
+    rows after training on it."""
     random = np.random.default_rng(seed)
-    everything = np.arange(problem.n_samples) if problem.rows is None else problem.rows
-    rows = random.permutation(everything)[:SAMPLE_ROWS]
-    sample = replace(problem, rows=rows, threads=ALONE)
-    n_batches = -(-len(rows) // batch_size)
-    orders = [random.permutation(len(rows)) for _ in range(-(-FEWEST_UPDATES // n_batches))]
+    rows = np.arange(len(problem.data.y)) if problem.rows is None else problem.rows
+    if len(problem.data.weight):
+        rows = rows[problem.data.weight[rows] > 0.0]
+    rows = random.permutation(rows)[:SAMPLE_ROWS]
+    sample, batch_size = replace(problem, rows=rows, threads=ALONE), min(batch_size, len(rows))
+    n_rows, n_batches = rows_in_batches(len(rows), batch_size, last_batch)
+    orders = [random.permutation(len(rows))[:n_rows] for _ in range(-(-FEWEST_UPDATES // n_batches))]
+
+    def objective(theta: Vector) -> float:
+        losses, _ = sample.evaluate(theta)
+        return float(losses.sum() + sample.penalties(theta).sum())
 
     def cost(eta: float) -> float:
         state = sample.new_state(theta, False)
         for order in orders:
             epoch = Epoch(order, np.full(n_batches, eta), batch_size, n_batches, n_batches > 1, seed)
             sample.run_epoch(state, epoch)
-        if not np.isfinite(state.theta).all():
-            return np.inf
-        losses, _ = sample.evaluate(state.theta)
-        return float(losses.sum() + sample.penalties(state.theta).sum())
+        return objective(state.theta) if np.isfinite(state.theta).all() else np.inf
 
-    return lower_end_of_bracket(cost)
+    with np.errstate(over="ignore", invalid="ignore"):  # rates that are too high
+        rate = lower_end_of_bracket(cost)
+        if not cost(rate) < objective(theta):
+            warnings.warn(
+                f"The calibration found no learning rate that lowers the objective from where training begins; it goes "
+                f"on at {rate:.2g}. Give a number where that is too low.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+    return rate
 
 
 def lower_end_of_bracket(cost: Callable[[float], float]) -> float:
@@ -49,23 +64,19 @@ def lower_end_of_bracket(cost: Callable[[float], float]) -> float:
     """
     low, high = 1.0, 2.0
     low_cost, high_cost = _finite_or_inf(cost(low)), _finite_or_inf(cost(high))
-    if low_cost < high_cost or high_cost == np.inf:
-        for _ in range(MOST_HALVINGS):
-            if not (low_cost < high_cost or high_cost == np.inf):
-                break
-            high, high_cost, low = low, low_cost, low / 2.0
-            low_cost = _finite_or_inf(cost(low))
-    else:
-        for _ in range(MOST_DOUBLINGS):
-            if not high_cost < low_cost:
-                break
+    if high_cost < low_cost:
+        while high_cost < low_cost and high < 2.0**MOST_DOUBLINGS:
             low, low_cost, high = high, high_cost, high * 2.0
             high_cost = _finite_or_inf(cost(high))
-    if low_cost == np.inf:
-        raise ValueError(
-            "No learning rate from 1e-18 to 2 gives a finite objective on a sample of the rows; scale X with "
-            "StandardScaler."
-        )
+        return low
+    while low_cost < high_cost or low_cost == np.inf:
+        if low < 2.0**-MOST_HALVINGS:
+            raise ValueError(
+                "No learning rate gives a finite objective that is lower than those of higher rates, on a sample of "
+                "the rows; scale X with StandardScaler."
+            )
+        high_cost, low = low_cost, low / 2.0
+        low_cost = _finite_or_inf(cost(low))
     return low
 
 

@@ -69,16 +69,18 @@ How the learning rate changes from the first one, ``eta0``; :mod:`minibatch.sche
     "eta0": """\
 eta0 : float or 'auto', default=0.01
     First learning rate; not used by ``learning_rate='optimal'``. The best one depends on ``batch_size``: tune
-    them together. ``'auto'`` trains on up to 1000 of the rows at rates that differ by factors of two, and takes one
-    below the best, as Bottou's programs do; see ``eta0_``.""",
+    them together. ``'auto'`` trains on up to 1000 of the rows at rates that differ by factors of two, and takes the
+    best, or the next below, as Bottou's programs do; see ``eta0_``. ``partial_fit`` does so on its first chunk, which
+    should be a large one.""",
     "cycles": """\
 max_eta : float or None, default=None
     The top of ``'triangular'``, ``'triangular2'``, ``'exp_range'`` and ``'one_cycle'``. None means four times the
-    first rate. A range test finds it: :func:`minibatch.diagnostics.learning_rate_range_test`.
+    first rate; a calibrated rate is at most a quarter of it. A range test finds it:
+    :func:`minibatch.diagnostics.learning_rate_range_test`.
 
 cycle_length : float or None, default=None
     Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8, for ``'cosine'`` and
-    ``'one_cycle'`` the whole run: ``max_iter``, or fewer where ``max_updates`` allows fewer.
+    ``'one_cycle'`` the whole run: ``max_iter``, or fewer where ``max_updates`` or the budget of a curve allows fewer.
 
 cycle_decay : float in (0, 1], default=0.5
     What ``'step'`` and ``'exp_range'`` multiply by for every ``cycle_length``.
@@ -103,14 +105,15 @@ batch_growth : float > 1, 'adaptive' or None, default=None
     What the batch size is multiplied by, time and again: early updates need less precision than late ones, and a
     growing batch does what a falling rate does, in fewer updates [4]_. ``'adaptive'`` looks at up to 1024 rows, or four
     batches, after every epoch, and lets the batch grow, to twice its size at most, while the standard error of its
-    gradient is more than 0.9 times the norm of the gradient (norm test [5]_). Every ``fit`` begins with ``batch_size`` again;
-    ``partial_fit`` does not grow.
+    gradient is more than 0.9 times the norm of the gradient (norm test [5]_). Every ``fit`` begins with ``batch_size``
+    again; ``partial_fit`` does not grow.
 
 batch_growth_interval : int or None, default=None
     Epochs from one growth to the next, or from one look to the next. None means 10, and 1 for ``'adaptive'``.
 
 max_batch_size : int, float in (0, 1], 'full' or None, default=None
-    Where the growth ends, said in the manner of ``batch_size``. None means all rows.""",
+    Where the growth ends, said in the manner of ``batch_size``. None means all rows. A ``batch_size`` above it
+    stays.""",
     "stopping": """\
 early_stopping : bool, default=False
     Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
@@ -174,7 +177,8 @@ batch_size_ : int
     Rows of a batch, resolved; after growth, of the last epoch. ``history_`` has that of every epoch.
 
 eta0_ : float
-    First learning rate of the schedule, calibrated or scaled if so asked for.
+    Learning rate that the schedule begins with, before ``warmup``: given, scaled, calibrated, or that of ``'optimal'``;
+    NaN for ``'lbfgs'``.
 
 status_ : str
     Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,

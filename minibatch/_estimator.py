@@ -10,6 +10,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial as partially
 from numbers import Integral, Real
 from typing import Any, NamedTuple, Protocol
 
@@ -28,7 +29,15 @@ from minibatch._batching import resolve_batch_size
 from minibatch._calibration import calibrated_rate
 from minibatch._callbacks import CallbackBridge
 from minibatch._problems.state import Problem, State, Vector, pool_of
-from minibatch._rates import CONSTRAINTS, growth_of, scale_of, schedule_for
+from minibatch._rates import (
+    CONSTRAINTS,
+    at_most_below_top,
+    epochs_of_run,
+    first_rate,
+    growth_of,
+    rate_is_calibrated,
+    schedule_for,
+)
 from minibatch._training import EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, train
 from minibatch.history import History
 
@@ -43,6 +52,14 @@ class Rows(NamedTuple):
     weight: NDArray[np.float64] | None
 
 
+class Rate(NamedTuple):
+    """The first learning rate of a schedule, and the batch size that it is for."""
+
+    eta0: float
+    batch_size: int
+    calibrated: bool
+
+
 class OptimizerMemory(NamedTuple):
     """What an estimator keeps of its optimizer, for ``partial_fit`` and ``warm_start``."""
 
@@ -52,6 +69,7 @@ class OptimizerMemory(NamedTuple):
     schedule_updates: int
     schedule_epochs: float
     total: NDArray[np.float64]
+    rate: Rate  # with which the last schedule began
     rate_factor: float  # what "adaptive" has made of the learning rate
     learning_rate: float  # of the epoch that would come next; scikit-learn's tests look for it here
 
@@ -152,10 +170,11 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             problem = self._new_problem(
                 rows.X, rows.target, rows=kept, **weights, threads=pool_of(self._n_threads(), stack)
             )
+            self._check_batches(problem.n_samples)
             theta = self._initial_theta(problem, fresh, init)
-            plan = self._plan(problem, theta, fresh, partial)
-            if watch is not None:
-                plan = plan._replace(**watch.limits)
+            seed = int(check_random_state(self.random_state).randint(SEEDS))
+            rate = self._rate(problem, theta, fresh, partial, seed)
+            plan = self._plan(problem.n_samples, rate, seed, partial, {} if watch is None else watch.limits)
             state = self._initial_state(problem, plan, theta, fresh, partial, init)
             if watch is not None:
                 watch.begin(self._measures(problem, rows, kept, watch.test), state.theta)
@@ -172,7 +191,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
                 bridge if hasattr(self, "_skl_callbacks") else None,
                 watch,
             )
-            self._publish(problem, outcome, history)
+            self._publish(problem, outcome, history, rate)
             if bridge is not None:
                 bridge.fit_ends()
             if watch is not None:
@@ -249,44 +268,56 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             raise ValueError("The sum of sample_weight overflows; only ratios matter, so divide all by the largest.")
         return {"weight": rows.weight / mean}
 
-    def _plan(self, problem: Problem, theta: Vector, fresh: bool, partial: bool) -> Plan:
-        n_samples = problem.n_samples
+    def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: dict[str, Any]) -> Plan:
+        """``limits`` are fields in place of the estimator's."""
         batch_size = self._resolved_batch_size(n_samples)
-        # a short chunk is a short batch of a longer epoch: its rate is that of the batch size asked for
-        asked_for = int(self.batch_size) if partial and isinstance(self.batch_size, Integral) else batch_size
-        seed = int(check_random_state(self.random_state).randint(SEEDS))
-        self.eta0_ = self._first_rate(problem, theta, fresh, asked_for, seed)
-        return Plan(
-            batch_size=batch_size,
-            noisy=partial or batch_size < n_samples,
-            last_batch=self.last_batch,
-            shuffle=self.shuffle,
-            seed=seed,
-            schedule=schedule_for(self, self.eta0_, asked_for, n_samples),
-            growth=None if partial else growth_of(self, n_samples),
-            adaptive=self.learning_rate == "adaptive",
-            max_iter=1 if partial else self.max_iter,
-            max_updates=self.max_updates,
-            max_samples=None,
-            max_seconds=None,
-            stretches=1,
-            patience=self.n_iter_no_change,
-            evaluate_every=self.evaluate_every,
-            average_from=None,
-            verbose=int(self.verbose),
-        )
+        fields: dict[str, Any] = {
+            "batch_size": batch_size,
+            "noisy": partial or batch_size < n_samples,
+            "last_batch": self.last_batch,
+            "shuffle": self.shuffle,
+            "seed": seed,
+            "growth": None if partial else growth_of(self, n_samples),
+            "adaptive": self.learning_rate == "adaptive",
+            "max_iter": 1 if partial else self.max_iter,
+            "max_updates": self.max_updates,
+            "max_samples": None,
+            "max_seconds": None,
+            "stretches": 1,
+            "patience": self.n_iter_no_change,
+            "evaluate_every": self.evaluate_every,
+            "average_from": None,
+            "verbose": int(self.verbose),
+            **limits,
+        }
+        if "schedule" not in fields:
+            length = None if partial else partially(epochs_of_run, n_samples=n_samples, **fields)
+            fields["schedule"] = schedule_for(self, rate.eta0, rate.batch_size, length)
+        return Plan(**fields)
 
     def _resolved_batch_size(self, n_samples: int) -> int:
         return resolve_batch_size(self.batch_size, n_samples, auto=self._auto_batch_size(n_samples))
 
-    def _first_rate(self, problem: Problem, theta: Vector, fresh: bool, batch_size: int, seed: int) -> float:
-        """Given, scaled or calibrated; what goes on keeps its calibrated rate."""
-        eta0 = getattr(self, self._rate_parameter)
-        if eta0 != "auto":
-            return float(eta0) * scale_of(self, batch_size)
-        if not fresh and hasattr(self, "eta0_"):
-            return self.eta0_
-        return calibrated_rate(problem, theta, min(batch_size, problem.n_samples), seed)
+    def _check_batches(self, n_samples: int) -> None:
+        """Refuse batches that the model cannot use."""
+
+    def _rate(self, problem: Problem, theta: Vector, fresh: bool, partial: bool, seed: int) -> Rate:
+        """The first rate of the schedule: given, scaled, calibrated, or calibrated by an earlier call."""
+        batch_size = self._resolved_batch_size(problem.n_samples)
+        if partial and isinstance(self.batch_size, Integral):
+            # a short chunk is a short batch of a longer epoch: its rate is that of the batch size asked for
+            batch_size = int(self.batch_size)
+        if not rate_is_calibrated(self):
+            return Rate(first_rate(self, batch_size), batch_size, calibrated=False)
+        known = None if fresh else self._optimizer.rate
+        if known is not None and known.calibrated and (partial or known.batch_size == batch_size):
+            return known
+        rows, last_batch = min(batch_size, problem.n_samples), "drop" if self._drops_short_batches() else "keep"
+        eta0 = calibrated_rate(problem, theta, rows, last_batch, seed)
+        return Rate(at_most_below_top(self, eta0), batch_size, calibrated=True)
+
+    def _drops_short_batches(self) -> bool:
+        return self.last_batch == "drop"
 
     def _n_threads(self) -> int:
         raise NotImplementedError
@@ -367,13 +398,14 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     def _attributes_function(self, problem: Problem) -> Callable[[Vector], dict[str, Any]]:
         return lambda theta: self._fitted_attributes(problem, theta)
 
-    def _publish(self, problem: Problem, outcome: Outcome, history: History) -> None:
+    def _publish(self, problem: Problem, outcome: Outcome, history: History, rate: Rate) -> None:
         """Set the fitted attributes."""
         state = outcome.state
+        self.eta0_ = rate.eta0
         self.__dict__.update(self._fitted_attributes(problem, state.result()))
         self._optimizer = OptimizerMemory(
             problem.solver.kind, state.slots, state.slot_updates, state.schedule_updates, state.schedule_epochs,
-            state.total, state.rate_factor, outcome.next_rate,
+            state.total, rate, state.rate_factor, outcome.next_rate,
         )  # fmt: skip
         history.extend(outcome.history)
         self.history_ = history

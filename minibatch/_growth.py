@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minibatch._noise import gradient_noise
+from minibatch._noise import noise_scale
 from minibatch._problems.state import Problem, Vector
 
 # The norm test looks at so many batches, and at so many rows at least: a single batch says little about its own noise.
@@ -25,13 +25,22 @@ class Growth(NamedTuple):
 
 def next_batch_size(growth: Growth, batch_size: int, problem: Problem, theta: Vector, n_epochs: int, seed: int) -> int:
     """The batch size after ``n_epochs`` epochs; never smaller than before."""
+    size = grown(growth, batch_size, n_epochs)
+    if growth.factor is not None or size == batch_size:
+        return size
+    n_rows = min(problem.n_samples, max(BATCHES_LOOKED_AT * batch_size, ROWS_LOOKED_AT))
+    rows = np.random.default_rng(seed).choice(problem.n_samples, n_rows, replace=False)
+    passing = noise_scale(problem, theta, np.sort(rows)) / THETA**2
+    # not a number: neither gradient nor noise, or a run that diverges; nothing that a larger batch could mend
+    return min(size, int(np.ceil(min(passing, size)))) if passing > batch_size else batch_size
+
+
+def grown(growth: Growth, batch_size: int, n_epochs: int) -> int:
+    """The largest batch size that may come after ``n_epochs`` epochs; by a factor, the one that does.
+
+    >>> [grown(Growth(1.5, 2, 20), 8, n) for n in (1, 2)], grown(Growth(1.5, 2, 20), 18, 4)
+    ([8, 12], 20)
+    """
     if n_epochs % growth.interval or batch_size >= growth.largest:
         return batch_size
-    wanted = batch_size * (growth.factor or LARGEST_FACTOR)
-    if growth.factor is None:
-        n_rows = min(problem.n_samples, max(BATCHES_LOOKED_AT * batch_size, ROWS_LOOKED_AT))
-        rows = np.random.default_rng(seed).choice(problem.n_samples, n_rows, replace=False)
-        passing = gradient_noise(problem, theta, np.sort(rows)).noise_scale / THETA**2
-        # not a number: neither gradient nor noise, so nothing that a larger batch could mend
-        wanted = min(wanted, passing) if passing > batch_size else batch_size
-    return int(min(np.ceil(wanted), growth.largest))
+    return min(int(np.ceil(batch_size * (growth.factor or LARGEST_FACTOR))), growth.largest)

@@ -47,6 +47,15 @@ def gradient_noise(
     return estimated_noise(row_deviations(sample, theta), n_population, confidence)
 
 
+def noise_scale(problem: Problem, theta: Vector, rows: Order) -> float:
+    """The estimate of ``gradient_noise`` alone; not a number where gradients are too large for one."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviations = row_deviations(problem.on_rows(rows), theta)
+        total = float(deviations.squares.sum())
+        trace, squared_norm = _estimates(len(rows), problem.n_samples, deviations.squared_norm, total)
+    return _ratio(trace, squared_norm, deviations.rounding)
+
+
 def row_deviations(problem: Problem, theta: Vector) -> Deviations:
     """Two passes over the rows of the problem: their mean gradient, then every row beside it."""
     n = problem.n_trained
@@ -81,9 +90,18 @@ def estimated_noise(rows: Deviations, n_population: float, confidence: float) ->
     lower, upper = fieller_interval(trace, max(squared_norm, rows.rounding), covariance, quantile)
     if m == 2 < n_population:  # no variance from two rows
         lower, upper = 0.0, inf
-    if squared_norm > rows.rounding:
-        return GradientNoise(trace, squared_norm, trace / squared_norm, (lower, upper), upper < inf, m)
-    return GradientNoise(trace, squared_norm, inf if trace > 0.0 else nan, (lower, inf), False, m)
+    scale, told = _ratio(trace, squared_norm, rows.rounding), squared_norm > rows.rounding
+    return GradientNoise(trace, squared_norm, scale, (lower, upper if told else inf), told and upper < inf, m)
+
+
+def _ratio(trace: float, squared_norm: float, rounding: float) -> float:
+    """The noise scale: infinite where the gradient is not told from zero, not a number where there is no noise
+    either, or where it overflows."""
+    if not np.isfinite([trace, squared_norm]).all():
+        return nan
+    if squared_norm > rounding:
+        return trace / squared_norm
+    return inf if trace > 0.0 else nan
 
 
 def _estimates(m: int, n_population: float, squared_norm: Any, total: Any) -> tuple[Any, Any]:
@@ -103,7 +121,9 @@ def fieller_interval(
     >>> fieller_interval(6.0, 3.0, np.zeros((2, 2)), 1.96), fieller_interval(6.0, 1.0, np.eye(2), 1.96)[1]
     ((2.0, 2.0), inf)
     """
-    factor, ((of_numerator, of_both), (_, of_denominator)) = quantile**2, covariance.tolist()
+    unit = max(abs(numerator), abs(denominator), sqrt(np.trace(covariance))) or 1.0  # squares could overflow
+    numerator, denominator = numerator / unit, denominator / unit
+    factor, ((of_numerator, of_both), (_, of_denominator)) = quantile**2, (covariance / unit / unit).tolist()
     # a r^2 - 2 b r + c <= 0; the discriminant is written so that it is 0 without variance
     a = denominator**2 - factor * of_denominator
     b = numerator * denominator - factor * of_both

@@ -1,5 +1,7 @@
 """What an estimator's parameters about learning rates and batch growth mean."""
 
+import sys
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
@@ -7,8 +9,8 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from minibatch._batching import resolve_batch_size, rows_in_batches
-from minibatch._growth import Growth
-from minibatch.schedules import CYCLES, ONCE_A_RUN, Schedule, Shape, scale_learning_rate, schedule_of
+from minibatch._growth import Growth, grown
+from minibatch.schedules import CYCLES, ONCE_A_RUN, Schedule, Shape, optimal, scale_learning_rate, schedule_of
 
 # Defaults. Smith: half a cycle takes 2 to 10 epochs, and its top is 3 or 4 times its bottom.
 EPOCHS_A_CYCLE, RISE = 8, 4.0
@@ -37,6 +39,8 @@ FIRST_RATE = [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})]
 
 def check_rates(estimator: Any) -> None:
     """What the constraints of single parameters cannot say."""
+    if estimator.solver == "lbfgs":  # has no rate
+        return
     name, schedule = estimator._rate_parameter, estimator.learning_rate
     eta0, scaling = getattr(estimator, name), estimator.learning_rate_scaling
     if schedule in ("optimal", "inverse_time") and estimator.alpha == 0:
@@ -56,7 +60,27 @@ def check_rates(estimator: Any) -> None:
         raise ValueError(f"max_eta must be above {name}; got max_eta={estimator.max_eta!r} and {name}={eta0!r}.")
 
 
-def scale_of(estimator: Any, batch_size: int) -> float:
+def rate_is_calibrated(estimator: Any) -> bool:
+    return estimator.solver != "lbfgs" and getattr(estimator, estimator._rate_parameter) == "auto"
+
+
+def first_rate(estimator: Any, batch_size: int) -> float:
+    """Where the schedule begins, if the rate is not calibrated."""
+    if estimator.solver == "lbfgs":
+        return np.nan
+    if estimator.learning_rate == "optimal":
+        return float(optimal(0, estimator.alpha, batch_size))
+    return float(getattr(estimator, estimator._rate_parameter)) * _scale(estimator, batch_size)
+
+
+def at_most_below_top(estimator: Any, eta0: float) -> float:
+    """A calibrated rate, no higher than where a rise to ``max_eta`` begins."""
+    if estimator.learning_rate in CYCLES and estimator.max_eta is not None:
+        return min(eta0, estimator.max_eta / RISE)
+    return eta0
+
+
+def _scale(estimator: Any, batch_size: int) -> float:
     """What the rates given are multiplied by."""
     rule = estimator.learning_rate_scaling
     if rule is None:
@@ -64,19 +88,20 @@ def scale_of(estimator: Any, batch_size: int) -> float:
     return scale_learning_rate(1.0, estimator.reference_batch_size, batch_size, rule=rule)
 
 
-def schedule_for(estimator: Any, eta0: float, batch_size: int, n_samples: int) -> Schedule:
-    """The schedule from ``eta0``, which is scaled already."""
-    length = estimator.cycle_length
-    if length is None:
-        length = _epochs_of_run(estimator, batch_size, n_samples) if estimator.learning_rate in ONCE_A_RUN else None
-    max_eta = RISE * eta0 if estimator.max_eta is None else estimator.max_eta * scale_of(estimator, batch_size)
+def schedule_for(estimator: Any, eta0: float, batch_size: int, length: Callable[[], float] | None) -> Schedule:
+    """The schedule from ``eta0``, which is scaled already. ``length`` tells the epochs of the run, if there is one."""
+    epochs = estimator.cycle_length
+    if epochs is None:
+        whole_run = estimator.learning_rate in ONCE_A_RUN and length is not None
+        epochs = length() if whole_run and length is not None else EPOCHS_A_CYCLE
+    max_eta = RISE * eta0 if estimator.max_eta is None else estimator.max_eta * _scale(estimator, batch_size)
     shape = Shape(
         eta0=eta0,
         max_eta=max_eta,
         power_t=estimator.power_t,
         alpha=estimator.alpha,
         batch_size=batch_size,
-        length=EPOCHS_A_CYCLE if length is None else length,
+        length=epochs,
         decay=estimator.cycle_decay,
         decay_base=estimator.decay_base,
         warmup=estimator.warmup,
@@ -95,7 +120,40 @@ def growth_of(estimator: Any, n_samples: int) -> Growth | None:
     return Growth(factor, interval, resolve_batch_size(largest, n_samples, auto=0))
 
 
-def _epochs_of_run(estimator: Any, batch_size: int, n_samples: int) -> float:
-    _, updates_an_epoch = rows_in_batches(n_samples, min(batch_size, n_samples), estimator.last_batch)
-    updates = np.inf if estimator.max_updates is None else estimator.max_updates
-    return min(estimator.max_iter, updates / updates_an_epoch)
+def epochs_of_run(
+    n_samples: int,
+    batch_size: int,
+    last_batch: str,
+    growth: Growth | None,
+    max_iter: int,
+    max_updates: int | None,
+    max_samples: int | None,
+    **others: Any,
+) -> float:
+    """How long a run is that no stopping rule ends, in epochs; the rest of a ``Plan`` does not matter.
+
+    >>> epochs_of_run(100, 10, "keep", None, 20, max_updates=55, max_samples=None)
+    5.5
+    >>> epochs_of_run(100, 10, "keep", Growth(2.0, 1, 100), 9, max_updates=16, max_samples=None)  # 10, 5 and 1 of 3
+    2.3333333333333335
+    """
+    epochs = float(max_iter if max_samples is None else min(max_iter, max_samples / n_samples))
+    if max_updates is not None and growth is not None and growth.factor is None:
+        raise ValueError(
+            "Without cycle_length, this learning_rate lasts the whole run, but with batch_growth='adaptive' "
+            "max_updates does not tell how many epochs that is; give cycle_length."
+        )
+    done, updates_left = 0, np.inf if max_updates is None else float(max_updates)
+    while done < epochs and updates_left < np.inf:
+        _, updates = rows_in_batches(n_samples, batch_size, last_batch)
+        if updates_left <= updates or growth is None or batch_size >= growth.largest:
+            epochs, updates_left = min(epochs, done + updates_left / updates), np.inf
+        else:
+            done, updates_left = done + 1, updates_left - updates
+            batch_size = grown(growth, batch_size, done)
+    if epochs >= sys.maxsize:
+        raise ValueError(
+            "Without cycle_length, this learning_rate lasts the whole run, but a budget of seconds does not tell how "
+            "many epochs that is; give cycle_length."
+        )
+    return epochs

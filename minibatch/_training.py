@@ -298,7 +298,7 @@ def _run_epoch(
         missing = plan.average_from - clock.n_samples_seen
         if missing <= n_rows:
             first_averaged = max(0, -(-missing // plan.batch_size) - 1)
-    seed = epoch_seed(plan.seed, clock.epoch)
+    seed, schedule_epochs = epoch_seed(plan.seed, clock.epoch), state.schedule_epochs
     clock.epoch += 1
     losses: Any = 0.0
     looks = plan.stretches if isinstance(plan.stretches, int) else plan.stretches - clock.updates_here
@@ -306,7 +306,7 @@ def _run_epoch(
         rows, rates = order[first * plan.batch_size : last * plan.batch_size], etas[first:last]
         stretch = Epoch(rows, rates, plan.batch_size, max(0, first_averaged - first), plan.noisy, seed)
         losses = losses + problem.run_epoch(state, stretch)
-        state.schedule_epochs += (last - first) / whole
+        state.schedule_epochs = schedule_epochs + last / whole
         clock.add(len(rows), last - first, time.perf_counter() - began)
         if observer is not None:
             row = clock.row(learning_rate=float(rates[-1]), batch_size=plan.batch_size)

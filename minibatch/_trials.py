@@ -13,6 +13,7 @@ _PLAIN: dict[str, Any] = {
     "warmup": 0.0,
     "batch_growth": None,
     "tol": None,
+    "warm_start": False,
     "early_stopping": False,
     "max_updates": None,
     "evaluate_every": None,

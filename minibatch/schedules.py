@@ -1,8 +1,8 @@
 """Learning-rate schedules and scaling rules: plain functions, for use by themselves and by the estimators.
 
 ``t`` is the time since the schedule began, 0 at the first update: a number or an array. Functions with a length
-(``step_size``, ``length``) take it in the same unit, whatever that is; the others count updates. Where a schedule has a
-length, estimators count epochs, in fractions, so that it means the same for every batch size.
+(``step_size``, ``length``; positive) take it in the same unit, whatever that is; the others count updates. Where a
+schedule has a length, estimators count epochs, in fractions, so that it means the same for every batch size.
 
 Rates are computed once an epoch, vectorised, and handed to the engine as an array; a schedule is not compiled.
 To add one: a function here and a line in ``SCHEDULES``.
@@ -38,7 +38,7 @@ def invscaling(t: Any, eta0: float, power_t: float) -> Any:
     >>> invscaling(np.array([0, 3]), eta0=0.1, power_t=0.5)
     array([0.1 , 0.05])
     """
-    return eta0 / (t + 1.0) ** power_t
+    return eta0 / np.add(t, 1.0) ** power_t
 
 
 def inverse_time(t: Any, eta0: float, alpha: float) -> Any:
@@ -52,7 +52,7 @@ def inverse_time(t: Any, eta0: float, alpha: float) -> Any:
     >>> inverse_time(np.array([0, 1000]), eta0=10.0, alpha=1e-4)
     array([10.,  5.])
     """
-    return eta0 / (1.0 + alpha * eta0 * t)
+    return eta0 / (1.0 + np.multiply(alpha * eta0, t))
 
 
 def optimal(t: Any, alpha: float, batch_size: int) -> Any:
@@ -72,7 +72,7 @@ def optimal(t: Any, alpha: float, batch_size: int) -> Any:
     """
     rows = 1 if batch_size == 1 else _OPTIMAL_ROWS
     t0 = 1.0 / (np.sqrt(1.0 / np.sqrt(alpha)) * alpha)
-    return 1.0 / (alpha * (np.sqrt(rows) * (t0 + rows * t)))
+    return 1.0 / (alpha * (np.sqrt(rows) * (t0 + np.multiply(rows, t))))
 
 
 def step(t: Any, eta0: float, step_size: float, gamma: float = 0.5) -> Any:
@@ -214,7 +214,7 @@ def scale_learning_rate(
     """
     if rule not in ("linear", "sqrt", "adam"):
         raise ValueError(f"rule must be 'linear', 'sqrt' or 'adam'; got {rule!r}.")
-    ratio = _ratio(batch_size, new_batch_size)
+    ratio = _checked_ratio(learning_rate, batch_size, new_batch_size)
     return float(learning_rate * (ratio if rule == "linear" else np.sqrt(ratio)))
 
 
@@ -263,7 +263,7 @@ def scale_adam(
     >>> {name: round(value, 9) for name, value in scale_adam(0.001, 32, 128).items()}
     {'learning_rate': 0.002, 'beta_1': 0.6, 'beta_2': 0.996, 'epsilon': 5e-09}
     """
-    ratio = _ratio(batch_size, new_batch_size)
+    ratio = _checked_ratio(learning_rate, batch_size, new_batch_size)
     betas = {"beta_1": 1.0 - ratio * (1.0 - beta_1), "beta_2": 1.0 - ratio * (1.0 - beta_2)}
     for name, beta in betas.items():
         if beta <= 0.0:
@@ -274,10 +274,11 @@ def scale_adam(
     return {"learning_rate": float(learning_rate * np.sqrt(ratio)), **betas, "epsilon": float(epsilon / np.sqrt(ratio))}
 
 
-def _ratio(batch_size: float, new_batch_size: float) -> float:
-    for name, value in (("batch_size", batch_size), ("new_batch_size", new_batch_size)):
+def _checked_ratio(learning_rate: float, batch_size: float, new_batch_size: float) -> float:
+    given = {"learning_rate": learning_rate, "batch_size": batch_size, "new_batch_size": new_batch_size}
+    for name, value in given.items():
         if not 0 < value < np.inf:
-            raise ValueError(f"{name} must be a positive number of rows; got {value!r}.")
+            raise ValueError(f"{name} must be a positive number; got {value!r}.")
     return new_batch_size / batch_size
 
 

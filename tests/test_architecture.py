@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "_lbfgs": {"_training", "_problems", "history"},
     "_estimator": {"_callbacks", "_training", "_rates", "_calibration", "_problems", "_batching", "history", "engine"},
     "_rates": {"_growth", "_batching", "schedules"},
-    "_calibration": {"_problems"},
+    "_calibration": {"_batching", "_problems"},
     "_callbacks": {"_problems"},
     "_training": {"_growth", "_problems", "_batching", "history", "schedules"},
     "_growth": {"_noise", "_problems"},

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_breast_cancer
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
@@ -157,3 +158,40 @@ def test_adaptive_growth_depends_on_the_seed_alone():
     model = MiniBatchSGDRegressor(batch_size=4, batch_growth="adaptive", max_iter=8, **PLAIN)
     first, second = (model.fit(rows, targets).coef_.copy() for _ in range(2))
     assert np.array_equal(first, second)
+
+
+def test_a_run_that_diverges_while_its_batches_grow_is_a_divergence():
+    random = np.random.default_rng(0)
+    rows = random.standard_normal((200, 5))
+    net = MiniBatchMLPRegressor(
+        solver="sgd",
+        learning_rate_init=1e3,
+        batch_growth="adaptive",
+        batch_size=4,
+        max_iter=20,
+        tol=None,
+        random_state=0,
+    )
+    with pytest.warns(ConvergenceWarning, match="Diverged") as caught:
+        net.fit(rows, rows.sum(axis=1))
+    assert net.status_ == "diverged"
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize("name", ["cosine", "one_cycle"])
+def test_a_schedule_of_the_whole_run_ends_with_it_also_when_batches_grow(name):
+    model = MiniBatchSGDRegressor(
+        learning_rate=name, eta0=0.01, batch_size=4, batch_growth=2, batch_growth_interval=1, max_updates=1800, tol=None
+    )
+    rates = model.fit(*least_squares(0.0)).history_["learning_rate"]
+    assert model.n_updates_ == 1800
+    assert rates[-1] < 0.01 * 0.01
+    if name == "cosine":
+        assert (np.diff(rates) < 0).all()
+
+
+def test_the_length_of_a_run_that_nothing_tells_has_to_be_given():
+    model = MiniBatchSGDRegressor(learning_rate="cosine", batch_growth="adaptive", max_updates=50)
+    with pytest.raises(ValueError, match="give cycle_length"):
+        model.fit(*least_squares(0.0))
+    assert model.set_params(cycle_length=3).fit(*least_squares(0.0)).n_updates_ == 50

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
@@ -76,9 +77,47 @@ def test_what_goes_on_keeps_its_rate():
     first = stream.eta0_
     assert stream.partial_fit(100 * X, Y).eta0_ == first
     assert stream.fit(100 * X, Y).eta0_ < first
+    # but for another batch size, or after a rate that was given, it is calibrated
+    assert model.set_params(batch_size="full").fit(X, Y).eta0_ != model.set_params(batch_size=1).fit(X, Y).eta0_
+    assert model.set_params(eta0=1e-9).fit(X, Y).eta0_ == 1e-9
+    assert model.set_params(eta0="auto").fit(X, Y).eta0_ > 1e-6
 
 
 def test_rows_of_weight_zero_do_not_count():
     weight = np.r_[np.ones(len(X)), np.zeros(len(X))]
     model = MiniBatchSGDClassifier("log_loss", batch_size=8, **AUTO)
     assert model.fit(np.r_[X, 1e3 * X], np.r_[Y, Y], sample_weight=weight).score(X, Y) > 0.9
+
+
+def test_short_batches_that_training_leaves_out_are_left_out_of_the_sample():
+    rows, labels = np.tile(X, (2, 1))[:1100], np.tile(Y, 2)[:1100]
+    net = MiniBatchMLPClassifier((8,), batch_normalization=True, max_iter=2, **WHOLE)
+    # 1000 rows in batches of 27 leave one over; in batches of 333 too
+    assert net.set_params(batch_size=27).fit(rows, labels).eta0_ > 1e-4
+    assert net.set_params(batch_size=333, last_batch="drop").fit(rows, labels).eta0_ > 1e-4
+    with pytest.raises(ValueError, match="needs batches of two rows or more"):
+        net.set_params(batch_size=1).fit(rows, labels)
+
+
+def test_the_sample_is_drawn_from_the_rows_that_count():
+    weight = np.zeros(len(X))
+    weight[[3, 40, 500]] = 1.0
+    model = MiniBatchSGDClassifier("log_loss", batch_size=8, max_iter=3, tol=None, **AUTO)
+    assert np.isfinite(model.fit(X, Y, sample_weight=weight).eta0_)
+
+
+def test_columns_of_enormous_scale():
+    model = MiniBatchSGDClassifier("log_loss", batch_size=8, fit_intercept=False, max_iter=20, tol=None, **AUTO)
+    assert model.fit(1e12 * X, Y).score(1e12 * X, Y) > 0.9
+    assert model.eta0_ < 1e-20
+
+
+def test_a_rate_that_can_only_do_harm_is_said_so():
+    model = MiniBatchSGDRegressor(batch_size=1, penalty=None, max_iter=3, tol=None, **{**AUTO, "alpha": 0.1})
+    with pytest.warns(ConvergenceWarning, match="found no learning rate that lowers the objective"):
+        model.fit(np.zeros((50, 2)), np.tile([-1.0, 1.0], 25))
+
+
+def test_a_calibrated_rate_leaves_room_for_a_rise():
+    model = MiniBatchSGDClassifier("log_loss", max_eta=1e-3, max_iter=5, tol=None, batch_size="full", **AUTO)
+    assert model.set_params(learning_rate="one_cycle").fit(X, Y).eta0_ == 1e-3 / 4

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch import schedules as S
+from minibatch.model_selection import convergence_curve
 from minibatch.schedules import CYCLES, SCHEDULES, Progress, Shape, schedule_of
 
 T = np.arange(2000)
@@ -25,6 +27,21 @@ SHAPE = Shape(
     warmup=0.0,
     by_rows=False,
 )
+
+
+class Looks:
+    """The ``Watch`` of a fit: what it is shown."""
+
+    def __init__(self, test, limits):
+        self.test, self.limits, self.rows = test, limits, []
+
+    def begin(self, measures, theta): ...
+
+    def see(self, row, theta):
+        self.rows.append(row)
+
+    def end(self, theta):
+        self.last = theta
 
 
 def rates_of(name, **shape):
@@ -310,3 +327,42 @@ def test_wrong_schedules_are_refused_before_any_work(parameters, words):
     with pytest.raises(ValueError, match=words):
         model.fit(X, Y)
     assert not hasattr(model, "eta0_")
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_cutting_an_epoch_for_an_observer_changes_no_rate(name):
+    """Lengths that are whole epochs: a rounding error in their sum would move a step by an update."""
+    rows, targets = np.random.default_rng(0).standard_normal((200, 3)), np.ones(200)
+    model = MiniBatchSGDRegressor(
+        learning_rate=name, cycle_length=1.0, eta0=0.01, alpha=0.1, batch_size=20, max_iter=4, tol=None, random_state=0
+    )
+    for pieces in (1, 3, 10):
+        looks = Looks((rows[:2], targets[:2], None), {"stretches": pieces})
+        clone(model)._train(rows, targets, None, watch=looks)
+        at_ends = [row["learning_rate"] for row in looks.rows if row["epoch"] % 1 == 0]
+        assert np.array_equal(at_ends, model.fit(rows, targets).history_["learning_rate"])
+        assert_allclose(looks.last, np.append(model.coef_, model.intercept_), rtol=1e-10)
+
+
+def test_a_schedule_of_the_whole_run_goes_by_the_budget_of_a_curve():
+    curve = convergence_curve(
+        MiniBatchSGDClassifier(learning_rate="cosine", eta0=0.1, tol=None, random_state=0), X, Y, cv=2,
+        param_range=[5], budget={"epochs": 5},
+    )  # fmt: skip
+    assert_allclose(curve.curves_["learning_rate"][0].ravel()[-1], S.cosine(4.5, 0.1, 5))
+    with pytest.raises(ValueError, match="give cycle_length"):
+        convergence_curve(
+            MiniBatchSGDClassifier(learning_rate="cosine", tol=None), X, Y, cv=2, param_range=[5], budget={"seconds": 1}
+        )
+
+
+def test_eta0_is_the_rate_that_the_schedule_begins_with():
+    model = MiniBatchSGDClassifier(max_iter=1, max_updates=1, batch_size=5).fit(X, Y)
+    assert model.eta0_ == model.history_["learning_rate"][0]
+
+
+def test_a_schedule_means_nothing_to_lbfgs():
+    net = MiniBatchMLPClassifier(
+        (3,), solver="lbfgs", learning_rate="one_cycle", max_eta=1e-9, learning_rate_init="auto", max_iter=5
+    )
+    assert np.isnan(net.fit(X, Y).eta0_)

@@ -11,7 +11,7 @@ from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from minibatch._batching import power_of_two_below_root
-from minibatch._estimator import MiniBatchEstimator
+from minibatch._estimator import MiniBatchEstimator, Rate
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.state import State, Vector
 from minibatch._rates import FIRST_RATE, check_rates
@@ -61,8 +61,8 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     def _n_threads(self) -> int:
         return effective_n_jobs(self.n_jobs)
 
-    def _plan(self, problem: Any, theta: Vector, fresh: bool, partial: bool) -> Plan:
-        plan = super()._plan(problem, theta, fresh, partial)
+    def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: dict[str, Any]) -> Plan:
+        plan = super()._plan(n_samples, rate, seed, partial, limits)
         return plan._replace(average_from=int(self.average) if self.average else None)
 
     def _auto_batch_size(self, n_samples: int) -> int:
@@ -73,10 +73,10 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
             return BestRule(self.tol, self.n_iter_no_change, by_score=True)
         return WindowRule(self.tol, self.n_iter_no_change)
 
-    def _publish(self, problem: Any, outcome: Outcome, history: History) -> None:
+    def _publish(self, problem: Any, outcome: Outcome, history: History, rate: Rate) -> None:
         for name in ("_standard_coef", "_standard_intercept", "_average_coef", "_average_intercept", "_n_averaged"):
             self.__dict__.pop(name, None)
-        super()._publish(problem, outcome, history)
+        super()._publish(problem, outcome, history, rate)
         self.t_ = outcome.state.schedule_updates + 1.0
         if self.average:
             self.__dict__.update(self._average_attributes(problem, outcome.state))

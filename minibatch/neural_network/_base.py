@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from minibatch._blas import n_blas_threads, one_blas_thread
-from minibatch._estimator import MiniBatchEstimator
+from minibatch._estimator import MiniBatchEstimator, Rate
 from minibatch._lbfgs import minimize
 from minibatch._problems.mlp import MLPProblem, layers_of, network_of, scores_of
 from minibatch._problems.state import State, Vector, pool_of, rows_of
@@ -93,25 +93,26 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     def _n_threads(self) -> int:
         return n_blas_threads()
 
-    def _plan(self, problem: Any, theta: Vector, fresh: bool, partial: bool) -> Plan:
-        plan, n_samples = super()._plan(problem, theta, fresh, partial), problem.n_samples
-        if self.batch_normalization and self.batch_growth == "adaptive":
+    def _check_batches(self, n_samples: int) -> None:
+        if not self.batch_normalization:
+            return
+        batch_size, keeps = self._resolved_batch_size(n_samples), self.last_batch == "keep"
+        if batch_size == 1:
+            self._refuse_one_row(f"batch_size={self.batch_size!r} gives", "Use a larger batch_size")
+        if keeps and n_samples % batch_size == 1:
+            self._refuse_one_row(
+                f"the last batch of {n_samples} rows is", "Use last_batch='drop' or another batch_size"
+            )
+        if self.batch_growth == "adaptive":
             raise ValueError(
                 "batch_growth='adaptive' looks at the gradients of single rows, but with batch normalization the rows "
                 "of a batch share them. Give a factor instead."
             )
-        if self.batch_normalization and plan.growth is not None and plan.last_batch == "keep":
+        if self.batch_growth is not None and keeps:
             raise ValueError(
                 f"batch_growth={self.batch_growth!r} with batch_normalization={self.batch_normalization!r} may leave a "
                 "last batch of a single row, which batch normalization cannot use; set last_batch='drop'."
             )
-        if self.batch_normalization and plan.batch_size == 1:
-            self._refuse_one_row(f"batch_size={self.batch_size!r} gives", "Use a larger batch_size")
-        if self.batch_normalization and plan.last_batch == "keep" and n_samples % plan.batch_size == 1:
-            self._refuse_one_row(
-                f"the last batch of {n_samples} rows is", "Use last_batch='drop' or another batch_size"
-            )
-        return plan
 
     def _refuse_one_row(self, cause: str, remedy: str) -> None:
         raise ValueError(
@@ -119,6 +120,9 @@ class MultiLayerPerceptron(MiniBatchEstimator):
             "single row: a unit's deviation from the mean of one row is always 0, so nothing could be learnt. "
             f"{remedy}."
         )
+
+    def _drops_short_batches(self) -> bool:
+        return self.last_batch == "drop" or bool(self.batch_normalization)
 
     def _auto_batch_size(self, n_samples: int) -> int:
         return 200
@@ -218,8 +222,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
             "_activation": self.activation,
         }
 
-    def _publish(self, problem: Any, outcome: Outcome, history: History) -> None:
-        super()._publish(problem, outcome, history)
+    def _publish(self, problem: Any, outcome: Outcome, history: History, rate: Rate) -> None:
+        super()._publish(problem, outcome, history, rate)
         self.t_ = history.last("n_samples_seen")
         # nobody but scikit-learn's tests asks for it
         self._no_improvement_count = outcome.rule.n_unimproved if isinstance(outcome.rule, BestRule) else 0

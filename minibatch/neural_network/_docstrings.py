@@ -26,7 +26,7 @@ solver : {'adam', 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adamw', 
     How a batch's gradient becomes an update. ``'sgd'`` has the ``momentum`` of the parameter, by default Nesterov's,
     as in scikit-learn; ``momentum=0`` makes it plain. ``'adamw'`` decays the weights beside its step [3]_, all others
     descend on the same objective. ``'lbfgs'`` hands the objective of all rows to :func:`scipy.optimize.minimize`:
-    good for small data; ``batch_size``, rates and momenta are not used.
+    good for small data; ``batch_size`` and its growth, rates and momenta are not used.
 
 alpha : float, default=0.0001
     Strength of the penalty. It means the same for every ``batch_size``. scikit-learn divides its ``alpha`` by the
@@ -47,8 +47,8 @@ learning_rate : str, default='constant'
 
 learning_rate_init : float or 'auto', default=0.001
     First learning rate. The best one depends on ``batch_size``: tune them together. ``'auto'`` trains on up to 1000 of
-    the rows at rates that differ by factors of two, and takes one below the best, as Bottou's programs do; see
-    ``eta0_``.
+    the rows at rates that differ by factors of two, and takes the best, or the next below, as Bottou's programs do; see
+    ``eta0_``. ``partial_fit`` does so on its first chunk, which should be a large one.
 
 power_t : float, default=0.5
     Exponent of ``'invscaling'``.
@@ -171,8 +171,8 @@ t_ : int
 .. [9] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134, 2012.""",
     "chunks": """\
 On the slices of an unshuffled epoch, one batch a call, this is that epoch, at a constant rate and without dropout:
-``'invscaling'`` changes the rate from call to call, and dropout takes the rows of a call by their number in it.
-``'adaptive'`` keeps the rate.""",
+``'invscaling'`` changes the rate from call to call, ``cycle_length`` and ``warmup`` count calls, and dropout takes the
+rows of a call by their number in it. ``'adaptive'`` keeps the rate.""",
     "X_predict": """\
 X : {array-like, sparse matrix} of shape (n_samples, n_features)
     Rows to predict.""",
