@@ -80,7 +80,8 @@ max_eta : float or None, default=None
 
 cycle_length : float or None, default=None
     Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8, for ``'cosine'`` and
-    ``'one_cycle'`` the whole run: ``max_iter``, or fewer where ``max_updates`` or the budget of a curve allows fewer.
+    ``'one_cycle'`` the whole run: ``max_iter`` epochs (calls), or fewer where ``max_updates`` or the budget of a curve
+    allows fewer.
 
 cycle_decay : float in (0, 1], default=0.5
     What ``'step'`` and ``'exp_range'`` multiply by for every ``cycle_length``.

@@ -291,7 +291,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             **limits,
         }
         if "schedule" not in fields:
-            length = None if partial else partially(epochs_of_run, n_samples=n_samples, **fields)
+            whole = fields if not partial else fields | {"max_iter": self.max_iter}  # calls of partial_fit
+            length = partially(epochs_of_run, n_samples=n_samples, **whole)
             fields["schedule"] = schedule_for(self, rate.eta0, rate.batch_size, length)
         return Plan(**fields)
 

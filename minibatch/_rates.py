@@ -88,12 +88,11 @@ def _scale(estimator: Any, batch_size: int) -> float:
     return scale_learning_rate(1.0, estimator.reference_batch_size, batch_size, rule=rule)
 
 
-def schedule_for(estimator: Any, eta0: float, batch_size: int, length: Callable[[], float] | None) -> Schedule:
-    """The schedule from ``eta0``, which is scaled already. ``length`` tells the epochs of the run, if there is one."""
+def schedule_for(estimator: Any, eta0: float, batch_size: int, length: Callable[[], float]) -> Schedule:
+    """The schedule from ``eta0``, which is scaled already. ``length`` tells the epochs of the run."""
     epochs = estimator.cycle_length
     if epochs is None:
-        whole_run = estimator.learning_rate in ONCE_A_RUN and length is not None
-        epochs = length() if whole_run and length is not None else EPOCHS_A_CYCLE
+        epochs = length() if estimator.learning_rate in ONCE_A_RUN else EPOCHS_A_CYCLE
     max_eta = RISE * eta0 if estimator.max_eta is None else estimator.max_eta * _scale(estimator, batch_size)
     shape = Shape(
         eta0=eta0,

@@ -366,3 +366,10 @@ def test_a_schedule_means_nothing_to_lbfgs():
         (3,), solver="lbfgs", learning_rate="one_cycle", max_eta=1e-9, learning_rate_init="auto", max_iter=5
     )
     assert np.isnan(net.fit(X, Y).eta0_)
+
+
+def test_partial_fit_runs_for_max_iter_calls():
+    model = MiniBatchSGDClassifier(learning_rate="cosine", eta0=0.1, batch_size=5, max_iter=3)
+    for _ in range(3):
+        model.partial_fit(X, Y, classes=[0, 1])
+    assert_allclose(model.history_["learning_rate"], S.cosine(np.arange(1, 4) - 0.25, 0.1, 3))
