@@ -87,7 +87,7 @@ def no_fit(monkeypatch):
             for target in ("high", float("nan"), np.inf, [0.5], True)
         ],
         *[
-            ({"target": target}, "target must be a number or a dict with one of the keys test_score, train_score, ")
+            ({"target": target}, "target must be a number .* or a dict .* one of the names test_score, train_score")
             for target in ({}, {"score": 1.0}, {"test_loss": 1.0, "train_loss": 1.0})
         ],
         ({"target": {"test_loss": "low"}}, "target must be a finite number; got 'low'"),

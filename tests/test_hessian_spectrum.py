@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch.diagnostics import _hessian, hessian_spectrum
+from minibatch.diagnostics import _eigenvalues, _hessian, hessian_spectrum
 from minibatch.diagnostics._objective import TrainedObjective
 from references.network import gradient, net_of
 
@@ -263,7 +263,7 @@ class TestLanczosAndTheTrace:
 
 class TestFlags:
     def test_eigenvalues_that_were_not_found_are_nan_and_said_so(self, wide, monkeypatch):
-        monkeypatch.setattr(_hessian, "_RESTARTS", 1)
+        monkeypatch.setattr(_eigenvalues, "_RESTARTS", 1)
         model = fitted(LEAST_SQUARES, *wide, fit_intercept=False)
         result = hessian_spectrum(model, *wide, random_state=0)
         missing = np.isnan(result.eigenvalues)
@@ -394,9 +394,10 @@ class TestWrongInput:
             hessian_spectrum(fitted(LEAST_SQUARES, *cancer), cancer[0][:, :2], cancer[1])
 
     def test_a_gradient_that_overflows(self, cancer, monkeypatch):
+        network = MiniBatchMLPRegressor(hidden_layer_sizes=(2,), max_iter=1, random_state=0).fit(*cancer)
         monkeypatch.setattr(TrainedObjective, "gradient", lambda self, trained: np.full_like(trained, np.inf))
         with pytest.raises(ValueError, match=r"The gradient is not finite within .* scale X with StandardScaler"):
-            hessian_spectrum(fitted(LEAST_SQUARES, *cancer), *cancer)
+            hessian_spectrum(network, *cancer)
 
 
 def test_a_small_model_has_fewer_eigenvalues_than_the_default():

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch.diagnostics import _stability, hessian_spectrum, stability_limit
+from minibatch.diagnostics import _eigenvalues, _stability, hessian_spectrum, stability_limit
 
 SOLVERS = [("sgd", 0.9), ("momentum", 0.5), ("momentum", 0.9), ("nesterov", 0.5), ("nesterov", 0.9)]
 every_solver = pytest.mark.parametrize(("solver", "momentum"), SOLVERS)
@@ -107,7 +107,7 @@ class TestAgainstDenseSecondMoments:
         wide = np.random.default_rng(1).standard_normal((40, 9)) * np.linspace(0.3, 1, 9)
         model = least_squares(solver=solver, momentum=momentum, batch_size=3)
         by_lanczos = stability_limit(model, wide, np.ones(40))
-        monkeypatch.setattr(_stability, "_SMALL", 1000)
+        monkeypatch.setattr(_eigenvalues, "_SMALL", 1000)
         assert_allclose(by_lanczos, stability_limit(model, wide, np.ones(40)), rtol=1e-4)
 
 

@@ -1,6 +1,7 @@
 """What steps_to_target says of its answer, in words and tables, and what it refuses."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch.model_selection import steps_to_target
+from minibatch.model_selection import fit_steps_to_target, steps_to_target
 
 random = np.random.default_rng(0)
 X = random.standard_normal((240, 12))
@@ -115,6 +116,26 @@ class TestWhatIsSaid:
         result = steps(batch_sizes=[1, 2, 4], max_updates=10_000, learning_rates=np.geomspace(0.003, 1, 12))
         assert result.warnings == result.fit.warnings
         assert "above the largest size, 4" in result.warnings[0]
+        assert "; critical batch size above 4" in repr(result).splitlines()[0]
+
+    @pytest.mark.parametrize(
+        ("updates", "words"),
+        [
+            ([10, 10, 10, 10], "below 2"),
+            ([10, 10, 12, 8], "below 2, at most 4.61"),
+            ([np.nan, 10, 10, 10], "below 8"),
+            ([1600, 400, 100, 25], "above 128"),
+            ([900, 300, 70, 25], "above 128, at least 52.6"),
+            ([1100, 350, 200, 150], "13.7 [9.71, 19.3]"),
+        ],
+    )
+    def test_a_critical_size_beyond_the_sizes_has_no_digits(self, updates, words):
+        """Their digits would come from rounding, or from the formula where no batch has been."""
+        sizes, updates = np.array([2, 8, 32, 128]), np.array(updates, float)
+        fit = fit_steps_to_target(sizes, updates)
+        result = replace(steps(batch_sizes=[2, 8, 32, 128]), updates=updates, fit=fit)
+        for text in (repr(result).splitlines()[0], result._repr_html_()):
+            assert f"; critical batch size {words}" in text
 
 
 class TestTables:
@@ -166,7 +187,8 @@ class TestWrongInput:
             ({"learning_rates": ["fast"]}, "learning_rates must be positive and finite; got 'fast'"),
             ({"momenta": [0.9]}, "momenta are of a solver that has one .*; solver='sgd' has none"),
             ({"target": None}, "target is None; give a test score"),
-            ({"target": ("loss", 0.1)}, "target must be a number or a dict with one of the keys test_score"),
+            ({"target": ("loss", 0.1)}, r"\(name, number\) or a dict .* names test_score, .*; got \('loss', 0.1\)\."),
+            ({"target": {"loss": 0.1}}, r"names test_score, .*; got \{'loss': 0.1\}\."),
             ({"target": ("train_loss", "low")}, "target must be a finite number; got 'low'"),
             ({"target": ("train_loss", np.nan)}, "target must be a finite number; got nan"),
             ({"target": 0.9}, "target=0.9 is about test rows; give X_test and y_test, or .*'train_score': 0.9"),

@@ -1,36 +1,27 @@
 """Curvature of the objective at a fitted model: extreme eigenvalues and trace of its Hessian."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from minibatch._estimator import MiniBatchEstimator
 from minibatch._tables import frame_of, html_table, text_table
-from minibatch.diagnostics._objective import Trained, TrainedObjective, trained_objective
-from minibatch.diagnostics._solvers import STRAIGHT_LOSSES, solver_of, stable_product
+from minibatch.diagnostics._eigenvalues import CONVERGED, Product, extreme_eigenpairs, matrix_of_product, residuals
+from minibatch.diagnostics._hessian_product import hessian_product
+from minibatch.diagnostics._objective import Trained, trained_objective
+from minibatch.diagnostics._solvers import solver_of, stable_product
 
-Product = Callable[[Trained], Trained]
-
-# The error of a central difference is least where its truncation, h^2, is as large as its rounding, eps / h. Where the
-# gradient jumps, a shorter step has fewer jumps in it, and rounding still leaves half of the digits.
-_EPS = float(np.finfo(np.float64).eps)
-_STEP, _STEP_AMONG_JUMPS = _EPS ** (1 / 3), _EPS ** (1 / 2)
 _DEFAULT_K = 5
 # Up to so many parameters, or so many for every eigenvalue asked for, the whole matrix takes fewer products.
 _DENSE, _DENSE_PER_EIGENVALUE = 128, 4
 # Of Lanczos, relative to the largest eigenvalue. The smallest is one of many close together, as a rule, and its sign is
 # what is asked about.
-_TOLERANCE, _TOLERANCE_OF_SMALLEST, _RESTARTS = 1e-7, 1e-4, 100
+_TOLERANCE, _TOLERANCE_OF_SMALLEST = 1e-7, 1e-4
 _POWER_STEPS = 10
-# An eigenvalue lies within the residual; beyond this share of the largest one it is not to be trusted.
-_CONVERGED = 1e-4
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -49,7 +40,7 @@ class HessianSpectrumResult:
 
     residuals : ndarray of shape (k,)
         ``||H v - lambda v||``. An eigenvalue of the Hessian lies within this distance. The product is made anew, with
-        steps twice as long, so that errors of the differences show in it.
+        steps twice as long where it is a difference of gradients, so that errors of the differences show in it.
 
     converged : ndarray of shape (k,)
         Whether the residual is at most 1e-4 of the largest ``|lambda|``.
@@ -221,10 +212,11 @@ def hessian_spectrum(
 
     Notes
     -----
-    Products are central differences of the gradient, ``H v = (g(w + h v) - g(w - h v)) / 2h`` with
-    ``h = eps^(1/3) (1 + ||w||) / ||v||``: exact to rounding for least squares. Large problems go to Lanczos
-    (``scipy.sparse.linalg.eigsh``). The trace is that of the part that the eigenvectors explain, plus Hutchinson's
-    estimate [2]_ ``mean z' P H P z``, ``z`` of -1 and +1, of the rest ``P = I - V V'``, as in [3]_.
+    Products are exact for linear models whose loss bends: rows times second derivatives. Those of networks are central
+    differences of the gradient, ``H v = (g(w + h v) - g(w - h v)) / 2h`` with ``h = eps^(1/3) (1 + ||w||) / ||v||``.
+    Large problems go to Lanczos (``scipy.sparse.linalg.eigsh``). The trace is that of the part that the eigenvectors
+    explain, plus Hutchinson's estimate [2]_ ``mean z' P H P z``, ``z`` of -1 and +1, of the rest ``P = I - V V'``, as
+    in [3]_.
 
     A difference averages the curvature over its step. Where the gradient jumps, as that of the hinge and of ReLU does,
     ``h`` is ``eps^(1/2) (1 + ||w||) / ||v||``, so that hardly any row has its kink within the step. The spectrum is
@@ -270,15 +262,15 @@ def hessian_spectrum(
             raise ValueError(f"k must be at most the number of trained parameters, {n}; got k={k}.")
         product, dense = hessian_product(objective), n <= max(_DENSE, _DENSE_PER_EIGENVALUE * k)
         found = _whole(product, n, k) if dense else _lanczos(product, n, k, n_probes, random)
-        residuals = _residuals(hessian_product(objective, stretch=2.0), found)
+        errors = residuals(hessian_product(objective, stretch=2.0), found.values, found.vectors)
     largest = np.nanmax(np.abs([*found.values, found.smallest])) if np.isfinite(found.values).any() else np.nan
     solver, momentum = solver_of(objective.final)
     rate = float(objective.final.history_.last("learning_rate", np.nan))
     return HessianSpectrumResult(
         eigenvalues=found.values,
         eigenvectors=found.vectors,
-        residuals=residuals,
-        converged=residuals <= _CONVERGED * largest,
+        residuals=errors,
+        converged=errors <= CONVERGED * largest,
         smallest=found.smallest,
         trace=found.trace,
         trace_error=found.trace_error,
@@ -290,54 +282,18 @@ def hessian_spectrum(
     )
 
 
-def hessian_product(objective: TrainedObjective, stretch: float = 1.0) -> Product:
-    """``v -> H v`` at the model, by central differences, with steps longer than the usual ones by ``stretch``."""
-    smooth = _without_l1(objective)
-    at = smooth.trained
-    step = stretch * (_STEP_AMONG_JUMPS if _gradient_jumps(smooth.final) else _STEP) * (1.0 + float(np.linalg.norm(at)))
-
-    def product(v: Trained) -> Trained:
-        v = np.ravel(v)
-        length = float(np.linalg.norm(v))
-        if length == 0.0:
-            return np.zeros_like(at)
-        h = step / length
-        with np.errstate(over="ignore", invalid="ignore"):
-            Hv: Trained = (smooth.gradient(at + h * v) - smooth.gradient(at - h * v)) / (2.0 * h)
-        if not np.isfinite(Hv).all():
-            raise ValueError(
-                f"The gradient is not finite within {step:.2g} of the parameters of the model; scale X with "
-                "StandardScaler, or fit with a lower learning rate."
-            )
-        return Hv
-
-    return product
-
-
-def _gradient_jumps(final: MiniBatchEstimator) -> bool:
-    return getattr(final, "_activation", None) == "relu" or getattr(final, "loss", None) in STRAIGHT_LOSSES
-
-
-def _without_l1(objective: TrainedObjective) -> TrainedObjective:
-    """Across the kink of a weight that is 0, a difference of gradients would be the jump over the step."""
-    problem: Any = objective.problem
-    return objective._replace(problem=replace(problem, objective=problem.objective._replace(l1=0.0)))
-
-
 def _whole(product: Product, n: int, k: int) -> _Spectrum:
     """From the whole matrix, column by column."""
-    H = np.array([product(column) for column in np.eye(n)])
-    values, vectors = np.linalg.eigh((H + H.T) / 2.0)
+    H = matrix_of_product(product, n)
+    values, vectors = np.linalg.eigh(H)
     return _Spectrum(values[: -k - 1 : -1].copy(), vectors[:, : -k - 1 : -1].copy(), values[0], float(np.trace(H)), 0.0)
 
 
 def _lanczos(product: Product, n: int, k: int, n_probes: int, random: np.random.RandomState) -> _Spectrum:
     start = random.standard_normal(n)
     scale = _largest_magnitude(product, start)
-    # ARPACK's tolerance is relative to each eigenvalue. A shift makes it relative to the largest: those near 0, of
-    # which there may be many, need not be told apart.
-    values, vectors = _extreme(product, 2.0 * scale, start, k, _TOLERANCE)
-    lowest, _ = _extreme(product, -2.0 * scale, start, 1, _TOLERANCE_OF_SMALLEST)
+    values, vectors = extreme_eigenpairs(product, start, k, _TOLERANCE, shift=2.0 * scale)
+    lowest, _ = extreme_eigenpairs(product, start, 1, _TOLERANCE_OF_SMALLEST, shift=-2.0 * scale)
     known = vectors[:, np.isfinite(values)]
     rest = [_rest_of_trace(product, known, random.choice([-1.0, 1.0], n)) for _ in range(n_probes)]
     trace = float(np.nansum(values) + np.mean(rest))
@@ -355,32 +311,7 @@ def _largest_magnitude(product: Product, v: Trained) -> float:
     return length
 
 
-def _extreme(
-    product: Product, shift: float, start: Trained, k: int, tolerance: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The ``k`` eigenvalues on the side of ``shift``, largest first, and eigenvectors; NaN for those not found."""
-    n = len(start)
-    values, vectors = np.full(k, np.nan), np.full((n, k), np.nan)
-    if shift == 0.0:  # the matrix is 0, which ARPACK refuses
-        return np.zeros(k), np.eye(n, k)
-    operator = LinearOperator((n, n), matvec=lambda v: product(v) + shift * np.ravel(v), dtype=np.float64)
-    which = "LA" if shift > 0.0 else "SA"
-    try:
-        found = eigsh(operator, k, which=which, v0=start, tol=tolerance, maxiter=_RESTARTS)
-    except ArpackNoConvergence as error:
-        found = error.eigenvalues, error.eigenvectors
-    order = np.argsort(found[0])[::-1]
-    values[: len(order)], vectors[:, : len(order)] = found[0][order] - shift, found[1][:, order]
-    return values, vectors
-
-
 def _rest_of_trace(product: Product, known: NDArray[np.float64], probe: Trained) -> float:
     """``z' P H P z``, where ``P`` takes the known eigenvectors out."""
     rest = probe - known @ (known.T @ probe)
     return float(rest @ product(rest))
-
-
-def _residuals(product: Product, found: _Spectrum) -> NDArray[np.float64]:
-    """``||H v - lambda v||``; NaN where there is no eigenvalue."""
-    pairs = zip(found.values, found.vectors.T, strict=True)
-    return np.array([np.linalg.norm(product(v) - value * v) if np.isfinite(value) else np.nan for value, v in pairs])

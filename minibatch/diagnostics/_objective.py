@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import get_config
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import _num_samples, check_is_fitted
@@ -13,6 +14,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from minibatch._estimator import MiniBatchEstimator
 from minibatch._pipelines import split_pipeline, transform
 from minibatch._problems.state import Problem, pool_of
+from minibatch._trials import plain_clone
 
 Trained = NDArray[np.float64]  # (n_trained,): the parameters that training changes, as they lie in theta
 
@@ -55,10 +57,12 @@ def trained_objective(
     """The objective that ``fit`` on these rows descends on, at the fitted parameters.
 
     Weights of rows and classes count as they do in training. An unfitted estimator that may be one stands for the
-    parameters that its training begins with; transformers before it must be fitted all the same. Refuses fewer rows
-    than two, and a model whose objective is not finite on them.
+    parameters that its training begins with; transformers before it must be fitted all the same. Refuses parameters
+    that ``fit`` would refuse, but for those of the learning rate, fewer rows than two, and a model whose objective is
+    not finite on them.
     """
     transformers, final = split_pipeline(estimator)
+    _check_parameters(final)
     fitted = hasattr(final, "history_")
     if not fitted and not may_be_unfitted:
         raise NotFittedError(f"This {type(final).__name__} is not fitted; call its fit first.")
@@ -82,3 +86,10 @@ def trained_objective(
                 "a lower learning rate."
             )
         yield objective
+
+
+def _check_parameters(final: MiniBatchEstimator) -> None:
+    """A model may be looked at with an ``alpha`` that its schedule of rates could not be computed from."""
+    if not get_config()["skip_parameter_validation"]:
+        final._validate_params()
+    plain_clone(final, **{final._rate_parameter: 1.0})._check_parameters(False)

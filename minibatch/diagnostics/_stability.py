@@ -1,20 +1,17 @@
 """The largest constant learning rate at which training does not run away."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from minibatch._estimator import MiniBatchEstimator
-from minibatch._pipelines import split_pipeline
-from minibatch._problems.linear import LinearProblem
 from minibatch._problems.state import matrix_of
 from minibatch._tables import html_table, short
-from minibatch.diagnostics._hessian import hessian_product
+from minibatch.diagnostics._eigenvalues import CONVERGED, extreme_eigenpairs, residuals
+from minibatch.diagnostics._hessian_product import has_independent_outputs, hessian_product, row_curvatures
 from minibatch.diagnostics._objective import TrainedObjective, trained_objective
 from minibatch.diagnostics._solvers import STRAIGHT_LOSSES, solver_of, stable_product
 
@@ -23,9 +20,9 @@ Array = NDArray[np.float64]
 # Beyond so many n_samples * n_features**2 the noise of batches is left out. Measured: this many take about 10 s on two
 # cores, and n_features = 300 with 10,000 rows are below it.
 _MOST_WORK = 1e9
-# An operator of fewer dimensions is made a matrix; ARPACK needs room.
-_SMALL = 20
 _ACCURACY = 1e-5  # of a limit
+# Of the eigenvectors on the way: their errors count by their squares. A basis this small costs the fewest products.
+_ACCURACY_OF_NOISE, _BASIS_OF_NOISE = 1e-3, 8
 
 
 class StabilityLimit(float):
@@ -40,7 +37,11 @@ class StabilityLimit(float):
         The limit of full batches, which have no noise.
 
     curvature : float
-        The largest eigenvalue of the Hessian.
+        The largest eigenvalue of the Hessian; NaN, as the limit is then, where Lanczos did not find it.
+
+    converged : bool
+        Whether an eigenvalue of the Hessian lies within 1e-4 of ``curvature``, relatively. If not, kinks (ReLU) or
+        columns of X of large scale spoil it, and the limit is not to be trusted.
 
     batch_size : int
         Rows in a batch.
@@ -55,6 +56,7 @@ class StabilityLimit(float):
     exact: bool
     full_batch: float
     curvature: float
+    converged: bool
     batch_size: int
     solver: str
     momentum: float
@@ -71,15 +73,19 @@ class StabilityLimit(float):
     def _bound(self) -> str:
         return "" if self.exact else f"an upper bound: the noise of batches of {self.batch_size} lowers it"
 
+    def _doubt(self) -> str:
+        return "" if self.converged else "not converged: scale X, or look at a model farther from kinks (ReLU)"
+
     def __repr__(self) -> str:
         more = self._bound() or f"full batch: {short(self.full_batch)}"
-        return f"{self._title()} ({more}; largest curvature: {short(self.curvature)})"
+        doubt = f", {self._doubt()}" if self._doubt() else ""
+        return f"{self._title()} ({more}; largest curvature: {short(self.curvature)}{doubt})"
 
     def _repr_html_(self) -> str:
         rows = [
             ["rate", float(self), self._bound()],
             ["rate of full batches", self.full_batch, ""],
-            ["largest curvature", self.curvature, ""],
+            ["largest curvature", self.curvature, self._doubt()],
         ]
         return html_table(self._title(), ["", "value", ""], rows)
 
@@ -175,23 +181,22 @@ def stability_limit(estimator: Any, X: Any, y: Any, *, sample_weight: Any = None
     Largest stable rate of sgd, batches of 16: 0.453 (full batch: 0.497; largest curvature: 4.02)
     Largest stable rate of sgd, batches of 442: 0.497 (full batch: 0.497; largest curvature: 4.02)
     """
-    _, final = split_pipeline(estimator)
-    solver, momentum = _checked_solver(final)
     with trained_objective(estimator, X, y, sample_weight, may_be_unfitted=True) as found:
         problem: Any = found.problem
-        batch_size = final._resolved_batch_size(problem.n_samples)
-        straight = getattr(final, "loss", None) in STRAIGHT_LOSSES
-        start = np.random.default_rng(0).standard_normal(problem.n_trained)
-        curvature = problem.objective.l2 if straight else _top(hessian_product(found), start)[0]
-        full = stable_product(solver, momentum) / curvature if curvature > 0.0 else np.inf
-        rate, exact = full, True
-        if batch_size < problem.n_samples and not straight:
-            exact = _is_within_reach(problem)
-            if exact:
-                rate = min(full, *_limits_of_outputs(found, batch_size, solver, momentum))
+        solver, momentum = _checked_solver(found.final)
+        batch_size = found.final._resolved_batch_size(problem.n_samples)
+        straight = getattr(found.final, "loss", None) in STRAIGHT_LOSSES
+        curvature, converged = (problem.objective.l2, True) if straight else _largest_curvature(found)
+        rate = full = np.inf if curvature <= 0.0 else stable_product(solver, momentum) / curvature
+        exact = straight or batch_size >= problem.n_samples
+        if not exact and _is_within_reach(problem):
+            lowest = float(np.min(_limits_of_outputs(found, batch_size, solver, momentum)))  # NaN, if one is
+            exact = not np.isnan(lowest)
+            rate = min(full, lowest) if exact else full
     return StabilityLimit(
-        rate, exact=exact, full_batch=full, curvature=curvature, batch_size=batch_size, solver=solver, momentum=momentum
-    )
+        rate, exact=exact, full_batch=full, curvature=curvature, converged=converged, batch_size=batch_size,
+        solver=solver, momentum=momentum,
+    )  # fmt: skip
 
 
 def _checked_solver(final: MiniBatchEstimator) -> tuple[str, float]:
@@ -207,23 +212,17 @@ def _checked_solver(final: MiniBatchEstimator) -> tuple[str, float]:
     return solver, momentum
 
 
-def _top(function: Callable[[Array], Array], start: Array, accuracy: float = _ACCURACY) -> tuple[float, Array]:
-    """The largest eigenvalue of a symmetric linear function, and its eigenvector."""
-    size = len(start)
-    if size <= _SMALL:
-        matrix = np.array([function(unit) for unit in np.eye(size)])
-        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    else:
-        operator = LinearOperator((size, size), matvec=function, dtype=np.float64)
-        values, vectors = eigsh(operator, k=1, which="LA", v0=start, ncv=8, tol=accuracy)
-    return float(values[-1]), vectors[:, -1]
+def _largest_curvature(found: TrainedObjective) -> tuple[float, bool]:
+    """The largest eigenvalue of the Hessian, and whether another look at it agrees."""
+    start = np.random.default_rng(0).standard_normal(found.problem.n_trained)
+    values, vectors = extreme_eigenpairs(hessian_product(found), start, 1, _ACCURACY)
+    (residual,) = residuals(hessian_product(found, stretch=2.0), values, vectors)
+    return float(values[0]), bool(residual <= CONVERGED * abs(values[0]))
 
 
 def _is_within_reach(problem: Any) -> bool:
     """Whether the outputs are independent linear models, not too large."""
-    if not isinstance(problem, LinearProblem) or problem.n_objectives < problem.n_outputs:
-        return False
-    return problem.n_samples * problem.n_features**2 <= _MOST_WORK
+    return has_independent_outputs(problem) and problem.n_samples * problem.n_features**2 <= _MOST_WORK
 
 
 def _limits_of_outputs(found: TrainedObjective, batch_size: int, solver: str, momentum: float) -> list[float]:
@@ -235,17 +234,8 @@ def _limits_of_outputs(found: TrainedObjective, batch_size: int, solver: str, mo
         rows, penalty = np.column_stack([rows, np.ones(len(rows))]), np.append(penalty, 0.0)
     return [
         _mean_square_limit(np.sqrt(curvature)[:, None] * rows, penalty, batch_size, solver, momentum)
-        for curvature in _row_curvatures(found)
+        for curvature in row_curvatures(found).T
     ]
-
-
-def _row_curvatures(found: TrainedObjective) -> Array:
-    """``s_i loss_i''`` in the score of every row, (outputs, n_samples): differences of the slopes."""
-    problem: Any = found.problem
-    scores, rows = problem.scores(found.theta), np.arange(problem.n_samples)
-    step = np.cbrt(np.finfo(np.float64).eps) * (1.0 + np.abs(scores))
-    rise = problem._slopes(rows, scores + step) - problem._slopes(rows, scores - step)
-    return np.maximum(rise / (2 * step), 0.0).T
 
 
 def _mean_square_limit(rows: Array, penalty: Array, batch_size: int, solver: str, momentum: float) -> float:
@@ -256,6 +246,7 @@ def _mean_square_limit(rows: Array, penalty: Array, batch_size: int, solver: str
     is where ``S -> R(eta) * V(S)`` has the spectral radius 1. The map keeps matrices nonnegative, so its radius is an
     eigenvalue; it is similar to the symmetric ``sqrt(R) * V(sqrt(R) *)``. With its eigenvector, ``<S, S / R(eta)> =
     <S, V(S)>`` gives the next rate, never below the limit (safeguarded iteration for nonlinear eigenvalue problems).
+    NaN where it does not settle.
     """
     n = len(rows)
     hessian = rows.T @ rows / n + np.diag(penalty)
@@ -274,13 +265,18 @@ def _mean_square_limit(rows: Array, penalty: Array, batch_size: int, solver: str
     x, rate = np.eye(d).ravel(), full / 2
     for _ in range(50):
         root = np.sqrt(_response(curvatures, rate, solver, momentum))
-        # an error of the eigenvector counts by its square
-        _, x = _top(lambda x, root=root: (root * noise(root * x.reshape(d, d))).ravel(), x, 1e-3)  # type: ignore[misc]
+        found, vectors = extreme_eigenpairs(
+            lambda x, root=root: (root * noise(root * x.reshape(d, d))).ravel(),  # type: ignore[misc]
+            x, 1, _ACCURACY_OF_NOISE, n_vectors=_BASIS_OF_NOISE,
+        )  # fmt: skip
+        if np.isnan(found[0]):
+            break
+        x = vectors[:, 0]
         S = root * x.reshape(d, d)
         before, rate = rate, _rate_of(S, float(np.vdot(S, noise(S))), curvatures, full, solver, momentum)
         if abs(rate - before) <= _ACCURACY * rate:
-            break
-    return rate
+            return rate
+    return np.nan
 
 
 def _rate_of(S: Array, noise: float, curvatures: Array, full: float, solver: str, momentum: float) -> float:

@@ -111,12 +111,14 @@ def target_of(target: Any) -> Target | None:
     """The target, a test score where it is a bare number; a dict of one entry or a pair otherwise."""
     if target is None:
         return None
-    if isinstance(target, tuple) and len(target) == 2 and isinstance(target[0], str):
-        target = dict([target])
-    given = target if isinstance(target, Mapping) else {"test_score": target}
+    is_pair = isinstance(target, tuple) and len(target) == 2 and isinstance(target[0], str)
+    given = dict([target]) if is_pair else target if isinstance(target, Mapping) else {"test_score": target}
     if len(given) != 1 or next(iter(given)) not in _TARGETS:
         names = ", ".join(_TARGETS)
-        raise ValueError(f"target must be a number or a dict with one of the keys {names}; got {target!r}.")
+        raise ValueError(
+            "target must be a number (a test score), a pair (name, number) or a dict {name: number} with one of the "
+            f"names {names}; got {target!r}."
+        )
     (name, value), *_ = given.items()
     if not is_number(value) or not np.isfinite(value):
         raise ValueError(f"target must be a finite number; got {value!r}.")

@@ -116,14 +116,22 @@ class StepsToTargetResult:
         }
 
     def _title(self) -> str:
-        n_sizes, n_trials, (low, high) = len(self.batch_sizes), len(self.trials["status"]), self.interval
-        fit = "no fit"
-        if self.fit is not None:
-            fit = f"critical batch size {self.critical_batch_size:.3g} [{low:.3g}, {high:.3g}]"
+        n_sizes, n_trials = len(self.batch_sizes), len(self.trials["status"])
+        fit = "no fit" if self.fit is None else f"critical batch size {self._critical_size()}"
         return (
             f"Steps to {self.target}: {n_sizes} batch size{'s' * (n_sizes > 1)}, {n_trials} "
             f"trial{'s' * (n_trials > 1)} of up to {self.max_updates} updates; {fit}"
         )
+
+    def _critical_size(self) -> str:
+        """Beyond the sizes that reached the target, only that it is there: digits would be the formula's alone."""
+        reached = self.batch_sizes[np.isfinite(self.updates)]
+        smallest, largest, (low, high) = reached.min(), reached.max(), self.interval
+        if self.critical_batch_size < smallest:
+            return f"below {smallest}" + (f", at most {high:.3g}" if high >= smallest else "")
+        if self.critical_batch_size > largest:
+            return f"above {largest}" + (f", at least {low:.3g}" if low <= largest else "")
+        return f"{self.critical_batch_size:.3g} [{low:.3g}, {high:.3g}]"
 
     def _table(self) -> tuple[list[str], list[tuple[Any, ...]]]:
         columns = self._columns() | {"at_edge": ["edge" if at_edge else "" for at_edge in self.at_edge]}
