@@ -265,7 +265,9 @@ default="updates_to_target"
             return
         at = np.geomspace(sizes[0], sizes[-1], 200)
         costs = fit.predict(at) * (at if y == "samples_to_target" else 1.0)
-        label = f"fit, critical batch size {fit.critical_batch_size:.3g}"
+        critical = fit.critical_batch_size
+        bends = sizes[0] <= critical <= sizes[-1]
+        label = f"fit, critical batch size {critical:.3g}" if bends else "fit, without a bend between these sizes"
         (self.fit_line_,) = ax.plot(at, costs, color="C1", linewidth=1.6, zorder=2.5, label=label)
 
     def _make_room(self, ax: Any, missed: NDArray[np.bool_]) -> None:
