@@ -28,7 +28,7 @@ SHARED = {
 MAY_IMPORT = {
     "plotting": {"_estimator", "_pipelines", "diagnostics", "model_selection"},
     "diagnostics": {"_batching", "_estimator", "_noise", "_pipelines", "_problems", "_tables", "_trials", "engine"},
-    "model_selection": {"_estimator", "_pipelines", "_problems", "_tables", "_trials", "diagnostics"},
+    "model_selection": {"_estimator", "_pipelines", "_problems", "_rates", "_tables", "_trials", "diagnostics"},
     "linear_model": SHARED,
     "neural_network": SHARED | {"_blas", "_lbfgs"},
     "_docstrings": set(),
@@ -100,6 +100,14 @@ def test_plots_need_little_of_what_is_private():
     """A search over batch size and learning rate is no drawing; otherwise curves are all that there is to draw."""
     text = "".join(path.read_text() for path in (PACKAGE / "plotting").glob("*.py"))
     assert set(re.findall(r"minibatch\.model_selection\._\w+", text)) == {"minibatch.model_selection._rate_grid"}
+
+
+def test_what_is_private_to_a_file_stays_in_its_part_of_the_house():
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("minibatch."):
+                private = [alias.name for alias in node.names if alias.name.startswith("_")]
+                assert not private or node.module.split(".")[1] == module_of(path), f"{private} in {path.name}"
 
 
 def test_the_allowed_imports_have_no_circle():

@@ -139,6 +139,16 @@ class LinearProblem:
         with one_blas_thread():  # a product this thin gains nothing from more, and waits for a core that is busy
             return matrix_of(self.data.X, self.n_features) @ weights.T + intercept
 
+    def evaluation_bytes(self) -> dict[str, int]:
+        """What ``evaluate`` and ``gradient_norm`` allocate, by what it holds."""
+        order = 8 * self.n_samples if self.rows is None else 0
+        gradients = max(self._sum_bytes(self.n_samples), 8 * 6 * self.n_parameters)  # or the shortest subgradient
+        return {"order of the rows": order, "weights of the rows": 8 * self.n_samples, "gradients": gradients}
+
+    def scores_bytes(self, n_rows: int) -> dict[str, int]:
+        """What ``scores`` of so many rows allocates."""
+        return {"scores": n_rows * self.n_outputs * self.data.y.itemsize}
+
     def mean_loss(self, scores: NDArray[Any]) -> float:
         """The loss of ``evaluate``, from the scores of all rows."""
         return mean_loss(self.data, self._all_rows, scores, self.objective)
@@ -204,6 +214,20 @@ class LinearProblem:
         state.slot_updates += len(epoch.etas)
         state.schedule_updates += len(epoch.etas)
         return losses[: self.n_objectives]
+
+    def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
+        """What ``run_epoch`` allocates for batches of so many rows, by what it holds."""
+        one, loop = self.data.y.itemsize * self.n_parameters, self._epoch_function(batch_size, averaged)
+        if loop == self._large_batches:
+            return {"gradients": self._sum_bytes(batch_size)}
+        if loop == self._gradient_batches:
+            return {"gradients": one}
+        scores = 8 * batch_size * self.n_outputs
+        if loop == self._plain_sgd:
+            return {"batch buffers": scores}
+        # lazily: a slot, the update that every weight has seen, and what has fallen due in a window
+        seen = 4 * self.n_outputs * self.n_features if averaged else 0
+        return {"batch buffers": scores, "lazy updates": one + seen + 3 * 8 * (WINDOW + 1)}
 
     def _epoch_function(self, batch_size: int, averaged: bool) -> Callable[..., None]:
         """The fastest loop that gives the textbook's model."""
@@ -279,7 +303,7 @@ class LinearProblem:
 
     def _sum_over(self, rows: Order, theta: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Summed losses and their gradient, by chunks that threads share, added up in the order of the chunks."""
-        n_chunks = CHUNKS if len(rows) >= LARGE_BATCH else 1
+        n_chunks = _n_chunks(len(rows))
         bounds = np.linspace(0, len(rows), n_chunks + 1).astype(np.int64)
         losses, totals = np.zeros((n_chunks, self.n_outputs)), np.zeros((n_chunks, self.n_parameters))
 
@@ -292,6 +316,11 @@ class LinearProblem:
 
         share_out(self.threads, chunk, n_chunks)
         return losses.sum(axis=0), totals.sum(axis=0)
+
+    def _sum_bytes(self, n_rows: int) -> int:
+        """What ``_sum_over`` so many rows makes: gradients of the chunks; those that threads add up, then the sum."""
+        n_chunks = _n_chunks(n_rows)
+        return self.n_parameters * (8 * n_chunks + max(8, self.data.y.itemsize * min(n_chunks, self.threads.number)))
 
     def _for_outputs(self, train: Callable[[slice, Objective], None]) -> None:
         """Train all outputs, or a share of them on each thread where they are independent."""
@@ -314,6 +343,10 @@ class LinearProblem:
         if averaged:
             return self.parameters(state.total)
         return Parameters(np.empty((self.n_outputs, 0)), np.empty(self.n_outputs))
+
+
+def _n_chunks(n_rows: int) -> int:
+    return CHUNKS if n_rows >= LARGE_BATCH else 1
 
 
 def _part(parameters: Parameters, here: slice) -> Parameters:

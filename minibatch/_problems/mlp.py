@@ -106,22 +106,38 @@ def _n_shares(network: Network, n_rows: int) -> int:
     return 1 if work < SMALL_WORK or n_rows == 1 else int(np.clip(work // SHARE_WORK, 2, min(MAX_SHARES, n_rows)))
 
 
-def _buffers(network: Network, n_rows: int, X: Any, dtype: Any, *, whole: bool = False, gradients: bool = True) -> Work:
-    """For batches of so many rows; ``whole`` ones are not cut."""
+def _buffer_shapes(
+    network: Network, n_rows: int, X: Any, *, whole: bool = False, gradients: bool = True
+) -> tuple[int, dict[str, tuple[int, int]]]:
+    """Rows of a block, and the buffers of all shares, for batches of so many rows; ``whole`` ones are not cut."""
     n = 1 if whole else _n_shares(network, n_rows)
     block = n_rows if whole else min(BLOCK_ROWS, -(-n_rows // n))
     n_hidden, n_outputs, n_inputs = network.hidden_at[-1], network.units[-1], network.units[0]
     n_statistics = n_hidden + n_inputs if network.normalized else 0
-    return Work(
-        block,
-        np.empty((n, 0 if isinstance(X, CSR) else block * n_inputs), dtype),
-        np.empty((n, block * (n_hidden + n_outputs)), dtype),
-        np.empty((n, block * n_hidden), dtype),
-        np.empty((n, block * n_hidden if network.normalized else 0), dtype),
-        *np.empty((2, n, n_statistics)),
-        *np.empty((2, n, block * network.units[1:].max()), dtype),
-        *np.empty((2, n, network.n_trained if gradients else 0), dtype),
-    )
+    n_deltas, n_gradient = block * network.units[1:].max(), network.n_trained if gradients else 0
+    of_share = {
+        "inputs": 0 if isinstance(X, CSR) else block * n_inputs,
+        "values": block * (n_hidden + n_outputs),
+        "slopes": block * n_hidden,
+        "normalized": block * n_hidden if network.normalized else 0,
+        "means": n_statistics,
+        "inverse_deviations": n_statistics,
+        "even_deltas": n_deltas,
+        "odd_deltas": n_deltas,
+        "gradient": n_gradient,
+        "total": n_gradient,
+    }
+    return block, {name: (n, int(size)) for name, size in of_share.items()}
+
+
+def _buffer_type(name: str, dtype: Any) -> Any:
+    return np.dtype(np.float64) if name in ("means", "inverse_deviations") else dtype
+
+
+def _buffers(network: Network, n_rows: int, X: Any, dtype: Any, **more: bool) -> Work:
+    """As ``_buffer_shapes`` says."""
+    block, shapes = _buffer_shapes(network, n_rows, X, **more)
+    return Work(block, **{name: np.empty(shape, _buffer_type(name, dtype)) for name, shape in shapes.items()})
 
 
 @dataclass(frozen=True)
@@ -152,6 +168,10 @@ class MLPProblem:
     @property
     def n_samples(self) -> int:
         return len(self.data.y if self.rows is None else self.rows)
+
+    @property
+    def n_parameters(self) -> int:
+        return self.network.n_parameters
 
     @property
     def n_trained(self) -> int:
@@ -202,6 +222,17 @@ class MLPProblem:
     def scores(self, theta: Vector) -> NDArray[Any]:
         """What the last layer gives for all rows, before softmax, logistic or exponential function."""
         return scores_of(self.data.X, len(self.data.y), self.network, theta, self.threads)
+
+    def evaluation_bytes(self) -> dict[str, int]:
+        """What ``evaluate`` and ``gradient_norm`` allocate, by what it holds."""
+        order = 2 * 8 * self.n_samples if self.rows is None else 0
+        buffers = self._buffer_bytes(self.n_samples)
+        return {"order of the rows": order, "batch buffers": buffers, "gradients": 3 * 8 * self.n_parameters}
+
+    def scores_bytes(self, n_rows: int) -> dict[str, int]:
+        """What ``scores`` of so many rows allocates."""
+        scores, buffers = n_rows * int(self.network.units[-1]), self._buffer_bytes(n_rows, gradients=False)
+        return {"scores": scores * self.data.y.itemsize, "batch buffers": buffers, "order of the rows": 8 * n_rows}
 
     def mean_loss(self, scores: NDArray[Any]) -> float:
         """The loss of ``evaluate``, from the scores of all rows."""
@@ -258,6 +289,16 @@ class MLPProblem:
         state.slot_updates += len(epoch.etas)
         state.schedule_updates += len(epoch.etas)
         return np.array([losses.sum()])
+
+    def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
+        """What ``run_epoch`` allocates for batches of so many rows, by what it holds."""
+        return {"batch buffers": self._buffer_bytes(batch_size, whole=self.network.normalized)}
+
+    def _buffer_bytes(self, n_rows: int, **more: bool) -> int:
+        """Of ``_buffers``."""
+        _, shapes = _buffer_shapes(self.network, n_rows, self.data.X, **more)
+        dtype = self.data.y.dtype
+        return sum(n * size * _buffer_type(name, dtype).itemsize for name, (n, size) in shapes.items())
 
     def _gradient(self, theta: Vector) -> tuple[float, NDArray[np.float64]]:
         """Summed loss of all rows and its gradient."""

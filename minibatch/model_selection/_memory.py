@@ -5,12 +5,16 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
+from minibatch._estimator import MiniBatchEstimator
 from minibatch._pipelines import split_pipeline
-from minibatch._problems.linear import CHUNKS, LARGE_BATCH, LinearProblem
-from minibatch._problems.mlp import MLPProblem, _buffers
+from minibatch._problems.linear import LinearProblem
+from minibatch._problems.mlp import MLPProblem
+from minibatch._problems.state import Threads
+from minibatch._rates import growth_of
 from minibatch._tables import frame_of, html_table, text_table
 
 Parts = dict[str, int]  # bytes by name
@@ -174,16 +178,12 @@ def memory_required(
     """
     given = {"n_features": n_features, "n_samples": n_samples, "n_outputs": n_outputs}
     validate_parameter_constraints(_CONSTRAINTS, given, caller_name="memory_required")
-    dtype = np.dtype(dtype)
-    if dtype not in (np.float64, np.float32):
-        raise ValueError(f"dtype must be numpy.float64 or numpy.float32, the types fit trains in; got {dtype}.")
+    dtype = _training_type(dtype)
     _, final = split_pipeline(estimator)
-    # a rate that has to be found would need data
-    final = clone(final).set_params(**{"random_state": 0, final._rate_parameter: 1.0})
+    final = clone(final)
     if batch_size is not None:
         final.set_params(batch_size=batch_size)
-    final._validate_params()
-    final._check_parameters(False)
+    check_parameters(final)
     fit = _fit_of(final, n_features, n_samples, n_outputs, dtype)
     always = _always(fit)
     moments = {name: always | parts for name, parts in _moments(fit).items()} | _setting_up(fit)
@@ -192,16 +192,34 @@ def memory_required(
     return MemoryRequired(parts, totals, fit.batch_size)
 
 
+def check_parameters(final: MiniBatchEstimator) -> None:
+    """Refuse the parameters that ``fit`` would refuse before it sees data."""
+    if not get_config()["skip_parameter_validation"]:
+        final._validate_params()
+    final._check_parameters(False)
+
+
+def _training_type(dtype: Any) -> Any:
+    try:
+        found = np.dtype(dtype)
+    except (TypeError, ValueError):  # NumPy's message does not name the parameter
+        found = np.dtype(object)
+    if found not in (np.float64, np.float32):
+        raise ValueError(f"dtype must be numpy.float64 or numpy.float32, the types fit trains in; got {dtype!r}.")
+    return found
+
+
 class _Fit(NamedTuple):
-    """The sizes of a fit. ``problem`` has some rows without bytes, and parameters of the right number."""
+    """The sizes of a fit. ``problem`` has the right number of rows and parameters, but no bytes for them."""
 
     final: Any
-    problem: Any
+    problem: LinearProblem | MLPProblem
     n_samples: int
     n_features: int
     n_held_out: int
     batch_size: int
     largest_batch: int  # that it grows to
+    coded_by_sign: bool  # classes become -1 and 1
     n_parameters: int
     n_columns: int  # of the target
     itemsize: int
@@ -231,19 +249,21 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
     # labels that come more than once: scikit-learn warns of others
     y = np.tile(np.arange(max(2, n_outputs)), 3) if is_classifier(final) else np.ones((2, n_outputs))
     X = np.broadcast_to(np.zeros((), dtype), (len(y), n_features))
-    problem: Any = final._new_problem(X, final._encode(y, True), None)
-    problem = replace(problem, rows=np.broadcast_to(np.zeros((), np.int64), n_samples - n_held_out))
-    n_parameters = problem.n_parameters if isinstance(problem, LinearProblem) else problem.network.n_parameters
-    theta = np.empty(n_parameters, _NO_BYTES)
-    plan, averaged = final._plan(problem, theta, True, False), n_parameters if getattr(final, "average", 0) else 0
+    problem: Any = final._new_problem(X, final._encode(y, True), None, threads=Threads(final._n_threads(), None))
+    coded_by_sign = is_classifier(final) and isinstance(problem, LinearProblem) and bool(problem.data.y.min() < 0)
+    problem = _with_rows(problem, n_samples, n_held_out)
+    n_parameters, batch_size = problem.n_parameters, final._resolved_batch_size(problem.n_samples)
+    growth = growth_of(final, problem.n_samples)
+    theta, averaged = np.empty(n_parameters, _NO_BYTES), n_parameters if getattr(final, "average", False) else 0
     return _Fit(
         final=final,
         problem=problem,
         n_samples=n_samples,
         n_features=n_features,
         n_held_out=n_held_out,
-        batch_size=plan.batch_size,
-        largest_batch=plan.batch_size if plan.growth is None else plan.growth.largest,
+        batch_size=batch_size,
+        largest_batch=batch_size if growth is None else growth.largest,
+        coded_by_sign=coded_by_sign,
         n_parameters=n_parameters,
         n_columns=problem.data.y.shape[1],
         itemsize=dtype.itemsize,
@@ -253,6 +273,13 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
             "average of the parameters": 8 * averaged,
         },
     )
+
+
+def _with_rows(problem: Any, n_samples: int, n_held_out: int) -> Any:
+    """The problem with so many rows, some of them held out. All are the same one."""
+    y = np.broadcast_to(problem.data.y[:1], (n_samples, problem.data.y.shape[1]))
+    kept = np.broadcast_to(np.zeros((), np.int64), n_samples - n_held_out) if n_held_out else None
+    return replace(problem, data=problem.data._replace(y=y), rows=kept)
 
 
 def _always(fit: _Fit) -> Parts:
@@ -289,12 +316,12 @@ def _target(fit: _Fit) -> int:
 
 def _setting_up(fit: _Fit) -> dict[str, Parts]:
     """What is there before the first epoch, in all."""
-    n, classifier, network = fit.n_samples, is_classifier(fit.final), isinstance(fit.problem, MLPProblem)
+    n, classifier = fit.n_samples, is_classifier(fit.final)
     encoded = _target(fit) - fit.itemsize * n if classifier else 0
     moments = {}
     if _binary_network(fit):
         moments["while labels become numbers"] = {"target": _BINARY_LABELS * n}
-    elif classifier and fit.problem.data.y.min() < 0:  # classes become -1 and 1
+    elif fit.coded_by_sign:
         moments["while labels become numbers"] = {"target": encoded + 16 * n}
     if fit.n_held_out:
         split = _STRATIFIED_SPLIT if classifier else _SPLIT
@@ -304,7 +331,8 @@ def _setting_up(fit: _Fit) -> dict[str, Parts]:
         validation = {"validation rows": fit.n_held_out * fit.n_features * fit.itemsize}
         rows = validation | {"rows to train on": 8 * fit.n_trained_on if fit.n_held_out else 0}
         of_classes = _CLASS_WEIGHTS * n
-        if not network and fit.problem.n_objectives > 1:  # the rows' weights in the problem of each class
+        if isinstance(fit.problem, LinearProblem) and fit.problem.n_objectives > 1:
+            # the rows' weights in the problem of each class
             of_classes = (17 * fit.problem.n_outputs + 16) * n
         moments["while rows are weighted"] = {"target": encoded, **rows, "row weights": of_classes}
     return moments
@@ -317,12 +345,12 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
     evaluations = _evaluations(fit)
     if fit.final.solver == "lbfgs":
         vectors = {"L-BFGS": 8 * _LBFGS_VECTORS * P}
-        gradient = {"in an iteration": _gradient(fit) | vectors}
+        gradient = {"in an iteration": fit.problem.evaluation_bytes() | vectors}
         return gradient | {name: parts | vectors for name, parts in evaluations.items()}
     drawn = 2 * order["order of the rows"] if fit.n_held_out else order["order of the rows"]
-    buffers = max(
-        (_of_batches(fit, size) for size in (fit.batch_size, fit.largest_batch)), key=lambda p: sum(p.values())
-    )
+    averaged = fit.state["average of the parameters"] > 0
+    epochs = [fit.problem.epoch_bytes(size, averaged) for size in (fit.batch_size, fit.largest_batch)]
+    buffers = max(epochs, key=lambda parts: sum(parts.values()))
     moments = {
         "while rates are computed": order | {"rates": _RATES * fit.n_batches},
         "in an epoch": {"order of the rows": drawn, "rates": 8 * fit.n_batches, **buffers},
@@ -335,53 +363,14 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
     return moments | evaluations
 
 
-def _of_batches(fit: _Fit, batch_size: int) -> Parts:
-    """The buffers of batches, as the epoch loops ask for them."""
-    problem = fit.problem
-    if isinstance(problem, MLPProblem):
-        return {"batch buffers": _network_buffers(fit, batch_size, whole=problem.network.normalized)}
-    loop = problem._epoch_function(batch_size, fit.state["average of the parameters"] > 0).__name__
-    if loop == "_large_batches":
-        return {"gradients": _chunks(fit, batch_size)}
-    if loop == "_gradient_batches":
-        return {"gradients": fit.itemsize * fit.n_parameters}
-    return {"batch buffers": 8 * batch_size * problem.n_outputs}
-
-
-def _chunks(fit: _Fit, n_rows: int) -> int:
-    """Gradients of the chunks of so many rows of a linear model and their sum, in float64, and those that threads add
-    up."""
-    n_chunks = CHUNKS if n_rows >= LARGE_BATCH else 1
-    return fit.n_parameters * (8 * (n_chunks + 1) + fit.itemsize * min(n_chunks, fit.final._n_threads()))
-
-
-def _network_buffers(fit: _Fit, n_rows: int, **more: bool) -> int:
-    work = _buffers(fit.problem.network, n_rows, fit.problem.data.X, _NO_BYTES, **more)
-    return sum(part.size * (part.itemsize or fit.itemsize) for part in work[1:])
-
-
-def _gradient(fit: _Fit) -> Parts:
-    """Loss and gradient of all rows."""
-    n, order = fit.n_trained_on, 0 if fit.n_held_out else 8 * fit.n_trained_on
-    if isinstance(fit.problem, LinearProblem):
-        penalized = 8 * 6 * fit.n_parameters  # by its shortest subgradient
-        return {"order of the rows": order, "weights of the rows": 8 * n, "gradients": max(_chunks(fit, n), penalized)}
-    buffers = {"batch buffers": _network_buffers(fit, n), "gradients": 8 * 3 * fit.n_parameters}
-    return {"order of the rows": 2 * order} | buffers
-
-
 def _evaluations(fit: _Fit) -> dict[str, Parts]:
     """What happens after an epoch: measuring all rows, and the validation rows."""
     moments = {}
     average = {"parameters measured": (8 + fit.itemsize) * (fit.state["average of the parameters"] // 8)}
     if fit.final.evaluate_every is not None:
-        moments["while all rows are measured"] = _gradient(fit) | average
+        moments["while all rows are measured"] = fit.problem.evaluation_bytes() | average
     if fit.n_held_out:
-        n, network = fit.n_held_out, isinstance(fit.problem, MLPProblem)
-        n_outputs = int(fit.problem.network.units[-1]) if network else fit.problem.n_outputs
-        parts = {"scores": n * n_outputs * fit.itemsize * (2 if is_classifier(fit.final) else 3)}
-        if network:
-            parts["batch buffers"] = _network_buffers(fit, n, gradients=False)
-            parts["order of the rows"] = 8 * n
-        moments["while validation rows are measured"] = parts | average
+        parts = fit.problem.scores_bytes(fit.n_held_out)
+        predictions = {"predictions": parts["scores"] * (1 if is_classifier(fit.final) else 2)}  # and their errors
+        moments["while validation rows are measured"] = parts | predictions | average
     return moments

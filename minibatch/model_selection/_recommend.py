@@ -18,7 +18,7 @@ from minibatch.diagnostics import (
     gradient_noise_curve,
     learning_rate_range_test,
 )
-from minibatch.model_selection._memory import memory_required
+from minibatch.model_selection._memory import check_parameters, memory_required
 from minibatch.model_selection._recommendation import BatchSizeRecommendation, Table
 from minibatch.model_selection._step_time import StepTime, step_time
 
@@ -31,8 +31,8 @@ LOOKS, ROWS_LOOKED_AT = 12, 5000
 SUGGESTIONS = ("minimum/10", "valley", "steepest")
 # Predicted times this close are taken for the same.
 SIMILAR = 1.2
-# What is worth a doubt: a noise scale that grew by this factor, times so far off a line, repeats so far apart.
-CHANGED, CROOKED, SPREAD = 4.0, 0.5, 3.0
+# The factors that are worth a doubt: by which the noise scale grew, times are off a line, repeats are apart.
+CHANGED, CROOKED, SPREAD = 4.0, 2.0, 3.0
 
 _CONSTRAINTS: dict[str, list[Any]] = {
     "max_memory": [Interval(Real, 0, None, closed="neither"), None],
@@ -59,8 +59,8 @@ def recommend_batch_size(
     Parameters
     ----------
     estimator : estimator of this package, or Pipeline that ends in one
-        Fitted or not. Its batch size, learning rate, schedule and stopping rules are not used. Transformers are fitted
-        on X.
+        Fitted or not. Its batch size, learning rate, schedule and stopping rules are not used, but for the memory that
+        they take. Transformers are fitted on X.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Training rows.
@@ -69,8 +69,8 @@ def recommend_batch_size(
         Labels or targets.
 
     max_memory : float, default=None
-        Bytes that a fit may take beyond X and y, as :func:`memory_required` counts them. Larger batches are not
-        recommended. None: no bound.
+        Bytes that a fit of the estimator may take beyond X and y, as :func:`memory_required` counts them. Larger
+        batches are not recommended. None: no bound.
 
     random_state : int, RandomState instance or None, default=None
         Seed of what is random. The times that are measured differ from run to run all the same, and the recommendation
@@ -126,7 +126,10 @@ def recommend_batch_size(
     """
     given = {"max_memory": max_memory, "random_state": random_state}
     validate_parameter_constraints(_CONSTRAINTS, given, caller_name="recommend_batch_size")
+    if isinstance(max_memory, bool):  # a number to Python
+        raise ValueError(f"max_memory must be a number of bytes or None; got {max_memory}.")
     transformers, final = split_pipeline(estimator)
+    check_parameters(final)
     X, y = indexable(X, y)
     random = np.random.RandomState() if random_state is None else check_random_state(random_state)
     seed = int(random.randint(SEEDS))
@@ -136,24 +139,21 @@ def recommend_batch_size(
     y, n_samples = np.asarray(y), len(y)
     if n_samples < 2:
         raise ValueError(f"X must have at least two rows; got {n_samples}.")
-    sizes, memory = _sizes_in_memory(model, X, y, max_memory)
+    sizes, memory = _sizes_in_memory(final, X, y, max_memory)
 
     def range_test(batch_size: int) -> LearningRateRangeResult:
         sized = clone(model).set_params(batch_size=batch_size)
         return learning_rate_range_test(sized, X, y, random_state=seed, sample_weight=weight)
 
     run_rows = min(RUN_ROWS, n_samples)
-    rate, _ = _rate(range_test(run_rows))
-    run = clone(model).set_params(batch_size=run_rows)
-    if np.isfinite(rate):
-        run.set_params(**{model._rate_parameter: rate})
+    run, doubts = _short_run(model, range_test(run_rows))
     noise = gradient_noise_curve(
         run, X, y, n_looks=LOOKS, max_updates=_run_updates(n_samples, run_rows), random_state=seed,
         batch_size=min(n_samples, ROWS_LOOKED_AT), sample_weight=weight,
     )  # fmt: skip
     prediction = _predicted(sizes, memory, noise, step_time(run, X, y, weight))
     best = _middle(prediction.similar)
-    return _advice(best, prediction, range_test(best), final)
+    return _advice(best, prediction, range_test(best), final, doubts)
 
 
 class _Prediction(NamedTuple):
@@ -180,9 +180,19 @@ def _model_to_try(final: MiniBatchEstimator, seed: int) -> MiniBatchEstimator:
     parameters: dict[str, Any] = {"random_state": seed}
     if getattr(final, final._rate_parameter) == "auto":  # the range test finds one
         parameters[final._rate_parameter] = type(final)().get_params()[final._rate_parameter]
-    model = plain_clone(final, **parameters)
-    model._validate_params()
-    return model
+    return plain_clone(final, **parameters)
+
+
+def _short_run(model: MiniBatchEstimator, test: LearningRateRangeResult) -> tuple[MiniBatchEstimator, list[str]]:
+    """The model at the tested batch size and a rate from the test; what to doubt, where that says none."""
+    run, (rate, _) = clone(model).set_params(batch_size=test.batch_size), _rate(test)
+    if np.isfinite(rate):
+        return run.set_params(**{run._rate_parameter: rate}), []
+    name, why = run._rate_parameter, test.missing[SUGGESTIONS[0]]
+    return run, [
+        f"The range test with batches of {test.batch_size} suggests no learning rate ({why}), so the noise is that of "
+        f"a run with {name}={getattr(run, name):g}."
+    ]
 
 
 def _run_updates(n_samples: int, batch_size: int) -> int:
@@ -198,14 +208,14 @@ def _rate(test: LearningRateRangeResult) -> tuple[float, str]:
 
 
 def _sizes_in_memory(
-    model: MiniBatchEstimator, X: Any, y: NDArray[Any], max_memory: float | None
+    final: MiniBatchEstimator, X: Any, y: NDArray[Any], max_memory: float | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Powers of two, and all rows, as far as the memory allows; and the bytes that each takes."""
     n_samples, n_features = X.shape
-    n_outputs = len(np.unique(y)) if is_classifier(model) and y.ndim == 1 else y.size // n_samples
+    n_outputs = len(np.unique(y)) if is_classifier(final) and y.ndim == 1 else y.size // n_samples
     sizes = np.unique([*2 ** np.arange(int(np.log2(n_samples)) + 1), n_samples])
     memory = np.array([
-        memory_required(model, n_features, int(size), n_samples=n_samples, n_outputs=n_outputs, dtype=X.dtype).total
+        memory_required(final, n_features, int(size), n_samples=n_samples, n_outputs=n_outputs, dtype=X.dtype).total
         for size in sizes
     ])  # fmt: skip
     fits = memory <= (np.inf if max_memory is None else max_memory)
@@ -261,8 +271,13 @@ def _middle(sizes: NDArray[np.int64]) -> int:
 
 
 def _advice(
-    best: int, prediction: _Prediction, range_test: LearningRateRangeResult, final: MiniBatchEstimator
+    best: int,
+    prediction: _Prediction,
+    range_test: LearningRateRangeResult,
+    final: MiniBatchEstimator,
+    doubts: list[str],
 ) -> BatchSizeRecommendation:
+    """``doubts`` are those about the short run."""
     table, critical, noise, timed = prediction
     lower, upper = (critical_batch_size(end, noise.n_updates, int(noise.batch_sizes[-1])) for end in noise.intervals.T)
     rate, suggestion = _rate(range_test)
@@ -281,7 +296,7 @@ def _advice(
         seconds_per_update=(timed.overhead, timed.per_sample),
         table=table,
         reason=reason,
-        unsure=(*_doubts_about_size(best, prediction, final), *_doubts_about_rate(range_test)),
+        unsure=(*doubts, *_doubts_about_size(best, prediction, final), *_doubts_about_rate(range_test)),
         noise=noise,
         range_test=range_test,
     )
@@ -302,8 +317,11 @@ def _doubts_about_size(best: int, prediction: _Prediction, final: MiniBatchEstim
             f"The noise scale rose from {start:.3g} to {end:.3g} rows along the run: a longer training wants larger "
             "batches at its end (see batch_growth)."
         )
-    if timed.error > CROOKED:
-        doubts.append(f"The times of updates are up to {timed.error:.0%} off a straight line in the batch size.")
+    if (off := timed.off_line(best)) > CROOKED:
+        doubts.append(
+            f"Near this batch size, the times of updates are up to a factor of {off:.2g} off a straight line; the "
+            "machine may have been busy."
+        )
     if solver not in ("sgd", "momentum", "nesterov"):
         doubts.append(f"The law of updates is about gradient descent, and solver={solver!r} is not quite that.")
     if best == table["batch_size"][-1] < noise.n_samples:

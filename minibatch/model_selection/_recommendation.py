@@ -19,7 +19,8 @@ class BatchSizeRecommendation:
     Attributes
     ----------
     batch_size : int
-        The recommended number of rows: of those in ``table``, the one with the least predicted time.
+        The recommended number of rows: of those in ``table`` that are predicted to take at most 20 % more than the
+        least time, the one in the middle by ratios.
 
     learning_rate : float
         A rate to begin with at this batch size, from ``range_test``; NaN if it suggests none.
@@ -39,7 +40,8 @@ class BatchSizeRecommendation:
 
     table : dict {str: ndarray}
         ``batch_size``; ``updates`` and ``seconds`` predicted for as much progress as the short run made; ``memory`` in
-        bytes that a fit takes; ``signal_to_noise`` of the batch's gradient, ``sqrt(B / B_c)``.
+        bytes that a fit of the estimator takes, with its stopping rules and so on; ``signal_to_noise`` of the batch's
+        gradient, ``sqrt(B / B_c)``.
 
     reason : str
         Why this batch size.

@@ -16,6 +16,8 @@ from minibatch._trials import plain_clone
 SECONDS_A_RUN, ROUNDS = 0.015, 5
 SIZES = (1, 4, 16, 64, 256, 1024, 4096)
 MOST_UPDATES = 20_000
+# The fit is judged at the sizes within this factor of one.
+NEAR = 8
 
 
 class StepTime(NamedTuple):
@@ -23,9 +25,16 @@ class StepTime(NamedTuple):
 
     overhead: float
     per_sample: float
-    error: float  # largest relative deviation of a timed run from the line
     batch_sizes: NDArray[np.int64]  # timed
-    seconds: NDArray[np.float64]  # per update, as timed
+    seconds: NDArray[np.float64]  # per update, as timed: with the epochs begun in that run
+    fitted: NDArray[np.float64]  # the same by the fit
+
+    def off_line(self, batch_size: int) -> float:
+        """The factor by which the fit is off where it matters: at the timed sizes up to ``NEAR`` times smaller or
+        larger."""
+        ratio = self.batch_sizes / batch_size
+        factors = np.exp(np.abs(np.log(self.fitted / self.seconds)))
+        return float(factors[(ratio >= 1.0 / NEAR) & (ratio <= NEAR)].max(initial=1.0))
 
 
 class _Updates:
@@ -57,12 +66,10 @@ def step_time(final: Any, X: Any, y: Any, weight: Any) -> StepTime:
     rows = updates * np.repeat(sizes, 2)
     epochs = np.ceil(updates / -(-n_samples // np.repeat(sizes, 2)))
     # relative errors count: a run of one update is as telling as one of thousands
-    (a, b, c), _ = nnls(np.stack([updates, rows, epochs], axis=1) / seconds[:, None], np.ones(len(seconds)))
-    overhead, per_sample = float(a), float(b + c / n_samples)
-    long = slice(1, None, 2)
-    per_update = (seconds[long] - c * epochs[long]) / updates[long] + c * sizes / n_samples
-    error = float(np.abs((overhead + per_sample * sizes) / per_update - 1.0).max())
-    return StepTime(overhead, per_sample, error, sizes, per_update)
+    counts = np.stack([updates, rows, epochs], axis=1)
+    (a, b, c), _ = nnls(counts / seconds[:, None], np.ones(len(seconds)))
+    timed, fitted = np.array([seconds, counts @ (a, b, c)])[:, 1::2] / updates[1::2]  # of the long runs
+    return StepTime(float(a), float(b + c / n_samples), sizes, timed, fitted)
 
 
 def _updates_of_a_run(seconds: float) -> int:
