@@ -281,11 +281,11 @@ def _advice(
     table, critical, noise, timed = prediction
     lower, upper = (critical_batch_size(end, noise.n_updates, int(noise.batch_sizes[-1])) for end in noise.intervals.T)
     rate, suggestion = _rate(range_test)
-    smallest, *_, largest = [*prediction.similar, prediction.similar[-1]]
+    similar = prediction.similar
     reason = (
         f"An update takes {timed.overhead * 1e6:.2g} us and {timed.per_sample * 1e6:.2g} us a row, and the gradient "
-        f"noise scale is {critical:.0f} rows. Batches of {smallest} to {largest} rows are predicted to take about the "
-        f"same time (within {SIMILAR - 1:.0%}); {best} is in their middle."
+        f"noise scale is {critical:.0f} rows. Batches of {similar[0]} to {similar[-1]} rows are predicted to take "
+        f"about the same time (within {SIMILAR - 1:.0%}); {best} is in their middle."
     )
     return BatchSizeRecommendation(
         batch_size=best,
@@ -324,7 +324,7 @@ def _doubts_about_size(best: int, prediction: _Prediction, final: MiniBatchEstim
         )
     if solver not in ("sgd", "momentum", "nesterov"):
         doubts.append(f"The law of updates is about gradient descent, and solver={solver!r} is not quite that.")
-    if best == table["batch_size"][-1] < noise.n_samples:
+    if prediction.similar[-1] == table["batch_size"][-1] < noise.n_samples:
         doubts.append("max_memory bounds the batch size.")
     return doubts
 
