@@ -1,10 +1,13 @@
-"""Clones of an estimator for runs of our own."""
+"""What runs of our own need: checked parameters, clones without what they must not have, a watch that only counts."""
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import get_config
 from sklearn.base import clone
 
-from minibatch._estimator import MiniBatchEstimator
+from minibatch._estimator import Measures, MiniBatchEstimator
 
 # One rate and one batch size to the end; no stopping rule, nothing recorded or held out.
 _PLAIN: dict[str, Any] = {
@@ -21,6 +24,13 @@ _PLAIN: dict[str, Any] = {
 }
 
 
+def check_parameters(final: MiniBatchEstimator) -> None:
+    """Refuse the parameters that ``fit`` would refuse before it sees data."""
+    if not get_config()["skip_parameter_validation"]:
+        final._validate_params()
+    final._check_parameters(False)
+
+
 def without_callbacks(model: Any) -> Any:
     """The model, without its callbacks: clones share them, and they are about the user's own fits."""
     vars(model).pop("_skl_callbacks", None)
@@ -31,3 +41,15 @@ def plain_clone(final: MiniBatchEstimator, **parameters: Any) -> Any:
     """A clone whose training depends on its batch size, its first rate and its solver, whatever else is set."""
     unaveraged = {"average": False} if hasattr(final, "average") else {}
     return without_callbacks(clone(final).set_params(**_PLAIN, **unaveraged, **parameters))
+
+
+class Updates:
+    """The ``Watch`` of a run of so many updates, whatever the estimator says about when to stop."""
+
+    def __init__(self, rows: tuple[Any, Any, Any], number: int) -> None:
+        self.test = rows  # nothing is asked about them
+        self.limits = {"max_iter": number, "max_updates": number, "patience": np.inf, "growth": None}
+
+    def begin(self, measures: Measures, theta: NDArray[Any]) -> None: ...
+    def see(self, row: dict[str, Any], theta: NDArray[Any]) -> None: ...
+    def end(self, theta: NDArray[Any]) -> None: ...

@@ -86,3 +86,10 @@ def test_rows_are_whole_numbers():
 def test_pairs_that_clash(paired, message):
     with pytest.raises(ValueError, match=message):
         convergence_curve(make_pipeline(PCA(2), sgd), X, y, param_range=[8], paired_params=paired, cv=2)
+
+
+def test_the_throw_away_update_asks_for_no_length_of_a_run():
+    """A cosine along growing batches lasts as many epochs as the budget says; one update would not tell how many."""
+    model = MiniBatchSGDRegressor(learning_rate="cosine", batch_growth="adaptive", tol=None, random_state=0)
+    curve = convergence_curve(model, X, y, param_range=[4], cv=2, budget={"epochs": 3})
+    assert curve.curves_["learning_rate"][0].ravel()[-1] < 0.3 * model.eta0

@@ -17,7 +17,7 @@ from minibatch._estimator import SEEDS, Measures, MiniBatchEstimator
 from minibatch._noise import GradientNoise, gradient_noise
 from minibatch._pipelines import fit_transform, split_pipeline
 from minibatch._tables import frame_of, html_table, text_table
-from minibatch._trials import without_callbacks
+from minibatch._trials import check_parameters, without_callbacks
 from minibatch.diagnostics._noise_scale import CONSTRAINTS, drawn_rows, rows_in_words
 from minibatch.diagnostics._objective import trained_objective
 
@@ -310,8 +310,7 @@ def _clone_to_watch(final: MiniBatchEstimator, seed: int) -> MiniBatchEstimator:
         model.set_params(average=False)
     if model.random_state is None:
         model.set_params(random_state=seed)
-    model._validate_params()
-    model._check_parameters(False)
+    check_parameters(model)
     return model
 
 

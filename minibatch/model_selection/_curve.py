@@ -91,9 +91,9 @@ def convergence_curve(
         on a quiet machine, and does not repeat exactly. A fit ends earlier by the estimator's own ``tol`` or
         ``early_stopping``: set ``tol=None`` to have every budget spent. None: ``max_iter`` and ``max_updates``.
 
-    target : float, dict or None, default=None
-        A test score to reach, or ``{"test_loss": 0.3}`` for another recorded quantity (``train_loss``,
-        ``train_score``, ``gradient_norm``). Fix it before you look at curves.
+    target : float, dict, tuple or None, default=None
+        A test score to reach, or ``{"test_loss": 0.3}`` or a pair ``("test_loss", 0.3)`` for another recorded quantity
+        (``train_loss``, ``train_score``, ``gradient_norm``). Fix it before you look at curves.
 
     sample_weight : array-like of shape (n_samples,), default=None
         For training, losses and scores; transformers do not get it.

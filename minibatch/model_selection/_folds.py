@@ -13,7 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from minibatch._estimator import Measures
 from minibatch._pipelines import fit_transform, split_pipeline, transform
 from minibatch._problems.state import Vector
-from minibatch._trials import without_callbacks
+from minibatch._trials import Updates, without_callbacks
 
 # What is recorded at every evaluation. `epoch` comes in fractions: batches done of those in an epoch.
 COUNTS = ("epoch", "n_updates", "n_samples_seen", "seconds")
@@ -148,21 +148,10 @@ def watched_fit(
     return WatchedFit(rows, recorder.kept, final.status_, final.batch_size_, len(fold.train))
 
 
-class _OneUpdate:
-    """The ``Watch`` of a throw-away fit."""
-
-    def __init__(self, rows: Part) -> None:
-        self.test, self.limits = tuple(rows), {"max_iter": 1, "max_updates": 1}
-
-    def begin(self, measures: Measures, theta: Vector) -> None: ...
-    def see(self, row: dict[str, Any], theta: Vector) -> None: ...
-    def end(self, theta: Vector) -> None: ...
-
-
 def _load_kernels(estimator: Any, train: Part) -> None:
     """Make one update on a clone: compiling kernels, or loading them into a new process, is not a cost of the fit."""
     warm = clone(estimator).set_params(early_stopping=False, evaluate_every=None, verbose=0)
-    warm._train(*train, watch=_OneUpdate(train))
+    warm._train(*train, watch=Updates(tuple(train), 1))
 
 
 def run_all(

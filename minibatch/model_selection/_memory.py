@@ -5,17 +5,16 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from minibatch._estimator import MiniBatchEstimator
 from minibatch._pipelines import split_pipeline
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.state import Threads
 from minibatch._rates import growth_of
 from minibatch._tables import frame_of, html_table, text_table
+from minibatch._trials import check_parameters
 
 Parts = dict[str, int]  # bytes by name
 
@@ -190,13 +189,6 @@ def memory_required(
     totals = {name: sum(parts.values()) for name, parts in moments.items()}
     parts = {name: size for name, size in moments[max(totals, key=totals.__getitem__)].items() if size}
     return MemoryRequired(parts, totals, fit.batch_size)
-
-
-def check_parameters(final: MiniBatchEstimator) -> None:
-    """Refuse the parameters that ``fit`` would refuse before it sees data."""
-    if not get_config()["skip_parameter_validation"]:
-        final._validate_params()
-    final._check_parameters(False)
 
 
 def _training_type(dtype: Any) -> Any:

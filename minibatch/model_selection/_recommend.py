@@ -11,14 +11,14 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 
 from minibatch._estimator import SEEDS, MiniBatchEstimator
 from minibatch._pipelines import fit_transform, split_pipeline
-from minibatch._trials import plain_clone
+from minibatch._trials import check_parameters, plain_clone
 from minibatch.diagnostics import (
     GradientNoiseCurve,
     LearningRateRangeResult,
     gradient_noise_curve,
     learning_rate_range_test,
 )
-from minibatch.model_selection._memory import check_parameters, memory_required
+from minibatch.model_selection._memory import memory_required
 from minibatch.model_selection._recommendation import BatchSizeRecommendation, Table
 from minibatch.model_selection._step_time import StepTime, step_time
 

@@ -1,15 +1,12 @@
 """How long an update takes on this machine, as a function of the batch size: timed, and fitted by a line."""
 
-import sys
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from minibatch._estimator import Measures
-from minibatch._problems.state import Vector
-from minibatch._trials import plain_clone
+from minibatch._trials import Updates, plain_clone
 
 # A run is long enough for the clock. All sizes are timed in turn, several times, and the fastest run of each counts:
 # whatever else the machine does only makes a run slower.
@@ -35,18 +32,6 @@ class StepTime(NamedTuple):
         ratio = self.batch_sizes / batch_size
         factors = np.exp(np.abs(np.log(self.fitted / self.seconds)))
         return float(factors[(ratio >= 1.0 / NEAR) & (ratio <= NEAR)].max(initial=1.0))
-
-
-class _Updates:
-    """The ``Watch`` of a timed run: so many updates, whatever the estimator says about when to stop."""
-
-    def __init__(self, rows: tuple[Any, Any, Any], n_updates: int) -> None:
-        self.test = rows
-        self.limits = {"max_iter": sys.maxsize, "max_updates": n_updates, "patience": np.inf}
-
-    def begin(self, measures: Measures, theta: Vector) -> None: ...
-    def see(self, row: dict[str, Any], theta: Vector) -> None: ...
-    def end(self, theta: Vector) -> None: ...
 
 
 def step_time(final: Any, X: Any, y: Any, weight: Any) -> StepTime:
@@ -80,5 +65,5 @@ def _updates_of_a_run(seconds: float) -> int:
 def _seconds(model: Any, X: Any, y: Any, weight: Any, n_updates: int) -> float:
     few = slice(0, 2)  # nothing is tested
     test = (X[few], y[few], None)
-    model._train(X, y, weight, watch=_Updates(test, n_updates))
+    model._train(X, y, weight, watch=Updates(test, n_updates))
     return float(model.history_.last("seconds"))

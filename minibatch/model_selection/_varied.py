@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import clone
 
 from minibatch._pipelines import parameter_path, split_pipeline
+from minibatch._trials import check_parameters
 from minibatch.model_selection._grid import batch_size_grid
 
 _TRAIN_SIZES = (0.1, 0.2, 0.4, 0.7, 1.0)
@@ -77,8 +78,7 @@ def varied(estimator: Any, param_name: str, param_range: Any, paired_params: Any
 def check_candidate(estimator: Any, parameters: dict[str, Any]) -> None:
     """Try parameters on a clone; those of transformers are checked when they are fitted."""
     _, final = split_pipeline(clone(estimator).set_params(**clone(parameters, safe=False)))
-    final._validate_params()
-    final._check_parameters(False)
+    check_parameters(final)
 
 
 def _path(estimator: Any, name: Any, given_as: str) -> str:
