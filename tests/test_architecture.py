@@ -26,6 +26,7 @@ SHARED = {
 }
 # What each module may import of the package, besides modules further down its line.
 MAY_IMPORT = {
+    "testing": {"_batching", "_estimator", "_trials", "engine", "linear_model", "neural_network", "schedules"},
     "plotting": {"_estimator", "_pipelines", "diagnostics", "model_selection"},
     "diagnostics": {"_batching", "_estimator", "_noise", "_pipelines", "_problems", "_tables", "_trials", "engine"},
     "model_selection": {"_estimator", "_pipelines", "_problems", "_rates", "_tables", "_trials", "diagnostics"},

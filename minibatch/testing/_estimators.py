@@ -1,0 +1,162 @@
+"""The strategy for estimators: parameters that are valid together, on any data."""
+
+import inspect
+from typing import Any
+
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from minibatch._estimator import MiniBatchEstimator
+from minibatch._trials import check_parameters
+from minibatch.engine.activations import ACTIVATIONS
+from minibatch.engine.losses import CLASSIFICATION, REGRESSION
+from minibatch.engine.optimizers import SOLVERS
+from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch.neural_network import MiniBatchMLPClassifier, MiniBatchMLPRegressor
+from minibatch.schedules import ONCE_A_RUN, SCHEDULES
+from minibatch.testing._data import batch_sizes
+
+KINDS: dict[str | None, tuple[type[MiniBatchEstimator], ...]] = {
+    None: (MiniBatchSGDRegressor, MiniBatchSGDClassifier, MiniBatchMLPRegressor, MiniBatchMLPClassifier),
+    "classifier": (MiniBatchSGDClassifier, MiniBatchMLPClassifier),
+    "regressor": (MiniBatchSGDRegressor, MiniBatchMLPRegressor),
+}
+# Values to draw. The first is the simplest, where failures shrink to: the default, unless that takes long or is not
+# reproducible. What is not here keeps its default.
+OF_ALL: dict[str, list[Any]] = {
+    "random_state": [0, 1, 2**31 - 1],
+    "max_iter": [2, 1, 3, 5],
+    "tol": [None, 1e-3],
+    "alpha": [1e-4, 0.0, 0.01, 1.0],
+    "shuffle": [True, False],
+    "warm_start": [False, True],
+    "last_batch": ["keep", "drop"],
+    "max_updates": [None, 1, 5],
+    "evaluate_every": [None, 1, 2],
+    "momentum": [0.9, 0.0, 0.5],
+    "beta_1": [0.9, 0.0],
+    "beta_2": [0.999, 0.5],
+    "power_t": [0.5, 0.0, 1.0],
+    "cycle_length": [None, 0.5, 2],
+    "cycle_decay": [0.5, 1.0],
+    "decay_base": [False, True],
+    "warmup": [0.0, 0.5, 2],
+    "learning_rate_scaling": [None, "linear", "sqrt"],
+    "reference_batch_size": [32, 1],
+    "batch_growth": [None, 2, 1.5, "adaptive"],
+    "batch_growth_interval": [None, 1],
+    "max_batch_size": [None, 4, 0.5, "full"],
+}
+OF_LINEAR: dict[str, list[Any]] = {
+    "penalty": ["l2", "l1", "elasticnet", None],
+    "l1_ratio": [0.15, 0.0, 0.5, 1.0],
+    "fit_intercept": [True, False],
+    "epsilon": [0.1, 0.0, 1.0],
+    "average": [False, True, 3],
+    "n_jobs": [None, 2],
+    "quantile": [0.5, 0.1],
+    "multi_class": ["ovr", "multinomial"],
+    "learning_rate": list(SCHEDULES),
+    "eta0": [0.01, 0.1, "auto"],
+    "solver": list(SOLVERS),
+}
+OF_NETWORKS: dict[str, list[Any]] = {
+    "hidden_layer_sizes": [(1,), (3,), (2, 2)],
+    "activation": list(ACTIVATIONS),
+    "nesterovs_momentum": [True, False],
+    "dropout": [0.0, 0.3],
+    "learning_rate": [name for name in SCHEDULES if name != "optimal"],
+    "learning_rate_init": [0.001, 0.1, "auto"],
+    "solver": ["adam", *(name for name in SOLVERS if name != "adam"), "lbfgs"],
+}
+# Losses of regressors that need targets above 0, or not below, are left to those who ask for them.
+LOSSES: dict[type, list[str]] = {
+    MiniBatchSGDClassifier: list(CLASSIFICATION),
+    MiniBatchSGDRegressor: [name for name in REGRESSION if name not in ("poisson", "gamma")],
+    MiniBatchMLPRegressor: ["squared_error"],
+}
+
+
+def _parameters_of(estimator: type) -> dict[str, Any]:
+    return dict(inspect.signature(estimator).parameters)
+
+
+def _values_for(estimator: type) -> dict[str, list[Any]]:
+    own = OF_LINEAR if estimator in KINDS[None][:2] else OF_NETWORKS
+    named = _parameters_of(estimator)
+    values = {name: values for name, values in (OF_ALL | own).items() if name in named}
+    return {"loss": LOSSES[estimator], **values} if estimator in LOSSES else values
+
+
+def _out_of_place(drawn: dict[str, Any]) -> set[str]:
+    """Parameters whose values may not go with the others."""
+    rate = drawn.get("eta0", drawn.get("learning_rate_init"))
+    schedule, adaptive = drawn["learning_rate"], drawn["batch_growth"] == "adaptive"
+    conflicts = {
+        "multi_class": drawn.get("loss") != "log_loss",
+        "alpha": schedule in ("optimal", "inverse_time") and drawn["alpha"] == 0,
+        "eta0": schedule == "optimal",
+        "learning_rate_scaling": schedule == "optimal" or rate == "auto",
+        "dropout": drawn["solver"] == "lbfgs",
+        "batch_growth": bool(drawn.get("batch_normalization")),
+        "max_updates": schedule in ONCE_A_RUN and adaptive and drawn["cycle_length"] is None,
+    }
+    return {name for name, conflict in conflicts.items() if conflict and name in drawn}
+
+
+@st.composite
+def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
+    """Strategy for estimators of this package, unfitted, with parameters that are valid together.
+
+    They fit any data set of :func:`classification_data` or :func:`regression_data` in a few epochs. What asks something
+    of the data keeps its default, unless it is given: ``early_stopping`` (two rows to hold out), ``class_weight`` (no
+    ``'balanced'`` in ``partial_fit``), ``batch_normalization`` (two rows in each batch) and the losses ``'poisson'``
+    and ``'gamma'`` (positive targets).
+
+    Parameters
+    ----------
+    kind : {'classifier', 'regressor'}, class or None, default=None
+        Which of the four classes to draw, or one of them; None draws from all.
+
+    **parameters : values or strategies
+        Of the estimators' parameters: what they are to be, or what they are to be drawn from. Only classes that have
+        all of them are drawn.
+
+    Returns
+    -------
+    strategy of estimators
+        Shrinks to parameters near the defaults; their repr shows the others only.
+
+    Raises
+    ------
+    ValueError
+        For another ``kind``, or if no class has the parameters.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from minibatch.testing import batch_sizes, estimators
+    >>> find(estimators("regressor", batch_size=batch_sizes(max_size=8), max_iter=3), lambda model: model.alpha == 0)
+    MiniBatchSGDRegressor(alpha=0.0, batch_size=1, learning_rate='constant',
+                          max_iter=3, power_t=0.5, random_state=0, tol=None)
+    """
+    classes = (kind,) if kind in KINDS[None] else KINDS.get(kind)
+    if classes is None:
+        raise ValueError(f"kind must be 'classifier', 'regressor', a class of minibatch or None; got {kind!r}.")
+    classes = tuple(estimator for estimator in classes if parameters.keys() <= _parameters_of(estimator).keys())
+    if not classes:
+        raise ValueError(f"No estimator of kind {kind!r} has all the parameters {sorted(parameters)}.")
+    estimator = draw(st.sampled_from(classes))
+    values = {"batch_size": batch_sizes(), **{n: st.sampled_from(v) for n, v in _values_for(estimator).items()}}
+    drawn = {
+        name: draw(value, label=name) if isinstance(value, st.SearchStrategy) else value
+        for name, value in (values | parameters).items()
+    }
+    for name in _out_of_place(drawn) - parameters.keys():
+        drawn[name] = _values_for(estimator)[name][0]
+    model = estimator(**drawn)
+    try:
+        check_parameters(model)
+    except ValueError:  # of what was given with what was drawn
+        assume(False)
+    return model

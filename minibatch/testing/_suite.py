@@ -1,0 +1,111 @@
+"""The checks that apply to an estimator, and the pytest decorator that runs them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from inspect import signature
+from typing import Any
+
+from sklearn.utils import get_tags
+
+from minibatch.testing import _checks as checks
+
+Check = Callable[[Any], None]
+
+
+def batch_checks(estimator: Any) -> Iterator[tuple[str, Check]]:
+    """The checks that apply to an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator with a parameter ``batch_size``
+        By its parameters and methods it is decided what applies: without ``partial_fit`` there is no check of it.
+        Nothing is fitted.
+
+    Yields
+    ------
+    name : str
+    check : callable
+        ``check(estimator)`` raises ``AssertionError`` if the check fails.
+
+    Raises
+    ------
+    TypeError
+        If there is no parameter ``batch_size``.
+
+    Examples
+    --------
+    >>> from minibatch import MiniBatchSGDClassifier
+    >>> from minibatch.testing import batch_checks
+    >>> for name, check in batch_checks(MiniBatchSGDClassifier()):
+    ...     check(MiniBatchSGDClassifier())
+    >>> name
+    'check_clone_pickle_and_refit_give_the_same_model'
+    """
+    names = set(estimator.get_params(deep=False))
+    if "batch_size" not in names:
+        raise TypeError(f"{type(estimator).__name__} has no parameter batch_size, so there is nothing to check.")
+    in_order = {"max_iter", "shuffle"} <= names
+    applies: dict[Check, bool] = {
+        checks.check_penalty_does_not_depend_on_batch_size: in_order,
+        checks.check_full_batch_ignores_the_order_of_rows: True,
+        checks.check_all_rows_are_a_full_batch: True,
+        checks.check_dense_equals_sparse: get_tags(estimator).input_tags.sparse,
+        checks.check_weights_are_repetitions: "sample_weight" in signature(estimator.fit).parameters,
+        checks.check_seed_alone_orders_the_rows: in_order and {"momentum", "solver", "random_state"} <= names,
+        checks.check_partial_fits_over_slices_are_an_epoch: in_order and hasattr(estimator, "partial_fit"),
+        checks.check_updates_are_counted: "max_iter" in names,
+        checks.check_clone_pickle_and_refit_give_the_same_model: True,
+    }
+    for check, does in applies.items():
+        if does:
+            yield check.__name__, check
+
+
+def parametrize_with_batch_checks(
+    estimators: Iterable[Any], *, expected_failed_checks: Callable[[Any], dict[str, str]] | None = None
+) -> Any:
+    """Decorator of a pytest function ``(estimator, check)``: one test for each check of each estimator.
+
+    Parameters
+    ----------
+    estimators : iterable of estimators
+        Instances, each with a parameter ``batch_size``.
+
+    expected_failed_checks : callable or None, default=None
+        From an estimator to ``{name of a check: reason}``, as in scikit-learn: checks that are known to fail.
+
+    Returns
+    -------
+    decorator
+
+    See Also
+    --------
+    sklearn.utils.estimator_checks.parametrize_with_checks : scikit-learn's own checks.
+
+    Examples
+    --------
+    >>> from minibatch import MiniBatchMLPRegressor, MiniBatchSGDRegressor
+    >>> from minibatch.testing import parametrize_with_batch_checks
+    >>> @parametrize_with_batch_checks([MiniBatchSGDRegressor(), MiniBatchMLPRegressor((3,))])
+    ... def test_batch_size(estimator, check):
+    ...     check(estimator)
+    """
+    try:
+        import pytest
+    except ImportError as error:
+        raise ImportError("parametrize_with_batch_checks needs pytest: pip install pytest") from error
+
+    def cases() -> Iterator[Any]:
+        for estimator in estimators:
+            expected = {} if expected_failed_checks is None else expected_failed_checks(estimator)
+            for name, check in batch_checks(estimator):
+                marks = [pytest.mark.xfail(reason=expected[name])] if name in expected else []
+                yield pytest.param(estimator, check, id=f"{' '.join(repr(estimator).split())}-{name}", marks=marks)
+
+    mark = pytest.mark.parametrize(("estimator", "check"), list(cases())).mark
+
+    def decorate(test: Any) -> Any:
+        """What pytest's decorator does, for a lambda too."""
+        test.pytestmark = [*vars(test).get("pytestmark", []), mark]
+        return test
+
+    return decorate
