@@ -135,8 +135,10 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
     Examples
     --------
     >>> from hypothesis import find
+    >>> from minibatch import MiniBatchSGDRegressor
     >>> from minibatch.testing import batch_sizes, estimators
-    >>> find(estimators("regressor", batch_size=batch_sizes(max_size=8), max_iter=3), lambda model: model.alpha == 0)
+    >>> models = estimators(MiniBatchSGDRegressor, batch_size=batch_sizes(max_size=8), max_iter=3)
+    >>> find(models, lambda model: model.alpha == 0)
     MiniBatchSGDRegressor(alpha=0.0, batch_size=1, learning_rate='constant',
                           max_iter=3, power_t=0.5, random_state=0, tol=None)
     """
