@@ -17,8 +17,8 @@ def batch_checks(estimator: Any) -> Iterator[tuple[str, Check]]:
     Parameters
     ----------
     estimator : estimator with a parameter ``batch_size``
-        By its parameters and methods it is decided what applies: without ``partial_fit`` there is no check of it.
-        Nothing is fitted.
+        By its parameters and methods it is decided what applies: without ``partial_fit`` there is no check of it, and
+        ``solver='lbfgs'`` takes no batches. Nothing is fitted.
 
     Yields
     ------
@@ -40,19 +40,21 @@ def batch_checks(estimator: Any) -> Iterator[tuple[str, Check]]:
     >>> name
     'check_clone_pickle_and_refit_give_the_same_model'
     """
-    names = set(estimator.get_params(deep=False))
+    parameters = estimator.get_params(deep=False)
+    names = set(parameters)
     if "batch_size" not in names:
         raise TypeError(f"{type(estimator).__name__} has no parameter batch_size, so there is nothing to check.")
     in_order = {"max_iter", "shuffle"} <= names
+    in_batches = parameters.get("solver") != "lbfgs"
     applies: dict[Check, bool] = {
-        checks.check_penalty_does_not_depend_on_batch_size: in_order,
+        checks.check_penalty_does_not_depend_on_batch_size: in_order and in_batches,
         checks.check_full_batch_ignores_the_order_of_rows: True,
         checks.check_all_rows_are_a_full_batch: True,
         checks.check_dense_equals_sparse: get_tags(estimator).input_tags.sparse,
         checks.check_weights_are_repetitions: "sample_weight" in signature(estimator.fit).parameters,
         checks.check_seed_alone_orders_the_rows: in_order and {"momentum", "solver", "random_state"} <= names,
         checks.check_partial_fits_over_slices_are_an_epoch: in_order and hasattr(estimator, "partial_fit"),
-        checks.check_updates_are_counted: "max_iter" in names,
+        checks.check_updates_are_counted: "max_iter" in names and in_batches,
         checks.check_clone_pickle_and_refit_give_the_same_model: True,
     }
     for check, does in applies.items():

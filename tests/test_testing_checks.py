@@ -1,0 +1,366 @@
+"""testing: the checks pass where all is well, and each finds the fault that it is for."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.linear_model import SGDRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch.engine.losses import CLASSIFICATION, REGRESSION
+from minibatch.engine.optimizers import SOLVERS
+from minibatch.schedules import SCHEDULES
+from minibatch.testing import (
+    batch_checks,
+    classification_data,
+    estimators,
+    parametrize_with_batch_checks,
+    regression_data,
+)
+
+ALL = [MiniBatchSGDClassifier, MiniBatchSGDRegressor, MiniBatchMLPClassifier, MiniBatchMLPRegressor]
+CHECKS = dict(batch_checks(MiniBatchSGDRegressor()))
+
+# ---------------------------------------------------------------------- all is well
+
+
+@parametrize_with_batch_checks([estimator() for estimator in ALL])
+def test_our_estimators(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_batch_checks(
+    [MiniBatchSGDRegressor(solver=solver, penalty="elasticnet") for solver in SOLVERS]
+    + [MiniBatchSGDRegressor(loss) for loss in REGRESSION]
+    + [MiniBatchSGDRegressor(learning_rate=schedule) for schedule in SCHEDULES]
+    + [MiniBatchSGDClassifier(loss) for loss in CLASSIFICATION]
+    + [MiniBatchSGDClassifier("log_loss", multi_class="multinomial", average=True)]
+    + [MiniBatchMLPClassifier((3,), solver=solver) for solver in [*SOLVERS, "lbfgs"]]
+    + [MiniBatchMLPRegressor(hidden_layer_sizes=(3, 2), activation="tanh", dropout=0.5, batch_normalization=True)]
+)
+def test_our_estimators_with_other_parameters(estimator, check):
+    check(estimator)
+
+
+@given(st.data(), estimators())
+def test_any_of_our_estimators(data, estimator):
+    """Which check, is drawn: a check takes several fits."""
+    _, check = data.draw(st.sampled_from(list(batch_checks(estimator))))
+    check(estimator)
+
+
+SMOOTH = st.one_of(  # where rounding may decide between two sides of a kink, two ways of computing may part
+    estimators(MiniBatchSGDClassifier, loss=st.sampled_from(["log_loss", "squared_hinge", "squared_error"])),
+    estimators(MiniBatchSGDRegressor, loss=st.sampled_from(["squared_error", "huber", "squared_epsilon_insensitive"])),
+    estimators(MiniBatchMLPClassifier, activation=st.sampled_from(["tanh", "logistic", "gelu"])),
+    estimators(MiniBatchMLPRegressor, activation=st.sampled_from(["tanh", "identity"])),
+)
+WITH_DATA = {name: check for name, check in CHECKS.items() if check.__code__.co_varnames[:3] == ("estimator", "X", "y")}
+
+
+@given(st.data(), SMOOTH)
+def test_any_of_our_estimators_on_any_data(data, estimator):
+    classifier = isinstance(estimator, (MiniBatchSGDClassifier, MiniBatchMLPClassifier))
+    strategy = (classification_data if classifier else regression_data)(
+        well_scaled=True, dtype=np.float64, min_samples=2
+    )
+    X, y = data.draw(strategy)
+    name = data.draw(st.sampled_from([name for name, _ in batch_checks(estimator) if name in WITH_DATA]))
+    WITH_DATA[name](estimator, X, y)
+
+
+def test_networks_of_scikit_learn_do_what_they_say():
+    """What they do not: batch sizes by name, counts, and a penalty that is the same for all sizes."""
+    for model in (MLPClassifier((3,), random_state=0), MLPRegressor(hidden_layer_sizes=(3,), solver="sgd")):
+        failed = {}
+        for name, check in batch_checks(model):
+            try:
+                check(model)
+            except AssertionError as error:
+                failed[name] = str(error)
+        assert list(failed) == [
+            "check_penalty_does_not_depend_on_batch_size",
+            "check_all_rows_are_a_full_batch",
+            "check_updates_are_counted",
+        ]
+        assert "the penalty depends on the batch size" in failed["check_penalty_does_not_depend_on_batch_size"]
+
+
+# ---------------------------------------------------------------------- faults
+
+
+class Faulty(MiniBatchSGDRegressor):
+    """A regressor that trains with other parameters or rows than those asked for."""
+
+    def parameters(self, n_samples):
+        return {}
+
+    def rows(self, X, y, sample_weight):
+        return X, y, sample_weight
+
+    def fit(self, X, y, sample_weight=None):
+        X, y, sample_weight = self.rows(X, y, sample_weight)
+        asked = self.get_params()
+        try:
+            self.set_params(**self.parameters(len(y)))
+            return super().fit(X, y, sample_weight=sample_weight)
+        finally:
+            self.set_params(**asked)
+
+    def size(self, n_samples):
+        return self.batch_size if isinstance(self.batch_size, int) else n_samples
+
+
+class DividesPenalty(Faulty):
+    def parameters(self, n_samples):
+        return {"alpha": self.alpha / self.size(n_samples)}
+
+
+class SumsGradients(Faulty):
+    def parameters(self, n_samples):
+        return {"eta0": self.eta0 * self.size(n_samples)}
+
+
+class ForgetsTheLastRow(Faulty):
+    def rows(self, X, y, sample_weight):
+        return X[:-1], y[:-1], sample_weight if sample_weight is None else sample_weight[:-1]
+
+
+class DropsShortBatches(Faulty):
+    def parameters(self, n_samples):
+        return {"last_batch": "drop"}
+
+
+class KnowsNoFullBatch(Faulty):
+    def parameters(self, n_samples):
+        return {"batch_size": 8 if self.batch_size == "full" else self.batch_size}
+
+
+class CapsBatches(Faulty):
+    def parameters(self, n_samples):
+        return {"batch_size": min(self.size(n_samples), n_samples) - (self.batch_size == n_samples + 7)}
+
+
+class ShrinksSparseRows(Faulty):
+    def rows(self, X, y, sample_weight):
+        return X * (0.999 if sp.issparse(X) else 1.0), y, sample_weight
+
+
+class MixesUpColumns(Faulty):
+    """Of CSC matrices."""
+
+    def rows(self, X, y, sample_weight):
+        return X[:, ::-1] if sp.issparse(X) and X.format == "csc" else X, y, sample_weight
+
+
+class TakesRootsOfWeights(Faulty):
+    def rows(self, X, y, sample_weight):
+        return X, y, sample_weight if sample_weight is None else np.sqrt(sample_weight)
+
+
+class CountsWeightlessRows(Faulty):
+    def rows(self, X, y, sample_weight):
+        return X, y, sample_weight if sample_weight is None else np.maximum(sample_weight, 1e-3)
+
+
+class OrdersByBatchSize(Faulty):
+    def parameters(self, n_samples):
+        return {"random_state": self.random_state + self.size(n_samples)}
+
+
+class IgnoresTheSeed(Faulty):
+    def parameters(self, n_samples):
+        return {"random_state": 3}
+
+
+class HasNoSeed(Faulty):
+    def parameters(self, n_samples):
+        return {"random_state": None}
+
+
+class TakesChunksTwice(Faulty):
+    def partial_fit(self, X, y, sample_weight=None):
+        super().partial_fit(X, y, sample_weight)
+        return super().partial_fit(X, y, sample_weight)
+
+
+class CountsEpochs(Faulty):
+    def fit(self, X, y, sample_weight=None):
+        super().fit(X, y, sample_weight)
+        self.n_updates_ = self.n_iter_
+        return self
+
+
+class KeepsTheBatchSizeAsked(Faulty):
+    def fit(self, X, y, sample_weight=None):
+        super().fit(X, y, sample_weight)
+        self.batch_size_ = 2 * self.batch_size_
+        return self
+
+
+class GoesOn(Faulty):
+    def parameters(self, n_samples):
+        return {"warm_start": True}
+
+
+class LosesPrecision(Faulty):
+    def __getstate__(self):
+        state = super().__getstate__()
+        return state | {"coef_": state["coef_"].astype(np.float32)} if "coef_" in state else state
+
+
+FAULTS = {
+    DividesPenalty: ("penalty_does_not_depend_on_batch_size", "Without penalty they agree, so the penalty depends on"),
+    SumsGradients: ("penalty_does_not_depend_on_batch_size", "Without penalty they differ too: the gradient must be"),
+    ForgetsTheLastRow: ("full_batch_ignores_the_order_of_rows", "batch_size=24 on 24 rows, once in another order: the"),
+    KnowsNoFullBatch: ("all_rows_are_a_full_batch", "batch_size='full' and batch_size=24 on 24 rows: the models"),
+    CapsBatches: ("all_rows_are_a_full_batch", "batch_size=31 and batch_size=24 on 24 rows: the models differ by"),
+    ShrinksSparseRows: ("dense_equals_sparse", "Dense and csr_array rows at batch_size=1: the models differ by 0.00"),
+    MixesUpColumns: ("dense_equals_sparse", "Dense and csc_array rows at batch_size=1: the models differ by"),
+    TakesRootsOfWeights: ("weights_are_repetitions", "Weights and repeated rows in full batches: the models differ"),
+    CountsWeightlessRows: ("weights_are_repetitions", "Weights and repeated rows in full batches: the models differ"),
+    OrdersByBatchSize: ("seed_alone_orders_the_rows", "but one by one in turns .*: the order depends on the batch"),
+    IgnoresTheSeed: ("seed_alone_orders_the_rows", "random_state=0 and random_state=1 give the same order of 12 rows"),
+    TakesChunksTwice: ("partial_fits_over_slices_are_an_epoch", "partial_fit over slices of 6 rows, and an epoch at"),
+    CountsEpochs: ("updates_are_counted", "n_updates_ is 3, not 72, after 3 epochs over 24 rows at batch_size=1"),
+    KeepsTheBatchSizeAsked: ("updates_are_counted", "batch_size_ is 2, not 1, after 3 epochs over 24 rows at batch"),
+    DropsShortBatches: ("updates_are_counted", "n_updates_ is 12, not 15, after 3 epochs over 24 rows at batch_size"),
+    HasNoSeed: ("clone_pickle_and_refit_give_the_same_model", "A clone learns something else, by"),
+    GoesOn: ("clone_pickle_and_refit_give_the_same_model", "The estimator, fitted again, learns something else, by"),
+    LosesPrecision: ("clone_pickle_and_refit_give_the_same_model", "A fitted model changes when it is pickled"),
+}
+
+
+@pytest.mark.parametrize("faulty", FAULTS, ids=lambda faulty: faulty.__name__)
+def test_a_fault_is_found_and_explained(faulty):
+    name, words = FAULTS[faulty]
+    with pytest.raises(AssertionError, match=words) as caught:
+        CHECKS[f"check_{name}"](faulty())
+    assert len(str(caught.value)) < 400
+
+
+def test_every_check_has_a_fault_to_find():
+    assert {f"check_{name}" for name, _ in FAULTS.values()} == set(CHECKS)
+
+
+def test_checks_leave_the_estimator_alone():
+    model = MiniBatchSGDRegressor(batch_size=7, alpha=0.5)
+    before = model.get_params()
+    for check in CHECKS.values():
+        check(model)
+    assert vars(model) == before
+
+
+# ---------------------------------------------------------------------- what applies
+
+
+def test_no_batch_size_is_nothing_to_check():
+    with pytest.raises(TypeError, match="SGDRegressor has no parameter batch_size, so there is nothing to check"):
+        list(batch_checks(SGDRegressor()))
+
+
+class Plain(MiniBatchSGDRegressor):
+    """Takes neither weights nor chunks nor sparse rows."""
+
+    partial_fit = property()
+
+    def fit(self, X, y):
+        return super().fit(X, y)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        return tags
+
+
+def test_what_an_estimator_does_not_have_is_not_checked():
+    left_out = set(CHECKS) - {name for name, _ in batch_checks(Plain())}
+    assert left_out == {
+        "check_dense_equals_sparse",
+        "check_weights_are_repetitions",
+        "check_partial_fits_over_slices_are_an_epoch",
+    }
+
+
+def test_an_estimator_that_cannot_be_trained_says_with_what():
+    with pytest.raises(
+        AssertionError, match=r"alpha=-1\.0.* cannot be trained on 24 rows by fit: The 'alpha' parameter"
+    ):
+        CHECKS["check_updates_are_counted"](MiniBatchSGDRegressor(alpha=-1.0))
+
+
+def test_half_of_the_data():
+    with pytest.raises(ValueError, match="X and y go together, but y is missing"):
+        CHECKS["check_updates_are_counted"](MiniBatchSGDRegressor(), np.ones((3, 1)))
+
+
+class Wrapped(RegressorMixin, BaseEstimator):
+    """Shows predictions only."""
+
+    def __init__(self, batch_size=8, inside=MiniBatchSGDRegressor):
+        self.batch_size = batch_size
+        self.inside = inside
+
+    def fit(self, X, y):
+        self._model = self.inside(batch_size=self.batch_size, random_state=0).fit(X, y)
+        return self
+
+    def predict(self, X):
+        return self._model.predict(X)
+
+
+def test_an_estimator_that_shows_no_parameters_is_compared_by_predictions():
+    names = []
+    for name, check in batch_checks(Wrapped()):
+        names.append(name)
+        check(Wrapped())
+    assert names == [
+        "check_full_batch_ignores_the_order_of_rows",
+        "check_all_rows_are_a_full_batch",
+        "check_clone_pickle_and_refit_give_the_same_model",
+    ]
+    with pytest.raises(AssertionError, match="once in another order"):
+        CHECKS["check_full_batch_ignores_the_order_of_rows"](Wrapped(inside=ForgetsTheLastRow))
+
+
+# ---------------------------------------------------------------------- pytest
+
+FILE = """
+from minibatch import MiniBatchSGDRegressor
+from minibatch.testing import parametrize_with_batch_checks
+
+class Faulty(MiniBatchSGDRegressor):
+    def fit(self, X, y, sample_weight=None):
+        super().fit(X, y)
+        self.n_updates_ = -1
+        return self
+
+expected = lambda estimator: {"check_weights_are_repetitions": "takes no weights"}
+
+@parametrize_with_batch_checks([MiniBatchSGDRegressor(batch_size=3), Faulty()], expected_failed_checks=expected)
+def test_it(estimator, check):
+    check(estimator)
+"""
+
+
+@pytest.mark.slow
+def test_the_decorator_in_pytest(tmp_path):
+    (tmp_path / "test_it.py").write_text(FILE)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", str(tmp_path / "test_it.py")]
+    printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    assert "test_it[MiniBatchSGDRegressor(batch_size=3)-check_updates_are_counted] PASSED" in printed
+    assert "test_it[Faulty()-check_updates_are_counted] FAILED" in printed
+    assert "test_it[Faulty()-check_weights_are_repetitions] XFAIL" in printed
+    assert "1 failed, 15 passed, 1 xfailed, 1 xpassed" in printed
+
+
+def test_without_pytest_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    with pytest.raises(ImportError, match="pip install pytest"):
+        parametrize_with_batch_checks([])
