@@ -69,14 +69,13 @@ def lower_end_of_bracket(cost: Callable[[float], float]) -> float:
             low, low_cost, high = high, high_cost, high * 2.0
             high_cost = _finite_or_inf(cost(high))
         return low
-    while low_cost < high_cost or low_cost == np.inf:
-        if low < 2.0**-MOST_HALVINGS:
-            raise ValueError(
-                "No learning rate gives a finite objective that is lower than those of higher rates, on a sample of "
-                "the rows; scale X with StandardScaler."
-            )
+    while (low_cost < high_cost or low_cost == np.inf) and low >= 2.0**-MOST_HALVINGS:
         high_cost, low = low_cost, low / 2.0
         low_cost = _finite_or_inf(cost(low))
+    if low_cost == np.inf:
+        raise ValueError(
+            "No learning rate gives a finite objective on a sample of the rows; scale X with StandardScaler."
+        )
     return low
 
 

@@ -118,6 +118,14 @@ def test_a_rate_that_can_only_do_harm_is_said_so():
         model.fit(np.zeros((50, 2)), np.tile([-1.0, 1.0], 25))
 
 
+def test_a_loss_that_is_proportional_to_the_rate_ends_the_search():
+    """A perceptron that has nothing to learn from: the lower the rate, the lower the loss, down to 0."""
+    model = MiniBatchSGDClassifier("perceptron", solver="momentum", batch_size=1, max_iter=3, tol=None, **AUTO)
+    with pytest.warns(ConvergenceWarning, match="found no learning rate that lowers the objective"):
+        model.fit(np.zeros((2, 1)), [0, 1])
+    assert 0 < model.eta0_ < 1e-100
+
+
 def test_a_calibrated_rate_leaves_room_for_a_rise():
     model = MiniBatchSGDClassifier("log_loss", max_eta=1e-3, max_iter=5, tol=None, batch_size="full", **AUTO)
     assert model.set_params(learning_rate="one_cycle").fit(X, Y).eta0_ == 1e-3 / 4

@@ -92,14 +92,14 @@ def _out_of_place(drawn: dict[str, Any]) -> set[str]:
     """Parameters whose values may not go with the others."""
     rate = drawn.get("eta0", drawn.get("learning_rate_init"))
     schedule, adaptive = drawn["learning_rate"], drawn["batch_growth"] == "adaptive"
+    endless = adaptive and drawn["max_updates"] is not None and drawn["cycle_length"] is None
     conflicts = {
         "multi_class": drawn.get("loss") != "log_loss",
         "alpha": schedule in ("optimal", "inverse_time") and drawn["alpha"] == 0,
         "eta0": schedule == "optimal",
         "learning_rate_scaling": schedule == "optimal" or rate == "auto",
         "dropout": drawn["solver"] == "lbfgs",
-        "batch_growth": bool(drawn.get("batch_normalization")),
-        "max_updates": schedule in ONCE_A_RUN and adaptive and drawn["cycle_length"] is None,
+        "batch_growth": bool(drawn.get("batch_normalization")) or (schedule in ONCE_A_RUN and endless),
     }
     return {name for name, conflict in conflicts.items() if conflict and name in drawn}
 
@@ -154,6 +154,8 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
         name: draw(value, label=name) if isinstance(value, st.SearchStrategy) else value
         for name, value in (values | parameters).items()
     }
+    if drawn.get("multi_class") == "multinomial":
+        drawn["loss"] = parameters.get("loss", "log_loss")
     for name in _out_of_place(drawn) - parameters.keys():
         drawn[name] = _values_for(estimator)[name][0]
     model = estimator(**drawn)
