@@ -67,15 +67,15 @@ def test_frame(history):
     assert frame["objective"].isna().tolist() == [True, False]
 
 
-def test_without_pandas_the_error_says_what_to_do(history, monkeypatch):
+def test_without_pandas_and_polars_the_error_says_what_to_do(history, monkeypatch):
     real_import = builtins.__import__
 
-    def no_pandas(name, *args, **kwargs):
-        if name == "pandas":
+    def neither(name, *args, **kwargs):
+        if name in ("pandas", "polars"):
             raise ImportError(name)
         return real_import(name, *args, **kwargs)
 
-    monkeypatch.setattr(builtins, "__import__", no_pandas)
+    monkeypatch.setattr(builtins, "__import__", neither)
     with pytest.raises(ImportError, match="pip install pandas"):
         history.to_frame()
     assert_array_equal(dict(history)["epoch"], [1, 2])
