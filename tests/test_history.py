@@ -87,6 +87,11 @@ def test_pickle(history):
     assert all(np.array_equal(copy[name], history[name], equal_nan=True) for name in history)
 
 
+def test_numbers_are_saved_as_arrays(history):
+    """Of a list, skops writes a description of every number."""
+    assert all(isinstance(column, np.ndarray) for column in history.__getstate__()["columns"].values())
+
+
 def test_repr_shows_the_objective_where_it_was_last_recorded(history):
     assert repr(History()) == "History of 0 epochs"
     history.append(epoch=3, n_updates=12, progressive_loss=0.125)

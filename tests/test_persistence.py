@@ -263,7 +263,7 @@ def test_what_an_older_file_lacks_is_filled_in(estimator):
     state = state_of(model)
     del state["max_batch_size"], state["learning_rate_scaling"], state["_minibatch_parts"]["_optimizer"]["rate_factor"]
     loaded = loaded_from(estimator, state)
-    assert_same(loaded.get_params(), model.get_params())
+    assert_same(vars(loaded), vars(model))
     target = "string" if estimator in (C, NC) else "number"
     assert_same(vars(gone_on(loaded, target, "dense")), vars(gone_on(model, target, "dense")), ignore={"seconds"})
 
@@ -284,8 +284,9 @@ def test_what_a_newer_file_has_is_left_out_with_a_warning(inside):
     assert_same(vars(loaded), vars(model))
 
 
-def test_the_memory_of_an_unknown_solver_is_of_no_use():
-    model = simple(R, solver="adam")
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_the_memory_of_an_unknown_solver_is_of_no_use(solver):
+    model = simple(R, solver=solver, penalty="l1")
     state = state_of(model)
     state["_minibatch_parts"]["_optimizer"]["solver"] = "soap"
     loaded = loaded_from(R, state)
@@ -341,6 +342,9 @@ def test_a_class_of_users_with_state_of_its_own():
     loaded = through_pickle(model, None)
     assert (loaded.extra, loaded.history_) == ([1], model.history_)
     assert_same(loaded.predict(X), model.predict(X))
+    state = state_of(model)
+    del state["extra"]
+    assert not hasattr(loaded_from(Own, state), "extra")  # a parameter without a default
 
 
 class Own(MiniBatchSGDRegressor):
