@@ -28,6 +28,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from minibatch._batching import resolve_batch_size
 from minibatch._calibration import calibrated_rate
 from minibatch._callbacks import CallbackBridge
+from minibatch._persistence import OptimizerMemory, Rate, live_state, plain_state
 from minibatch._problems.state import Problem, State, Vector, pool_of
 from minibatch._rates import (
     CONSTRAINTS,
@@ -50,28 +51,6 @@ class Rows(NamedTuple):
     X: Any
     target: NDArray[Any]
     weight: NDArray[np.float64] | None
-
-
-class Rate(NamedTuple):
-    """The first learning rate of a schedule, and the batch size that it is for."""
-
-    eta0: float
-    batch_size: int
-    calibrated: bool
-
-
-class OptimizerMemory(NamedTuple):
-    """What an estimator keeps of its optimizer, for ``partial_fit`` and ``warm_start``."""
-
-    kind: int  # of the solver
-    slots: Vector
-    n_updates: int
-    schedule_updates: int
-    schedule_epochs: float
-    total: NDArray[np.float64]
-    rate: Rate  # with which the last schedule began
-    rate_factor: float  # what "adaptive" has made of the learning rate
-    learning_rate: float  # of the epoch that would come next; scikit-learn's tests look for it here
 
 
 class Evaluation(NamedTuple):
@@ -139,6 +118,18 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     }
     _rate_parameter = "eta0"
     _invscaling_by_rows = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return plain_state(super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(live_state(type(self), state))
+
+    def __copy__(self) -> Any:
+        """As without ``__getstate__``, which would pack the history at every look into a fit."""
+        new = type(self).__new__(type(self))
+        new.__dict__.update(vars(self))
+        return new
 
     def _train(
         self,

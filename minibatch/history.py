@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minibatch._formats import FORMAT, FORMAT_KEY, check_format
 from minibatch._tables import frame_of, html_table, short
 
 _SHOWN_ROWS = 10
@@ -53,6 +54,21 @@ class History(Mapping[str, NDArray[Any]]):
     def __init__(self) -> None:
         self._columns: dict[str, list[Any]] = {}
         self._n_rows = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            FORMAT_KEY: FORMAT,
+            "n_epochs": self._n_rows,
+            "columns": {name: _saved(values) for name, values in self._columns.items()},
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        check_format(state, "History")
+        self._columns = {
+            name: [*(column.tolist() if isinstance(column, np.ndarray) else column)]
+            for name, column in state["columns"].items()
+        }
+        self._n_rows = state["n_epochs"]
 
     def append(self, **row: Any) -> None:
         """Add an epoch. Values of columns that a row does not name are NaN."""
@@ -121,3 +137,9 @@ class History(Mapping[str, NDArray[Any]]):
         columns = self._columns.values()
         rows = [None if i is None else [values[i] for values in columns] for i in shown]
         return html_table(repr(self), list(self._columns), rows)
+
+
+def _saved(values: list[Any]) -> Any:
+    """A column in a file: numbers as an array, which is small and read at once, in skops too."""
+    array = np.array(values)
+    return array if array.dtype.kind in "biuf" else [*values]

@@ -67,15 +67,15 @@ def test_frame(history):
     assert frame["objective"].isna().tolist() == [True, False]
 
 
-def test_without_pandas_the_error_says_what_to_do(history, monkeypatch):
+def test_without_pandas_and_polars_the_error_says_what_to_do(history, monkeypatch):
     real_import = builtins.__import__
 
-    def no_pandas(name, *args, **kwargs):
-        if name == "pandas":
+    def neither(name, *args, **kwargs):
+        if name in ("pandas", "polars"):
             raise ImportError(name)
         return real_import(name, *args, **kwargs)
 
-    monkeypatch.setattr(builtins, "__import__", no_pandas)
+    monkeypatch.setattr(builtins, "__import__", neither)
     with pytest.raises(ImportError, match="pip install pandas"):
         history.to_frame()
     assert_array_equal(dict(history)["epoch"], [1, 2])
@@ -85,6 +85,11 @@ def test_pickle(history):
     copy = pickle.loads(pickle.dumps(history))
     assert list(copy) == list(history)
     assert all(np.array_equal(copy[name], history[name], equal_nan=True) for name in history)
+
+
+def test_numbers_are_saved_as_arrays(history):
+    """Of a list, skops writes a description of every number."""
+    assert all(isinstance(column, np.ndarray) for column in history.__getstate__()["columns"].values())
 
 
 def test_repr_shows_the_objective_where_it_was_last_recorded(history):

@@ -146,6 +146,15 @@ def test_curves_and_histories_as_frames_of_polars(request):
     assert list(history.to_frame()["epoch"]) == [1, 2]
 
 
+def test_a_frame_of_the_real_polars(monkeypatch):
+    polars = pytest.importorskip("polars")
+    without(monkeypatch, "pandas")
+    frame = frame_of({"size": [1, "full"], "loss": np.array([0.5, 0.25])})
+    assert isinstance(frame, polars.DataFrame)
+    assert frame["size"].to_list() == ["1", "full"]
+    assert frame["loss"].to_list() == [0.5, 0.25]
+
+
 def test_without_both_the_error_says_what_to_do(monkeypatch):
     without(monkeypatch, "pandas", "polars")
     with pytest.raises(ImportError, match="to_frame needs pandas or polars: pip install pandas"):

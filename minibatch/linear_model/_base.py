@@ -11,7 +11,8 @@ from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from minibatch._batching import power_of_two_below_root
-from minibatch._estimator import MiniBatchEstimator, Rate
+from minibatch._estimator import MiniBatchEstimator
+from minibatch._persistence import Rate
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.state import State, Vector
 from minibatch._rates import FIRST_RATE, check_rates

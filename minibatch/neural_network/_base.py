@@ -12,8 +12,9 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from minibatch._blas import n_blas_threads, one_blas_thread
-from minibatch._estimator import MiniBatchEstimator, Rate
+from minibatch._estimator import MiniBatchEstimator
 from minibatch._lbfgs import minimize
+from minibatch._persistence import Rate
 from minibatch._problems.mlp import MLPProblem, layers_of, network_of, scores_of
 from minibatch._problems.state import State, Vector, pool_of, rows_of
 from minibatch._rates import FIRST_RATE, check_rates

@@ -1,0 +1,160 @@
+"""What a saved estimator consists of: numbers, strings, arrays, lists and dicts, with the number of their format.
+
+A live estimator has objects of ours, of scikit-learn and of SciPy. A file that named their classes could be read only
+while these have the same names, fields and insides, and skops would ask users to trust each of them. So in a file they
+are dicts by field name, under one key, and the estimator's class is all that a file names (but for what the user put
+in, as callbacks). Every way to save comes through ``__getstate__`` and ``__setstate__``: pickle, joblib, skops.
+"""
+
+import inspect
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.preprocessing import LabelBinarizer
+
+from minibatch._formats import FORMAT, FORMAT_KEY, check_format
+from minibatch.engine.optimizers import SOLVERS
+from minibatch.history import History
+
+_PARTS_KEY = "_minibatch_parts"
+
+
+class Rate(NamedTuple):
+    """The first learning rate of a schedule, and the batch size that it is for."""
+
+    eta0: float
+    batch_size: int
+    calibrated: bool
+
+
+class OptimizerMemory(NamedTuple):
+    """What an estimator keeps of its optimizer, for ``partial_fit`` and ``warm_start``.
+
+    A field that is added later needs a default: what it is in files from before.
+    """
+
+    kind: int  # of the solver
+    slots: NDArray[np.floating[Any]]
+    n_updates: int
+    schedule_updates: int
+    schedule_epochs: float
+    total: NDArray[np.float64]
+    rate: Rate  # with which the last schedule began
+    rate_factor: float = 1.0  # what "adaptive" has made of the learning rate
+    learning_rate: float = np.nan  # of the epoch that would come next; scikit-learn's tests look for it here
+
+
+def plain_state(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of an estimator as they are saved: what is not plain is among the parts, as plain dicts."""
+    parts = {name: pack(attributes[name]) for name, (pack, _) in _PACKING.items() if name in attributes}
+    parts = {name: part for name, part in parts.items() if part is not None}
+    rest = {name: value for name, value in attributes.items() if name not in parts}
+    return {**rest, FORMAT_KEY: FORMAT, _PARTS_KEY: parts}
+
+
+def live_state(estimator: type, state: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of an estimator from what was saved; parameters that the file lacks have their defaults."""
+    check_format(state, estimator.__name__)
+    parameters = inspect.signature(estimator).parameters.values()
+    attributes = {p.name: p.default for p in parameters if p.default is not p.empty}
+    attributes |= {name: _plain_arrays(state[name]) for name in state if name not in (FORMAT_KEY, _PARTS_KEY)}
+    parts = _plain_arrays(state[_PARTS_KEY])
+    _warn_of_unknown(parts.keys() - _PACKING.keys())
+    return attributes | {name: unpack(parts[name]) for name, (_, unpack) in _PACKING.items() if name in parts}
+
+
+def _plain_arrays(value: Any) -> Any:
+    """With views of the class of all other arrays on those that joblib maps: what is computed from a ``np.memmap`` is
+    one too, in memory or not, and skops cannot read those back."""
+    if isinstance(value, np.memmap):
+        return np.asarray(value)
+    if type(value) is list:
+        return [_plain_arrays(part) for part in value]
+    return {name: _plain_arrays(part) for name, part in value.items()} if type(value) is dict else value
+
+
+def _from_fields(kind: Any, fields: dict[str, Any]) -> Any:
+    """A named tuple of the fields that it knows; those that the file lacks have their defaults."""
+    missing = set(kind._fields) - fields.keys() - kind._field_defaults.keys()
+    if missing:
+        raise ValueError(
+            f"The saved {kind.__name__} lacks {', '.join(sorted(missing))}: the file is damaged. Fit again."
+        )
+    _warn_of_unknown(fields.keys() - set(kind._fields))
+    return kind(**{name: value for name, value in fields.items() if name in kind._fields})
+
+
+def _warn_of_unknown(names: set[str]) -> None:
+    if names:
+        warnings.warn(
+            f"A saved model has {', '.join(sorted(names))}, of a newer version of minibatch, which this version leaves "
+            "out: the model predicts the same, but may not train on in the same way. To go on with it, update "
+            "(pip install -U scikit-minibatch).",
+            stacklevel=5,
+        )
+
+
+def _pack_optimizer(memory: OptimizerMemory) -> dict[str, Any]:
+    fields = {**memory._asdict(), "rate": memory.rate._asdict()}
+    # by name: the codes of solvers are between Python and the kernels of one version
+    names = {code: name for name, code in SOLVERS.items()}
+    return {"solver": names[fields.pop("kind")], **fields}
+
+
+def _unpack_optimizer(saved: dict[str, Any]) -> OptimizerMemory:
+    fields = {**saved, "rate": _from_fields(Rate, saved["rate"])}
+    # memory of a solver that is not known here is of no use to any other: the next one begins anew
+    return _from_fields(OptimizerMemory, {"kind": SOLVERS.get(fields.pop("solver"), -1), **fields})
+
+
+def _pack_binarizer(binarizer: LabelBinarizer) -> dict[str, Any]:
+    several = binarizer.y_type_.startswith("multilabel")
+    return {"classes": binarizer.classes_, "several": several, "sparse": binarizer.sparse_input_}
+
+
+def _unpack_binarizer(saved: dict[str, Any]) -> LabelBinarizer:
+    """Fitted anew to the labels, by the scikit-learn that is there."""
+    labels = np.eye(len(saved["classes"]), dtype=int) if saved["several"] else saved["classes"]
+    return LabelBinarizer().fit(sp.csr_array(labels) if saved["sparse"] else labels)
+
+
+def _pack_coef(coef: Any) -> dict[str, Any] | None:
+    if not sp.issparse(coef):
+        return None
+    csr = coef.tocsr()
+    return {
+        "data": csr.data,
+        "indices": csr.indices,
+        "indptr": csr.indptr,
+        "shape": csr.shape,
+        "matrix": isinstance(csr, sp.spmatrix),
+    }
+
+
+def _unpack_coef(saved: dict[str, Any]) -> Any:
+    csr = sp.csr_array((saved["data"], saved["indices"], saved["indptr"]), saved["shape"])
+    return sp.csr_matrix(csr) if saved["matrix"] else csr  # only this way is there a matrix of one dimension
+
+
+def _pack_weights(weights: Any) -> list[Any] | None:
+    """Pairs: skops writes the keys of a dict as strings, and reads ``bool("false")``, which is true."""
+    return [list(pair) for pair in weights.items()] if type(weights) is dict else None
+
+
+def _unpack_history(saved: dict[str, Any]) -> History:
+    history = History()
+    history.__setstate__(saved)
+    return history
+
+
+# How an attribute becomes plain (None: it is), and comes back.
+_PACKING: dict[str, Any] = {
+    "history_": (History.__getstate__, _unpack_history),
+    "_optimizer": (_pack_optimizer, _unpack_optimizer),
+    "_label_binarizer": (_pack_binarizer, _unpack_binarizer),
+    "coef_": (_pack_coef, _unpack_coef),
+    "class_weight": (_pack_weights, dict),
+}
