@@ -189,6 +189,7 @@ def _turns_of_rows(estimator: Any, X: Any, y: Any, batch_size: int, seed: int) -
         **TO_THE_END, **ROW_BY_ROW, "alpha": 0.0, "learning_rate": "constant", "learning_rate_scaling": None,
         "warmup": 0.0, "max_iter": 1, "nesterovs_momentum": False, "momentum": momentum, "activation": "identity",
         "average": False, "shuffle": True, "random_state": seed, "last_batch": "keep", "fit_intercept": False,
+        "epsilon": 0.1,
     }  # fmt: skip
     names = estimator.get_params(deep=False)
     plain["solver"] = "sgd" if "nesterovs_momentum" in names else "momentum"
@@ -203,6 +204,9 @@ def _turns_of_rows(estimator: Any, X: Any, y: Any, batch_size: int, seed: int) -
     start = weights(1e-300, n)
     far = np.linalg.norm(weights(rate, batch_size) - start, axis=1)
     one_step = np.linalg.norm(weights(rate, n) - start, axis=1) * (n / batch_size)
+    assert one_step.all(), (
+        f"Rows {np.flatnonzero(one_step == 0).tolist()} of {n} do not move the model in a full batch."
+    )
     # after k more updates a gradient has gone (1 - momentum^(k + 1)) / (1 - momentum) times its step
     left = np.log1p(-(1 - momentum) * np.minimum(far / one_step, 4.9999)) / np.log(momentum) - 1
     n_batches = n // batch_size

@@ -68,11 +68,11 @@ def learnt(model: Any, X: Any) -> NDArray[Any]:
 
 
 def difference(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """The largest difference, as a part of the largest number."""
+    """The largest difference, as a part of the largest number, or of 1e-6 where that is less: parameters that would be
+    0 but for rounding are the same."""
     if one.shape != other.shape:
         return np.inf
-    largest = np.abs(one).max(initial=0.0)
-    return float(np.abs(one - other).max(initial=0.0) / largest) if largest else float(np.abs(other).max(initial=0.0))
+    return float(np.abs(one - other).max(initial=0.0) / np.abs(one).max(initial=1e-6))
 
 
 def rounding(vector: NDArray[Any]) -> float:
