@@ -38,7 +38,7 @@ from minibatch._rates import (
     rate_is_calibrated,
     schedule_for,
 )
-from minibatch._training import EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, train
+from minibatch._training import EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, divergence_message, train
 from minibatch.history import History
 
 SEEDS = np.iinfo(np.int32).max
@@ -233,9 +233,14 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             if X_val is None or y_val is None:
                 raise ValueError(f"X_val and y_val go together, but {'X' if X_val is None else 'y'}_val is missing.")
             try:
-                return None, self._checked_rows(X_val, y_val, weight_val, reset=False, dtype=rows.X.dtype)
+                held_out = self._checked_rows(X_val, y_val, weight_val, reset=False, dtype=rows.X.dtype)
+                if self.early_stopping and len(held_out.target) < 2 and not is_classifier(self):
+                    raise ValueError(
+                        "early_stopping looks at R squared, which one row does not have; give two or more."
+                    )
             except ValueError as error:
                 raise ValueError(f"Validation set (X_val, y_val, sample_weight_val): {error}") from error
+            return None, held_out
         if not self.early_stopping:
             return None, None
         stratified = is_classifier(self) and rows.target.ndim == 1
@@ -416,19 +421,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         self.batch_size_ = history.last("batch_size", problem.n_samples)
 
     def _warn(self, problem: Problem, outcome: Outcome, partial: bool) -> None:
-        last = outcome.history.last
-        if outcome.status == "diverged" and "learning_rate" in outcome.history:
-            message = (
-                f"Diverged in epoch {last('epoch')} (by update {last('n_updates')}) at learning rate "
-                f"{last('learning_rate'):.3g}, batch size {last('batch_size')}, largest |x| "
-                f"{problem.largest_input:.3g}; the last finite parameters are kept. Lower {self._rate_parameter}, or "
-                "scale X with StandardScaler."
-            )
-        elif outcome.status == "diverged":
-            message = (
-                f"The objective is not finite after iteration {last('epoch')}, largest |x| "
-                f"{problem.largest_input:.3g}; the last finite parameters are kept. Scale X with StandardScaler."
-            )
+        if outcome.status == "diverged":
+            message = divergence_message(problem, outcome, self._rate_parameter, regression=not is_classifier(self))
         elif outcome.status == "max_iter" and self.tol is not None and not partial:
             message = "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve "
             message += f"the fit. {outcome.why}"

@@ -31,9 +31,13 @@ class RegressionTarget(RegressorMixin):
         return y
 
     def _validation_score(self, scores: NDArray[Any], target: NDArray[Any], weight: Any) -> float:
-        """R squared; minus infinity where the predictions are not finite (a run that diverges)."""
+        """R squared; minus infinity where the predictions or their squares are not finite (a run that diverges)."""
         predicted = self._link_inverse(scores)
-        return float(r2_score(target, predicted, sample_weight=weight)) if np.isfinite(predicted).all() else -np.inf
+        if not np.isfinite(predicted).all():
+            return -np.inf
+        with np.errstate(over="ignore", invalid="ignore"):
+            score = float(r2_score(target, predicted, sample_weight=weight))
+        return -np.inf if np.isnan(score) and len(target) > 1 else score
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

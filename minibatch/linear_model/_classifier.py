@@ -342,6 +342,22 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
         predicted = scores[:, 0] > 0 if scores.shape[1] == 1 else scores.argmax(axis=1)
         return float(np.average(predicted == target, weights=weight))
 
+    def decision_function(self, X):
+        """Scores of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            ``X @ coef_.T + intercept_``; for two classes, above 0 where the second is predicted.
+        """
+        with np.errstate(over="ignore"):  # infinity is the right answer
+            return super().decision_function(X)
+
     @available_if(_has_proba)
     def predict_proba(self, X):
         """Probabilities of the classes, for ``loss='log_loss'`` and ``'modified_huber'``.
@@ -387,4 +403,5 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
         ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``; minus infinity where a probability is 0 (modified Huber loss).
         """
-        return np.log(self.predict_proba(X))
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
