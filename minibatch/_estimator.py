@@ -27,7 +27,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from minibatch._batching import resolve_batch_size
 from minibatch._calibration import calibrated_rate
-from minibatch._callbacks import CallbackBridge
+from minibatch._callbacks import CallbackBridge, take_over
 from minibatch._problems.state import Problem, State, Vector, pool_of
 from minibatch._rates import (
     CONSTRAINTS,
@@ -178,11 +178,13 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             state = self._initial_state(problem, plan, theta, fresh, partial, init)
             if watch is not None:
                 watch.begin(self._measures(problem, rows, kept, watch.test), state.theta)
-            bridge = None if partial else CallbackBridge(self, X, y, sample_weight, self._attributes_function(problem))
+            fit = self if partial else copy.copy(self)  # with parameters that callbacks cannot change
+            before = set(vars(fit))
+            bridge = None if partial else CallbackBridge(self, X, y, sample_weight, fit._attributes_function(problem))
             goes_on = not fresh and all(part is None for part in init)
             # partial_fit appends to the history, at the very end; fit makes a new one, which may still fail
             history = (self.history_ if partial else self.history_.copy()) if goes_on else History()
-            outcome = self._optimize(
+            outcome = fit._optimize(
                 problem,
                 plan,
                 state,
@@ -191,13 +193,14 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
                 bridge if hasattr(self, "_skl_callbacks") else None,
                 watch,
             )
-            self._publish(problem, outcome, history, rate)
+            fit._publish(problem, outcome, history, rate)
             if bridge is not None:
+                take_over(self, fit, before)
                 bridge.fit_ends()
             if watch is not None:
                 watch.end(outcome.state.result())
         if watch is None:
-            self._warn(problem, outcome, partial)
+            fit._warn(problem, outcome, partial)
         return self
 
     def _checked_rows(

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
@@ -54,3 +55,16 @@ def refuse_balanced_chunks(class_weight: Any, partial: bool) -> None:
             "sample of the full training set target to properly estimate the class frequency distributions. Pass "
             "the resulting weights as the class_weight parameter."
         )
+
+
+def softmax_of_rows(scores: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities; those of infinite scores are the limit, not ``inf - inf``.
+
+    >>> softmax_of_rows(np.array([[np.inf, 1.0], [0.0, -np.inf], [np.inf, np.inf]]))
+    array([[1. , 0. ],
+           [1. , 0. ],
+           [0.5, 0.5]])
+    """
+    largest = np.finfo(scores.dtype).max
+    with np.errstate(over="ignore", invalid="ignore"):  # scores that are not a number stay so
+        return softmax(np.clip(scores, -largest, largest), axis=1)

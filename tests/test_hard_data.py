@@ -245,6 +245,16 @@ def test_scores_that_overflow_are_infinite(estimator, layout):
             assert model.predict(far) == sign * np.inf
 
 
+def test_probabilities_of_infinite_scores_are_limits():
+    model = model_of(MiniBatchSGDClassifier, rate=1e-9, loss="log_loss", multi_class="multinomial")
+    start = np.zeros((3, 3))
+    start[0], start[2] = 1e3, -1e3
+    model.fit(X, target_of(MiniBatchSGDClassifier, y), coef_init=start)
+    far = np.full((2, 3), 1e308) * [[1], [-1]]
+    assert_array_equal(model.predict_proba(far), [[1, 0, 0], [0, 0, 1]])
+    assert_array_equal(model.predict_log_proba(far)[0], [0, -np.inf, -np.inf])
+
+
 def test_r_squared_of_one_row_is_not_for_early_stopping():
     for estimator in REGRESSORS:
         model = model_of(estimator).fit(X, y)

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 from sklearn.base import _fit_context
 from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.utils import compute_class_weight
@@ -16,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from minibatch._docstrings import documented
 from minibatch._estimator import Rows
 from minibatch._problems.linear import LinearProblem
-from minibatch._targets import refuse_balanced_chunks
+from minibatch._targets import refuse_balanced_chunks, softmax_of_rows
 from minibatch.engine.losses import CLASSIFICATION
 from minibatch.linear_model._base import LinearModel
 
@@ -381,7 +380,7 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
             return self._predict_proba_lr(X)
         scores = self.decision_function(X)
         if softmax_model:
-            return softmax(scores, axis=1)
+            return softmax_of_rows(scores)
         probability = (np.clip(scores, -1, 1) + 1) / 2
         if scores.ndim == 1:
             return np.stack([1 - probability, probability], axis=1)
