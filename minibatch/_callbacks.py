@@ -41,6 +41,6 @@ def take_over(estimator: Any, fit: Any, before: set[str]) -> None:
     """What a copy has learnt: all attributes but the parameters, which callbacks may have changed for the next fit. Of
     ``before``, those that it no longer has go."""
     for name in before - vars(fit).keys():
-        del vars(estimator)[name]
+        vars(estimator).pop(name, None)
     learnt = vars(fit).keys() - estimator.get_params(deep=False).keys()
     vars(estimator).update({name: vars(fit)[name] for name in learnt})

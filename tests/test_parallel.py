@@ -39,7 +39,7 @@ pytestmark = [
 ]
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system's own libraries do not bear forks")
 ALL_FOUR = pytest.mark.parametrize("estimator", FOUR)
-PATIENCE = 120  # seconds; what hangs is a failure
+PATIENCE = 60  # seconds; what hangs is a failure
 FOLDS = KFold(2)
 
 
