@@ -35,3 +35,12 @@ class CallbackBridge:
 
     def fit_ends(self) -> None:
         self._fit.call_on_fit_task_end(**self._data, reconstruction_attributes={})
+
+
+def take_over(estimator: Any, fit: Any, before: set[str]) -> None:
+    """What a copy has learnt: all attributes but the parameters, which callbacks may have changed for the next fit. Of
+    ``before``, those that it no longer has go."""
+    for name in before - vars(fit).keys():
+        vars(estimator).pop(name, None)
+    learnt = vars(fit).keys() - estimator.get_params(deep=False).keys()
+    vars(estimator).update({name: vars(fit)[name] for name in learnt})

@@ -27,7 +27,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from minibatch._batching import resolve_batch_size
 from minibatch._calibration import calibrated_rate
-from minibatch._callbacks import CallbackBridge
+from minibatch._callbacks import CallbackBridge, take_over
 from minibatch._persistence import OptimizerMemory, Rate, live_state, plain_state
 from minibatch._problems.state import Problem, State, Vector, pool_of
 from minibatch._rates import (
@@ -39,7 +39,7 @@ from minibatch._rates import (
     rate_is_calibrated,
     schedule_for,
 )
-from minibatch._training import EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, train
+from minibatch._training import EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, divergence_message, train
 from minibatch.history import History
 
 SEEDS = np.iinfo(np.int32).max
@@ -169,11 +169,13 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             state = self._initial_state(problem, plan, theta, fresh, partial, init)
             if watch is not None:
                 watch.begin(self._measures(problem, rows, kept, watch.test), state.theta)
-            bridge = None if partial else CallbackBridge(self, X, y, sample_weight, self._attributes_function(problem))
+            fit = self if partial else copy.copy(self)  # with parameters that callbacks cannot change
+            before = set(vars(fit))
+            bridge = None if partial else CallbackBridge(self, X, y, sample_weight, fit._attributes_function(problem))
             goes_on = not fresh and all(part is None for part in init)
             # partial_fit appends to the history, at the very end; fit makes a new one, which may still fail
             history = (self.history_ if partial else self.history_.copy()) if goes_on else History()
-            outcome = self._optimize(
+            outcome = fit._optimize(
                 problem,
                 plan,
                 state,
@@ -182,13 +184,14 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
                 bridge if hasattr(self, "_skl_callbacks") else None,
                 watch,
             )
-            self._publish(problem, outcome, history, rate)
+            fit._publish(problem, outcome, history, rate)
             if bridge is not None:
+                take_over(self, fit, before)
                 bridge.fit_ends()
             if watch is not None:
                 watch.end(outcome.state.result())
         if watch is None:
-            self._warn(problem, outcome, partial)
+            fit._warn(problem, outcome, partial)
         return self
 
     def _checked_rows(
@@ -224,9 +227,14 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             if X_val is None or y_val is None:
                 raise ValueError(f"X_val and y_val go together, but {'X' if X_val is None else 'y'}_val is missing.")
             try:
-                return None, self._checked_rows(X_val, y_val, weight_val, reset=False, dtype=rows.X.dtype)
+                held_out = self._checked_rows(X_val, y_val, weight_val, reset=False, dtype=rows.X.dtype)
+                if self.early_stopping and len(held_out.target) < 2 and not is_classifier(self):
+                    raise ValueError(
+                        "early_stopping looks at R squared, which one row does not have; give two or more."
+                    )
             except ValueError as error:
                 raise ValueError(f"Validation set (X_val, y_val, sample_weight_val): {error}") from error
+            return None, held_out
         if not self.early_stopping:
             return None, None
         stratified = is_classifier(self) and rows.target.ndim == 1
@@ -407,19 +415,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         self.batch_size_ = history.last("batch_size", problem.n_samples)
 
     def _warn(self, problem: Problem, outcome: Outcome, partial: bool) -> None:
-        last = outcome.history.last
-        if outcome.status == "diverged" and "learning_rate" in outcome.history:
-            message = (
-                f"Diverged in epoch {last('epoch')} (by update {last('n_updates')}) at learning rate "
-                f"{last('learning_rate'):.3g}, batch size {last('batch_size')}, largest |x| "
-                f"{problem.largest_input:.3g}; the last finite parameters are kept. Lower {self._rate_parameter}, or "
-                "scale X with StandardScaler."
-            )
-        elif outcome.status == "diverged":
-            message = (
-                f"The objective is not finite after iteration {last('epoch')}, largest |x| "
-                f"{problem.largest_input:.3g}; the last finite parameters are kept. Scale X with StandardScaler."
-            )
+        if outcome.status == "diverged":
+            message = divergence_message(problem, outcome, self._rate_parameter, regression=not is_classifier(self))
         elif outcome.status == "max_iter" and self.tol is not None and not partial:
             message = "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve "
             message += f"the fit. {outcome.why}"

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
@@ -31,9 +32,13 @@ class RegressionTarget(RegressorMixin):
         return y
 
     def _validation_score(self, scores: NDArray[Any], target: NDArray[Any], weight: Any) -> float:
-        """R squared; minus infinity where the predictions are not finite (a run that diverges)."""
+        """R squared; minus infinity where the predictions or their squares are not finite (a run that diverges)."""
         predicted = self._link_inverse(scores)
-        return float(r2_score(target, predicted, sample_weight=weight)) if np.isfinite(predicted).all() else -np.inf
+        if not np.isfinite(predicted).all():
+            return -np.inf
+        with np.errstate(over="ignore", invalid="ignore"):
+            score = float(r2_score(target, predicted, sample_weight=weight))
+        return -np.inf if np.isnan(score) and len(target) > 1 else score
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -50,3 +55,16 @@ def refuse_balanced_chunks(class_weight: Any, partial: bool) -> None:
             "sample of the full training set target to properly estimate the class frequency distributions. Pass "
             "the resulting weights as the class_weight parameter."
         )
+
+
+def softmax_of_rows(scores: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities; those of infinite scores are the limit, not ``inf - inf``.
+
+    >>> softmax_of_rows(np.array([[np.inf, 1.0], [0.0, -np.inf], [np.inf, np.inf]]))
+    array([[1. , 0. ],
+           [1. , 0. ],
+           [0.5, 0.5]])
+    """
+    largest = np.finfo(scores.dtype).max
+    with np.errstate(over="ignore", invalid="ignore"):  # scores that are not a number stay so
+        return softmax(np.clip(scores, -largest, largest), axis=1)

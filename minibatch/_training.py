@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from minibatch._batching import epoch_seed, rows_in_batches, sample_order
 from minibatch._growth import Growth, next_batch_size
-from minibatch._problems.state import Epoch, Problem, State, Vector
+from minibatch._problems.state import Epoch, Problem, State, Vector, largest_value, norm_of
 from minibatch.history import History
 from minibatch.schedules import ADAPTIVE_END, ADAPTIVE_FACTOR, Progress, Rates, Schedule
 
@@ -88,10 +88,14 @@ class WindowRule:
         size = min(self.patience, len(self.objectives) // 2)
         if size == 0:
             return 0.0
-        return float(np.mean(self.objectives[-2 * size : -size]) - np.mean(self.objectives[-size:]))
+        with np.errstate(over="ignore", invalid="ignore"):  # of objectives near the largest number, or infinite
+            return float(np.mean(self.objectives[-2 * size : -size]) - np.mean(self.objectives[-size:]))
 
     def is_met(self) -> bool:
-        return self.tol is not None and len(self.objectives) >= 2 * self.patience and not self.gain() >= self.tol
+        if self.tol is None or len(self.objectives) < 2 * self.patience:
+            return False
+        gain = self.gain()
+        return bool(np.isfinite(gain)) and gain < self.tol  # what is infinite has not come to a standstill
 
     def start_over(self) -> None:
         self.objectives.clear()
@@ -188,7 +192,7 @@ def train(
             # along an epoch the penalty goes from its value before to its value after; half of each is its share
             objective = float(losses.sum() + 0.5 * (penalty + problem.penalties(state.theta).sum()))
             record["progressive_objective"] = objective
-            n_bad_epochs = 0 if np.isfinite(losses).all() else n_bad_epochs + 1
+            n_bad_epochs = 0 if np.isfinite(objective) else n_bad_epochs + 1
             record |= evaluation(problem, plan, clock.epoch, state.result(), start, validate)
             rule.see(objective, record.get("validation_score", np.nan), state)
         keep(record, done, plan)
@@ -347,7 +351,7 @@ def evaluation(
         record["train_loss"] = loss
         record["objective"] = loss + float(problem.penalties(theta).sum())
         record["gradient_norm"] = problem.gradient_norm(theta, gradient)
-        record["distance_from_init"] = float(np.linalg.norm(theta.astype(np.float64) - start))
+        record["distance_from_init"] = norm_of(theta.astype(np.float64) - start)
     if validate is not None:
         record["validation_loss"], record["validation_score"] = validate(theta)
     return record
@@ -358,3 +362,22 @@ def keep(record: dict[str, Any], done: History, plan: Plan) -> None:
     done.append(**record)
     if plan.verbose:
         print(", ".join(f"{name} {value:.6g}" for name, value in record.items()), flush=True)
+
+
+def divergence_message(problem: Problem, outcome: Outcome, rate_parameter: str, regression: bool) -> str:
+    """Where and with what a run diverged, and what to do."""
+    last, sizes = outcome.history.last, f"largest |x| {largest_value(problem.data.X):.3g}"
+    remedy = "scale X with StandardScaler"
+    if regression:
+        sizes += f", largest |y| {largest_value(problem.data.y):.3g}"
+        remedy += " and divide y by a constant"
+    if "learning_rate" not in outcome.history:
+        return (
+            f"The objective is not finite after iteration {last('epoch')}, {sizes}; the last finite parameters are "
+            f"kept. {remedy[0].upper()}{remedy[1:]}."
+        )
+    return (
+        f"Diverged in epoch {last('epoch')} (by update {last('n_updates')}) at learning rate "
+        f"{last('learning_rate'):.3g}, batch size {last('batch_size')}, {sizes}; the last finite parameters are kept. "
+        f"Lower {rate_parameter}, or {remedy}."
+    )

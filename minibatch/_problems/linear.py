@@ -19,9 +19,9 @@ from minibatch._problems.state import (
     Vector,
     blocks_of_rows,
     data_of,
-    largest_input,
     matrix_of,
     mean_loss,
+    norm_of,
     read_only,
     share_out,
 )
@@ -97,10 +97,6 @@ class LinearProblem:
         return 1 if self.objective.outputs == SOFTMAX else self.n_outputs
 
     @property
-    def largest_input(self) -> float:
-        return largest_input(self.data.X)
-
-    @property
     def _all_rows(self) -> Order:
         return np.arange(self.n_samples) if self.rows is None else self.rows
 
@@ -118,8 +114,12 @@ class LinearProblem:
     def penalties(self, theta: Vector) -> NDArray[np.float64]:
         """The penalty of every objective."""
         w = self.parameters(theta).weights.astype(np.float64)
-        w = w.reshape(self.n_objectives, -1)
-        return self.objective.l1 * np.abs(w).sum(axis=1) + 0.5 * self.objective.l2 * np.einsum("ij,ij->i", w, w)
+        w, penalties = w.reshape(self.n_objectives, -1), np.zeros(self.n_objectives)
+        if self.objective.l1 > 0.0:
+            penalties += self.objective.l1 * np.abs(w).sum(axis=1)
+        if self.objective.l2 > 0.0:  # 0 times squares that overflow is not a number
+            penalties += 0.5 * self.objective.l2 * np.einsum("ij,ij->i", w, w)
+        return penalties
 
     def on_rows(self, places: Order) -> "LinearProblem":
         """The problem of some of the rows trained on."""
@@ -136,7 +136,8 @@ class LinearProblem:
     def scores(self, theta: Vector) -> NDArray[Any]:
         """``X @ W.T + b`` for all rows."""
         weights, intercept = self.parameters(theta)
-        with one_blas_thread():  # a product this thin gains nothing from more, and waits for a core that is busy
+        # one thread: a product this thin gains nothing from more, and waits for a core that is busy
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
             return matrix_of(self.data.X, self.n_features) @ weights.T + intercept
 
     def evaluation_bytes(self) -> dict[str, int]:
@@ -165,7 +166,8 @@ class LinearProblem:
 
     def gradient_norm(self, theta: Vector, gradient: NDArray[np.float64]) -> float:
         """Norm of the objective's gradient."""
-        return float(np.linalg.norm(self.with_penalty(theta, gradient)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return norm_of(self.with_penalty(theta, gradient))
 
     def mean_gradient(self, theta: Vector) -> NDArray[np.float64]:
         """The gradient of a batch of all rows, without penalty: its rows count alike, whatever their weights."""

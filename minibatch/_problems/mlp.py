@@ -21,8 +21,8 @@ from minibatch._problems.state import (
     Vector,
     blocks_of_rows,
     data_of,
-    largest_input,
     mean_loss,
+    norm_of,
     share_out,
 )
 from minibatch.engine.barrier import abandon, new_barrier
@@ -179,10 +179,6 @@ class MLPProblem:
         return self.network.n_trained
 
     @property
-    def largest_input(self) -> float:
-        return largest_input(self.data.X)
-
-    @property
     def _all_rows(self) -> Order:
         return np.arange(self.n_samples) if self.rows is None else self.rows
 
@@ -217,7 +213,8 @@ class MLPProblem:
 
     def gradient_norm(self, theta: Vector, gradient: NDArray[np.float64]) -> float:
         """Norm of the objective's gradient."""
-        return float(np.linalg.norm(self.with_penalty(theta, gradient)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return norm_of(self.with_penalty(theta, gradient))
 
     def scores(self, theta: Vector) -> NDArray[Any]:
         """What the last layer gives for all rows, before softmax, logistic or exponential function."""

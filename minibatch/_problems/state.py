@@ -91,7 +91,7 @@ class Problem(Protocol):
     @property
     def n_trained(self) -> int: ...
     @property
-    def largest_input(self) -> float: ...
+    def data(self) -> Data: ...
     @property
     def solver(self) -> Any: ...
     @property
@@ -117,9 +117,21 @@ def data_of(
     class_weight: NDArray[np.float64] | None = None,
 ) -> Data:
     """The arrays of a problem. ``y`` has the columns of a regression, columns of -1 and +1, or one of class numbers."""
-    y = read_only(np.ascontiguousarray(y.reshape(len(y), -1), dtype=X.dtype))
-    weight = read_only(np.ascontiguousarray(np.empty(0) if weight is None else weight, dtype=X.dtype))
-    return Data(rows_of(X), y, weight, np.ones((n_outputs, 2)) if class_weight is None else class_weight)
+    target = _in_type_of(X, y.reshape(len(y), -1), "y")
+    weight = _in_type_of(X, np.empty(0) if weight is None else weight, "sample_weight")
+    return Data(rows_of(X), target, weight, np.ones((n_outputs, 2)) if class_weight is None else class_weight)
+
+
+def _in_type_of(X: Any, values: NDArray[Any], name: str) -> NDArray[Any]:
+    """Finite values, read-only and in the type of X."""
+    with np.errstate(over="ignore"):
+        cast = read_only(np.ascontiguousarray(values, dtype=X.dtype))
+    if values.dtype != X.dtype and not np.isfinite(cast).all():
+        raise ValueError(
+            f"{name} has values too large for {X.dtype}, the type of X and of the model; divide {name} by a constant, "
+            "or give X as float64 to a model that is not fitted yet."
+        )
+    return cast
 
 
 def mean_loss(data: Data, rows: Order, scores: NDArray[Any], objective: Objective) -> float:
@@ -127,6 +139,19 @@ def mean_loss(data: Data, rows: Order, scores: NDArray[Any], objective: Objectiv
     losses = np.zeros(scores.shape[1])
     losses_of_scores(data, rows, objective, np.array(scores, order="C"), losses)
     return float(losses.sum() / (data.weight[rows].sum(dtype=np.float64) if len(data.weight) else len(rows)))
+
+
+def norm_of(vector: NDArray[Any]) -> float:
+    """Euclidean norm, also where squares overflow or vanish.
+
+    >>> [norm_of(np.ldexp([3.0, -4.0], k)) == float(np.ldexp(5.0, k)) for k in (600, -600)], norm_of(np.zeros(2))
+    ([True, True], 0.0)
+    """
+    largest = np.abs(vector).max(initial=0.0)
+    if not 0.0 < largest < np.inf:
+        return float(largest)
+    unit = np.ldexp(1.0, np.frexp(largest)[1] - 1)  # a power of two: no rounding
+    return float(unit * np.linalg.norm(vector / unit))
 
 
 def rows_of(X: Any) -> Any:
@@ -149,8 +174,8 @@ def blocks_of_rows(X: Any, rows: Order, n_features: int) -> Iterator[tuple[slice
         yield here, block
 
 
-def largest_input(X: Any) -> float:
-    """Largest ``|x|``, for the message about a divergence."""
+def largest_value(X: Any) -> float:
+    """Largest ``|x|`` (or ``|y|``), for the message about a divergence."""
     values = X.data if isinstance(X, CSR) else X
     return float(max(values.max(initial=0.0), -values.min(initial=0.0)))
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 from sklearn.base import _fit_context
 from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.utils import compute_class_weight
@@ -16,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from minibatch._docstrings import documented
 from minibatch._estimator import Rows
 from minibatch._problems.linear import LinearProblem
-from minibatch._targets import refuse_balanced_chunks
+from minibatch._targets import refuse_balanced_chunks, softmax_of_rows
 from minibatch.engine.losses import CLASSIFICATION
 from minibatch.linear_model._base import LinearModel
 
@@ -342,6 +341,22 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
         predicted = scores[:, 0] > 0 if scores.shape[1] == 1 else scores.argmax(axis=1)
         return float(np.average(predicted == target, weights=weight))
 
+    def decision_function(self, X):
+        """Scores of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            ``X @ coef_.T + intercept_``; for two classes, above 0 where the second is predicted.
+        """
+        with np.errstate(over="ignore"):  # infinity is the right answer
+            return super().decision_function(X)
+
     @available_if(_has_proba)
     def predict_proba(self, X):
         """Probabilities of the classes, for ``loss='log_loss'`` and ``'modified_huber'``.
@@ -365,7 +380,7 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
             return self._predict_proba_lr(X)
         scores = self.decision_function(X)
         if softmax_model:
-            return softmax(scores, axis=1)
+            return softmax_of_rows(scores)
         probability = (np.clip(scores, -1, 1) + 1) / 2
         if scores.ndim == 1:
             return np.stack([1 - probability, probability], axis=1)
@@ -387,4 +402,5 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
         ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``; minus infinity where a probability is 0 (modified Huber loss).
         """
-        return np.log(self.predict_proba(X))
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))

@@ -3,6 +3,7 @@
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.base import _fit_context
@@ -279,7 +280,8 @@ class MiniBatchSGDRegressor(RegressionTarget, LinearModel):
         coef = self.coef_
         if sp.issparse(coef) and coef.ndim == 1:  # sparsified: scipy has no product of it with sparse rows
             coef = coef.toarray()
-        scores = safe_sparse_dot(X, coef.T, dense_output=True) + self.intercept_
+        with np.errstate(over="ignore"):  # infinity is the right answer
+            scores = safe_sparse_dot(X, coef.T, dense_output=True) + self.intercept_
         return self._link_inverse(scores)
 
     def _new_problem(self, X: Any, target: Any, weight: Any, **more: Any) -> LinearProblem:

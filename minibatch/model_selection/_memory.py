@@ -348,8 +348,9 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
         "in an epoch": {"order of the rows": drawn, "rates": 8 * fit.n_batches, **buffers},
     }
     if fit.final.max_iter > 1:
-        # the new copy is made before the old one goes; penalties of linear models take two more
-        moments["between epochs"] = {"copies": state + (16 * P if is_linear else 0)}
+        # the new copy is made before the old one goes; penalties of linear models take one more, with L1 two
+        penalties = (16 if fit.problem.objective.l1 > 0.0 else 8) * P if is_linear else 0
+        moments["between epochs"] = {"copies": state + penalties}
     if fit.by_score:
         moments["when a score is the best"] = {"copies": state}
     return moments | evaluations

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
+from scipy.special import expit
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
@@ -22,7 +22,7 @@ from sklearn.utils.multiclass import (
 from minibatch._docstrings import documented
 from minibatch._estimator import Rows
 from minibatch._problems.mlp import MLPProblem
-from minibatch._targets import refuse_balanced_chunks
+from minibatch._targets import refuse_balanced_chunks, softmax_of_rows
 from minibatch.engine.linear import SOFTMAX
 from minibatch.engine.losses import LOG_LOSS
 from minibatch.neural_network._base import MultiLayerPerceptron, takes_chunks
@@ -288,7 +288,7 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
     def _probabilities(self, scores: NDArray[Any]) -> NDArray[Any]:
         """Of all outputs; one-dimensional for two classes, as the label binarizer wants them."""
         if self.out_activation_ == "softmax":
-            return softmax(scores, axis=1)
+            return softmax_of_rows(scores)
         return expit(scores if scores.shape[1] > 1 else scores[:, 0])
 
     def _check_parameters(self, partial: bool) -> None:

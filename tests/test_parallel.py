@@ -1,0 +1,370 @@
+"""Several fits at once: threads, forks, new processes and joblib's backends. The numbers are always those of one fit
+alone, nobody waits for ever, and BLAS is left as it was."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from joblib import parallel_config
+from numpy.testing import assert_array_equal
+from sklearn.model_selection import GridSearchCV, KFold, cross_validate
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+from minibatch import _blas
+from minibatch._problems import mlp
+from minibatch.engine.compile import COMPILED
+from references.fits import (
+    FOUR,
+    LINEAR,
+    NETWORKS,
+    X_LARGE,
+    Y_LARGE,
+    Counted,
+    large_model_of,
+    model_of,
+    n_helpers,
+    parameters_of,
+    parameters_of_all_four,
+    target_of,
+)
+
+pytestmark = [
+    pytest.mark.skipif(not COMPILED, reason="threads and processes are for compiled kernels"),
+    # of forks with threads around, from Python 3.12 on: that is what is tried here
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+]
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system's own libraries do not bear forks")
+ALL_FOUR = pytest.mark.parametrize("estimator", FOUR)
+PATIENCE = 60  # seconds; what hangs is a failure
+FOLDS = KFold(2)
+
+
+def blas_settings():
+    return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+
+
+@pytest.fixture(autouse=True)
+def blas_is_left_as_it_was():
+    """And set to two threads in the meantime, whatever the machine has."""
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_settings()
+        yield
+        assert blas_settings() == before
+
+
+@pytest.fixture(scope="module")
+def alone():
+    with threadpool_limits(2, user_api="blas"):
+        return parameters_of_all_four()
+
+
+def send_parameters(connection):
+    """What a child does: fit, and tell."""
+    connection.send((parameters_of_all_four(), blas_settings()))
+
+
+def told_by_child(method):
+    """The parameters of the four models and the settings of BLAS, from a process made by ``method``."""
+    context = multiprocessing.get_context(method)
+    here, there = context.Pipe()
+    child = context.Process(target=send_parameters, args=(there,), daemon=True)
+    child.start()
+    there.close()
+    try:
+        assert here.poll(PATIENCE), f"a child of {method!r} waits for ever"
+        return here.recv()
+    finally:
+        child.kill()
+        child.join()
+
+
+def assert_same(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        assert_array_equal(one, other)
+
+
+class DuringFit:
+    """A callback that stops in the second epoch to call ``action``."""
+
+    def __init__(self, action):
+        self.action = action
+
+    def setup(self, estimator, context): ...
+
+    def teardown(self, estimator, context): ...
+
+    def on_fit_task_begin(self, estimator, context): ...
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name == "epoch" and context.task_id == 1:
+            self.action()
+
+
+class UntilTold:
+    """A callback that lets a fit go on until it is told to stop."""
+
+    def __init__(self):
+        self.began, self.stop = threading.Event(), threading.Event()
+
+    def setup(self, estimator, context): ...
+
+    def teardown(self, estimator, context): ...
+
+    def on_fit_task_begin(self, estimator, context): ...
+
+    def on_fit_task_end(self, estimator, context):
+        self.began.set()
+        return self.stop.is_set()
+
+
+# ---------------------------------------------------------------------- processes
+
+
+@ON_LINUX
+def test_a_fork_after_fits_on_threads(alone):
+    found, settings = told_by_child("fork")
+    assert_same(found, alone)
+    assert settings == blas_settings()
+    assert_same(parameters_of_all_four(), alone)  # the parent goes on
+
+
+@ON_LINUX
+@ALL_FOUR
+def test_a_fork_in_the_middle_of_a_fit_on_another_thread(estimator, alone):
+    callback = UntilTold()
+    model = large_model_of(estimator, max_iter=10**6).set_callbacks(callback)
+    with ThreadPoolExecutor(1) as pool:
+        fit = pool.submit(model.fit, X_LARGE, target_of(estimator, Y_LARGE))
+        try:
+            assert callback.began.wait(PATIENCE)
+            found, _ = told_by_child("fork")
+        finally:
+            callback.stop.set()
+        assert fit.result(PATIENCE).status_ == "stopped_by_callback"
+    assert_same(found, alone)
+
+
+@ON_LINUX
+@ALL_FOUR
+def test_a_fork_from_within_a_fit(estimator, alone):
+    told, target = [], target_of(estimator, Y_LARGE)
+    model = large_model_of(estimator).set_callbacks(DuringFit(lambda: told.append(told_by_child("fork")[0])))
+    model.fit(X_LARGE, target)
+    assert_same(told[0], alone)
+    assert_array_equal(parameters_of(model), alone[FOUR.index(estimator)])
+
+
+@ON_LINUX
+def test_a_fork_while_another_thread_holds_our_lock(alone):
+    """It would never be released in the child, where that thread does not live on."""
+    lock = _blas._limit()._lock
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lock.acquire).result()
+        try:
+            found, _ = told_by_child("fork")
+        finally:
+            lock.release()
+    assert_same(found, alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", sorted({"spawn", "forkserver"} & {*multiprocessing.get_all_start_methods()}))
+def test_new_processes(method, alone):
+    found, _ = told_by_child(method)
+    assert_same(found, alone)
+
+
+# ---------------------------------------------------------------------- searches
+
+
+@pytest.fixture(scope="module")
+def folds_alone():
+    """Of every estimator, the models and scores of two folds, one after the other."""
+    return {estimator: folds_of(estimator) for estimator in FOUR}
+
+
+def folds_of(estimator, workers=None, **parameters):
+    found = cross_validate(
+        large_model_of(estimator, **parameters), X_LARGE, target_of(estimator, Y_LARGE), cv=FOLDS, n_jobs=workers,
+        return_estimator=True, error_score="raise",
+    )  # fmt: skip
+    return [*map(parameters_of, found["estimator"]), found["test_score"]]
+
+
+@ALL_FOUR
+@pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
+def test_every_backend_of_joblib_gives_the_same_bits(estimator, backend, folds_alone):
+    for own in (1, 2) if estimator in LINEAR else (None,):
+        parameters = {} if own is None else {"n_jobs": own}
+        with parallel_config(backend=backend):
+            assert_same(folds_of(estimator, workers=2, **parameters), folds_alone[estimator])
+    assert multiprocessing.current_process().name == "MainProcess"
+
+
+@ALL_FOUR
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_a_search_gives_the_same_bits(estimator, backend):
+    def search(n_jobs):
+        grid = GridSearchCV(model_of(estimator), {"batch_size": [1, 8, "full"]}, cv=2, n_jobs=n_jobs)
+        grid.fit(X_LARGE[:60, :4], target_of(estimator, Y_LARGE[:60]))
+        return grid.cv_results_["mean_test_score"], parameters_of(grid.best_estimator_)
+
+    expected = search(1)
+    with parallel_config(backend=backend):
+        assert_same(search(2), expected)
+
+
+# ---------------------------------------------------------------------- how many threads there really are
+
+
+def threads_in_folds(model, backend):
+    """Helpers beside the thread of a fit, and BLAS's setting in there, of two folds at once."""
+    target = target_of(type(model).__mro__[2], Y_LARGE)
+    with parallel_config(backend=backend):
+        found = cross_validate(model, X_LARGE, target, cv=FOLDS, n_jobs=2, scoring=n_helpers, error_score="raise")
+    return found["test_helpers"], found["test_blas"]
+
+
+@pytest.mark.parametrize("estimator", NETWORKS)
+def test_networks_on_loky_have_the_threads_that_joblib_leaves_them(estimator):
+    """It sets BLAS in each of two workers to half the cores."""
+    helpers, blas = threads_in_folds(large_model_of(Counted[estimator]), "loky")
+    assert (2 * (1 + helpers) <= max(2, os.cpu_count())).all()
+    assert (1 + helpers <= blas).all()
+    alone = large_model_of(Counted[estimator]).fit(X_LARGE, target_of(estimator, Y_LARGE))
+    assert alone.n_helpers_ == 1  # the batches are worth two threads where there are two
+
+
+@pytest.mark.parametrize("estimator", NETWORKS)
+def test_networks_at_once_share_the_threads_of_blas(estimator, monkeypatch):
+    """On joblib's threads: two fits that know of each other run on a thread each."""
+    original, running, most, lock = mlp.mlp_epoch, [0], [0], threading.Lock()
+    gate = threading.Barrier(2)
+
+    def counted(*arguments):
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        try:
+            return original(*arguments)
+        finally:
+            with lock:
+                running[0] -= 1
+
+    monkeypatch.setattr(mlp, "mlp_epoch", counted)
+    model = large_model_of(Counted[estimator]).set_callbacks(AtTheSameTime(gate))
+    with parallel_config(backend="threading"):
+        cross_validate(model, X_LARGE, target_of(estimator, Y_LARGE), cv=FOLDS, n_jobs=2, error_score="raise")
+    assert most[0] == 2
+
+
+class AtTheSameTime:
+    """A callback that lets the first epoch of two fits begin together."""
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def setup(self, estimator, context): ...
+
+    def teardown(self, estimator, context): ...
+
+    def on_fit_task_begin(self, estimator, context):
+        if context.task_name == "epoch" and context.task_id == 0:
+            self.gate.wait(PATIENCE)
+
+    def on_fit_task_end(self, estimator, context): ...
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize(("n_jobs", "helpers"), [(None, 0), (1, 0), (2, 1)])
+def test_linear_models_have_the_threads_they_are_told_to(backend, n_jobs, helpers):
+    """``n_jobs=None`` is one inside a search, whatever the search has."""
+    for estimator in LINEAR:
+        found, _ = threads_in_folds(large_model_of(Counted[estimator], n_jobs=n_jobs), backend)
+        own = helpers if estimator is LINEAR[0] else 0  # one output is one share
+        assert (found <= (2 * own if backend == "threading" else own)).all()
+        assert backend == "threading" or (found == own).all()
+
+
+# ---------------------------------------------------------------------- threads of one process
+
+
+@ALL_FOUR
+def test_fits_at_once_of_the_same_kind(estimator, alone):
+    target, expected = target_of(estimator, Y_LARGE), alone[FOUR.index(estimator)]
+
+    def fit(_):
+        return parameters_of(large_model_of(estimator).fit(X_LARGE, target))
+
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(fit, range(6)):
+            assert_array_equal(found, expected)
+
+
+def test_fits_at_once_of_all_kinds(alone):
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(lambda _: parameters_of_all_four(), range(3)):
+            assert_same(found, alone)
+
+
+def test_predictions_during_a_fit(alone):
+    """Of models that are fitted already, on the same kernels."""
+    model = large_model_of(NETWORKS[0]).fit(X_LARGE, target_of(NETWORKS[0], Y_LARGE))
+    expected, callback = model.predict_proba(X_LARGE), UntilTold()
+    other = large_model_of(NETWORKS[0], max_iter=10**6).set_callbacks(callback)
+    with ThreadPoolExecutor(1) as pool:
+        fit = pool.submit(other.fit, X_LARGE, target_of(NETWORKS[0], Y_LARGE))
+        assert callback.began.wait(PATIENCE)
+        found = [model.predict_proba(X_LARGE) for _ in range(3)]
+        callback.stop.set()
+        fit.result(PATIENCE)
+    assert_same(found, [expected] * 3)
+
+
+def test_a_fit_in_a_daemon_thread(alone):
+    found = []
+    thread = threading.Thread(target=lambda: found.extend(parameters_of_all_four()), daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert_same(found, alone)
+
+
+LEFT_ALONE = """
+import sys, threading
+sys.path[:0] = {path!r}
+from references.fits import X_LARGE, Y_LARGE, large_model_of, target_of
+from minibatch import {name} as estimator
+
+began = threading.Event()
+
+class Tell:
+    def setup(self, estimator, context): ...
+    def teardown(self, estimator, context): ...
+    def on_fit_task_begin(self, estimator, context): ...
+    def on_fit_task_end(self, estimator, context):
+        began.set()
+
+model = large_model_of(estimator, max_iter=10**6, **{more!r}).set_callbacks(Tell())
+threading.Thread(target=model.fit, args=(X_LARGE, target_of(estimator, Y_LARGE)), daemon=True).start()
+assert began.wait(100)
+print("the end", flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "more"), [("MiniBatchSGDClassifier", {"n_jobs": 2}), ("MiniBatchMLPClassifier", {})], ids=["linear", "net"]
+)
+def test_a_process_may_end_during_a_fit_in_a_daemon_thread(name, more):
+    script = LEFT_ALONE.format(path=sys.path, name=name, more=more)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "the end\n"), ended.stderr
