@@ -186,8 +186,8 @@ def train(
         losses, record = _run_epoch(problem, plan, state, clock, observer)
         if not np.isfinite(state.theta).all():
             state, status = before, "diverged"
-            if validate is not None:
-                record["validation_loss"] = record["validation_score"] = np.nan
+            record["progressive_objective"] = np.nan
+            record |= dict.fromkeys(_evaluated_columns(plan, clock.epoch, validate), np.nan)
         else:
             # along an epoch the penalty goes from its value before to its value after; half of each is its share
             objective = float(losses.sum() + 0.5 * (penalty + problem.penalties(state.theta).sum()))
@@ -340,21 +340,26 @@ def _stretches(n_batches: int, whole: int, looks: int | NDArray[np.int64]) -> It
     yield from pairwise(bounds)
 
 
+def _evaluated_columns(plan: Plan, epoch: int, validate: Validate | None) -> list[str]:
+    """Names of what ``evaluation`` measures after an epoch."""
+    due = plan.evaluate_every and epoch % plan.evaluate_every == 0
+    training = ["train_loss", "objective", "gradient_norm", "distance_from_init"] if due else []
+    return training if validate is None else [*training, "validation_loss", "validation_score"]
+
+
 def evaluation(
     problem: Problem, plan: Plan, epoch: int, theta: Vector, start: Vector, validate: Validate | None
 ) -> dict[str, float]:
     """The columns of the history that ``evaluate_every`` and a validation set ask for after an epoch."""
-    record = {}
-    if plan.evaluate_every and epoch % plan.evaluate_every == 0:
+    names, values = _evaluated_columns(plan, epoch, validate), []
+    if "train_loss" in names:
         losses, gradient = problem.evaluate(theta)
-        loss = float(losses.sum())
-        record["train_loss"] = loss
-        record["objective"] = loss + float(problem.penalties(theta).sum())
-        record["gradient_norm"] = problem.gradient_norm(theta, gradient)
-        record["distance_from_init"] = norm_of(theta.astype(np.float64) - start)
+        loss, penalty = float(losses.sum()), float(problem.penalties(theta).sum())
+        distance = norm_of(theta.astype(np.float64) - start)
+        values += [loss, loss + penalty, problem.gradient_norm(theta, gradient), distance]
     if validate is not None:
-        record["validation_loss"], record["validation_score"] = validate(theta)
-    return record
+        values += validate(theta)
+    return dict(zip(names, values, strict=True))
 
 
 def keep(record: dict[str, Any], done: History, plan: Plan) -> None:

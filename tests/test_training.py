@@ -136,6 +136,16 @@ def test_divergence_keeps_the_parameters_before_the_epoch_that_overflowed():
     assert_array_equal(theta(model), theta(before))
 
 
+def test_a_history_has_all_its_columns_even_if_the_first_epoch_diverges():
+    with pytest.warns(ConvergenceWarning, match="Diverged in epoch 1 "):
+        model = regressor(eta0=1e300, batch_size=1, evaluate_every=1).fit(X, y, X_val=X, y_val=y)
+    calm = regressor(batch_size=1, evaluate_every=1).fit(X, y, X_val=X, y_val=y)
+    assert list(model.history_) == list(calm.history_)
+    assert np.isnan(model.history_["progressive_objective"]).all()
+    assert np.isnan(model.history_["train_loss"]).all()
+    assert model.history_["n_updates"].tolist() == [len(X)]
+
+
 def test_divergence_says_where_why_and_what_to_do():
     with pytest.warns(ConvergenceWarning) as caught:
         model = regressor(eta0=1e5, batch_size=8, max_iter=100).fit(1000 * X, y)
