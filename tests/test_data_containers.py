@@ -3,7 +3,6 @@
 import joblib
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
@@ -159,7 +158,6 @@ def test_y_and_weights_in_any_array(estimator, tmp_path):
         tuple(array.astype(array.dtype.newbyteorder()) for array in (target, weight)),
         (target.tolist(), weight.tolist()),
         (pd.Series(target, index=range(30, 0, -1)), pd.Series(weight, index=range(30))),  # by place, not by index
-        (pl.Series(target), pl.Series(weight)),
         (target.astype(np.float32), weight.astype(np.float16)),
     ):
         assert_array_equal(parameters_of(model_of(estimator).fit(X, same[0], sample_weight=same[1])), expected)
@@ -219,7 +217,6 @@ def test_what_is_given_is_neither_changed_nor_kept(estimator, batch_size, layout
 
 FRAMES = {
     "pandas": lambda: pd.DataFrame(X, columns=list("abcd")),
-    "polars": lambda: pl.DataFrame(X, schema=list("abcd")),
     "nullable": lambda: pd.DataFrame(X.astype(int), columns=list("abcd")).convert_dtypes(),
     "mixed": lambda: pd.DataFrame(X, columns=list("abcd")).astype({"a": "int8", "b": "Float64", "c": bool}),
     "sparse": lambda: pd.DataFrame(X, columns=list("abcd")).astype(pd.SparseDtype(float, 0.0)),
@@ -238,7 +235,7 @@ def test_frames_have_the_model_of_their_numbers_and_names(estimator, kind):
         with pytest.raises(ValueError, match="must be in the same order"):
             method(frame[["b", "a", "c", "d"]])
         with pytest.raises(ValueError, match=r"unseen at fit time:\n- e"):
-            method(frame.rename(columns={"a": "e"}) if kind != "polars" else frame.rename({"a": "e"}))
+            method(frame.rename(columns={"a": "e"}))
         with pytest.warns(UserWarning, match="does not have valid feature names"):
             method(X)
     with pytest.warns(UserWarning, match="was fitted without feature names"):
@@ -248,10 +245,9 @@ def test_frames_have_the_model_of_their_numbers_and_names(estimator, kind):
 
 
 @ALL_FOUR
-@pytest.mark.parametrize("container", ["pandas", "polars"])
-def test_frames_inside_a_pipeline(estimator, container):
+def test_frames_inside_a_pipeline(estimator):
     model = model_of(estimator)
-    pipeline = make_pipeline(StandardScaler(), model).set_output(transform=container)
+    pipeline = make_pipeline(StandardScaler(), model).set_output(transform="pandas")
     pipeline.fit(FRAMES["pandas"](), target_of(estimator, y))
     assert list(model.feature_names_in_) == list("abcd")
     arrays = make_pipeline(StandardScaler(), model_of(estimator)).fit(X, target_of(estimator, y))
@@ -264,11 +260,9 @@ def test_missing_values_in_frames(estimator):
     model = fitted(estimator, frame)
     before, history = parameters_of(model), model.history_.copy()
     frame.iloc[3, 1] = pd.NA
-    null = FRAMES["polars"]().with_columns(a=pl.when(pl.col("a") > 0).then(pl.col("a")))
-    for missing in (frame, null):
-        for method in (model.fit, model.partial_fit, lambda rows, _: model.predict(rows)):
-            with pytest.raises(ValueError, match="Input X contains NaN"):
-                method(missing, target)
+    for method in (model.fit, model.partial_fit, lambda rows, _: model.predict(rows)):
+        with pytest.raises(ValueError, match="Input X contains NaN"):
+            method(frame, target)
     holes = pd.Series(target).convert_dtypes()
     holes[2] = pd.NA
     with pytest.raises(ValueError, match="y contains NaN"):
@@ -281,8 +275,7 @@ def test_missing_values_in_frames(estimator):
 def test_targets_in_frames(estimator):
     two = np.c_[y, -y]
     expected = parameters_of(model_of(estimator).fit(X, two))
-    for frame in (pd.DataFrame(two, columns=["p", "q"]), pl.DataFrame(two, schema=["p", "q"])):
-        model = model_of(estimator).fit(X, frame)
-        assert_array_equal(parameters_of(model), expected)
-        assert isinstance(model.predict(X), np.ndarray)
+    model = model_of(estimator).fit(X, pd.DataFrame(two, columns=["p", "q"]))
+    assert_array_equal(parameters_of(model), expected)
+    assert isinstance(model.predict(X), np.ndarray)
     assert model_of(estimator).fit(X, y[:, None]).predict(X).shape == (30, 1)
