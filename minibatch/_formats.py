@@ -3,7 +3,7 @@
 from typing import Any
 
 # Raise it where earlier versions could not make sense of what is saved from now on, and go on reading what they saved
-# (tests/saved). What only comes in addition needs no new number: they leave it out with a warning.
+# (tests/saved). What only comes in addition needs no new number: they leave it out, parts of the model with a warning.
 FORMAT = 1
 FORMAT_KEY = "_minibatch_format"
 

@@ -233,7 +233,8 @@ def _probabilities(op: Any, array: Any, model: Any, scores: str) -> str:
     if network or n_classes == 2:
         return values
     total = op.ReduceSumAnyOpset(values, np.array([1]), keepdims=1)
-    return op.Where(op.Greater(total, array(0)), op.Div(values, total), array(1 / n_classes))
+    # equal to 0, and not anything else: NaN stays NaN
+    return op.Where(op.Equal(total, array(0)), array(1 / n_classes), op.Div(values, total))
 
 
 # Kinds of models

@@ -38,7 +38,7 @@ EVERY_SIZE = pytest.mark.parametrize("batch_size", BATCH_SIZES)
 def only_our_own_warnings():
     """Of NumPy nothing is heard."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", RuntimeWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
 

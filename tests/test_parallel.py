@@ -353,7 +353,7 @@ class Tell:
 
 model = large_model_of(estimator, max_iter=10**6, **{more!r}).set_callbacks(Tell())
 threading.Thread(target=model.fit, args=(X_LARGE, target_of(estimator, Y_LARGE)), daemon=True).start()
-assert began.wait(100)
+assert began.wait({patience})
 print("the end", flush=True)
 """
 
@@ -363,8 +363,8 @@ print("the end", flush=True)
     ("name", "more"), [("MiniBatchSGDClassifier", {"n_jobs": 2}), ("MiniBatchMLPClassifier", {})], ids=["linear", "net"]
 )
 def test_a_process_may_end_during_a_fit_in_a_daemon_thread(name, more):
-    script = LEFT_ALONE.format(path=sys.path, name=name, more=more)
+    script = LEFT_ALONE.format(path=sys.path, name=name, more=more, patience=PATIENCE)
     ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=2 * PATIENCE, check=False
     )
     assert (ended.returncode, ended.stdout) == (0, "the end\n"), ended.stderr

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn import config_context
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
-from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -376,22 +375,3 @@ def test_skops_asks_to_trust_callbacks(estimator):
 def test_weights_of_classes_that_are_bools_go_through_skops(tmp_path):
     weights = {False: 3.0, True: 0.5}
     assert through_skops(MiniBatchSGDClassifier(class_weight=weights), tmp_path).class_weight == weights
-
-
-def of_scikit_learn(case, folder):
-    """What skops does not do with scikit-learn's own estimators, and so does not with ours inside them."""
-    if case == "False as a key":
-        return SGDClassifier(class_weight={False: 3.0, True: 0.5})
-    if case == "mapped by joblib":
-        return through_joblib(StandardScaler().fit(X), folder, mmap_mode="r")
-    with config_context(enable_metadata_routing=True):
-        return SGDClassifier().set_fit_request(sample_weight=True)
-
-
-@pytest.mark.xfail(strict=False, reason="not in skops 0.16; docs/architecture.md says so")
-@pytest.mark.parametrize("case", ["False as a key", "mapped by joblib", "metadata request"])
-def test_what_skops_does_not_do(case, tmp_path):
-    skops, model = pytest.importorskip("skops.io"), of_scikit_learn(case, tmp_path)
-    data = skops.dumps(model)
-    loaded = skops.loads(data, trusted=skops.get_untrusted_types(data=data))
-    assert_same(loaded.get_params(), model.get_params())

@@ -4,11 +4,13 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.decomposition import IncrementalPCA
 from sklearn.linear_model import SGDRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -23,6 +25,7 @@ from minibatch.testing import (
     parametrize_with_batch_checks,
     regression_data,
 )
+from references.random_tasks import smooth_estimators
 
 ALL = [MiniBatchSGDClassifier, MiniBatchSGDRegressor, MiniBatchMLPClassifier, MiniBatchMLPRegressor]
 CHECKS = dict(batch_checks(MiniBatchSGDRegressor()))
@@ -55,16 +58,10 @@ def test_any_of_our_estimators(data, estimator):
     check(estimator)
 
 
-SMOOTH = st.one_of(  # where rounding may decide between two sides of a kink, two ways of computing may part
-    estimators(MiniBatchSGDClassifier, loss=st.sampled_from(["log_loss", "squared_hinge", "squared_error"])),
-    estimators(MiniBatchSGDRegressor, loss=st.sampled_from(["squared_error", "huber", "squared_epsilon_insensitive"])),
-    estimators(MiniBatchMLPClassifier, activation=st.sampled_from(["tanh", "logistic", "gelu"])),
-    estimators(MiniBatchMLPRegressor, activation=st.sampled_from(["tanh", "identity"])),
-)
 WITH_DATA = {name: check for name, check in CHECKS.items() if check.__code__.co_varnames[:3] == ("estimator", "X", "y")}
 
 
-@given(st.data(), SMOOTH)
+@given(st.data(), smooth_estimators())
 def test_any_of_our_estimators_on_any_data(data, estimator):
     classifier = isinstance(estimator, (MiniBatchSGDClassifier, MiniBatchMLPClassifier))
     strategy = (classification_data if classifier else regression_data)(
@@ -308,7 +305,7 @@ class Wrapped(RegressorMixin, BaseEstimator):
         self.inside = inside
 
     def fit(self, X, y):
-        self._model = self.inside(batch_size=self.batch_size, random_state=0).fit(X, y)
+        self._model = self.inside(batch_size=self.batch_size, max_iter=5, tol=None, random_state=0).fit(X, y)
         return self
 
     def predict(self, X):
@@ -327,6 +324,80 @@ def test_an_estimator_that_shows_no_parameters_is_compared_by_predictions():
     ]
     with pytest.raises(AssertionError, match="once in another order"):
         CHECKS["check_full_batch_ignores_the_order_of_rows"](Wrapped(inside=ForgetsTheLastRow))
+
+
+class Simple(RegressorMixin, BaseEstimator):
+    """Least squares in NumPy, with a learning rate that is a number, as many have it."""
+
+    def __init__(self, batch_size=4, learning_rate=0.01, max_iter=5, alpha=0.1, shuffle=False):
+        self.batch_size, self.learning_rate, self.max_iter = batch_size, learning_rate, max_iter
+        self.alpha, self.shuffle = alpha, shuffle
+
+    def fit(self, X, y):
+        size = {"full": len(y), 1.0: len(y)}.get(self.batch_size, self.batch_size)
+        self.batch_size_ = min(size, len(y)) if size != 1 or type(self.batch_size) is int else len(y)
+        self.coef_, self.n_updates_ = np.zeros(X.shape[1]), 0
+        for _ in range(self.max_iter):
+            for start in range(0, len(y), self.batch_size_):
+                rows = slice(start, start + self.batch_size_)
+                gradient = X[rows].T @ (X[rows] @ self.coef_ - y[rows]) / len(y[rows])
+                self.coef_ = self.coef_ - self.learning_rate * (gradient + self.alpha * self.coef_)
+                self.n_updates_ += 1
+        return self
+
+    def predict(self, X):
+        return X @ self.coef_
+
+
+def test_a_simple_estimator_of_someone_else_passes():
+    names = []
+    for name, check in batch_checks(Simple()):
+        names.append(name)
+        check(Simple())
+    assert len(names) == 5
+
+
+class Labels(ClassifierMixin, BaseEstimator):
+    """A network of scikit-learn that shows nothing but labels."""
+
+    def __init__(self, batch_size=8, alpha=0.0, max_iter=5, shuffle=False, tol=0.0):
+        self.batch_size, self.alpha, self.max_iter, self.shuffle, self.tol = batch_size, alpha, max_iter, shuffle, tol
+
+    def fit(self, X, y):
+        network = MLPClassifier((3,), solver="sgd", learning_rate_init=0.5, random_state=0)
+        self._model = network.set_params(**self.get_params(), n_iter_no_change=1000).fit(X, np.array(["a", "b"])[y])
+        return self
+
+    def predict_proba(self, X):
+        return self._model.predict_proba(X)
+
+    def predict(self, X):
+        return self._model.predict(X)
+
+
+def test_a_fault_shows_in_probabilities_alone():
+    with pytest.raises(AssertionError, match="the penalty depends on the batch size"):
+        CHECKS["check_penalty_does_not_depend_on_batch_size"](Labels())
+
+
+@pytest.mark.parametrize("container", [pd.DataFrame, np.ndarray.tolist, sp.coo_array], ids=["frame", "list", "coo"])
+def test_data_in_any_container(container):
+    X = np.random.default_rng(0).standard_normal((12, 2))
+    Y = np.c_[X.sum(axis=1), X[:, 0]]
+    for check in WITH_DATA.values():
+        check(MiniBatchSGDRegressor(), container(X), Y)
+
+
+def test_seeds_are_numbers_for_the_time_of_a_check():
+    model = MiniBatchSGDRegressor(random_state=np.random.RandomState(0))
+    CHECKS["check_clone_pickle_and_refit_give_the_same_model"](model)
+
+
+def test_what_cannot_be_checked_is_said():
+    with pytest.raises(TypeError, match=r"takes an instance: MiniBatchSGDRegressor\(\), not the class"):
+        list(batch_checks(MiniBatchSGDRegressor))
+    with pytest.raises(TypeError, match="IncrementalPCA has no method predict"):
+        list(batch_checks(IncrementalPCA()))
 
 
 # ---------------------------------------------------------------------- pytest

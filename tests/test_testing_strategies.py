@@ -127,6 +127,21 @@ def test_bounds_that_nothing_can_keep(strategy, least):
             find(strategy(**bounds), lambda data: True)
 
 
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        (classification_data(max_features=0), "max_features must be between 1 and inf; got 0"),
+        (classification_data(max_classes=1), "max_classes must be between 2 and 10; got 1"),
+        (classification_data(max_classes=11), "max_classes must be between 2 and 10; got 11"),
+        (classification_data(labels="float"), r"labels must be one of \['int', 'str', 'bool'\] or None; got 'float'"),
+        (regression_data(max_outputs=0), "max_outputs must be between 1 and inf; got 0"),
+    ],
+)
+def test_wrong_arguments_of_data(strategy, words):
+    with pytest.raises(ValueError, match=words):
+        find(strategy, lambda data: True)
+
+
 # ---------------------------------------------------------------------- estimators
 
 
@@ -179,6 +194,8 @@ def test_only_classes_that_have_the_parameters():
     [
         ({"kind": "cluster"}, "kind must be 'classifier', 'regressor'"),
         ({"kind": object}, "kind must be 'classifier', 'regressor'"),
+        ({"kind": ["classifier"]}, "kind must be 'classifier', 'regressor'"),
+        ({"alpha": -1}, "The 'alpha' parameter of"),
         ({"batchsize": 3}, r"No estimator of kind None has all the parameters \['batchsize'\]"),
         ({"kind": "regressor", "class_weight": None}, "No estimator of kind 'regressor'"),
     ],

@@ -3,10 +3,11 @@
 Strategies draw batch sizes, data sets and estimators that fit together; what they draw shrinks to a few small numbers.
 Checks are plain functions of an estimator, for anyone's estimators, that raise ``AssertionError`` and say why::
 
-    from hypothesis import given
+    from hypothesis import given, settings
     from minibatch.testing import classification_data, estimators, parametrize_with_batch_checks
 
-    @given(classification_data(), estimators("classifier"))
+    @settings(deadline=None)  # the first example waits for kernels to be compiled, or loaded
+    @given(classification_data(sparse=False), estimators("classifier"))
     def test_my_pipeline(data, estimator):
         ...
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+LETTERS = "abcdefghij"
 LABELS: dict[str, Callable[[int], Any]] = {
     "int": int,
-    "str": lambda number: "abcdefghij"[number],
+    "str": lambda number: LETTERS[number],
     "bool": bool,
 }
 # Of an ill-scaled column; their squares are far from the limits of float32.
@@ -85,12 +86,16 @@ def _data_set(X: Any, y: NDArray[Any], draw: Any, weighted: bool) -> tuple[Any, 
     return (X, y, draw(_weights(len(y)))) if weighted else (X, y)
 
 
-def _check_rows(min_samples: int, max_samples: int, least: int) -> None:
+def _check_bounds(least: int, min_samples: int, max_samples: int, **others: tuple[int, int, float]) -> None:
+    """``others``: value, smallest and largest one, by name."""
     if not least <= min_samples <= max_samples:
         raise ValueError(
             f"min_samples must be at least {least} and at most max_samples; got min_samples={min_samples!r} and "
             f"max_samples={max_samples!r}."
         )
+    for name, (value, smallest, largest) in others.items():
+        if not smallest <= value <= largest:
+            raise ValueError(f"{name} must be between {smallest} and {largest}; got {value!r}.")
 
 
 @st.composite
@@ -120,7 +125,7 @@ def classification_data(
         Largest number of columns; there is at least one.
 
     max_classes : int, default=4
-        Largest number of classes, at most 10; there are always two at least.
+        Largest number of classes, 2 to 10.
 
     labels : {'int', 'str', 'bool'} or None, default=None
         Type of the labels. None draws it; bools are for two classes.
@@ -142,6 +147,11 @@ def classification_data(
     strategy of tuples
         X of shape (n_samples, n_features), y of shape (n_samples,) and, if ``weighted``, weights (n_samples,).
 
+    Raises
+    ------
+    ValueError
+        For bounds that nothing can keep, or unknown ``labels``, when it is drawn from.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -151,7 +161,10 @@ def classification_data(
            [0.],
            [0.]]), array([0, 1, 0]))
     """
-    _check_rows(min_samples, max_samples, least=2)
+    features, classes = (max_features, 1, np.inf), (max_classes, 2, len(LETTERS))
+    _check_bounds(2, min_samples, max_samples, max_features=features, max_classes=classes)
+    if labels is not None and labels not in LABELS:
+        raise ValueError(f"labels must be one of {list(LABELS)} or None; got {labels!r}.")
     n_samples = draw(st.integers(min_samples, max_samples))
     X = draw(_matrices(n_samples, max_features, sparse, dtype, well_scaled))
     kinds = ["int", "str", "bool"] if labels is None else [labels]
@@ -212,6 +225,11 @@ def regression_data(
         X of shape (n_samples, n_features), y of shape (n_samples,) or (n_samples, n_outputs) with values between -3 and
         3 (1/8 and 6 if ``positive``) and, if ``weighted``, weights (n_samples,).
 
+    Raises
+    ------
+    ValueError
+        For bounds that nothing can keep, when it is drawn from.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -219,7 +237,9 @@ def regression_data(
     >>> find(regression_data(), lambda data: data[1].max() > 0.5)
     (array([[0.]]), array([0.625]))
     """
-    _check_rows(min_samples, max_samples, least=1)
+    _check_bounds(
+        1, min_samples, max_samples, max_features=(max_features, 1, np.inf), max_outputs=(max_outputs, 1, np.inf)
+    )
     n_samples = draw(st.integers(min_samples, max_samples))
     X = draw(_matrices(n_samples, max_features, sparse, dtype, well_scaled))
     n_outputs = draw(st.integers(1, max_outputs))

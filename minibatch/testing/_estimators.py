@@ -3,8 +3,9 @@
 import inspect
 from typing import Any
 
-from hypothesis import assume
+from hypothesis import assume, note
 from hypothesis import strategies as st
+from sklearn.utils._param_validation import InvalidParameterError
 
 from minibatch._estimator import MiniBatchEstimator
 from minibatch._trials import check_parameters
@@ -130,7 +131,7 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
     Raises
     ------
     ValueError
-        For another ``kind``, or if no class has the parameters.
+        For another ``kind``, a parameter that is not valid, or if no class has all the parameters.
 
     Examples
     --------
@@ -142,7 +143,7 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
     MiniBatchSGDRegressor(alpha=0.0, batch_size=1, learning_rate='constant',
                           max_iter=3, power_t=0.5, random_state=0, tol=None)
     """
-    classes = (kind,) if kind in KINDS[None] else KINDS.get(kind)
+    classes = (kind,) if kind in KINDS[None] else KINDS.get(kind) if isinstance(kind, str) or kind is None else None
     if classes is None:
         raise ValueError(f"kind must be 'classifier', 'regressor', a class of minibatch or None; got {kind!r}.")
     classes = tuple(estimator for estimator in classes if parameters.keys() <= _parameters_of(estimator).keys())
@@ -154,13 +155,16 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
         name: draw(value, label=name) if isinstance(value, st.SearchStrategy) else value
         for name, value in (values | parameters).items()
     }
-    if drawn.get("multi_class") == "multinomial":
-        drawn["loss"] = parameters.get("loss", "log_loss")
+    if drawn.get("multi_class") == "multinomial" and "loss" not in parameters:
+        drawn["loss"] = "log_loss"
     for name in _out_of_place(drawn) - parameters.keys():
         drawn[name] = _values_for(estimator)[name][0]
     model = estimator(**drawn)
     try:
         check_parameters(model)
-    except ValueError:  # of what was given with what was drawn
+    except InvalidParameterError:  # no other draw would help
+        raise
+    except ValueError as error:  # what was given does not go with what was drawn
+        note(f"{model!r} is not valid: {error}")
         assume(False)
     return model

@@ -1,9 +1,12 @@
 """What checks do with an estimator: give it parameters that it has, data of its kind, and compare what it learnt."""
 
+import re
 import warnings
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
@@ -25,11 +28,21 @@ LEARNT = ("coef_", "intercept_", "coefs_", "intercepts_")
 
 
 def adjusted(estimator: Any, **parameters: Any) -> Any:
-    """A clone with those of the parameters that the estimator has, and a seed."""
+    """A clone with those of the parameters that the estimator has, and a seed.
+
+    They are understood as in scikit-learn; a ``learning_rate`` that is a number, as elsewhere, stays.
+    """
     known = estimator.get_params(deep=False)
-    if "random_state" in known and known["random_state"] is None:
+    if not isinstance(known.get("random_state", 0), Integral):
         parameters = {"random_state": 0, **parameters}
+    if not isinstance(known.get("learning_rate", ""), str):
+        parameters = {name: value for name, value in parameters.items() if name != "learning_rate"}
     return clone(estimator).set_params(**{name: value for name, value in parameters.items() if name in known})
+
+
+def short_repr(estimator: Any) -> str:
+    """On one line, and the same in every process."""
+    return re.sub(r" at 0x\w+", "", " ".join(repr(estimator).split()))
 
 
 def fitted(model: Any, X: Any, y: Any, method: str = "fit", **more: Any) -> Any:
@@ -42,8 +55,7 @@ def fitted(model: Any, X: Any, y: Any, method: str = "fit", **more: Any) -> Any:
             warnings.simplefilter("ignore", ConvergenceWarning)
             return getattr(model, method)(X, y, **more)
     except Exception as error:
-        name = " ".join(repr(model).split())
-        raise AssertionError(f"{name} cannot be trained on {len(y)} rows by {method}: {error}") from error
+        raise AssertionError(f"{short_repr(model)} cannot be trained on {len(y)} rows by {method}: {error}") from error
 
 
 def data_for(estimator: Any, X: Any = None, y: Any = None) -> tuple[Any, Any]:
@@ -51,7 +63,7 @@ def data_for(estimator: Any, X: Any = None, y: Any = None) -> tuple[Any, Any]:
     if (X is None) != (y is None):
         raise ValueError(f"X and y go together, but {'X' if X is None else 'y'} is missing.")
     if X is not None:
-        return X, np.asarray(y)
+        return X.tocsr() if sp.issparse(X) else np.asarray(X), np.asarray(y)
     random = np.random.default_rng(0)
     X = random.standard_normal((24, 3))
     score = X @ [1.0, -2.0, 0.5] + 0.3 * random.standard_normal(24)
@@ -59,12 +71,18 @@ def data_for(estimator: Any, X: Any = None, y: Any = None) -> tuple[Any, Any]:
 
 
 def learnt(model: Any, X: Any) -> NDArray[Any]:
-    """All parameters of a fitted model as one vector, or its predictions where it does not show any."""
+    """All parameters that a fitted model shows, and what it predicts, as one vector."""
     parts = [getattr(model, name) for name in LEARNT if hasattr(model, name)]
-    if not parts:
-        parts = [model.decision_function(X) if hasattr(model, "decision_function") else model.predict(X)]
+    methods = [name for name in ("decision_function", "predict_proba") if hasattr(model, name)]
+    predicted = getattr(model, (methods or ["predict"])[0])(X)
+    if not methods and is_classifier(model):
+        predicted = predicted == model.predict(X[:1])  # labels may be words
     arrays = [array for part in parts for array in (part if isinstance(part, list) else [part])]
-    return np.concatenate([np.ravel(a.toarray() if hasattr(a, "toarray") else a) for a in arrays])
+    arrays = [np.ravel(a.toarray() if sp.issparse(a) else a) for a in [*arrays, predicted]]
+    coarsest = min(
+        (a.dtype for a in arrays if a.dtype.kind == "f"), key=lambda dtype: dtype.itemsize, default=np.dtype(float)
+    )
+    return np.concatenate(arrays).astype(coarsest)
 
 
 def difference(one: NDArray[Any], other: NDArray[Any]) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 from sklearn.utils import get_tags
 
 from minibatch.testing import _checks as checks
+from minibatch.testing._models import short_repr
 
 Check = Callable[[Any], None]
 
@@ -29,7 +30,7 @@ def batch_checks(estimator: Any) -> Iterator[tuple[str, Check]]:
     Raises
     ------
     TypeError
-        If there is no parameter ``batch_size``.
+        If there is no parameter ``batch_size`` or no ``predict``, or for a class in place of an instance.
 
     Examples
     --------
@@ -40,10 +41,14 @@ def batch_checks(estimator: Any) -> Iterator[tuple[str, Check]]:
     >>> name
     'check_clone_pickle_and_refit_give_the_same_model'
     """
+    if isinstance(estimator, type):
+        raise TypeError(f"batch_checks takes an instance: {estimator.__name__}(), not the class.")
     parameters = estimator.get_params(deep=False)
     names = set(parameters)
     if "batch_size" not in names:
         raise TypeError(f"{type(estimator).__name__} has no parameter batch_size, so there is nothing to check.")
+    if not hasattr(estimator, "predict"):
+        raise TypeError(f"{type(estimator).__name__} has no method predict: these checks are of predictors.")
     in_order = {"max_iter", "shuffle"} <= names
     in_batches = parameters.get("solver") != "lbfgs"
     applies: dict[Check, bool] = {
@@ -52,7 +57,8 @@ def batch_checks(estimator: Any) -> Iterator[tuple[str, Check]]:
         checks.check_all_rows_are_a_full_batch: True,
         checks.check_dense_equals_sparse: get_tags(estimator).input_tags.sparse,
         checks.check_weights_are_repetitions: "sample_weight" in signature(estimator.fit).parameters,
-        checks.check_seed_alone_orders_the_rows: in_order and {"momentum", "solver", "random_state"} <= names,
+        checks.check_seed_alone_orders_the_rows: in_order
+        and (isinstance(estimator, checks.LINEAR) or {"nesterovs_momentum", "solver", "random_state"} <= names),
         checks.check_partial_fits_over_slices_are_an_epoch: in_order and hasattr(estimator, "partial_fit"),
         checks.check_updates_are_counted: "max_iter" in names and in_batches,
         checks.check_clone_pickle_and_refit_give_the_same_model: True,
@@ -87,7 +93,7 @@ def parametrize_with_batch_checks(
     --------
     >>> from minibatch import MiniBatchMLPRegressor, MiniBatchSGDRegressor
     >>> from minibatch.testing import parametrize_with_batch_checks
-    >>> @parametrize_with_batch_checks([MiniBatchSGDRegressor(), MiniBatchMLPRegressor((3,))])
+    >>> @parametrize_with_batch_checks([MiniBatchSGDRegressor(), MiniBatchMLPRegressor(hidden_layer_sizes=(3,))])
     ... def test_batch_size(estimator, check):
     ...     check(estimator)
     """
@@ -101,13 +107,14 @@ def parametrize_with_batch_checks(
             expected = {} if expected_failed_checks is None else expected_failed_checks(estimator)
             for name, check in batch_checks(estimator):
                 marks = [pytest.mark.xfail(reason=expected[name])] if name in expected else []
-                yield pytest.param(estimator, check, id=f"{' '.join(repr(estimator).split())}-{name}", marks=marks)
+                yield pytest.param(estimator, check, id=f"{short_repr(estimator)}-{name}", marks=marks)
 
-    mark = pytest.mark.parametrize(("estimator", "check"), list(cases())).mark
+    mark = pytest.mark.parametrize(("estimator", "check"), list(cases()))
 
     def decorate(test: Any) -> Any:
-        """What pytest's decorator does, for a lambda too."""
-        test.pytestmark = [*vars(test).get("pytestmark", []), mark]
-        return test
+        if getattr(test, "__name__", "") == "<lambda>":  # pytest takes it for an argument of the mark
+            test.pytestmark = [mark.mark]
+            return test
+        return mark(test)
 
     return decorate
