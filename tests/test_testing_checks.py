@@ -334,8 +334,8 @@ class Simple(RegressorMixin, BaseEstimator):
         self.alpha, self.shuffle = alpha, shuffle
 
     def fit(self, X, y):
-        size = {"full": len(y), 1.0: len(y)}.get(self.batch_size, self.batch_size)
-        self.batch_size_ = min(size, len(y)) if size != 1 or type(self.batch_size) is int else len(y)
+        asked = len(y) if isinstance(self.batch_size, str | float) else self.batch_size
+        self.batch_size_ = min(asked, len(y))
         self.coef_, self.n_updates_ = np.zeros(X.shape[1]), 0
         for _ in range(self.max_iter):
             for start in range(0, len(y), self.batch_size_):
