@@ -122,6 +122,7 @@ def test_noise_alone_is_no_overfitting_but_once_in_a_while(seed):
 
 
 @pytest.mark.parametrize("n", [10, 30, 300])
+@pytest.mark.compiled
 def test_noise_is_taken_for_overfitting_in_one_path_of_twenty_at_most(n):
     """Of long paths too: the more noisy values, the lower the lowest of them."""
     random = np.random.default_rng(n)
@@ -152,6 +153,7 @@ def test_the_rate_of_gradient_descent_on_a_quadratic():
     assert_array_equal(curve.summary_["best_epoch"], 9)
 
 
+@pytest.mark.compiled
 def test_a_network_overfits_noisy_labels_but_not_clear_ones():
     random = np.random.default_rng(0)
     rows = random.standard_normal((120, 10))

@@ -161,6 +161,7 @@ def test_one_vs_rest_is_one_problem_a_class(batch_size):
 
 @pytest.mark.parametrize("l2", [0.0, 0.3])
 @pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.compiled
 def test_lazy_averaging_with_l1_over_several_windows(batch_size, l2):
     """Weights are settled at the end of a window and when they cross zero, which the second half makes them do."""
     half = np.concatenate([np.tile(np.arange(0, N), 110), np.tile(np.arange(N, 2 * N), 110)])

@@ -299,6 +299,7 @@ assert [library["num_threads"] for library in controller.info()] == before
 """
 
 
+@pytest.mark.compiled
 def test_the_limit_is_lifted_after_the_first_fits_of_a_process_at_once():
     for _ in range(2):
         subprocess.run([sys.executable, "-W", "ignore", "-c", FIRST_FITS_AT_ONCE], check=True, timeout=120)

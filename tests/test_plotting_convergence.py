@@ -66,6 +66,7 @@ class TestConvergence:
         assert legend_words(display) == ["1", "8", "0.5 (40)", "full (80)", "target 0.5"]
         assert display.ax_.get_legend().get_title().get_text() == "Batch size"
 
+    @pytest.mark.compiled
     def test_values_that_go_together_are_named_together(self):
         paired = {"eta0": [0.01, 0.5]}
         display = ConvergenceDisplay.from_estimator(SGD, X, Y, param_range=[1, "full"], paired_params=paired, cv=2)

@@ -142,6 +142,7 @@ class TestGeneralizationGap:
         assert display.lines_[0].get_linewidth() == 3
         assert display.fill_between_[0].get_alpha() == 1
 
+    @pytest.mark.compiled
     def test_one_fold(self):
         split = [(np.arange(80), np.arange(80, 120))]
         display = GeneralizationGapDisplay.from_estimator(SGD, X, Y, param_range=[8, "full"], cv=split)

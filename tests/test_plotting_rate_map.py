@@ -149,6 +149,7 @@ class TestRateMap:
         assert display.diverged.tolist() == [0, 1, 0, 1]
 
     @pytest.mark.parametrize("scoring", [None, ConvergenceScorer("accuracy")])
+    @pytest.mark.compiled
     def test_from_search(self, scoring):
         grid = {"batch_size": [1, "full"], "eta0": [0.01, 0.1]}
         search = GridSearchCV(SGD, grid, cv=2, scoring=scoring, refit=False).fit(X, Y)
@@ -163,6 +164,7 @@ class TestRateMap:
             heights = [path.get_extents().get_points()[:, 1] for path in display.plot(rate="base").image_.get_paths()]
             np.testing.assert_allclose(np.sqrt(np.prod(heights, axis=1)), [0.01, 0.1, 0.01 / 60, 0.1 / 60])
 
+    @pytest.mark.compiled
     def test_from_random_search(self):
         space = {"batch_size": [1, 16], "eta0": np.geomspace(1e-3, 1, 20)}
         search = RandomizedSearchCV(SGD, space, n_iter=6, cv=2, random_state=0, refit=False).fit(X, Y)
@@ -182,6 +184,7 @@ class TestRateMap:
         with pytest.raises(ValueError, match=message):
             BatchSizeLearningRateDisplay.from_search(search)
 
+    @pytest.mark.compiled
     def test_search_with_several_scores(self):
         grid = {"batch_size": [1], "eta0": [0.01, 0.1]}
         search = GridSearchCV(SGD, grid, cv=2, scoring=["accuracy", "neg_log_loss"], refit="neg_log_loss").fit(X, Y)

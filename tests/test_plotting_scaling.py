@@ -139,6 +139,7 @@ class TestScaling:
         assert display.lines_[0].get_linewidth() == 5
         assert display.perfect_scaling_line_.get_linestyle() == ":"
 
+    @pytest.mark.compiled
     def test_from_estimator(self):
         display = BatchSizeScalingDisplay.from_estimator(
             SGD, X, Y, target=0.6, param_range=[4, "full"], cv=2, quantity="epochs_to_target"

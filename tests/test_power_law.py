@@ -150,6 +150,7 @@ def test_repr():
 # ---------------------------------------------------------------------- learning curves
 
 
+@pytest.mark.compiled
 def test_least_squares_learns_as_theory_says():
     """Normal X, d columns and an intercept, noise s: expected half squared errors are
     s²/2 (n + 1) (n - 2) / (n (n - d - 2)) on new rows and s²/2 (1 - (d + 1) / n) on those trained on."""

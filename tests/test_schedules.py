@@ -181,6 +181,7 @@ def test_losses_linear_in_the_weights_do_as_much_in_one_large_step_as_in_many_sm
     assert_allclose(large.coef_, small.coef_, rtol=1e-10)
 
 
+@pytest.mark.compiled
 def test_the_root_rule_keeps_the_size_of_a_noisy_update():
     """Slopes of +1 and -1 alike: E w^2 = eta^2 / B after one update, the same for every B at a rate as its root."""
     targets = 1e6 * np.random.default_rng(0).permutation(np.repeat([-1.0, 1.0], 2000))

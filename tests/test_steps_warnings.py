@@ -43,6 +43,7 @@ class TestWhatIsSaid:
             ((0.6, 1.0, 1.5), "The best rate is the lowest, 0.6, at batch size 12: add lower ones, for fewer updates."),
         ],
     )
+    @pytest.mark.compiled
     def test_best_rates_at_an_edge(self, rates, words):
         result = steps(learning_rates=rates, batch_sizes=[1, 12, 240] if rates[0] < 0.1 else [12], max_updates=10_000)
         assert result.at_edge.all()
@@ -89,6 +90,7 @@ class TestWhatIsSaid:
         assert any("not reached within max_updates=40 at batch size 1:" in words for words in result.warnings)
 
     @pytest.mark.parametrize("target", [("train_loss", 0.01), ("train_score", 0.9), ("gradient_norm", 0.01)])
+    @pytest.mark.compiled
     def test_divergence_everywhere(self, target):
         result = steps(learning_rates=[1e3, 1e5], target=target)
         assert set(result.trials["status"]) == {"diverged"}
