@@ -8,8 +8,8 @@ its ``_plan`` and ``_optimize`` what its parameters mean.
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial as partially
 from numbers import Integral, Real
 from typing import Any, NamedTuple, Protocol
@@ -28,7 +28,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from minibatch._batching import resolve_batch_size
 from minibatch._calibration import calibrated_rate
 from minibatch._callbacks import CallbackBridge
-from minibatch._problems.state import Problem, State, Vector, pool_of
+from minibatch._problems.pieces import pool_of
+from minibatch._problems.state import Problem, State, Vector
 from minibatch._rates import (
     CONSTRAINTS,
     at_most_below_top,
@@ -39,6 +40,7 @@ from minibatch._rates import (
     schedule_for,
 )
 from minibatch._training import EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, train
+from minibatch._unchanged import unchanged_on_error
 from minibatch.history import History
 
 SEEDS = np.iinfo(np.int32).max
@@ -156,7 +158,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
 
         ``watch`` is told about the fit; it reports divergence and the like itself.
         """
-        with _unchanged_on_error(self), ExitStack() as stack:
+        with unchanged_on_error(self), ExitStack() as stack:
             if (partial or watch is not None) and not get_config()["skip_parameter_validation"]:
                 self._validate_params()  # for fit, its decorator does
             self._check_parameters(partial)
@@ -436,17 +438,3 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             return
         # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
         warnings.warn(message, ConvergenceWarning, stacklevel=4 if partial else 5)
-
-
-@contextmanager
-def _unchanged_on_error(estimator: Any) -> Iterator[None]:
-    """Put back all attributes if the block raises (Ctrl-C included); scikit-learn's callback bookkeeping stays."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        now = vars(estimator)
-        bookkeeping = {name: now[name] for name in now if name.startswith(("_skl_", "_callback"))}
-        vars(estimator).clear()
-        vars(estimator).update(before | bookkeeping)
-        raise
