@@ -6,7 +6,6 @@ that ``threadpoolctl``, ``OMP_NUM_THREADS`` and joblib's limits on its workers h
 """
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,6 +15,8 @@ from typing import Any
 import scipy.linalg.cython_blas  # noqa: F401  # the BLAS that Numba calls; loaded, it is there to be limited
 from threadpoolctl import ThreadpoolController
 
+Visit = tuple[int, object]  # of a thread; it may come in again before it goes
+
 
 class _Limit:
     """The limit of a process. BLAS has one setting for all threads (one for each where it is built with OpenMP), so the
@@ -23,7 +24,7 @@ class _Limit:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._inside: Counter[int] = Counter()  # how often each thread has come in
+        self._inside: set[Visit] = set()
         self._libraries: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
         self._settings: list[int] = []
 
@@ -34,26 +35,28 @@ class _Limit:
     def _current(self) -> list[int]:
         return [library.get_num_threads() for library in self._libraries]
 
-    def come_in(self) -> int:
+    def come_in(self, visit: Visit) -> int:
         """How many other threads are inside."""
         with self._lock:
             if not self._inside:
                 self._settings = self._current()
-            self._inside[get_ident()] += 1
+            self._inside.add(visit)
             for library in self._libraries:
                 _set_threads(library, 1)
-            return len(self._inside) - 1
+            return len({thread for thread, _ in self._inside}) - 1
 
-    def go(self) -> None:
+    def go(self, visit: Visit) -> None:
+        """End a visit, if it ever began; Ctrl-C may have come anywhere in between, and here too."""
         with self._lock:
-            self._inside[get_ident()] -= 1
-            if self._inside[get_ident()] > 0:
+            if visit not in self._inside:
                 return
-            del self._inside[get_ident()]
-            for library, setting in zip(self._libraries, self._settings, strict=True):
-                own_setting = getattr(library, "threading_layer", None) == "openmp"
-                if own_setting or not self._inside:
-                    _set_threads(library, setting)
+            others = self._inside - {visit}
+            if visit[0] not in {thread for thread, _ in others}:
+                for library, setting in zip(self._libraries, self._settings, strict=True):
+                    own_setting = getattr(library, "threading_layer", None) == "openmp"
+                    if own_setting or not others:
+                        _set_threads(library, setting)
+            self._inside = others
 
 
 def _set_threads(library: Any, n_threads: int) -> None:
@@ -88,8 +91,12 @@ def n_blas_threads() -> int:
 @contextmanager
 def one_blas_thread() -> Iterator[int]:
     """BLAS uses one thread. May be nested; every thread that calls BLAS comes in. Gives how many others are inside."""
-    others = _limit().come_in()
+    limit, visit = _limit(), (get_ident(), object())
     try:
-        yield others
+        yield limit.come_in(visit)
     finally:
-        _limit().go()
+        try:
+            limit.go(visit)
+        except BaseException:  # Ctrl-C in there
+            limit.go(visit)
+            raise

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from minibatch._batching import rows_in_batches
-from minibatch._problems.state import ALONE, Epoch, Vector
+from minibatch._problems.pieces import ALONE
+from minibatch._problems.state import Epoch, Vector
 
 # Bottou takes 1000 rows and one pass in batches of one. Larger batches make more passes, to this many updates: a few
 # steps of gradient descent go well at rates that run away later.

@@ -8,8 +8,8 @@ its ``_plan`` and ``_optimize`` what its parameters mean.
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial as partially
 from numbers import Integral, Real
 from typing import Any, NamedTuple, Protocol
@@ -29,7 +29,8 @@ from minibatch._batching import resolve_batch_size
 from minibatch._calibration import calibrated_rate
 from minibatch._callbacks import CallbackBridge, take_over
 from minibatch._persistence import OptimizerMemory, Rate, live_state, plain_state
-from minibatch._problems.state import Problem, State, Vector, pool_of
+from minibatch._problems.pieces import pool_of
+from minibatch._problems.state import Problem, State, Vector
 from minibatch._rates import (
     CONSTRAINTS,
     at_most_below_top,
@@ -40,6 +41,7 @@ from minibatch._rates import (
     schedule_for,
 )
 from minibatch._training import EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, divergence_message, train
+from minibatch._unchanged import unchanged_on_error
 from minibatch.history import History
 
 SEEDS = np.iinfo(np.int32).max
@@ -147,7 +149,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
 
         ``watch`` is told about the fit; it reports divergence and the like itself.
         """
-        with _unchanged_on_error(self), ExitStack() as stack:
+        with unchanged_on_error(self), ExitStack() as stack:
             if (partial or watch is not None) and not get_config()["skip_parameter_validation"]:
                 self._validate_params()  # for fit, its decorator does
             self._check_parameters(partial)
@@ -424,17 +426,3 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             return
         # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
         warnings.warn(message, ConvergenceWarning, stacklevel=4 if partial else 5)
-
-
-@contextmanager
-def _unchanged_on_error(estimator: Any) -> Iterator[None]:
-    """Put back all attributes if the block raises (Ctrl-C included); scikit-learn's callback bookkeeping stays."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        now = vars(estimator)
-        bookkeeping = {name: now[name] for name in now if name.startswith(("_skl_", "_callback"))}
-        vars(estimator).clear()
-        vars(estimator).update(before | bookkeeping)
-        raise

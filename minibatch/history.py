@@ -90,6 +90,17 @@ class History(Mapping[str, NDArray[Any]]):
         for i in range(other.n_epochs):
             self.append(**{name: values[i] for name, values in other._columns.items()})
 
+    def _mark(self) -> tuple[int, int]:
+        """What ``_back_to`` needs to take back later rows, whole or half done."""
+        return self._n_rows, len(self._columns)
+
+    def _back_to(self, mark: tuple[int, int]) -> None:
+        self._n_rows, n_columns = mark
+        for name in [*self._columns][n_columns:]:
+            del self._columns[name]
+        for values in self._columns.values():
+            del values[self._n_rows :]
+
     @property
     def n_epochs(self) -> int:
         """Number of rows."""

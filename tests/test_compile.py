@@ -23,6 +23,7 @@ ENTRIES = [
     mlp.mlp_gradient,
     mlp.mlp_row_gradients,
     mlp.mlp_scores,
+    mlp.mlp_update,
     sgd.sgd_epoch,
     sgd.one_row_epoch,
     sparse_sgd.lazy_sgd_epoch,

@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch._problems.linear import LARGE_BATCH, OUTPUTS, LinearProblem
-from minibatch._problems.state import Epoch, Threads
+from minibatch._problems.pieces import Threads
+from minibatch._problems.state import Epoch
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import SOLVERS

@@ -10,9 +10,7 @@ Conventions
 memory, sums of iterates) is laid out alike. Weights ``s`` have mean 1, so a batch's loss is a sum over ``B`` rows.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 
 from minibatch._batching import Order
+from minibatch._problems.pieces import Threads, at_once, cut
 from minibatch.engine.linear import Data, Objective, losses_of_scores
 from minibatch.engine.rows import CSR
 from minibatch.schedules import Rates
@@ -29,6 +28,7 @@ from minibatch.schedules import Rates
 Vector = NDArray[np.floating[Any]]
 
 ROWS_AT_ONCE = 4096  # that are copied, where NumPy does what kernels do elsewhere
+LOSS_WORK = 50  # of a row and an output, see ``pieces``
 
 
 @dataclass
@@ -64,15 +64,18 @@ class Epoch(NamedTuple):
     noisy: bool  # a batch is not all there is to train on
     seed: int  # of what is random besides the order
 
-
-class Threads(NamedTuple):
-    """The threads that work may be shared out to: the calling one and the helpers of a pool."""
-
-    number: int
-    helpers: Executor | None
-
-
-ALONE = Threads(1, None)
+    def parts(self, n_batches: int) -> "Iterator[Epoch]":
+        """Of so many batches each."""
+        if n_batches >= len(self.etas):
+            yield self
+            return
+        for first in range(0, len(self.etas), n_batches):
+            last = first + n_batches
+            yield self._replace(
+                order=self.order[first * self.batch_size : last * self.batch_size],
+                etas=self.etas[first:last],
+                first_averaged=max(0, self.first_averaged - first),
+            )
 
 
 class RowGradients(NamedTuple):
@@ -136,8 +139,9 @@ def _in_type_of(X: Any, values: NDArray[Any], name: str) -> NDArray[Any]:
 
 def mean_loss(data: Data, rows: Order, scores: NDArray[Any], objective: Objective) -> float:
     """The weighted mean loss of ``rows``, the sum of it over objectives, given the scores of all rows."""
-    losses = np.zeros(scores.shape[1])
-    losses_of_scores(data, rows, objective, np.array(scores, order="C"), losses)
+    losses, scores = np.zeros(scores.shape[1]), np.array(scores, order="C")
+    for begin, end in cut(0, len(rows), max(1, at_once(LOSS_WORK * len(losses)))):
+        losses_of_scores(data, rows[begin:end], objective, scores, losses)
     return float(losses.sum() / (data.weight[rows].sum(dtype=np.float64) if len(data.weight) else len(rows)))
 
 
@@ -178,29 +182,6 @@ def largest_value(X: Any) -> float:
     """Largest ``|x|`` (or ``|y|``), for the message about a divergence."""
     values = X.data if isinstance(X, CSR) else X
     return float(max(values.max(initial=0.0), -values.min(initial=0.0)))
-
-
-def pool_of(n_threads: int, stack: ExitStack) -> Threads:
-    """Threads that live as long as ``stack``."""
-    if n_threads == 1:
-        return ALONE
-    return Threads(n_threads, stack.enter_context(ThreadPoolExecutor(n_threads - 1)))
-
-
-def share_out(threads: Threads, function: Callable[[int], None], n_tasks: int) -> None:
-    """Call ``function`` with 0, ..., n_tasks - 1. The calling thread works too: handing over costs tens of
-    microseconds."""
-    tasks = iter(range(n_tasks))
-
-    def work() -> None:
-        for task in tasks:
-            function(task)
-
-    n_helpers = min(threads.number, n_tasks) - 1
-    helpers = [threads.helpers.submit(work) for _ in range(n_helpers)] if threads.helpers is not None else []
-    work()
-    for helper in helpers:
-        helper.result()
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -13,7 +13,8 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from minibatch._estimator import MiniBatchEstimator
 from minibatch._pipelines import split_pipeline, transform
-from minibatch._problems.state import Problem, pool_of
+from minibatch._problems.pieces import pool_of
+from minibatch._problems.state import Problem
 from minibatch._trials import plain_clone
 
 Trained = NDArray[np.float64]  # (n_trained,): the parameters that training changes, as they lie in theta

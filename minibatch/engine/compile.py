@@ -1,16 +1,22 @@
 """How the engine is compiled: two decorators and the stamp that keeps the disk cache fresh.
 
 Nothing compiles at import. An *entry* is a function that Python calls: compiled at its first call for each set of
-argument types, without the GIL, and kept on disk. A *kernel* is a helper that becomes part of the entries that call it.
+argument types, without the GIL, and kept on disk (``engine.cache``). A *kernel* is a helper that becomes part of the
+entries that call it.
 
 ``MINIBATCH_NUMBA_CACHE=0`` turns the disk cache off; ``NUMBA_CACHE_DIR`` moves it (containers, read-only installs).
 """
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import current_thread, main_thread
 
 import numba
+
+from minibatch.engine.cache import DiskCache
 
 # Sums may be reordered (SIMD) and fused, but NaN and infinity keep their meaning: divergence is detected by them.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
@@ -36,15 +42,39 @@ def kernel(func, options=OPTIONS):
     return numba.njit(forceinline=True, **options)(func)
 
 
+def aside(compile_signature):
+    """Compile on a thread of its own, which Ctrl-C does not reach.
+
+    Interrupted halfway, Numba may be left with half of its tables: no later call compiles (measured: one interrupt in
+    twenty). Or LLVM's callback drops the exception. So only the caller, who waits, is interrupted; the compilation goes
+    on to its end, where the next call finds it.
+    """
+
+    def compile_aside(signature):
+        if current_thread() is not main_thread():  # signals go to the main thread
+            return compile_signature(signature)
+        pool = ThreadPoolExecutor(1)
+        try:
+            compilation = pool.submit(compile_signature, signature)
+        except RuntimeError:  # there are no new threads any more: the interpreter ends
+            return compile_signature(signature)
+        pool.shutdown(wait=False)
+        return compilation.result()
+
+    return compile_aside
+
+
 def entry(build, options=OPTIONS):
     """Compile what ``build(SOURCE_STAMP)`` returns: a function that Python calls."""
     func = build(SOURCE_STAMP)
+    compiled = numba.njit(nogil=True, **options)(func)
+    if not COMPILED:
+        return compiled
+    compiled.compile = aside(compiled.compile)
     if os.environ.get("MINIBATCH_NUMBA_CACHE", "1") != "0":
-        try:
-            return numba.njit(nogil=True, cache=True, **options)(func)
-        except RuntimeError:  # no writable cache directory: numba refuses at decoration
-            pass
-    return numba.njit(nogil=True, **options)(func)
+        with suppress(RuntimeError):  # NUMBA_CACHE_LOCATOR_CLASSES knows no place for this file
+            compiled._cache = DiskCache(func)  # as njit(cache=True) does, with its own class
+    return compiled
 
 
 def kernel_with_views(func):

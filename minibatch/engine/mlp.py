@@ -16,6 +16,7 @@ from minibatch.engine.activations import activate
 from minibatch.engine.barrier import wait_for_others
 from minibatch.engine.compile import entry_with_views as entry
 from minibatch.engine.compile import kernel_with_views as kernel
+from minibatch.engine.dropout import drop_units
 from minibatch.engine.linear import slopes_from_scores
 from minibatch.engine.matrices import (
     add_to_rows,
@@ -181,29 +182,6 @@ def normalize_backward(layer, delta, network, theta, work, gradient, of_batch):
             delta[r, j] = scale[j] * inverse[j] * (delta[r, j] - through_batch)
 
 
-# Dropout: a unit stays for a row if a hash of seed, row and unit says so, whatever the batch size
-
-
-@kernel
-def hashed(x):
-    """A hash of 32 bits, in products that fit 63 bits with and without the compiler."""
-    x = (((x >> 16) ^ x) * 0x45D9F3B) & 0xFFFFFFFF
-    x = (((x >> 16) ^ x) * 0x45D9F3B) & 0xFFFFFFFF
-    return (x >> 16) ^ x
-
-
-@kernel
-def drop_units(dropout, seed, order, start, first_unit, values, slopes):
-    """Set a share ``dropout`` of the units to zero and scale up the others, so that the expectation stays."""
-    threshold, up = int(dropout * 4294967296.0), values.dtype.type(1.0 / (1.0 - dropout))
-    for r in range(values.shape[0]):
-        key = hashed(seed ^ hashed(order[start + r] & 0xFFFFFFFF)) + first_unit
-        for j in range(values.shape[1]):
-            factor = up if hashed((key + j) & 0xFFFFFFFF) >= threshold else values.dtype.type(0)
-            values[r, j] *= factor
-            slopes[r, j] *= factor
-
-
 # The passes
 
 
@@ -295,19 +273,22 @@ def backward(X, order, start, inputs, delta, network, theta, work, of_batch, gra
 
 
 @kernel
-def share_gradient(data, order, start, stop, objective, network, theta, work, rate, dropout, seed, factor, losses):
-    """Put ``factor`` times the gradient of the summed losses of ``order[start:stop]`` into ``work.total``, block by
-    block of ``work.n_rows`` rows; add the losses."""
-    if start == stop:
+def share_gradient(
+    data, order, start, stop, resumed, objective, network, theta, work, rate, dropout, seed, factor, losses
+):  # fmt: skip
+    """Put ``factor`` times the gradient of the summed losses of ``order[start:stop]`` into ``work.total``, or add it
+    where it is ``resumed``, block by block of ``work.n_rows`` rows; add the losses."""
+    if start == stop and not resumed:
         work.total[:] = 0
     for begin in range(start, stop, work.n_rows):
         end = min(begin + work.n_rows, stop)
         inputs = inputs_of(data.X, order, begin, end, network, theta, work, rate)
         forward(data.X, order, begin, end, inputs, network, theta, work, rate, dropout, seed)
         delta = last_delta(data, order, begin, end, objective, network, work, factor, losses)
-        gradient = work.total if begin == start else work.gradient
+        first = begin == start and not resumed
+        gradient = work.total if first else work.gradient
         backward(data.X, order, begin, inputs, delta, network, theta, work, rate > 0.0, gradient)
-        if begin > start:
+        if not first:
             for j in range(work.total.shape[0]):
                 work.total[j] += work.gradient[j]
 
@@ -322,6 +303,17 @@ def update(theta, gradient, first, second, t, eta, objective, solver, network, s
     take_step(kind, w, g, m, v, eta, 0.0, objective.l2, 0.0, momentum, beta_1, beta_2, c1, c2, epsilon)
     w, g, m, v = theta[end:stop], gradient[end:stop], first[end:stop], second[end:stop]
     take_step(kind, w, g, m, v, eta, 0.0, 0.0, 0.0, momentum, beta_1, beta_2, c1, c2, epsilon)
+
+
+@kernel
+def update_share(theta, work, first, second, share, t, eta, objective, solver, network):
+    """Update number ``t`` of a share of the parameters, with what all shares of the rows say."""
+    gradient, n_shares = work.total[0], work.total.shape[0]
+    begin, end = share * network.n_trained // n_shares, (share + 1) * network.n_trained // n_shares
+    for other in range(1, n_shares):
+        for j in range(begin, end):
+            gradient[j] += work.total[other, j]
+    update(theta, gradient, first, second, t, eta, objective, solver, network, begin, end)
 
 
 @entry
@@ -346,18 +338,13 @@ def mlp_epoch(stamp):
             for share in range(first_share, last_share):
                 begin, end = start + share * n_rows // n_shares, start + (share + 1) * n_rows // n_shares
                 share_gradient(
-                    data, order, begin, end, objective, network, theta, of_share(work, share), rate, network.dropout,
-                    seed, 1.0 / n_rows, losses[share],
+                    data, order, begin, end, False, objective, network, theta, of_share(work, share), rate,
+                    network.dropout, seed, 1.0 / n_rows, losses[share],
                 )  # fmt: skip
             if not wait_for_others(barrier, n_threads):
                 return
-            gradient = work.total[0]
             for share in range(first_share, last_share):
-                begin, end = share * network.n_trained // n_shares, (share + 1) * network.n_trained // n_shares
-                for other in range(1, n_shares):
-                    for j in range(begin, end):
-                        gradient[j] += work.total[other, j]
-                update(theta, gradient, first, second, t, etas[batch], objective, solver, network, begin, end)
+                update_share(theta, work, first, second, share, t, etas[batch], objective, solver, network)
             if not wait_for_others(barrier, n_threads):
                 return
 
@@ -366,15 +353,29 @@ def mlp_epoch(stamp):
 
 @entry
 def mlp_gradient(stamp):
-    def mlp_gradient(data, order, start, stop, objective, network, theta, work, share, losses):
-        """Put the gradient of the summed losses of ``order[start:stop]`` into ``work.total[share]``; add the losses.
-        Without dropout; batch normalization uses the running statistics."""
+    def mlp_gradient(
+        data, order, start, stop, resumed, objective, network, theta, work, share, dropout, seed, factor, losses
+    ):  # fmt: skip
+        """Put ``factor`` times the gradient of the summed losses of ``order[start:stop]`` into ``work.total[share]``,
+        or add it where it is ``resumed``; add the losses. Batch normalization uses the running statistics."""
         _ = stamp
         share_gradient(
-            data, order, start, stop, objective, network, theta, of_share(work, share), 0.0, 0.0, 0, 1.0, losses
-        )
+            data, order, start, stop, resumed, objective, network, theta, of_share(work, share), 0.0, dropout, seed,
+            factor, losses,
+        )  # fmt: skip
 
     return mlp_gradient
+
+
+@entry
+def mlp_update(stamp):
+    def mlp_update(theta, work, first, second, t, eta, objective, solver, network):
+        """Update number ``t``, as in ``mlp_epoch``, with the gradients that ``mlp_gradient`` left in ``work.total``."""
+        _ = stamp
+        for share in range(work.total.shape[0]):
+            update_share(theta, work, first, second, share, t, eta, objective, solver, network)
+
+    return mlp_update
 
 
 @kernel

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 from minibatch._pipelines import split_pipeline
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.mlp import MLPProblem
-from minibatch._problems.state import Threads
+from minibatch._problems.pieces import Threads
 from minibatch._rates import growth_of
 from minibatch._tables import frame_of, html_table, text_table
 from minibatch._trials import check_parameters

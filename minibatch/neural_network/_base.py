@@ -16,7 +16,8 @@ from minibatch._estimator import MiniBatchEstimator
 from minibatch._lbfgs import minimize
 from minibatch._persistence import Rate
 from minibatch._problems.mlp import MLPProblem, layers_of, network_of, scores_of
-from minibatch._problems.state import State, Vector, pool_of, rows_of
+from minibatch._problems.pieces import pool_of
+from minibatch._problems.state import State, Vector, rows_of
 from minibatch._rates import FIRST_RATE, check_rates
 from minibatch._training import BestRule, EpochCallbacks, Observer, Outcome, Plan, Rule, Validate
 from minibatch.engine.activations import ACTIVATIONS

@@ -1,0 +1,22 @@
+"""A call that raises leaves the estimator as it was."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """Put back all attributes if the block raises (Ctrl-C included); scikit-learn's callback bookkeeping stays."""
+    before = dict(vars(estimator))
+    history = before.get("history_")  # partial_fit appends to it
+    mark = None if history is None else history._mark()
+    try:
+        yield
+    except BaseException:
+        now = vars(estimator)
+        bookkeeping = {name: now[name] for name in now if name.startswith(("_skl_", "_callback"))}
+        estimator.__dict__ = before | bookkeeping  # at once: a second Ctrl-C must not find it empty
+        if history is not None:
+            history._back_to(mark)
+        raise
