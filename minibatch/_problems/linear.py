@@ -207,8 +207,11 @@ class LinearProblem:
             epoch = epoch._replace(order=self.rows[epoch.order])
         averaged = max(0, len(epoch.etas) - epoch.first_averaged)
         losses = np.zeros(self.n_outputs)
+        keeps_debts = self.solver.kind != SGD or epoch.noisy  # a full batch neither pays those of L1 nor makes any
+        if not keeps_debts:
+            state.slots[:] = 0.0
         self._epoch_function(epoch.batch_size, averaged > 0)(state, epoch, losses)
-        if self.solver.kind == SGD and not epoch.noisy:
+        if not keeps_debts:
             state.slots[:] = 0.0
         state.n_averaged += averaged
         state.slot_updates += len(epoch.etas)
