@@ -22,6 +22,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from minibatch import MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from references.calls import (
+    A_CHANGE,
     CALLS,
     FIXED,
     HUGE,
@@ -31,7 +32,6 @@ from references.calls import (
     OF_LINEAR,
     OF_NETWORK,
     WRONG_INPUT,
-    WRONG_KEYWORDS,
     WRONG_VALUES,
     Chunk,
     D,
@@ -42,28 +42,28 @@ from references.calls import (
     Y,
     chunks,
     frozen,
-    of_main_parameters,
+    of_all_values,
     of_table,
 )
 from references.going_on import Linear, Network
 
 # Twenty times as many in the thorough profile.
-SETTINGS = settings(max_examples=2 * settings.default.max_examples, stateful_step_count=20)
+SETTINGS = settings(max_examples=3 * settings.default.max_examples, stateful_step_count=20)
 
 
 class Calls(RuleBasedStateMachine):
     """What all machines do. A subclass says which parameters and tasks there are."""
 
     methods = {"partial_fit": (), "fit": ()}  # and what is given to start from
-    wrong_keywords = WRONG_KEYWORDS
 
-    @initialize(main=of_main_parameters(), changes=st.lists(of_table("values"), max_size=10), remembers=st.booleans())
-    def begin(self, main, changes, remembers):
+    @initialize(others=of_all_values(), remembers=st.booleans())
+    def begin(self, others, remembers):
+        """``others`` are parameters that do not have the simplest value."""
         first = {name: values[0] for name, values in self.values.items()}
         model = self.estimator(**FIXED, **self.fixed, **first)
         reference = self.reference_class(model.get_params())
         self.pair, self.other = (model, reference), None
-        for change in [*main.items(), *changes, *([("random_state", None)] if remembers else [])]:
+        for change in [*others.items(), *([("random_state", None)] if remembers else [])]:
             self.set(*change)
 
     @property
@@ -75,12 +75,10 @@ class Calls(RuleBasedStateMachine):
         return self.pair[1]
 
     def set(self, name, value):
-        """A seed of None stands for a generator that remembers."""
-        ours, theirs = (
-            np.random.RandomState(5) if (name, value) == ("random_state", None) else value for _ in range(2)
-        )
-        self.model.set_params(**{name: ours})
-        self.reference.parameters[name] = theirs
+        """A seed of None stands for a generator that remembers, of which each side has its own."""
+        value = np.random.RandomState(5) if (name, value) == ("random_state", None) else value
+        self.model.set_params(**{name: copy.deepcopy(value)})
+        self.reference.parameters[name] = value
 
     def call(self, method, chunk, *init):
         """Make a call on both sides, unless the model has to refuse it."""
@@ -114,11 +112,18 @@ class Calls(RuleBasedStateMachine):
             call(*arguments, **keywords)
         assert frozen(self.model) == before
 
-    @rule(changes=st.lists(of_table("values"), min_size=1, max_size=5), calls=CALLS)
+    @rule(changes=st.lists(A_CHANGE, min_size=1, max_size=5), calls=CALLS)
     def set_params(self, changes, calls):
         for change in changes:
             self.set(*change)
         self.train(calls)
+
+    @rule(change=A_CHANGE, meanwhile=CALLS, later=CALLS)
+    def change_for_a_while(self, change, meanwhile, later):
+        before = self.reference.parameters[change[0]]
+        for value, calls in ((change[1], meanwhile), (before, later)):
+            self.set(change[0], value)
+            self.train(calls)
 
     @rule(chunk=chunks(min_size=2))
     def fit(self, chunk):
@@ -149,23 +154,18 @@ class Calls(RuleBasedStateMachine):
         solver = before["solver"] if before["solver"] in ("momentum", "nesterov") else "sgd"
         for name, value in (HUGE | self.huge | {"solver": solver, self.reference.rate_name: 1e300}).items():
             self.set(name, value)
-        self.call(method, Chunk(list(range(N)), layout))
+        self.call(method, Chunk(0, N, layout))
         for name in HUGE.keys() | self.huge.keys() | {"solver", self.reference.rate_name}:
             self.set(name, before[name])
 
     @rule(chunk=chunks(min_size=2), wrong=st.sampled_from([*WRONG_INPUT]), method=METHODS)
     def wrong_input(self, chunk, wrong, method):
         partial = method == "partial_fit"
-        task = self.task(chunk, partial)
-        X_wrong, y, weight = WRONG_INPUT[wrong](X[chunk.rows], task.y, np.ones(len(chunk.rows)))
+        task, X_here, weight = self.task(chunk, partial), X[chunk.rows], np.ones(chunk.size)
         if wrong == "a column too few" and not self.reference.goes_on(partial):
             return
-        self.refuses(getattr(self.model, method), X_wrong, y, sample_weight=weight, **task.keywords)
-
-    @rule(chunk=chunks(min_size=2), wrong=st.runner().flatmap(lambda machine: st.sampled_from(machine.wrong_keywords)))
-    def wrong_keyword(self, chunk, wrong):
-        (method, keywords), task = wrong, self.task(chunk, wrong[0] == "partial_fit")
-        self.refuses(getattr(self.model, method), chunk.X, task.y, **task.keywords | keywords)
+        right = {"X": X_here, "y": task.y, "sample_weight": weight, **task.keywords}
+        self.refuses(getattr(self.model, method), **right | WRONG_INPUT[wrong](X_here, task.y, weight))
 
     @rule(chunk=chunks(), pair=of_table("wrong_values"), method=METHODS)
     def wrong_parameter(self, chunk, pair, method):
@@ -204,21 +204,18 @@ class Calls(RuleBasedStateMachine):
             repr(self.model), repr(self.model.history_), self.model.history_.to_frame()
         assert frozen(self.model) == before
 
-    @rule(how=st.sampled_from(["pickle", "deepcopy", "clone"]))
+    @rule(how=st.sampled_from(["pickle", "deepcopy", "clone", "return"]))
     def go_on_with_a_copy(self, how):
-        """Go on with a copy, and leave the original behind."""
-        self.other, (model, reference) = self.pair, self.pair
-        reference = copy.deepcopy(reference)
+        """And leave the original behind; or return to it."""
+        (model, reference), other = self.pair, self.other
+        if how == "return":
+            self.pair, self.other = other or self.pair, self.pair
+            return
+        self.other, reference = self.pair, copy.deepcopy(reference)
         if how == "clone":
             self.pair = clone(model), self.reference_class(reference.parameters)
         else:
-            copied = pickle.loads(pickle.dumps(model)) if how == "pickle" else copy.deepcopy(model)
-            self.pair = copied, reference
-
-    @precondition(lambda self: self.other is not None)
-    @rule()
-    def return_to_the_original(self):
-        self.pair, self.other = self.other, self.pair
+            self.pair = pickle.loads(pickle.dumps(model)) if how == "pickle" else copy.deepcopy(model), reference
 
     @invariant()
     def models_are_what_the_references_say(self):
@@ -256,12 +253,6 @@ class LinearCalls(Calls):
         "fit from coef": (True, None),
         "fit from b": (None, True),
     }
-    wrong_keywords = [
-        *WRONG_KEYWORDS,
-        ("fit", {"coef_init": np.ones(7)}),
-        ("fit", {"intercept_init": np.array([np.nan])}),
-        ("partial_fit", {"classes": ["y", "z"]}),  # only a classifier takes them, and these are not in y
-    ]
     wrong_values = {**WRONG_VALUES, "eta0": [0.0], "penalty": ["nonsense"], "average": [-1], "epsilon": [-1.0]}
 
     def parts(self, model):
@@ -288,7 +279,7 @@ class ClassifierCalls(LinearCalls):
 
     def task(self, chunk, partial, init=()):
         kinds, known = LABELS[: 3 if chunk.more else 2], self.reference.classes
-        y = kinds[np.array(chunk.rows) % len(kinds)]
+        y = kinds[chunk.rows % len(kinds)]
         classes = np.unique(y) if not partial else kinds if known is None else known
         target = np.where(y[:, None] == (classes[1:] if len(classes) == 2 else classes), 1.0, -1.0)
         fits = len(classes) > 1 and {*y} <= {*classes} and self.reference.fits(target.shape[1], partial, init)

@@ -24,9 +24,9 @@ OF_ALL = {
     "batch_size": [4, 1, 2, 3, 50, 0.5, 0.3, 1.0, "full", "auto"],
     "last_batch": ["keep", "drop"],
     "shuffle": [True, False],
-    "max_iter": [2, 1, 3],
+    "max_iter": [2, 1, 4],
     "warm_start": [True, True, False],
-    "tol": [None, 0.05],
+    "tol": [None, None, 0.05, 1.0],
     "n_iter_no_change": [1, 2],
     "alpha": [0.3, 0.01, 1.0],
     "momentum": [0.5, 0.0, 0.7],
@@ -34,11 +34,11 @@ OF_ALL = {
     "beta_2": [0.9, 0.5],
     "power_t": [0.5, 1.0],
     "cycle_length": [None, 1.37],  # no multiple of which is a sum of batches, so that rounding does not matter
-    "warmup": [0.0, 2.3],
+    "warmup": [0.0, 0.0, 2.3],
     "learning_rate_scaling": [None, "sqrt"],
-    "max_updates": [None, 1, 4],
-    "evaluate_every": [None, 1, 2],
-    "batch_growth": [None, 2],
+    "max_updates": [None, None, 1, 4],
+    "evaluate_every": [None, None, 1, 2],
+    "batch_growth": [None, None, 2],
     "random_state": [0, 1],
 }
 OF_LINEAR = {
@@ -46,7 +46,7 @@ OF_LINEAR = {
     "solver": ["sgd", "sgd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"],
     "learning_rate": ["constant", "invscaling", "inverse_time", "step"],
     "eta0": [0.05, 0.01],
-    "penalty": ["l1", "l2", "elasticnet", None],
+    "penalty": ["l1", "l1", "l2", "elasticnet", None],
     "l1_ratio": [0.5, 0.0, 1.0],
     "average": [False, True, 7],
     "fit_intercept": [True, False],
@@ -77,17 +77,25 @@ WRONG_VALUES = {
 
 
 class Chunk(NamedTuple):
-    """Rows of the data, how they are laid out, their weights (None: all 1); whether there is a second target, or a
-    third class."""
+    """Rows of the data, round and round; whether they have weights; whether there is a second target or third class."""
 
-    rows: list
+    first: int
+    size: int
     layout: str = "dense"
-    weight: list | None = None
+    weighted: bool = False
     more: bool = False
+
+    @property
+    def rows(self):
+        return np.arange(self.first, self.first + self.size) % N
 
     @property
     def X(self):
         return LAYOUTS[self.layout](X[self.rows])
+
+    @property
+    def weight(self):
+        return np.resize([1.0, 2.0, 0.0, 0.5], self.size) if self.weighted else None
 
 
 class Task(NamedTuple):
@@ -99,66 +107,71 @@ class Task(NamedTuple):
     classes: np.ndarray | None = None
 
 
-@st.composite
-def chunks(draw, min_size=1, weighted=True):
-    rows = draw(st.lists(st.integers(0, N - 1), min_size=min_size, max_size=9))
-    weights = st.lists(st.sampled_from([1.0, 2.0, 0.5, 0.0]), min_size=len(rows), max_size=len(rows)).filter(any)
-    weight = draw(st.none() | weights) if weighted else None
-    return Chunk(rows, draw(st.sampled_from([*LAYOUTS])), weight, draw(st.sampled_from([False, False, False, True])))
+def chunks(min_size=1):
+    return st.builds(
+        Chunk,
+        st.integers(0, N - 1),
+        st.integers(min_size, N),
+        st.sampled_from([*LAYOUTS]),
+        st.booleans(),
+        st.sampled_from([False, False, False, True]),
+    )
 
 
-# Names of what is wrong, and what it makes of X, y and the weights.
+# Names of what is wrong, and the arguments that it makes of X, y and weights. Every method has to refuse them.
 WRONG_INPUT = {
-    "NaN in X": lambda X, y, s: (np.where(np.eye(*X.shape) == 1, np.nan, X), y, s),
-    "infinity in X": lambda X, y, s: (sp.csr_array(np.where(np.eye(*X.shape) == 1, np.inf, X)), y, s),
-    "a column too few": lambda X, y, s: (X[:, 1:], y, s),
-    "a row too few": lambda X, y, s: (np.vstack([X, X[:1]]), y, s),
-    "no rows": lambda X, y, s: (X[:0], y[:0], s[:0]),
-    "one dimension": lambda X, y, s: (X[:, 0], y, s),
-    "words in X": lambda X, y, s: ([*X.tolist()[:-1], ["x"] * D], y, s),
-    "NaN in y": lambda X, y, s: (X, np.append(y[:-1].astype(float), np.nan) if y.dtype != LABELS.dtype else None, s),
-    "three dimensions of y": lambda X, y, s: (X, y.reshape(len(y), -1, 1), s),
-    "a weight too many": lambda X, y, s: (X, y, np.append(s, 1.0)),
-    "a negative weight": lambda X, y, s: (X, y, np.append(-1.0, s[1:])),
-    "an infinite weight": lambda X, y, s: (X, y, np.append(np.inf, s[1:])),
-    "no weight": lambda X, y, s: (X, y, 0.0 * s),
-    "weights in columns": lambda X, y, s: (X, y, np.stack([s, s], axis=1)),
+    "NaN in X": lambda X, y, s: {"X": np.where(np.eye(*X.shape) == 1, np.nan, X)},
+    "infinity in X": lambda X, y, s: {"X": sp.csr_array(np.where(np.eye(*X.shape) == 1, np.inf, X))},
+    "a column too few": lambda X, y, s: {"X": X[:, 1:]},  # where training goes on
+    "a row too many": lambda X, y, s: {"X": np.vstack([X, X[:1]])},
+    "no rows": lambda X, y, s: {"X": X[:0], "y": y[:0], "sample_weight": s[:0]},
+    "one dimension": lambda X, y, s: {"X": X[:, 0]},
+    "words in X": lambda X, y, s: {"X": [*X.tolist()[:-1], ["x"] * D]},
+    "no y": lambda X, y, s: {"y": None},
+    "NaN in y": lambda X, y, s: {"y": np.where(np.arange(len(y)) > 0, 1.0, np.nan)},
+    "three dimensions of y": lambda X, y, s: {"y": y.reshape(len(y), -1, 1)},
+    "a weight too many": lambda X, y, s: {"sample_weight": np.append(s, 1.0)},
+    "a negative weight": lambda X, y, s: {"sample_weight": np.append(-1.0, s[1:])},
+    "an infinite weight": lambda X, y, s: {"sample_weight": np.append(np.inf, s[1:])},
+    "no weight": lambda X, y, s: {"sample_weight": 0.0 * s},
+    "weights in columns": lambda X, y, s: {"sample_weight": np.stack([s, s], axis=1)},
+    "no y_val": lambda X, y, s: {"X_val": X},
+    "a column of X_val too few": lambda X, y, s: {"X_val": X[:, 1:], "y_val": y},
+    "weights without X_val": lambda X, y, s: {"sample_weight_val": s},
+    "a start of another shape": lambda X, y, s: {"coef_init": np.ones(7)},
+    "NaN in the start": lambda X, y, s: {"intercept_init": np.array([np.nan])},
+    "other classes": lambda X, y, s: {"classes": ["y", "z"]},
 }
 
 
-WRONG_KEYWORDS = [
-    ("fit", {"X_val": X}),
-    ("fit", {"X_val": X[:, 1:], "y_val": Y[:, 0]}),
-    ("fit", {"sample_weight_val": np.ones(N)}),
-    ("partial_fit", {"X_val": X, "y_val": Y[:, 0]}),
-]
+def of_table(name, *names):
+    """Strategy for a name and one of its values, from a table of the machine: of all names, or of some."""
+
+    def pairs(machine):
+        table = getattr(machine, name)
+        return [(key, value) for key in names or table if key in table for value in table[key]]
+
+    return st.runner().flatmap(lambda machine: st.sampled_from(pairs(machine)))
 
 
-def of_table(name):
-    """Strategy for a name and one of its values, from a table of the machine."""
-    return st.runner().flatmap(
-        lambda machine: st.sampled_from(
-            [(key, value) for key, values in getattr(machine, name).items() for value in values]
+def of_all_values():
+    """Strategy for values of all parameters; it gives those that are not the simplest."""
+
+    def values(machine):
+        drawn = st.fixed_dictionaries({name: st.sampled_from(table) for name, table in machine.values.items()})
+        return drawn.map(
+            lambda found: {name: value for name, value in found.items() if value != machine.values[name][0]}
         )
-    )
 
-
-def of_main_parameters():
-    """Strategy for values of what matters most."""
-    return st.runner().flatmap(
-        lambda machine: st.fixed_dictionaries(
-            {name: st.sampled_from(machine.values[name]) for name in MAIN if name in machine.values}
-        )
-    )
-
-
-MAIN = ("solver", "penalty", "batch_size", "learning_rate", "average", "warm_start")
+    return st.runner().flatmap(values)
 
 
 def of_methods():
     return st.runner().flatmap(lambda machine: st.sampled_from(["partial_fit", "fit"] * 2 + [*machine.methods]))
 
 
+MAIN = ("solver", "penalty", "batch_size", "learning_rate", "average", "warm_start")
+A_CHANGE = of_table("values", *MAIN) | of_table("values")
 CALLS = st.lists(st.tuples(of_methods(), chunks()), max_size=6)
 METHODS = st.sampled_from(["fit", "partial_fit"])
 
