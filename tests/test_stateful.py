@@ -23,6 +23,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from minibatch import MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from references.calls import (
     A_CHANGE,
+    A_MAIN_CHANGE,
     CALLS,
     FIXED,
     HUGE,
@@ -118,7 +119,7 @@ class Calls(RuleBasedStateMachine):
             self.set(*change)
         self.train(calls)
 
-    @rule(change=A_CHANGE, meanwhile=CALLS, later=CALLS)
+    @rule(change=A_MAIN_CHANGE, meanwhile=CALLS, later=CALLS)
     def change_for_a_while(self, change, meanwhile, later):
         before = self.reference.parameters[change[0]]
         for value, calls in ((change[1], meanwhile), (before, later)):
