@@ -58,6 +58,20 @@ def test_a_warm_start_goes_on(solver, penalty, average):
     assert (twice.n_updates_, twice.n_iter_) == (48, 4)
 
 
+@pytest.mark.parametrize("layout", [np.asarray, sp.csr_array], ids=["dense", "csr"])
+def test_a_full_batch_after_small_ones_takes_the_step_of_the_textbook(layout):
+    """What L1 could not take from weights at 0 is due to batches with noise only."""
+    alpha, eta = 0.1, 0.03
+    model = fitted(MiniBatchSGDRegressor, layout(X), penalty="l1", alpha=5.0, warm_start=True)
+    w, b = model.coef_.copy(), model.intercept_.copy()
+    assert not w.all()
+    residual = X @ w + b - y
+    ahead = w - eta * X.T @ residual / 60
+    model.set_params(batch_size="full", alpha=alpha, max_iter=1).fit(layout(X), y)
+    assert_allclose(model.coef_, np.sign(ahead) * np.maximum(np.abs(ahead) - eta * alpha, 0), rtol=1e-12)
+    assert_allclose(model.intercept_, b - eta * residual.mean(), rtol=1e-12)
+
+
 @every_solver
 @every_penalty
 @pytest.mark.parametrize(("average", "learning_rate"), [(False, "constant"), (True, "constant"), (False, "invscaling")])

@@ -217,13 +217,16 @@ class LinearProblem:
         if self.rows is not None:
             epoch = epoch._replace(order=self.rows[epoch.order])
         losses = np.zeros(self.n_outputs)
+        keeps_debts = self.solver.kind != SGD or epoch.noisy  # a full batch neither pays those of L1 nor makes any
+        if not keeps_debts:
+            state.slots[:] = 0.0
         for part in epoch.parts(self._batches_at_once(epoch)):
             averaged = max(0, len(part.etas) - part.first_averaged)
             self._epoch_function(part.batch_size, averaged > 0)(state, part, losses)
             state.n_averaged += averaged
             state.slot_updates += len(part.etas)
             state.schedule_updates += len(part.etas)
-        if self.solver.kind == SGD and not epoch.noisy:
+        if not keeps_debts:
             state.slots[:] = 0.0
         return losses[: self.n_objectives]
 

@@ -60,6 +60,7 @@ class Optimizer:
         keep = np.maximum(0.0, 1 - eta * l2)
         z = keep * w - eta * g
         if not self.noisy:
+            self.due = self.received = 0.0
             return np.sign(z) * np.maximum(np.abs(z) - eta * l1, 0.0)
         self.due, self.received = keep * self.due + eta * l1, keep * self.received
         new = np.where(

@@ -1,0 +1,342 @@
+"""What an estimator keeps from call to call, kept by hand: models that are fitted again and again, in NumPy.
+
+Parameters are a list of arrays, each with an optimizer of its own. A call says what it starts from and trains epoch by
+epoch; what it leaves is ``kept`` (what a divergence takes back) and ``rows`` (the history, which only grows).
+"""
+
+import copy
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+
+from references.gradient_descent import Optimizer, slope, softmax_slopes
+from references.network import Net, gradient, mean_loss
+
+COUNTS = ("epoch", "n_updates", "n_samples_seen", "learning_rate", "batch_size")  # the history of any epoch
+MEMORY = ("t", "v", "m2", "due", "received")
+
+LOSSES = {
+    "squared_error": lambda z, y, _: (z - y) ** 2 / 2,
+    "huber": lambda z, y, e: np.where(np.abs(z - y) > e, e * np.abs(z - y) - e**2 / 2, (z - y) ** 2 / 2),
+    "squared_epsilon_insensitive": lambda z, y, e: np.maximum(np.abs(z - y) - e, 0) ** 2,
+    "log_loss": lambda z, y, _: np.log(1 + np.exp(-y * z)),
+    "squared_hinge": lambda z, y, _: np.maximum(1 - y * z, 0) ** 2,
+    "modified_huber": lambda z, y, _: np.where(y * z < -1, -4 * y * z, np.maximum(1 - y * z, 0) ** 2),
+}
+
+
+@dataclass
+class Kept:
+    """All that training changes. ``total`` is None where the last call did not average."""
+
+    parts: list
+    optimizers: list
+    solver: str
+    total: list | None = None
+    n_averaged: int = 0
+    updates: int = 0  # since the schedule began
+    epochs: Fraction = Fraction(0)  # likewise
+    factor: float = 1.0  # what "adaptive" has made of the rate
+
+    def result(self):
+        return [part / self.n_averaged for part in self.total] if self.n_averaged else self.parts
+
+
+@dataclass
+class Rows:
+    """The rows of a call. Weights have mean 1 in ``fit``."""
+
+    X: np.ndarray
+    target: np.ndarray
+    weight: np.ndarray
+
+    def __getitem__(self, rows):
+        return self.X[rows], self.target[rows], self.weight[rows]
+
+
+@dataclass
+class Call:
+    """How far a call has come."""
+
+    seed: int
+    batch_size: int
+    start: list
+    objectives: list = field(default_factory=list)
+    waits_from: int = 0  # the first of them that the stopping rule counts
+    n_epochs: int = 0
+    n_updates: int = 0
+
+
+class Reference:
+    """What linear models and networks do alike. ``parameters`` are those of the estimator."""
+
+    rate_name = "eta0"
+
+    def __init__(self, parameters):
+        self.parameters, self.kept, self.rows = parameters, None, []
+        self.status = self.n_iter = self.classes = None
+
+    def goes_on(self, partial):
+        return self.kept is not None and (partial or self.parameters["warm_start"])
+
+    def count(self, name):
+        return self.rows[-1][name] if self.rows else 0
+
+    def fits(self, n_outputs, partial, init=()):
+        """Whether a call can go on with so many outputs."""
+        all_given = len(init) > 0 and all(part is not None for part in init)
+        return all_given or not self.goes_on(partial) or self.kept.parts[-1].size == n_outputs
+
+    def train(self, X, target, weight=None, partial=False, init=()):
+        """``fit``, or ``partial_fit``: an epoch that goes on with the schedule, and takes weights as they are.
+
+        ``target`` is (n_samples, n_outputs).
+        """
+        p = self.parameters
+        weight = np.ones(len(X)) if weight is None else np.asarray(weight)
+        data = Rows(X, target, weight if partial else weight / weight.mean())
+        now = self.begin(data, partial, init)
+        random = p["random_state"] if self.draws_on() else np.random.RandomState(p["random_state"])
+        call = Call(random.randint(2**31 - 1), self.batch_size(len(X)), now.parts)
+        most, status = 1 if partial else p["max_iter"], None
+        while status is None:
+            before = copy.deepcopy(now)
+            self.rows.append(self.epoch(now, data, call, partial))
+            if not all(np.isfinite(part).all() for part in now.parts):
+                now, status = before, "diverged"
+                self.rows[-1] = {name: self.rows[-1][name] for name in COUNTS}
+            else:
+                status = self.why_to_stop(now, call, most)
+            if p["batch_growth"] and not partial and call.n_epochs % p["batch_growth_interval"] == 0:
+                call.batch_size = min(int(np.ceil(call.batch_size * p["batch_growth"])), len(X))
+        self.kept, self.status, self.n_iter = now, status, call.n_epochs
+
+    def draws_on(self):
+        """Whether random numbers come from a generator that remembers, not from a seed."""
+        return isinstance(self.parameters["random_state"], np.random.RandomState)
+
+    def begin(self, data, partial, init):
+        """The state that a call starts from."""
+        p, before = self.parameters, self.kept if self.goes_on(partial) else None
+        solver = self.solver()
+        parts = self.first_parts(data, before, init)
+        now = Kept(parts, [self.optimizer(solver) for _ in parts], solver, self.zeros(parts))
+        if before is None or init:
+            self.rows = []
+            return now
+        if solver == before.solver and not (solver == "sgd" and self.strengths()[0] == 0):
+            for new, old in zip(now.optimizers, before.optimizers, strict=True):
+                vars(new).update({name: getattr(old, name) for name in MEMORY})
+        if now.total is not None and before.total is not None:
+            now.total, now.n_averaged = before.total, before.n_averaged
+        if partial:
+            now.updates, now.epochs = before.updates, before.epochs
+        if isinstance(self, Network):  # as in scikit-learn, its rate goes on in a warm start too
+            now.updates = before.updates
+            now.factor = before.factor if p["learning_rate"] == "adaptive" else 1.0
+        return now
+
+    def zeros(self, parts):
+        return [np.zeros_like(part) for part in parts] if self.parameters.get("average") else None
+
+    def optimizer(self, solver):
+        p = self.parameters
+        epsilon = p["epsilon"] if isinstance(self, Network) else p["adam_epsilon"]
+        return Optimizer(solver, momentum=p["momentum"], beta_1=p["beta_1"], beta_2=p["beta_2"], epsilon=epsilon)
+
+    def batch_size(self, n, clipped=True):
+        size = self.parameters["batch_size"]
+        if size in ("full", "auto"):
+            return n if size == "full" else min(self.auto, n)
+        if isinstance(size, int):
+            return min(size, n) if clipped else size
+        return max(1, round(size * n))
+
+    def epoch(self, now, data, call, partial):
+        """One pass; the row of the history."""
+        p, n, size = self.parameters, len(data.X), call.batch_size
+        order, penalty = np.arange(n), self.penalty(now.parts)
+        if p["shuffle"] and size < n:
+            stream = np.random.SeedSequence(call.seed, spawn_key=(self.count("epoch"),))
+            order = np.random.Generator(np.random.SFC64(stream)).permutation(n)
+        batches = n // size if p["last_batch"] == "drop" else -(-n // size)
+        budget = batches if p["max_updates"] is None else min(batches, p["max_updates"] - call.n_updates)
+        loss, seen = 0.0, self.count("n_samples_seen")
+        for batch in range(budget):
+            rows = order[batch * size : (batch + 1) * size]
+            eta = self.rate(now, batches, self.batch_size(n, clipped=not partial))
+            loss += len(rows) * self.loss(now.parts, *data[rows])
+            self.step(now, data[rows], eta, noisy=partial or size < n)
+            now.epochs += Fraction(1, batches)
+            seen += len(rows)
+            if p.get("average") and seen >= p["average"]:
+                now.total = [total + part for total, part in zip(now.total, now.parts, strict=True)]
+                now.n_averaged += 1
+        call.n_epochs, call.n_updates = call.n_epochs + 1, call.n_updates + budget
+        row = {"epoch": self.count("epoch") + 1, "n_updates": self.count("n_updates") + budget, "n_samples_seen": seen}
+        row |= {"learning_rate": eta, "batch_size": size}
+        row["progressive_loss"] = loss / (seen - self.count("n_samples_seen"))
+        row["progressive_objective"] = row["progressive_loss"] + (penalty + self.penalty(now.parts)) / 2
+        call.objectives.append(row["progressive_objective"])
+        return row | self.evaluation(now, data, call, row["epoch"])
+
+    def evaluation(self, now, data, call, epoch):
+        every, result = self.parameters["evaluate_every"], now.result()
+        if not every or epoch % every:
+            return {}
+        loss = self.loss(result, *data[:]) / data.weight.mean()
+        away = np.sqrt(sum(((part - first) ** 2).sum() for part, first in zip(result, call.start, strict=True)))
+        return {"train_loss": loss, "objective": loss + self.penalty(result), "distance_from_init": away}
+
+    def step(self, now, batch, eta, noisy):
+        l1, l2 = self.strengths()
+        slopes, parts = self.gradient(now.parts, *batch), list(now.parts)
+        for k in range(self.n_trained(parts)):
+            here = (l1, l2) if self.is_penalised(k, parts) else (0.0, 0.0)
+            now.optimizers[k].noisy = noisy
+            parts[k] = now.optimizers[k].step(parts[k], slopes[k], eta, *here)
+        now.parts, now.updates = parts, now.updates + 1
+
+    def rate(self, now, batches, size):
+        """Of the next update."""
+        p, t, eta0 = self.parameters, now.updates, self.parameters[self.rate_name]
+        counted = self.count("n_samples_seen") if isinstance(self, Network) else t
+        if p["learning_rate_scaling"] == "sqrt":
+            eta0 *= np.sqrt(size / p["reference_batch_size"])
+        eta = {
+            "constant": eta0,
+            "adaptive": eta0 * now.factor,
+            "invscaling": eta0 / (counted + 1) ** p["power_t"],
+            "inverse_time": eta0 / (1 + p["alpha"] * eta0 * t),
+            "step": eta0 * p["cycle_decay"] ** np.floor(float(now.epochs) / (p["cycle_length"] or 8)),
+        }[p["learning_rate"]]
+        return eta * min(1.0, float(now.epochs + Fraction(1, batches)) / p["warmup"]) if p["warmup"] else eta
+
+    def penalty(self, parts):
+        l1, l2 = self.strengths()
+        weights = [part for k, part in enumerate(parts) if self.is_penalised(k, parts)]
+        return sum(l1 * np.abs(w).sum() + l2 / 2 * (w**2).sum() for w in weights)
+
+    def why_to_stop(self, now, call, most):
+        """The status of a call that ends here, or None."""
+        p = self.parameters
+        if p["max_updates"] is not None and call.n_updates >= p["max_updates"]:
+            return "max_updates"
+        if p["tol"] is not None and self.stands_still(call):
+            if p["learning_rate"] != "adaptive" or self.rows[-1]["learning_rate"] <= 1e-6:
+                return "converged"
+            now.factor /= 5
+            call.waits_from = len(call.objectives)
+        return "max_iter" if call.n_epochs == most else None
+
+
+class Linear(Reference):
+    """Parts are weights (n_features, n_outputs) and intercepts. Classes are columns of -1 and +1."""
+
+    auto = 8
+
+    def first_parts(self, data, before, init):
+        """Zeros, what is given, or where the last call stopped: the iterate, or the average if no longer averaged."""
+        shape = data.X.shape[1], data.target.shape[1]
+        parts = [np.zeros(shape), np.zeros(shape[1])]
+        if before is not None:
+            parts = before.parts if self.parameters["average"] else before.result()
+        return [part if given is None else given for part, given in zip(parts, init or (None, None), strict=True)]
+
+    def solver(self):
+        return self.parameters["solver"]
+
+    def strengths(self):
+        p = self.parameters
+        share = {"l1": 1.0, "elasticnet": p["l1_ratio"]}.get(p["penalty"], 0.0)
+        alpha = p["alpha"] if p["penalty"] else 0.0
+        return alpha * share, alpha * (1 - share)
+
+    def is_penalised(self, k, parts):
+        return k == 0
+
+    def n_trained(self, parts):
+        return 2 if self.parameters["fit_intercept"] else 1
+
+    def is_softmax(self, target):
+        return self.parameters.get("multi_class") == "multinomial" and target.shape[1] > 1
+
+    def loss(self, parts, X, target, weight):
+        z, p = X @ parts[0] + parts[1], self.parameters
+        if self.is_softmax(target):
+            losses = np.log(np.exp(z).sum(axis=1)) - z[target > 0]
+        else:
+            losses = LOSSES[p["loss"]](z, target, p["epsilon"]).sum(axis=1)
+        return np.mean(weight * losses)
+
+    def gradient(self, parts, X, target, weight):
+        z, p = X @ parts[0] + parts[1], self.parameters
+        if self.is_softmax(target):
+            slopes = softmax_slopes(z, target.argmax(axis=1))
+        else:
+            slopes = slope(p["loss"], z, target, p["epsilon"])
+        slopes = weight[:, None] * slopes / len(X)
+        return [X.T @ slopes, slopes.sum(axis=0)]
+
+    def stands_still(self, call):
+        """The mean of the last epochs is hardly below that of the epochs before."""
+        size, objectives = self.parameters["n_iter_no_change"], call.objectives[call.waits_from :]
+        if len(objectives) < 2 * size:
+            return False
+        return np.mean(objectives[-2 * size : -size]) - np.mean(objectives[-size:]) < self.parameters["tol"]
+
+
+class Network(Reference):
+    """Parts are the weights (inputs, units) of the layers, then their intercepts. Hidden units have tanh."""
+
+    rate_name, auto = "learning_rate_init", 200
+    loss_name = "squared_error"
+
+    def first_parts(self, data, before, init):
+        """The draws of scikit-learn, layer by layer."""
+        if before is not None:
+            return before.parts
+        p = self.parameters
+        random = p["random_state"] if self.draws_on() else np.random.RandomState(p["random_state"])
+        units = [data.X.shape[1], *p["hidden_layer_sizes"], data.target.shape[1]]
+        coefs, intercepts = [], []
+        for n_in, n_out in pairwise(units):
+            bound = np.sqrt(6 / (n_in + n_out))
+            coefs.append(random.uniform(-bound, bound, (n_in, n_out)))
+            intercepts.append(random.uniform(-bound, bound, n_out))
+        return [*coefs, *intercepts]
+
+    def solver(self):
+        p = self.parameters
+        if p["solver"] == "sgd" and p["momentum"] > 0:
+            return "nesterov" if p["nesterovs_momentum"] else "momentum"
+        return p["solver"]
+
+    def strengths(self):
+        return 0.0, self.parameters["alpha"]
+
+    def is_penalised(self, k, parts):
+        return k < len(parts) // 2
+
+    def n_trained(self, parts):
+        return len(parts)
+
+    def arguments(self, parts, X, target, weight):
+        net = Net(parts[: len(parts) // 2], parts[len(parts) // 2 :])
+        return net, X, target, self.loss_name, "tanh", weight
+
+    def loss(self, *arguments):
+        return mean_loss(*self.arguments(*arguments))
+
+    def gradient(self, *arguments):
+        return gradient(*self.arguments(*arguments))
+
+    def stands_still(self, call):
+        """More epochs in a row than are tolerated were not better than the best before."""
+        waited = 0
+        for number in range(call.waits_from, len(call.objectives)):
+            best = min(call.objectives[:number], default=np.inf)
+            waited = 0 if call.objectives[number] <= best - self.parameters["tol"] else waited + 1
+        return waited > self.parameters["n_iter_no_change"]
