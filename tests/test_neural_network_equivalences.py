@@ -30,7 +30,7 @@ from references.network_tasks import (
 
 # ---------------------------------------------------------------------- what must make no difference
 
-few = settings(max_examples=8)
+few = settings(max_examples=settings.default.max_examples // 3)
 BATCHES = st.sampled_from([1, 3, 7, "full"])
 TASK = st.sampled_from(sorted(TASKS))
 SOLVER = st.sampled_from(["sgd", "momentum", "adam"])

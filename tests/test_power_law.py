@@ -95,7 +95,7 @@ def test_no_intervals_where_the_exponent_is_at_a_bound(values):
 
 
 @given(st.integers(0, 10_000), st.integers(4, 8), st.sampled_from([1e-3, 1.0, 1e3]))
-@settings(max_examples=10)
+@settings(max_examples=settings.default.max_examples // 2)
 def test_noise_is_fitted_no_worse_than_by_a_constant(seed, n_sizes, scale):
     random = np.random.default_rng(seed)
     n, values = np.sort(random.choice(1000, n_sizes, replace=False)) + 10, scale * random.standard_normal(n_sizes)

@@ -67,7 +67,7 @@ class TestNoisyCurves:
         widths = [np.diff(np.log(getattr(fit, name)))[0] for name in INTERVALS]
         assert_allclose(widths, 2 * half, rtol=1e-3)
 
-    @settings(max_examples=200)
+    @settings(max_examples=8 * settings.default.max_examples)
     @given(st.lists(st.floats(-5, 5), min_size=3, max_size=8), st.floats(-8, 8))
     def test_no_other_curve_is_nearer(self, logs, log_size):
         sizes = 2.0 ** np.arange(len(logs))
