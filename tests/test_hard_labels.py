@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 
 from references.fits import BATCH_SIZES, CLASSIFIERS, LAYOUTS, NETWORKS, model_of, parameters_of, target_of
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.filterwarnings(f"error::{kind}") for kind in ("RuntimeWarning", "UserWarning")]
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((30, 4))

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from references.fits import CLASSIFIERS, FOUR, REGRESSORS, model_of, parameters_of, target_of
 
 pl = pytest.importorskip("polars")
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.filterwarnings(f"error::{kind}") for kind in ("RuntimeWarning", "UserWarning")]
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((30, 4))
