@@ -35,6 +35,15 @@ RANDOM = np.random.default_rng(0)
 X = RANDOM.standard_normal((60, 5))
 TARGET = X @ RANDOM.standard_normal((5, 2)) + RANDOM.standard_normal((60, 2))
 
+
+@pytest.fixture(autouse=True)
+def ctrl_c_interrupts():
+    """A shell in the background starts processes that ignore it: the fits here would go on for ever."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 needs_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="POSIX signals")
 
 
@@ -160,7 +169,7 @@ def test_a_visit_to_the_limit_of_blas_that_never_began_ends_nothing():
 # ---------------------------------------------------------------------------------------------- real signals
 
 ROWS, CLASSES = RANDOM.standard_normal((20_000, 20)), RANDOM.integers(3, size=20_000)
-FOREVER = {"max_iter": 10**9, "tol": None, "random_state": 0}
+FOREVER = {"max_iter": 10**5, "tol": None, "random_state": 0}
 LONG_FITS = {
     "linear": (MiniBatchSGDClassifier("log_loss", batch_size=1, n_jobs=2, **FOREVER), linear, "sgd_epoch"),
     "linear, full": (
