@@ -106,7 +106,7 @@ class Reference:
             self.rows.append(self.epoch(now, data, call, partial))
             if not all(np.isfinite(part).all() for part in now.parts):
                 now, status = before, "diverged"
-                self.rows[-1] = {name: self.rows[-1][name] for name in COUNTS}
+                self.rows[-1] = dict.fromkeys(self.rows[-1], np.nan) | {name: self.rows[-1][name] for name in COUNTS}
             else:
                 status = self.why_to_stop(now, call, most)
             if p["batch_growth"] and not partial and call.n_epochs % p["batch_growth_interval"] == 0:
