@@ -61,9 +61,15 @@ def live_state(estimator: type, state: dict[str, Any]) -> dict[str, Any]:
     parameters = inspect.signature(estimator).parameters.values()
     attributes = {p.name: p.default for p in parameters if p.default is not p.empty}
     attributes |= {name: _plain_arrays(state[name]) for name in state if name not in (FORMAT_KEY, _PARTS_KEY)}
-    parts = _plain_arrays(state[_PARTS_KEY])
+    try:
+        return attributes | _live_parts(_plain_arrays(state[_PARTS_KEY]))
+    except KeyError as error:
+        raise ValueError(f"The saved {estimator.__name__} lacks {error}: the file is damaged. Fit again.") from error
+
+
+def _live_parts(parts: dict[str, Any]) -> dict[str, Any]:
     _warn_of_unknown(parts.keys() - _PACKING.keys())
-    return attributes | {name: unpack(parts[name]) for name, (_, unpack) in _PACKING.items() if name in parts}
+    return {name: unpack(parts[name]) for name, (_, unpack) in _PACKING.items() if name in parts}
 
 
 def _plain_arrays(value: Any) -> Any:

@@ -6,10 +6,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import pytest
 from joblib import parallel_config
+from numba.core.compiler_lock import global_compiler_lock
 from numpy.testing import assert_array_equal
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from threadpoolctl import ThreadpoolController, threadpool_limits
@@ -67,11 +70,15 @@ def send_parameters(connection):
     connection.send((parameters_of_all_four(), blas_settings()))
 
 
-def told_by_child(method):
-    """The parameters of the four models and the settings of BLAS, from a process made by ``method``."""
+def send_compiled(connection):
+    connection.send(numba.njit(lambda number: number + 1)(1))
+
+
+def told_by_child(method, send=send_parameters):
+    """The parameters of the four models and the settings of BLAS, or what else a process made by ``method`` sends."""
     context = multiprocessing.get_context(method)
     here, there = context.Pipe()
-    child = context.Process(target=send_parameters, args=(there,), daemon=True)
+    child = context.Process(target=send, args=(there,), daemon=True)
     child.start()
     there.close()
     try:
@@ -169,6 +176,22 @@ def test_a_fork_while_another_thread_holds_our_lock(alone):
         finally:
             lock.release()
     assert_same(found, alone)
+
+
+@ON_LINUX
+def test_a_fork_while_another_thread_compiles():
+    """The child can compile: it is not born before Numba's lock is free."""
+    held = threading.Event()
+
+    def compile_for_a_while():
+        with global_compiler_lock:
+            held.set()
+            time.sleep(0.3)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(compile_for_a_while)
+        assert held.wait(PATIENCE)
+        assert told_by_child("fork", send_compiled) == 2
 
 
 @pytest.mark.slow

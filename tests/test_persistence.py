@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 import warnings
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -295,10 +296,22 @@ def test_the_memory_of_an_unknown_solver_is_of_no_use(solver):
     assert model.partial_fit(X, y)._optimizer.n_updates == 20
 
 
-def test_damaged_files_say_what_they_lack():
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("_minibatch_parts", "MiniBatchSGDRegressor lacks '_minibatch_parts'"),
+        ("_minibatch_parts/_optimizer/slots", "OptimizerMemory lacks slots"),
+        ("_minibatch_parts/_optimizer/solver", "MiniBatchSGDRegressor lacks 'solver'"),
+        ("_minibatch_parts/_optimizer/rate", "MiniBatchSGDRegressor lacks 'rate'"),
+        ("_minibatch_parts/_optimizer/rate/eta0", "Rate lacks eta0"),
+        ("_minibatch_parts/history_/columns", "MiniBatchSGDRegressor lacks 'columns'"),
+    ],
+)
+def test_damaged_files_say_what_they_lack(path, what):
     state = state_of(simple(R))
-    del state["_minibatch_parts"]["_optimizer"]["slots"]
-    with pytest.raises(ValueError, match="OptimizerMemory lacks slots: the file is damaged"):
+    *parents, name = path.split("/")
+    del reduce(dict.get, parents, state)[name]
+    with pytest.raises(ValueError, match=f"The saved {what}: the file is damaged"):
         loaded_from(R, state)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import current_thread, main_thread
 
 import numba
+from numba.core.compiler_lock import global_compiler_lock
 
 from minibatch.engine.cache import DiskCache
 
@@ -26,6 +27,14 @@ FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 OPTIONS = {"error_model": "numpy", "fastmath": FASTMATH, "_nrt": False}
 
 COMPILED = not numba.config.DISABLE_JIT  # else everything runs as plain Python, for tests
+
+# A thread that compiles does not live on in a forked child, but the lock that it holds does: forks wait for its end.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 # Numba's disk cache notices edits of the file that defines an entry, not of the files whose helpers it calls. Every
 # entry closes over this stamp, which is part of its cache key, so that an edit of any engine file is a miss.
