@@ -160,6 +160,7 @@ def test_adaptive_growth_depends_on_the_seed_alone():
     assert np.array_equal(first, second)
 
 
+@pytest.mark.compiled
 def test_a_run_that_diverges_while_its_batches_grow_is_a_divergence():
     random = np.random.default_rng(0)
     rows = random.standard_normal((200, 5))

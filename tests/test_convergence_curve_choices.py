@@ -246,6 +246,7 @@ def test_one_value_that_diverges_leaves_the_others_alone(rate, how):
     assert "diverged" in repr(curve)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("model", [sgd, clone(net).set_params(solver="sgd")], ids=["linear", "network"])
 def test_divergence_is_told_once_and_nothing_else_is(model):
     name = "eta0" if model is sgd else "learning_rate_init"

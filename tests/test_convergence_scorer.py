@@ -240,6 +240,7 @@ def test_with_routing_nothing_is_asked_for_by_default():
     assert_allclose(ours.cv_results_["mean_test_score"], search().cv_results_["mean_test_score"])
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("scoring", [None, "r2", ["r2", "neg_mean_squared_error"], {"mine": "r2"}])
 def test_a_candidate_that_predicts_infinity_keeps_its_columns(scoring):
     """Metrics refuse such predictions; the score is NaN then, and the rest is known."""

@@ -37,6 +37,7 @@ class Recorder:
             raise RuntimeError("a callback's own trouble")
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_a_log_link_that_overflows_on_the_validation_set_is_a_divergence(early_stopping):
     model = MiniBatchSGDRegressor(

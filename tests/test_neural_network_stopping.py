@@ -141,6 +141,7 @@ def test_a_validation_set_is_recorded_and_has_no_say(task):
     assert model.validation_scores_ == history["validation_score"].tolist()
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("task", "parameters"),
     [("regression", {}), ("outputs", {"solver": "momentum"}), ("poisson", {}), ("regression", {"activation": "relu"})],

@@ -290,6 +290,7 @@ def test_every_evaluation_of_lbfgs_is_an_iteration():
         assert_array_equal(theta, parameters_of(model.set_params(max_iter=k + 1).fit(X, y)))
 
 
+@pytest.mark.compiled
 def test_a_watched_fit_warns_of_nothing(recwarn):
     watched(MiniBatchSGDRegressor(**{**LINEAR, "tol": 0.0, "max_iter": 1}))
     watched(MiniBatchSGDRegressor(**{**LINEAR, "eta0": 1e300}))

@@ -264,6 +264,7 @@ class TestData:
         one, other = (sharpness(model, *digits, kind=kind, random_state=3).value for _ in range(2))
         assert one == other
 
+    @pytest.mark.compiled
     @pytest.mark.parametrize("kind", KINDS)
     def test_an_objective_that_overflows_nearby_is_infinitely_sharp(self, kind):
         X, y = np.array([[1.0], [2.0]]), np.array([1.0, 2.0])
