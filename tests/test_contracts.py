@@ -72,8 +72,9 @@ def penalty(model):
 def test_the_objective_is_the_weighted_mean_loss_plus_the_penalty(task):
     model, X, y, weight = task
     history = model.fit(X, y, sample_weight=weight).history_
-    losses = (network_losses if isinstance(model, NETWORKS) else linear_losses)(model, X, y)
-    assert_allclose(history["train_loss"][-1], np.average(losses, weights=weight), rtol=1e-7, atol=1e-10)
+    losses, counts = (network_losses if isinstance(model, NETWORKS) else linear_losses)(model, X, y), weight > 0
+    mean = np.average(losses[counts], weights=weight[counts])  # what does not count may be infinite
+    assert_allclose(history["train_loss"][-1], mean, rtol=1e-7, atol=1e-10)
     assert_allclose(history["objective"][-1] - history["train_loss"][-1], penalty(model), rtol=1e-5, atol=1e-10)
 
 
@@ -338,7 +339,7 @@ def test_frames_are_arrays_with_names(task, named):
     found = clone(model).fit(frame, pd.Series(y) if named else y)
     assert found.feature_names_in_.tolist() == list(frame.columns)
     assert_array_equal(theta(found), theta(clone(model).fit(X, y)))
-    assert_array_equal(found.predict(frame), clone(model).fit(X, y).predict(X))
+    assert_array_equal(found.predict(frame), found.predict(X.copy("F")))  # as a frame keeps its columns
     with pytest.raises(ValueError, match="feature names"):
         found.predict(frame.rename(columns={"column 0": "other"}))
 

@@ -61,7 +61,9 @@ def test_any_of_our_estimators(data, estimator):
 WITH_DATA = {name: check for name, check in CHECKS.items() if check.__code__.co_varnames[:3] == ("estimator", "X", "y")}
 
 
-@given(st.data(), smooth_estimators())
+# Not the adaptive solvers, which make a whole step of a gradient that is 0 but for rounding, as that of small whole
+# numbers may be.
+@given(st.data(), smooth_estimators(solver=st.sampled_from(["sgd", "momentum"])))
 def test_any_of_our_estimators_on_any_data(data, estimator):
     classifier = isinstance(estimator, (MiniBatchSGDClassifier, MiniBatchMLPClassifier))
     strategy = (classification_data if classifier else regression_data)(

@@ -114,10 +114,7 @@ def fit_power_law(
     # in units of the geometric mean size, so that a and b are not one and the same direction
     unit = float(np.exp(np.mean(np.log(n))))
     x = n / unit
-    fits = [_fit_from(b, x, values, errors) for b in (0.2, 0.5, 1.0, 2.0)]
-    (a, b, c), covariance, squares = min(fits, key=lambda fit: fit[2])
-    if not np.isfinite(squares):
-        raise ValueError("No power law was found from any start; are n and values of very different sizes?")
+    (a, b, c), covariance = _polished(_best_of_all_exponents(x, values, errors), x, values, errors)
     if not _determined(a, b, x):
         covariance = np.full((3, 3), np.nan)
     scale = unit**b
@@ -131,22 +128,41 @@ def fit_power_law(
     )  # fmt: skip
 
 
-def _fit_from(b: float, x: Array, values: Array, errors: Array) -> tuple[Array, Array, float]:
-    """Parameters, their covariance and the weighted squares of the fit that begins at an exponent."""
-    ends = values[np.argmin(x)], values[np.argmax(x)]
-    start = (ends[0] - ends[1], b, ends[1])
+def _best_of_all_exponents(x: Array, values: Array, errors: Array) -> Array:
+    """``a``, ``b``, ``c`` with the least weighted squares, to some digits. The law is linear in ``a`` and ``c``, so
+    only ``b`` is searched for, and any values have a fit."""
+
+    def law(b: float) -> Array:
+        design = np.stack([x**-b, np.ones_like(x)], axis=1)
+        scale = design.max(axis=0)
+        a, c = np.linalg.lstsq(design / scale / errors[:, None], values / errors)[0] / scale
+        return np.array([a, b, c])
+
+    def squares(b: float) -> float:
+        a, _, c = law(b)
+        return float(np.sum(((a * x**-b + c - values) / errors) ** 2))
+
+    exponents = np.geomspace(*_EXPONENTS, 40)
+    best = int(np.argmin([squares(b) for b in exponents]))
+    around = exponents[max(best - 1, 0)], exponents[min(best + 1, len(exponents) - 1)]
+    between = optimize.minimize_scalar(squares, bounds=around, method="bounded").x
+    return law(min(exponents[best], between, key=squares))
+
+
+def _polished(start: Array, x: Array, values: Array, errors: Array) -> tuple[Array, Array]:
+    """The parameters to all digits, and their covariance; NaN where the search for it does not end."""
     bounds = ([-np.inf, _EXPONENTS[0], -np.inf], [np.inf, _EXPONENTS[1], np.inf])
     unknown = np.full((3, 3), np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optimize.OptimizeWarning)  # then the covariance is infinite: no interval
         try:
-            found, covariance, info, *_ = optimize.curve_fit(
-                lambda x, a, b, c: a * x**-b + c, x, values, start, errors, bounds=bounds, full_output=True,
+            found, covariance = optimize.curve_fit(
+                lambda x, a, b, c: a * x**-b + c, x, values, start, errors, bounds=bounds,
                 x_scale="jac", ftol=1e-12, xtol=1e-12, gtol=1e-12, max_nfev=2000,
             )  # fmt: skip
-        except RuntimeError:  # too many steps from this start
-            return np.array(start), unknown, np.inf
-    return found, np.where(np.isfinite(covariance), covariance, unknown), float(np.sum(info["fvec"] ** 2))
+        except RuntimeError:  # too many steps
+            return start, unknown
+    return found, np.where(np.isfinite(covariance), covariance, unknown)
 
 
 def _determined(a: float, b: float, x: Array) -> bool:

@@ -197,6 +197,8 @@ class Reference:
             here = (l1, l2) if self.is_penalised(k, parts) else (0.0, 0.0)
             now.optimizers[k].noisy = noisy
             parts[k] = now.optimizers[k].step(parts[k], slopes[k], eta, *here)
+        for optimizer in now.optimizers[self.n_trained(parts) :]:
+            optimizer.t += now.solver in ("adam", "adamw")  # which count the updates of the model, not of a part
         now.parts, now.updates = parts, now.updates + 1
 
     def rate(self, now, batches, size):
