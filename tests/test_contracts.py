@@ -338,8 +338,9 @@ def test_frames_are_arrays_with_names(task, named):
     frame = pd.DataFrame(X, columns=[f"column {i}" for i in range(X.shape[1])])
     found = clone(model).fit(frame, pd.Series(y) if named else y)
     assert found.feature_names_in_.tolist() == list(frame.columns)
-    assert_array_equal(theta(found), theta(clone(model).fit(X, y)))
-    assert_array_equal(found.predict(frame), found.predict(X.copy("F")))  # as a frame keeps its columns
+    expected = clone(model).fit(X, y)
+    assert_array_equal(theta(found), theta(expected))
+    assert_array_equal(found.predict(frame), expected.predict(X.copy("F")))  # as a frame keeps its columns
     with pytest.raises(ValueError, match="feature names"):
         found.predict(frame.rename(columns={"column 0": "other"}))
 
