@@ -223,7 +223,7 @@ FIT = """
 import os, subprocess, sys, warnings
 import numpy as np
 from minibatch import MiniBatchSGDRegressor
-from minibatch.engine.sgd import one_row_epoch as kernel
+from minibatch.engine.sgd import four_row_epoch as kernel
 
 folder = os.environ.get("NUMBA_CACHE_DIR")
 

@@ -26,13 +26,14 @@ ENTRIES = [
     mlp.mlp_update,
     sgd.sgd_epoch,
     sgd.one_row_epoch,
+    sgd.four_row_epoch,
     sparse_sgd.lazy_sgd_epoch,
 ]
 
 FIT = """
 import numpy as np
 from minibatch import MiniBatchSGDRegressor
-from minibatch.engine.sgd import one_row_epoch as kernel
+from minibatch.engine.sgd import four_row_epoch as kernel
 
 def fit():
     X = np.random.default_rng(0).standard_normal((20, 3))

@@ -29,7 +29,8 @@ TARGET = X @ RANDOM.standard_normal((5, 2)) + RANDOM.standard_normal((60, 2))
 
 
 LINEAR_LOOPS = {
-    "one_row_epoch": {"batch_size": 1},
+    "one_row_epoch": {"batch_size": 1, "average": True},
+    "four_row_epoch": {"batch_size": 1},
     "sgd_epoch": {"batch_size": 4},
     "gradient_epoch": {"batch_size": 4, "solver": "adam"},
     "lazy_sgd_epoch": {"batch_size": 4, "penalty": "l1"},

@@ -6,7 +6,16 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
-from minibatch.engine.rows import CSR, add_four_rows, add_row, four_row_dots, prefetch, prefetch_row, row_dot
+from minibatch.engine.rows import (
+    CSR,
+    add_four_rows,
+    add_row,
+    four_row_dots,
+    prefetch,
+    prefetch_row,
+    products_of_four_rows,
+    row_dot,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # NumPy's, with NUMBA_DISABLE_JIT=1
 
@@ -22,6 +31,11 @@ def call_row_dot(X, i, W, k):
 @numba.njit
 def call_four_row_dots(X, i, W, k):
     return four_row_dots(X, i[0], i[1], i[2], i[3], W, k)
+
+
+@numba.njit
+def call_products_of_four_rows(X, i, W, k):
+    return products_of_four_rows(X, i[0], i[1], i[2], i[3], W, k)
 
 
 @numba.njit
@@ -79,6 +93,17 @@ def test_four_row_dots(case, rows):
     X, dense, W, tolerance = case
     found = call_four_row_dots(X, np.array(rows), W, 1)
     assert_allclose(found, dense[list(rows)].astype(float) @ W[1].astype(float), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [(0, 1, 2, 3), (6, 4, 4, 0)])
+def test_products_of_four_rows(rows, dtype):
+    _, dense = random_csr()
+    X, W = dense.astype(dtype), np.random.default_rng(1).standard_normal((2, D)).astype(dtype)
+    found = call_products_of_four_rows(X, np.array(rows), W, 1)
+    chosen = X[list(rows)].astype(float)
+    expected = [*(chosen @ W[1].astype(float)), *(chosen @ chosen.T)[np.triu_indices(4, k=1)]]
+    assert_allclose(found, expected, rtol=0, atol=20 * np.finfo(dtype).eps)
 
 
 def test_add_row_changes_one_row_of_weights(case):

@@ -23,9 +23,10 @@ from minibatch._problems.state import (
     matrix_of,
     mean_loss,
     norm_of,
-    read_only,
 )
 from minibatch.engine.linear import (
+    BLOCK_BYTES,
+    BLOCK_ROWS,
     ONE_VS_REST,
     ROWS_PER_SUM,
     SEPARATE,
@@ -41,7 +42,7 @@ from minibatch.engine.linear import (
 )
 from minibatch.engine.optimizers import N_SLOTS, SGD
 from minibatch.engine.rows import CSR
-from minibatch.engine.sgd import one_row_epoch, sgd_epoch
+from minibatch.engine.sgd import four_row_epoch, one_row_epoch, sgd_epoch
 from minibatch.engine.sparse_sgd import WINDOW, lazy_sgd_epoch
 
 OUTPUTS = {"separate": SEPARATE, "ovr": ONE_VS_REST, "multinomial": SOFTMAX}
@@ -205,11 +206,8 @@ class LinearProblem:
 
     def _slopes(self, rows: Order, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weighted slopes (rows, outputs) from the scores of the rows, some of which may be the same."""
-        slopes, weight = np.array(scores, order="C"), self.data.weight
-        data = self.data._replace(
-            y=read_only(self.data.y[rows]), weight=read_only(weight[rows] if len(weight) else weight)
-        )
-        losses_of_scores(data, np.arange(len(rows)), self.objective, slopes, np.zeros(self.n_outputs))
+        slopes = np.array(scores, order="C")
+        losses_of_scores(self.data, rows, self.objective, slopes, np.zeros(self.n_outputs))
         return slopes
 
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
@@ -276,8 +274,12 @@ class LinearProblem:
     def _plain_sgd(self, state: State, epoch: Epoch, losses: Vector) -> None:
         order, etas, batch_size, first_averaged, *_ = epoch
         theta = self.parameters(state.theta)
-        total = self._total(state, first_averaged < len(etas))
+        averaged = first_averaged < len(etas)
+        total = self._total(state, averaged)
         if batch_size == 1 and self.n_outputs == 1:
+            if not averaged and not isinstance(self.data.X, CSR):
+                four_row_epoch(self.data, order, etas, self.objective, theta, losses)
+                return
             one_row_epoch(self.data, order, etas, self.objective, theta, total, first_averaged, losses)
             return
 
@@ -316,7 +318,7 @@ class LinearProblem:
             gradient_epoch(
                 self.data, order, etas, batch_size, objective, self.solver, _part(theta, here), _part(grad, here),
                 _part(first, here), _part(second, here), state.slot_updates, _part(total, here), first_averaged,
-                np.empty((4, here.stop - here.start)), losses[here],
+                self._block_scores(batch_size, here.stop - here.start), losses[here],
             )  # fmt: skip
 
         self._for_outputs(train)
@@ -344,13 +346,18 @@ class LinearProblem:
 
         def chunk(c: int) -> Iterator[None]:
             part = self.parameters(np.empty(self.n_parameters, theta.weights.dtype))
-            total, scores = self.parameters(totals[c]), np.empty((4, self.n_outputs))
+            total, scores = self.parameters(totals[c]), self._block_scores(ROWS_PER_SUM, self.n_outputs)
             for begin, end in cut(bounds[c], bounds[c + 1], step):
                 chunk_gradient(self.data, rows, begin, end, self.objective, theta, part, total, scores, losses[c])
                 yield
 
         share_out(self.threads, chunk, n_chunks)
         return losses.sum(axis=0), totals.sum(axis=0)
+
+    def _block_scores(self, batch_size: int, n_outputs: int) -> NDArray[np.float64]:
+        """The buffer for the rows that are scored and added together."""
+        fitting = BLOCK_BYTES // max(1, self.n_features * self.data.y.itemsize)
+        return np.empty((max(4, min(BLOCK_ROWS, batch_size, fitting) // 4 * 4), n_outputs))
 
     def _sum_bytes(self, n_rows: int) -> int:
         """What ``_sum_over`` so many rows makes: gradients of the chunks; those that threads add up, then the sum."""

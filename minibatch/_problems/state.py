@@ -139,9 +139,10 @@ def _in_type_of(X: Any, values: NDArray[Any], name: str) -> NDArray[Any]:
 
 def mean_loss(data: Data, rows: Order, scores: NDArray[Any], objective: Objective) -> float:
     """The weighted mean loss of ``rows``, the sum of it over objectives, given the scores of all rows."""
-    losses, scores = np.zeros(scores.shape[1]), np.array(scores, order="C")
+    losses = np.zeros(scores.shape[1])
     for begin, end in cut(0, len(rows), max(1, at_once(LOSS_WORK * len(losses)))):
-        losses_of_scores(data, rows[begin:end], objective, scores, losses)
+        here = rows[begin:end]
+        losses_of_scores(data, here, objective, np.array(scores[here], order="C"), losses)
     return float(losses.sum() / (data.weight[rows].sum(dtype=np.float64) if len(data.weight) else len(rows)))
 
 

@@ -51,6 +51,11 @@ def kernel(func, options=OPTIONS):
     return numba.njit(forceinline=True, **options)(func)
 
 
+def kernel_in_order(func):
+    """A kernel whose sums are those that are written, for what relies on how they are rounded."""
+    return kernel(func, {**OPTIONS, "fastmath": {"contract"}})
+
+
 def aside(compile_signature):
     """Compile on a thread of its own, which Ctrl-C does not reach.
 

@@ -11,6 +11,7 @@ from math import exp, log
 import numpy as np
 
 from minibatch.engine.compile import kernel
+from minibatch.engine.elementary import exp_of_negative, log_of_one_plus
 
 (
     LOG_LOSS,
@@ -61,8 +62,8 @@ def loss_and_slope(loss, z, y, parameter):
     """Value and derivative in ``z``; ``parameter`` is the epsilon or the quantile of the losses that have one."""
     if loss == LOG_LOSS:
         margin = y * z
-        e = exp(-abs(margin))
-        value = log(1.0 + e) - min(margin, 0.0)
+        e = exp_of_negative(-abs(margin))
+        value = log_of_one_plus(e) - min(margin, 0.0)
         slope = -y * (e if margin > 0.0 else 1.0) / (1.0 + e)
     elif loss == HINGE or loss == PERCEPTRON:
         threshold = 1.0 if loss == HINGE else 0.0
@@ -122,7 +123,7 @@ def softmax_loss_and_slopes(scores, r, label):
         largest = max(largest, scores[r, k])
     own, total = scores[r, label] - largest, 0.0
     for k in range(n_classes):
-        scores[r, k] = exp(scores[r, k] - largest)
+        scores[r, k] = exp_of_negative(scores[r, k] - largest)
         total += scores[r, k]
     others = 0.0  # 1 - p of the own class as a sum of the others: no cancellation where p is near 1
     for k in range(n_classes):

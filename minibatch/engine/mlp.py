@@ -235,8 +235,8 @@ def last_delta(data, order, start, stop, objective, network, work, factor, losse
     last = network.units.shape[0] - 2
     scores = layer_matrix(work.values, work, network, last, stop - start)
     delta = delta_matrix(work, last, stop - start, network.units[last + 1])
+    slopes_from_scores(order, start, stop, data.y, data.weight, data.class_weight, scores, objective, losses)
     for r in range(stop - start):
-        slopes_from_scores(order[start + r], data.y, data.weight, data.class_weight, scores, r, objective, losses)
         for k in range(scores.shape[1]):
             delta[r, k] = factor * scores[r, k]
     return delta

@@ -16,8 +16,8 @@ from numba.extending import intrinsic, overload
 from minibatch.engine.compile import OPTIONS
 
 CACHE_LINE = 64
-# Lines of a row to ask for ahead of time; the processor follows longer rows by itself.
-PREFETCHED_LINES = 16
+# Lines of a row to ask for ahead of time, so that rows ahead do not push those in use out of the cache.
+PREFETCHED_LINES = 128
 
 _JIT = {**OPTIONS, "forceinline": True}
 
@@ -85,6 +85,36 @@ def _four_row_dots(X, i0, i1, i2, i3, W, k):
     return dense if isinstance(X, types.Array) else sparse
 
 
+def products_of_four_rows(X, i0, i1, i2, i3, W, k):
+    """``four_row_dots``, and the six products of one dense row with another: 01, 02, 03, 12, 13, 23."""
+    x0, x1, x2, x3 = X[i0], X[i1], X[i2], X[i3]
+    dots = four_row_dots(X, i0, i1, i2, i3, W, k)
+    return *dots, x0 @ x1, x0 @ x2, x0 @ x3, x1 @ x2, x1 @ x3, x2 @ x3
+
+
+@overload(products_of_four_rows, jit_options=_JIT)
+def _products_of_four_rows(X, i0, i1, i2, i3, W, k):
+    def dense(X, i0, i1, i2, i3, W, k):
+        zero = W.dtype.type(0)
+        d0, d1, d2, d3 = zero, zero, zero, zero
+        g01, g02, g03, g12, g13, g23 = zero, zero, zero, zero, zero, zero
+        for j in range(W.shape[1]):
+            w, x0, x1, x2, x3 = W[k, j], X[i0, j], X[i1, j], X[i2, j], X[i3, j]
+            d0 += x0 * w
+            d1 += x1 * w
+            d2 += x2 * w
+            d3 += x3 * w
+            g01 += x0 * x1
+            g02 += x0 * x2
+            g03 += x0 * x3
+            g12 += x1 * x2
+            g13 += x1 * x3
+            g23 += x2 * x3
+        return d0, d1, d2, d3, g01, g02, g03, g12, g13, g23
+
+    return dense if isinstance(X, types.Array) else None
+
+
 def add_row(X, i, a, W, k):
     """``W[k] += a * X[i]``."""
     columns, values = _row(X, i)
@@ -132,7 +162,11 @@ def _add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k):
 
 @intrinsic
 def _prefetch_element(typing_context, array, index):
-    """Ask for the cache line of element ``index`` of a C-ordered array; one past the end does no harm."""
+    """Ask for the cache line of element ``index`` of a C-ordered array; one past the end does no harm.
+
+    It comes into the second level: many more loads may be on their way there than to the first. Measured on rows of
+    784 values in random order, just added up: 16 GB/s float64 and 20 float32, with the first level 10 and 10.
+    """
 
     def codegen(context, builder, signature, args):
         array_type, index_type = signature.args
@@ -144,8 +178,8 @@ def _prefetch_element(typing_context, array, index):
             ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t] + [cgutils.int32_t] * 3),
             "llvm.prefetch.p0",
         )
-        read, keep, data = cgutils.int32_t(0), cgutils.int32_t(3), cgutils.int32_t(1)
-        builder.call(function, [address, read, keep, data])
+        read, second_level, data = cgutils.int32_t(0), cgutils.int32_t(2), cgutils.int32_t(1)
+        builder.call(function, [address, read, second_level, data])
         return context.get_dummy_value()
 
     return types.void(array, index), codegen

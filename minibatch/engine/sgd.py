@@ -5,39 +5,33 @@ From batch ``first_averaged`` on, parameters are added to ``total`` after each u
 and L1, without touching every weight.
 """
 
+import numpy as np
+
 from minibatch.engine.compile import entry, kernel
 from minibatch.engine.linear import (
     AHEAD,
+    add_rows,
     loss_of_output,
     prefetch_place,
-    scores_of_four_rows,
-    scores_of_row,
+    scores_of_rows,
     slopes_from_scores,
 )
 from minibatch.engine.optimizers import shrinkage
-from minibatch.engine.rows import add_four_rows, add_row, row_dot
+from minibatch.engine.rows import add_four_rows, add_row, products_of_four_rows, row_dot
 
 # A scale below this is multiplied into the weights (float32 ends at 1e-38).
 SMALLEST_SCALE = 1e-9
-# How far ahead batches of one row ask. Measured on 20, 100 and 784 columns: 4 is a sixth faster than 8 at 100.
-ONE_ROW_AHEAD = 4
+# More rows ahead than this, and the cache may have forgotten the first when it is their turn.
+MOST_AHEAD = 32
 
 
 @kernel
 def batch_slopes(data, order, start, stop, objective, weights, intercept, scale, scores, losses):
     """Fill ``scores[: stop - start]`` with the slopes of rows ``order[start:stop]`` at ``scale * weights``."""
-    X, y, weight, class_weight = data
-    r = start
-    while r + 4 <= stop:
-        i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
-        scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, scale, scores, r - start)
-        r += 4
-    while r < stop:
-        scores_of_row(X, order[r], weights, intercept, scale, scores, r - start)
-        r += 1
-    for r in range(start, stop):
-        prefetch_place(X, y, weight, order, r + max(AHEAD, stop - start))  # its like in the next batch
-        slopes_from_scores(order[r], y, weight, class_weight, scores, r - start, objective, losses)
+    _, y, weight, class_weight = data
+    ahead = max(AHEAD, min(stop - start, MOST_AHEAD))  # its like in the next batch
+    scores_of_rows(data, order, start, stop, weights, intercept, scale, ahead, scores)
+    slopes_from_scores(order, start, stop, y, weight, class_weight, scores, objective, losses)
 
 
 @kernel
@@ -45,24 +39,7 @@ def add_batch(X, order, start, stop, scores, factor, row_factor, weights, interc
     """Add the rows times their slopes times ``row_factor`` to the weights, the slopes times ``factor`` to the
     intercepts."""
     for k in range(intercept.shape[0]):
-        slope_sum = 0.0
-        r = start
-        while r + 4 <= stop:
-            s0, s1 = scores[r - start, k], scores[r - start + 1, k]
-            s2, s3 = scores[r - start + 2, k], scores[r - start + 3, k]
-            if s0 != 0.0 or s1 != 0.0 or s2 != 0.0 or s3 != 0.0:
-                add_four_rows(
-                    X, order[r], order[r + 1], order[r + 2], order[r + 3],
-                    row_factor * s0, row_factor * s1, row_factor * s2, row_factor * s3, weights, k,
-                )  # fmt: skip
-            slope_sum += (s0 + s1) + (s2 + s3)
-            r += 4
-        while r < stop:
-            s = scores[r - start, k]
-            if s != 0.0:  # most rows, once a hinge is fitted
-                add_row(X, order[r], row_factor * s, weights, k)
-            slope_sum += s
-            r += 1
+        slope_sum = add_rows(X, order, start, stop, scores, k, row_factor, weights)
         if fit_intercept:
             intercept[k] += factor * slope_sum
 
@@ -110,27 +87,89 @@ def sgd_epoch(stamp):
     return sgd_epoch
 
 
+@kernel
+def step_on_row(data, order, r, eta, objective, weights, intercept, scale):
+    """Update with the row at place ``r``; returns its loss, the new intercept and the new scale."""
+    X, y, weight, class_weight = data
+    prefetch_place(X, y, weight, order, r + AHEAD)
+    i = order[r]
+    z = scale * row_dot(X, i, weights, 0) + intercept
+    value, slope = loss_of_output(i, 0, z, y, weight, class_weight, objective)
+    scale *= shrinkage(eta, objective.l2)
+    if scale < SMALLEST_SCALE:
+        rescale(weights, scale)
+        scale = 1.0
+    if slope != 0.0:
+        add_row(X, i, -(eta / scale) * slope, weights, 0)
+        if objective.fit_intercept:
+            intercept -= eta * slope
+    return value, intercept, scale
+
+
+@kernel
+def scales_after(scale, etas, r, l2):
+    """The scales after the updates at places ``r`` to ``r + 3``; zeros if there are not so many."""
+    if r + 4 > etas.shape[0]:
+        return 0.0, 0.0, 0.0, 0.0
+    s0 = scale * shrinkage(etas[r], l2)
+    s1 = s0 * shrinkage(etas[r + 1], l2)
+    s2 = s1 * shrinkage(etas[r + 2], l2)
+    return s0, s1, s2, s2 * shrinkage(etas[r + 3], l2)
+
+
+@kernel
+def are_finite(products):
+    """Those of rows with rows; squares of large float32 numbers are not, though the rows can be trained on."""
+    _, _, _, _, g01, g02, g03, g12, g13, g23 = products
+    return abs(g01) + abs(g02) + abs(g03) + abs(g12) + abs(g13) + abs(g23) < np.inf
+
+
+@kernel
+def steps_on_four_rows(data, order, r, etas, objective, weights, intercept, scale, scales, products):
+    """Update with the rows at places ``r`` to ``r + 3``, one after the other; returns their loss and the new intercept.
+
+    The weights are read and written once: the score of a row is its product with the weights of before the first
+    update, and its products with the rows before it times what was added of these. ``products`` are those of
+    ``products_of_four_rows``.
+    """
+    X, y, weight, class_weight = data
+    s0, s1, s2, s3 = scales
+    e0, e1, e2, e3 = etas[r], etas[r + 1], etas[r + 2], etas[r + 3]
+    i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
+    f0, f1, f2, f3 = -e0 / s0, -e1 / s1, -e2 / s2, -e3 / s3  # before the slopes, for which all else waits
+    moved = 1.0 if objective.fit_intercept else 0.0
+    d0, d1, d2, d3, g01, g02, g03, g12, g13, g23 = products
+    for q in range(2):
+        prefetch_place(X, y, weight, order, r + q + AHEAD)
+    z = scale * d0 + intercept
+    value0, slope = loss_of_output(i0, 0, z, y, weight, class_weight, objective)
+    a0, intercept = f0 * slope, intercept - moved * e0 * slope
+    z = s0 * (d1 + a0 * g01) + intercept
+    value1, slope = loss_of_output(i1, 0, z, y, weight, class_weight, objective)
+    a1, intercept = f1 * slope, intercept - moved * e1 * slope
+    for q in range(2, 4):
+        prefetch_place(X, y, weight, order, r + q + AHEAD)
+    z = s1 * (d2 + a0 * g02 + a1 * g12) + intercept
+    value2, slope = loss_of_output(i2, 0, z, y, weight, class_weight, objective)
+    a2, intercept = f2 * slope, intercept - moved * e2 * slope
+    z = s2 * (d3 + a0 * g03 + a1 * g13 + a2 * g23) + intercept
+    value3, slope = loss_of_output(i3, 0, z, y, weight, class_weight, objective)
+    a3, intercept = f3 * slope, intercept - moved * e3 * slope
+    if a0 != 0.0 or a1 != 0.0 or a2 != 0.0 or a3 != 0.0:
+        add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, weights, 0)
+    return (value0 + value1) + (value2 + value3), intercept
+
+
 @entry
 def one_row_epoch(stamp):
     def one_row_epoch(data, order, etas, objective, theta, total, first_averaged, losses):
         """``sgd_epoch`` for batches of one row and one output: loss, intercept and scale stay in registers."""
         _ = stamp
-        (X, y, weight, class_weight), weights, total_weights = data, theta.weights, total.weights
+        weights, total_weights = theta.weights, total.weights
         loss, scale, intercept = 0.0, 1.0, float(theta.intercept[0])
         for r in range(etas.shape[0]):
-            prefetch_place(X, y, weight, order, r + ONE_ROW_AHEAD)
-            i, eta = order[r], etas[r]
-            z = scale * row_dot(X, i, weights, 0) + intercept
-            value, slope = loss_of_output(i, 0, z, y, weight, class_weight, objective)
+            value, intercept, scale = step_on_row(data, order, r, etas[r], objective, weights, intercept, scale)
             loss += value
-            scale *= shrinkage(eta, objective.l2)
-            if scale < SMALLEST_SCALE:
-                rescale(weights, scale)
-                scale = 1.0
-            if slope != 0.0:
-                add_row(X, i, -eta * slope / scale, weights, 0)
-                if objective.fit_intercept:
-                    intercept -= eta * slope
             if r >= first_averaged:
                 total.intercept[0] += intercept
                 for j in range(weights.shape[1]):
@@ -140,3 +179,37 @@ def one_row_epoch(stamp):
         losses[0] += loss
 
     return one_row_epoch
+
+
+@entry
+def four_row_epoch(stamp):
+    def four_row_epoch(data, order, etas, objective, theta, losses):
+        """``one_row_epoch`` for dense rows without averaging: four updates in a pass over the weights.
+
+        Measured on rows in random order: 784 columns 1.6 (float64) and 2.2 (float32) times as fast, 100 columns 1.3.
+        """
+        _ = stamp
+        weights, n = theta.weights, etas.shape[0]
+        loss, scale, intercept, r = 0.0, 1.0, float(theta.intercept[0]), 0
+        while r < n:
+            scales = scales_after(scale, etas, r, objective.l2)
+            together = scales[3] >= SMALLEST_SCALE
+            if together:
+                i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
+                products = products_of_four_rows(data.X, i0, i1, i2, i3, weights, 0)
+                together = are_finite(products)
+            if together:
+                value, intercept = steps_on_four_rows(
+                    data, order, r, etas, objective, weights, intercept, scale, scales, products
+                )
+                scale = scales[3]
+                r += 4
+            else:
+                value, intercept, scale = step_on_row(data, order, r, etas[r], objective, weights, intercept, scale)
+                r += 1
+            loss += value
+        rescale(weights, scale)
+        theta.intercept[0] = intercept
+        losses[0] += loss
+
+    return four_row_epoch
