@@ -32,6 +32,8 @@ MAY_IMPORT = {
     "diagnostics": {"_batching", "_estimator", "_noise", "_pipelines", "_problems", "_tables", "_trials", "engine"},
     "model_selection": {"_estimator", "_pipelines", "_problems", "_rates", "_tables", "_trials", "diagnostics"},
     "onnx": {"engine", "linear_model", "neural_network"},
+    "__main__": {"_warmup", "engine"},
+    "_warmup": {"_problems", "linear_model", "neural_network"},
     "linear_model": SHARED,
     "neural_network": SHARED | {"_blas", "_lbfgs"},
     "_docstrings": set(),

@@ -265,13 +265,16 @@ def test_networks_on_loky_have_the_threads_that_joblib_leaves_them(estimator):
 @pytest.mark.parametrize("estimator", NETWORKS)
 def test_networks_at_once_share_the_threads_of_blas(estimator, monkeypatch):
     """On joblib's threads: two fits that know of each other run on a thread each."""
-    original, running, most, lock = mlp.mlp_epoch, [0], [0], threading.Lock()
-    gate = threading.Barrier(2)
+    original, running, most, calls, lock = mlp.mlp_epoch, [0], [0], [0], threading.Lock()
+    gate, meeting = threading.Barrier(2), threading.Barrier(2)
 
     def counted(*arguments):
         with lock:
             running[0] += 1
-            most[0] = max(most[0], running[0])
+            calls[0] += 1
+            most[0], first = max(most[0], running[0]), calls[0] <= 2
+        if first:  # an epoch may be over before a busy machine begins the other
+            meeting.wait(PATIENCE)
         try:
             return original(*arguments)
         finally:

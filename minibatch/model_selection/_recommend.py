@@ -292,7 +292,7 @@ def _advice(
         learning_rate=float(rate),
         suggestion=suggestion,
         critical_batch_size=critical,
-        interval=(lower, upper),
+        interval=(min(lower, critical), max(upper, critical)),  # in the order of the numbers, whatever the rounding
         seconds_per_update=(timed.overhead, timed.per_sample),
         table=table,
         reason=reason,
