@@ -81,11 +81,11 @@ def target_of_output(row, k, y, weight, class_weight, objective):
 
 @kernel
 def weighted_loss_and_slope(loss, z, target, s, parameter):
+    z = z if s != 0.0 else 0.0  # a row without weight is no row, also where its loss would be infinite
     value, slope = loss_and_slope(loss, z, target, parameter)
     if abs(slope) > MAX_SLOPE:
         value, slope = inf, copysign(MAX_SLOPE, slope)
-    # a row without weight is no row, whatever its loss
-    return (s * value if s != 0.0 else 0.0), (s * slope if s != 0.0 else 0.0)
+    return s * value, s * slope
 
 
 @kernel
