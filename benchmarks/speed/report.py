@@ -10,12 +10,12 @@ def line_of(row, peers):
     ]
     passes = row["ours_ms"] / row["pass_ms"]
     return f"{row['data']:<40}{row['batch_size']!s:>6}{row['ours_ms']:>11.3f}{passes:>8.1f}" + "".join(
-        f"{ratio:>24}" for ratio in ratios
+        f"{ratio:>30}" for ratio in ratios
     )
 
 
 def heading(peers):
-    return f"{'data':<40}{'batch':>6}{'ours, ms':>11}{'passes':>8}" + "".join(f"{name:>24}" for name in peers)
+    return f"{'data':<40}{'batch':>6}{'ours, ms':>11}{'passes':>8}" + "".join(f"{name:>30}" for name in peers)
 
 
 def save(results, folder):
