@@ -47,12 +47,12 @@ def _draw(rows, name, path):
         ax.set_axis_off()
     for ax, which in zip(axes.flat, data, strict=False):
         here = [row for row in rows if row["data"] == which]
-        for peer, marker in zip(peers, "osD^v", strict=False):
+        for number, peer in enumerate(peers):
             points = [(i, *row[peer]) for i, row in enumerate(here) if peer in row]
             if points:
                 places, middle, low, high = zip(*points, strict=True)
-                (line,) = ax.plot(places, middle, marker=marker, markersize=4, label=peer)
-                ax.fill_between(places, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
+                ax.plot(places, middle, marker="osD^v"[number], color=f"C{number}", markersize=4, label=peer)
+                ax.fill_between(places, low, high, alpha=0.2, color=f"C{number}", linewidth=0)
         ax.axhline(1.0, color="black", linewidth=0.8)
         ax.set(yscale="log", title=which.replace(", ", "\n"), xlabel="batch size")
         ax.set_xticks(range(len(here)), [str(row["batch_size"]) for row in here])
