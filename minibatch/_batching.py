@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minibatch.engine.shuffle import exchange_places
+
 Order = NDArray[np.int64]
+
+# Of shuffle="block": rows that stay neighbours until the last step, and how many such blocks are mixed with each other.
+# Rows of 20 to 800 columns then are 20 kB to 1.6 MB that are read together.
+BLOCK_ROWS, BLOCKS_AT_ONCE = 256, 32
+UNIFORMS_AT_ONCE = 8192  # random numbers that the cache holds
 
 
 def resolve_batch_size(batch_size: Any, n_samples: int, auto: int) -> int:
@@ -34,12 +41,36 @@ def power_of_two_below_root(n_samples: int, low: int = 8, high: int = 256) -> in
     return int(min(high, max(low, 2 ** int(np.log2(n_samples) / 2))))
 
 
-def sample_order(n_samples: int, shuffle: bool, seed: int, epoch: int) -> Order:
-    """The order of the rows in an epoch: a function of the seed and the number of the epoch, not of the batch size."""
+def sample_order(n_samples: int, shuffle: bool | str, seed: int, epoch: int) -> Order:
+    """The order of the rows in an epoch: a function of the seed and the number of the epoch, not of the batch size.
+
+    ``shuffle="block"``: blocks of neighbours in random order, then the rows of every ``BLOCKS_AT_ONCE`` of these.
+    """
     if not shuffle:
         return np.arange(n_samples)
-    stream = np.random.SeedSequence(seed, spawn_key=(epoch,))
-    return np.random.Generator(np.random.SFC64(stream)).permutation(n_samples)
+    random = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(epoch,))))
+    n_blocks = -(-n_samples // BLOCK_ROWS)
+    if shuffle != "block" or n_blocks <= BLOCKS_AT_ONCE:
+        order: Order = np.arange(n_samples)
+        _shuffle(order, random)
+        return order
+    blocks: Order = np.arange(n_blocks)
+    _shuffle(blocks, random)
+    order = (BLOCK_ROWS * blocks[:, None] + np.arange(BLOCK_ROWS)).ravel()
+    order = order[order < n_samples]
+    for begin in range(0, n_samples, BLOCK_ROWS * BLOCKS_AT_ONCE):
+        _shuffle(order[begin : begin + BLOCK_ROWS * BLOCKS_AT_ONCE], random)
+    return order
+
+
+def _shuffle(order: Order, random: np.random.Generator) -> None:
+    """In place, every order as likely as any other: ``random.shuffle``, which takes two to four times as long."""
+    last = len(order) - 1
+    uniforms = np.empty(min(UNIFORMS_AT_ONCE, max(last, 0)))
+    while last > 0:
+        here = random.random(out=uniforms[: min(UNIFORMS_AT_ONCE, last)])
+        exchange_places(order, here, last)
+        last -= len(here)
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

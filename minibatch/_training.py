@@ -25,7 +25,7 @@ class Plan(NamedTuple):
     batch_size: int
     noisy: bool  # a batch is not all there is to train on
     last_batch: str
-    shuffle: bool
+    shuffle: bool | str
     seed: int
     schedule: Schedule
     growth: Growth | None  # of the batch size
@@ -179,10 +179,11 @@ def train(
     """
     done, clock = History(), Counters(history)
     start, n_bad_epochs, status = state.theta.copy(), 0, ""
+    penalty = problem.penalties(state.theta).sum()
     while not status:
         if callbacks is not None:
             callbacks.epoch_begins()
-        before, penalty = state.copy(), problem.penalties(state.theta).sum()
+        before, penalty_before = state.copy(), penalty
         losses, record = _run_epoch(problem, plan, state, clock, observer)
         if not np.isfinite(state.theta).all():
             state, status = before, "diverged"
@@ -190,7 +191,8 @@ def train(
             record |= dict.fromkeys(_evaluated_columns(plan, clock.epoch, validate), np.nan)
         else:
             # along an epoch the penalty goes from its value before to its value after; half of each is its share
-            objective = float(losses.sum() + 0.5 * (penalty + problem.penalties(state.theta).sum()))
+            penalty = problem.penalties(state.theta).sum()
+            objective = float(losses.sum() + 0.5 * (penalty_before + penalty))
             record["progressive_objective"] = objective
             n_bad_epochs = 0 if np.isfinite(objective) else n_bad_epochs + 1
             record |= evaluation(problem, plan, clock.epoch, state.result(), start, validate)
@@ -293,7 +295,7 @@ def _run_epoch(
     n_rows, n_batches = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch, left)
     began, epochs_before, samples_before = time.perf_counter(), clock.epoch, clock.n_samples_seen
     # the order of the rows in a full batch does not matter, and reading them in their own is faster
-    shuffle = plan.shuffle and plan.batch_size < problem.n_samples
+    shuffle = plan.shuffle if plan.batch_size < problem.n_samples else False
     order = sample_order(problem.n_samples, shuffle, plan.seed, clock.epoch)[:n_rows]
     etas = _rates(plan, state, clock, n_batches, whole)
     first_averaged = n_batches

@@ -48,7 +48,7 @@ class History(Mapping[str, NDArray[Any]]):
     >>> history["n_updates"]
     array([14, 28, 42])
     >>> history
-    History of 3 epochs, 42 updates: progressive_loss 13521 -> 10986
+    History of 3 epochs, 42 updates: progressive_loss 13520 -> 10983
     """
 
     def __init__(self) -> None:
@@ -87,8 +87,12 @@ class History(Mapping[str, NDArray[Any]]):
 
     def extend(self, other: "History") -> None:
         """Add the epochs of ``other``."""
-        for i in range(other.n_epochs):
-            self.append(**{name: values[i] for name, values in other._columns.items()})
+        n_rows = self._n_rows + other._n_rows
+        for name, values in other._columns.items():
+            self._columns.setdefault(name, [np.nan] * self._n_rows).extend(values)
+        for values in self._columns.values():
+            values.extend([np.nan] * (n_rows - len(values)))
+        self._n_rows = n_rows
 
     def _mark(self) -> tuple[int, int]:
         """What ``_back_to`` needs to take back later rows, whole or half done."""

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 
 from minibatch import MiniBatchSGDRegressor
 from minibatch._batching import power_of_two_below_root, resolve_batch_size, rows_in_batches, sample_order
+from references.orders import order_of_epoch
 
 counts = st.integers(1, 1000)
 
@@ -65,6 +67,75 @@ def test_epochs_and_seeds_have_different_orders():
 
 def test_no_shuffling_keeps_the_order():
     assert list(sample_order(4, False, 3, 7)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 50, 64, 65, 1000])
+def test_an_order_is_that_of_fisher_and_yates(n, monkeypatch):
+    monkeypatch.setattr("minibatch._batching.UNIFORMS_AT_ONCE", 64)
+    np.testing.assert_array_equal(sample_order(n, True, 5, 2), order_of_epoch(n, 5, 2))
+
+
+@pytest.mark.compiled
+def test_every_order_of_four_is_as_likely_as_any_other():
+    """Chi-squared of 24 equal shares, to four standard errors."""
+    codes = [int("".join(map(str, sample_order(4, True, seed, 0)))) for seed in range(4800)]
+    _, counts = np.unique(codes, return_counts=True)
+    assert len(counts) == 24
+    assert abs(np.sum((counts - 200) ** 2 / 200) - 23) < 4 * np.sqrt(2 * 23)
+
+
+class TestBlocks:
+    """Blocks of 4 rows, of which 3 are mixed."""
+
+    @pytest.fixture(autouse=True)
+    def _small_blocks(self, monkeypatch):
+        monkeypatch.setattr("minibatch._batching.BLOCK_ROWS", 4)
+        monkeypatch.setattr("minibatch._batching.BLOCKS_AT_ONCE", 3)
+
+    @given(st.integers(1, 200), st.integers(0, 2**31 - 2), st.integers(0, 50))
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_an_order_is_a_permutation_that_the_seed_and_the_epoch_decide(self, n, seed, epoch):
+        order = sample_order(n, "block", seed, epoch)
+        assert order.dtype == np.int64
+        assert sorted(order) == list(range(n))
+        np.testing.assert_array_equal(order, sample_order(n, "block", seed, epoch))
+
+    def test_rows_are_those_of_three_blocks_at_a_time(self):
+        order = sample_order(48, "block", 1, 0)
+        for begin in range(0, 48, 12):
+            _, counts = np.unique(order[begin : begin + 12] // 4, return_counts=True)
+            assert list(counts) == [4, 4, 4]
+            assert (np.diff(order[begin : begin + 12]) != 1).any()  # rows of a block apart
+        assert not np.array_equal(np.sort(order[:12]), np.arange(12))  # not the first blocks
+
+    def test_of_a_short_last_block_too(self):
+        orders = [sample_order(46, "block", seed, 0) for seed in range(50)]
+        places = [np.flatnonzero(order >= 44) for order in orders]
+        assert all(abs(first - second) < 12 for first, second in places)
+        assert len({first // 12 for first, _ in places}) == 4  # anywhere
+
+    @pytest.mark.parametrize("n", [1, 5, 12])
+    def test_few_rows_are_shuffled_as_without(self, n):
+        np.testing.assert_array_equal(sample_order(n, "block", 3, 1), sample_order(n, True, 3, 1))
+
+    def test_every_place_is_as_likely_for_every_row(self):
+        """Chi-squared of row and place, to four standard errors: (20 - 1)² degrees of freedom."""
+        table = np.zeros((20, 20))
+        for seed in range(2000):
+            table[np.arange(20), sample_order(20, "block", seed, 0)] += 1
+        assert abs(np.sum((table - 100) ** 2 / 100) - 19**2) < 4 * np.sqrt(2 * 19**2)
+
+
+def test_blocks_train_a_model_like_any_order():
+    random = np.random.default_rng(0)
+    X = random.standard_normal((20_000, 3))
+    y = X @ [1.0, 2.0, 3.0] + random.standard_normal(20_000)
+    model = MiniBatchSGDRegressor(
+        batch_size=32, learning_rate="constant", eta0=0.01, max_iter=2, tol=None, random_state=0
+    )
+    any_order, blocks = (clone(model).set_params(shuffle=how).fit(X, y).coef_ for how in (True, "block"))
+    assert not np.array_equal(blocks, any_order)
+    np.testing.assert_allclose(blocks, any_order, atol=0.05)
 
 
 @given(counts, counts, st.sampled_from(["keep", "drop"]), st.integers(0, 50) | st.just(np.inf))

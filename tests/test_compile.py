@@ -10,7 +10,7 @@ import numba
 import pytest
 
 from minibatch.engine import compile as compile_options
-from minibatch.engine import linear, mlp, sgd, sparse_sgd
+from minibatch.engine import linear, mlp, sgd, shuffle, sparse_sgd
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
@@ -27,6 +27,7 @@ ENTRIES = [
     sgd.sgd_epoch,
     sgd.one_row_epoch,
     sgd.four_row_epoch,
+    shuffle.exchange_places,
     sparse_sgd.lazy_sgd_epoch,
 ]
 

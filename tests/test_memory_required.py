@@ -78,6 +78,7 @@ class TestAgainstTracemalloc:
             {"average": True, "early_stopping": True, "solver": "adam"},
             {"evaluate_every": 1},
             {"penalty": "l1"},
+            {"shuffle": "block"},
             {"batch_growth": 4.0, "batch_growth_interval": 1, "solver": "momentum"},
         ],
         ids=str,

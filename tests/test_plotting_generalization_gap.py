@@ -127,6 +127,8 @@ class TestGeneralizationGap:
     def test_the_cross_stands_where_that_of_the_losses_stands(self, curve):
         dead = changed(curve, status={(1, 0): "diverged"})
         dead.curves_["test_loss"][1, 0, 2:] = np.nan  # scores stay finite up to the end
+        for part in ("train", "test"):  # of all folds alike, so that the cross is within the axis
+            dead.curves_[f"{part}_score"][1] = dead.curves_[f"{part}_score"][1, 0]
         gap = GeneralizationGapDisplay.from_curve(dead, x="epoch").diverged_[0].get_xydata()
         loss = ConvergenceDisplay.from_curve(dead).diverged_[0].get_xydata()
         assert gap[0, 0] == loss[0, 0] == 2

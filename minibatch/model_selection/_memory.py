@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
+from minibatch._batching import UNIFORMS_AT_ONCE
 from minibatch._pipelines import split_pipeline
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.mlp import MLPProblem
@@ -339,18 +340,23 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
         vectors = {"L-BFGS": 8 * _LBFGS_VECTORS * P}
         gradient = {"in an iteration": fit.problem.evaluation_bytes() | vectors}
         return gradient | {name: parts | vectors for name, parts in evaluations.items()}
-    drawn = 2 * order["order of the rows"] if fit.n_held_out else order["order of the rows"]
+    trained = (2 if fit.n_held_out else 1) * order["order of the rows"]
+    drawn = (2 if fit.final.shuffle == "block" else 1) * order["order of the rows"]
     averaged = fit.state["average of the parameters"] > 0
     epochs = [fit.problem.epoch_bytes(size, averaged) for size in (fit.batch_size, fit.largest_batch)]
     buffers = max(epochs, key=lambda parts: sum(parts.values()))
     moments = {
         "while rates are computed": order | {"rates": _RATES * fit.n_batches},
-        "in an epoch": {"order of the rows": drawn, "rates": 8 * fit.n_batches, **buffers},
+        "in an epoch": {"order of the rows": trained, "rates": 8 * fit.n_batches, **buffers},
     }
+    if fit.final.shuffle and fit.batch_size < fit.n_trained_on:
+        uniforms = 8 * min(UNIFORMS_AT_ONCE, fit.n_trained_on)
+        moments["while the order is drawn"] = {"order of the rows": drawn, "random numbers": uniforms}
     if fit.final.max_iter > 1:
-        # the new copy is made before the old one goes; penalties of linear models take one more, with L1 two
-        penalties = (16 if fit.problem.objective.l1 > 0.0 else 8) * P if is_linear else 0
-        moments["between epochs"] = {"copies": state + penalties}
+        # the new copy is made before the old one goes
+        moments["between epochs"] = {"copies": state}
+    if is_linear:  # float64 weights, with L1 their sizes too
+        moments["while the penalty is computed"] = {"weights": (16 if fit.problem.objective.l1 > 0.0 else 8) * P}
     if fit.by_score:
         moments["when a score is the best"] = {"copies": state}
     return moments | evaluations

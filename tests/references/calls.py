@@ -23,7 +23,7 @@ LAYOUTS = {"dense": np.array, "csr": sp.csr_array, "fortran": np.asfortranarray,
 OF_ALL = {
     "batch_size": [4, 1, 2, 3, 50, 0.5, 0.3, 1.0, "full", "auto"],
     "last_batch": ["keep", "drop"],
-    "shuffle": [True, False],
+    "shuffle": [True, False, "block"],
     "max_iter": [2, 1, 4],
     "warm_start": [True, True, False],
     "tol": [None, None, 0.05, 1.0],

@@ -13,6 +13,7 @@ import numpy as np
 
 from references.gradient_descent import Optimizer, slope, softmax_slopes
 from references.network import Net, gradient, mean_loss
+from references.orders import order_of_epoch
 
 COUNTS = ("epoch", "n_updates", "n_samples_seen", "learning_rate", "batch_size")  # the history of any epoch
 MEMORY = ("t", "v", "m2", "due", "received")
@@ -159,8 +160,7 @@ class Reference:
         p, n, size = self.parameters, len(data.X), call.batch_size
         order, penalty = np.arange(n), self.penalty(now.parts)
         if p["shuffle"] and size < n:
-            stream = np.random.SeedSequence(call.seed, spawn_key=(self.count("epoch"),))
-            order = np.random.Generator(np.random.SFC64(stream)).permutation(n)
+            order = order_of_epoch(n, call.seed, self.count("epoch"))
         batches = n // size if p["last_batch"] == "drop" else -(-n // size)
         budget = batches if p["max_updates"] is None else min(batches, p["max_updates"] - call.n_updates)
         loss, seen = 0.0, self.count("n_samples_seen")
