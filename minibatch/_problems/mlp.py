@@ -35,7 +35,7 @@ from minibatch.engine.rows import CSR
 # goes through the network in blocks of rows that the cache holds. (Batch normalization couples all rows of a batch: it
 # takes them at once.) Measured on 784-100-10 with two threads: batches of 8 and 32 rows gain nothing, those of 256 and
 # more take half the time.
-SMALL_WORK, SHARE_WORK, MAX_SHARES, BLOCK_ROWS = 4_000_000, 10_000_000, 8, 256
+SMALL_WORK, SHARE_WORK, MAX_SHARES, BLOCK_ROWS = 2_000_000, 10_000_000, 8, 256
 
 # Work (see ``pieces``) of a row: a weight, there and back; a stored value and a unit; a unit and its activation. Of a
 # parameter: in a block of rows, and in an update. Measured on 784-100-10: 11 us a row in batches of 32, and alone 43 us

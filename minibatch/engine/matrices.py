@@ -14,6 +14,10 @@ from minibatch.engine.compile import kernel_with_views as kernel
 from minibatch.engine.rows import CSR, prefetch_row
 
 _JIT = {**OPTIONS_OF_VIEWS, "forceinline": True}
+# OpenBLAS copies the second matrix into an order of its own, except for products of up to so many multiplications.
+# Measured on (784, 100) and (300, 100) matrices, float32: 32 rows in 46 us and 128 in 183 instead of 73 and 222; 8 to
+# 20 % less in float64. In pieces of less than 8 rows there is nothing to gain.
+SMALL_PRODUCT, FEWEST_ROWS = 1_000_000, 8
 # Rows to gather are asked for this far ahead.
 GATHER_AHEAD = 4
 
@@ -55,8 +59,13 @@ def _matrix(flat, start, n_rows, n_columns):
 
 @kernel
 def product(a, b, out):
-    """``out = a @ b``"""
-    np.dot(a, b, out)
+    """``out = a @ b``, by as many rows at once as BLAS takes without packing ``b``."""
+    n_rows = SMALL_PRODUCT // (b.shape[0] * b.shape[1]) // 4 * 4
+    if n_rows < FEWEST_ROWS:
+        n_rows = a.shape[0]
+    for start in range(0, a.shape[0], n_rows):
+        stop = min(start + n_rows, a.shape[0])
+        np.dot(a[start:stop], b, out[start:stop])
 
 
 @kernel
