@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.special import expit, log_softmax
 
-from minibatch.engine.losses import CLASSIFICATION, REGRESSION, loss_and_slope, softmax_loss_and_slopes
+from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from references.gradient_descent import MARGIN_LOSSES
+from references.kernels import loss_and_slope, softmax_loss_and_slopes
 
 LOSSES = {**CLASSIFICATION, **REGRESSION}
 STEP = 1e-5

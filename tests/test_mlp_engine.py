@@ -16,14 +16,14 @@ from minibatch._problems import mlp
 from minibatch._problems.mlp import MLPProblem, layers_of, network_of
 from minibatch._problems.pieces import Threads
 from minibatch._problems.state import Epoch
-from minibatch.engine.activations import ACTIVATIONS, activate
+from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.barrier import abandon, new_barrier
 from minibatch.engine.compile import COMPILED
-from minibatch.engine.dropout import hashed
 from minibatch.engine.linear import SEPARATE, SOFTMAX, Objective, Solver
 from minibatch.engine.losses import LOG_LOSS, POISSON, SQUARED_ERROR
 from minibatch.engine.mlp import STATISTICS_RATE, VARIANCE_EPSILON
 from minibatch.engine.optimizers import SOLVERS
+from references.kernels import activate, hashed
 
 N, D, K = 23, 5, 3
 UNITS = [D, 7, 4, K]

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn.linear_model import ElasticNet, Lasso
 
-from minibatch.engine.optimizers import SOLVERS, bias_corrections, shrinkage, soft_threshold, take_step
+from minibatch.engine.optimizers import SOLVERS
 from references.gradient_descent import Optimizer
+from references.kernels import bias_corrections, shrinkage, soft_threshold, take_step
 
 N, D = 40, 4
 rng = np.random.default_rng(0)

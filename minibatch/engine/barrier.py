@@ -12,7 +12,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 
-from minibatch.engine.compile import OPTIONS
+from minibatch.engine.compile import INLINED, OPTIONS
 
 # Looks at the barrier before a thread offers its core to others: some microseconds.
 PATIENCE = 2000
@@ -64,7 +64,7 @@ def wait_for_others(barrier, n_threads):
     return True
 
 
-@overload(wait_for_others, jit_options={**OPTIONS, "forceinline": True})
+@overload(wait_for_others, jit_options={**OPTIONS, **INLINED})
 def _wait_for_others(barrier, n_threads):
     def wait(barrier, n_threads):
         if n_threads == 1:

@@ -18,6 +18,7 @@ import numba
 from numba.core.compiler_lock import global_compiler_lock
 
 from minibatch.engine.cache import DiskCache
+from minibatch.engine.inlined import InlinedCompiler
 
 # Sums may be reordered (SIMD) and fused, but NaN and infinity keep their meaning: divergence is detected by them.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
@@ -25,6 +26,11 @@ FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 # a loop would cost an atomic count each: measured, a third of an epoch at batch size 1, four fifths of it on CSR rows.
 # So every buffer comes from the caller.
 OPTIONS = {"error_model": "numpy", "fastmath": FASTMATH, "_nrt": False}
+
+# Of kernels, and in the ``jit_options`` of overloads.
+INLINED = {
+    "forceinline": True, "pipeline_class": InlinedCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
+}  # fmt: skip
 
 COMPILED = not numba.config.DISABLE_JIT  # else everything runs as plain Python, for tests
 
@@ -48,7 +54,7 @@ OPTIONS_OF_VIEWS = {**OPTIONS, "_nrt": True}
 
 def kernel(func, options=OPTIONS):
     """Compile a helper that is always inlined into the function that calls it."""
-    return numba.njit(forceinline=True, **options)(func)
+    return numba.njit(**INLINED, **options)(func)
 
 
 def kernel_in_order(func):

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from minibatch.engine.compile import OPTIONS, kernel_in_order
+from minibatch.engine.compile import INLINED, OPTIONS, kernel_in_order
 
 _LOG2_E, _LN_2 = 1.4426950408889634, 0.6931471805599453
 # log(2) in two parts; multiples of the first are exact.
@@ -46,7 +46,7 @@ def _llvm_floor(typing_context, x):
     return types.float64(types.float64), codegen
 
 
-@overload(round_down, jit_options={**OPTIONS, "forceinline": True})
+@overload(round_down, jit_options={**OPTIONS, **INLINED})
 def _round_down(x):
     return lambda x: _llvm_floor(x)
 
@@ -65,7 +65,7 @@ def _float_with_exponent(typing_context, exponent):
     return types.float64(types.int64), codegen
 
 
-@overload(power_of_two, jit_options={**OPTIONS, "forceinline": True})
+@overload(power_of_two, jit_options={**OPTIONS, **INLINED})
 def _power_of_two(k):
     return lambda k: _float_with_exponent(np.int64(k))
 

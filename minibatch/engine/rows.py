@@ -13,13 +13,13 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from minibatch.engine.compile import OPTIONS
+from minibatch.engine.compile import INLINED, OPTIONS
 
 CACHE_LINE = 64
 # Lines of a row to ask for ahead of time, so that rows ahead do not push those in use out of the cache.
 PREFETCHED_LINES = 128
 
-_JIT = {**OPTIONS, "forceinline": True}
+_JIT = {**OPTIONS, **INLINED}
 
 
 class CSR(NamedTuple):
