@@ -35,7 +35,6 @@ class _Lowering(NativeLowering):
         # calling convention of its own, *args and **kwargs: this one raises KeyError, with these words.
         stand_in = "".join(["{a kernel, ", state.func_id.func_qualname, ", is called by compiled code only}"]).format
         state.targetctx.insert_user_function(stand_in, state["cr"].fndesc, [state.library])
-        state.reload_init.extend(state.library._reload_init)
         state["cr"] = state["cr"]._replace(cfunc=stand_in)
         return True
 
