@@ -1,0 +1,29 @@
+"""Time of an epoch, a row, from 10,000 to 10,000,000 rows of 20 columns: logistic regression."""
+
+import linear_peers
+import numpy as np
+from data import dense_rows
+from machine import pass_over
+from measure import compared_epochs
+from tables import Table
+from training import installed
+
+SHORTEST_BATCH = {"ours": 1, "scikit-learn": 1, "PyTorch": 256}  # smaller ones take too long
+BATCH_SIZES = (1, 256)
+N_ROWS, N_COLUMNS, RATE = (10**4, 10**5, 10**6, 10**7), 20, 1e-4
+
+
+def growth(quick):
+    makers = installed(linear_peers.PEERS)
+    for n in N_ROWS[: 2 if quick else None]:
+        X, y = dense_rows(n, N_COLUMNS, 2)
+        floor = 1e6 * pass_over(X) / n
+        for batch_size in BATCH_SIZES:
+            peers = {
+                name: makers[name] for name, least in SHORTEST_BATCH.items() if name in makers and least <= batch_size
+            }
+            row = compared_epochs(peers, X, y, batch_size, RATE, 1e9, longest=np.inf)
+            yield {"data": f"batch size {batch_size}", "at": n, "yardsticks": {"pass over X, ns a row": floor}, **row}
+
+
+TABLES = [Table("growth", "Epoch of logistic regression, a row", "ns", growth, over="rows", ratios=False)]
