@@ -1,10 +1,10 @@
 """Speed beside other libraries: python benchmarks/speed [--quick] [--only TABLE ...] [--out FOLDER]
 
 Prints tables, and saves each as Markdown, JSON and a picture: epochs of linear models and networks over batch sizes,
-the time to a test accuracy and to an objective, memory, the first fit, and how an epoch grows with the rows. The module
-of a table says how it is measured. Peers that are not installed are left out: ``pip install "scikit-minibatch[bench]"``.
-All have as many threads as they take when nobody says how many. Data sets of the folder in the environment variable
-MINIBATCH_DATA, where they are there, take the place of generated ones.
+the time to a test accuracy and to an objective, memory, the first fit, and how an epoch grows with the rows. Each
+module of tables says how it measures. Peers that are not installed are left out: ``pip install
+"scikit-minibatch[bench]"``. All have as many threads as they take when nobody says how many. Data sets of the folder in
+the environment variable MINIBATCH_DATA, where they are there, take the place of generated ones.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from machine import description
 from pictures import draw
 from report import cells, markdown, save
 from sklearn.exceptions import ConvergenceWarning
+from tables import FULL, QUICK
 
 TABLES = {
     table.name: table for module in (epochs, accuracy, solvers, processes, growth) for table in module.TABLES
@@ -37,7 +38,7 @@ def main():
     machine = description()
     for table in map(TABLES.get, options.only):
         start, rows = time.perf_counter(), []
-        for row in table.rows(options.quick):
+        for row in table.rows(QUICK if options.quick else FULL):
             rows.append(row)
             print(table.name, *cells(table, row).values(), sep="  ", flush=True)
             save(table, rows, machine, options.out)  # what is measured is kept, wherever this ends

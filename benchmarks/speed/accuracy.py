@@ -15,12 +15,11 @@ import numpy as np
 from data import Source, load
 from machine import pass_over
 from measure import compared, in_turns, seconds_of
-from tables import BATCH_SIZES, Table
+from tables import Table
 from training import installed
 
 SHARE = 0.95
 RATES = (1e-3, 1e-2, 1e-1, 1e0, 1e1)
-SECONDS_OF_A_TRIAL = {False: 4.0, True: 0.5}  # quick: True; a peer that takes longer has no time
 LINEAR = [Source(32_561, 108, 2, archive="adult"), Source(10_000, 784, 10, archive="fashion_mnist")]
 NETWORKS = [Source(10_000, 784, 10, archive="fashion_mnist"), Source(10_000, 16, 26, archive="letter")]
 
@@ -73,10 +72,10 @@ def tuned(make, data, batch_size, target, longest):
     return found
 
 
-def _rows(peers, data, target, name, quick):
+def _rows(peers, data, target, name, pace):
     floor = pass_over(data.X)
-    for batch_size in BATCH_SIZES:
-        found = {peer: tuned(make, data, batch_size, target, SECONDS_OF_A_TRIAL[quick]) for peer, make in peers.items()}
+    for batch_size in pace.batch_sizes:
+        found = {peer: tuned(make, data, batch_size, target, pace.trial) for peer, make in peers.items()}
         found = {peer: best for peer, best in found.items() if best}
         fits = {peer: lambda best=best: seconds_of(best[0].fit, best[1]) for peer, best in found.items()}
         yield {
@@ -85,20 +84,20 @@ def _rows(peers, data, target, name, quick):
             "yardsticks": {"pass over X, ms": floor},
             "epochs": {peer: best[1] for peer, best in found.items()},
             "rates": {peer: best[2] for peer, best in found.items()},
-            **compared(in_turns(fits), 1e3),
+            **compared(in_turns(fits, pace.rounds), 1e3),
         }
 
 
-def accuracy(quick):
+def accuracy(pace):
     for name, peers, best, sources in (
         ("linear", linear_peers.PEERS, best_linear, LINEAR),
         ("network", network_peers.PEERS, best_network, NETWORKS),
     ):
-        for source in sources[: 1 if quick else None]:
+        for source in sources[: pace.sources]:
             data = load(source)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a rate too high
-                yield from _rows(installed(peers), data, target_of(data, best(len(data.y))), name, quick)
+                yield from _rows(installed(peers), data, target_of(data, best(len(data.y))), name, pace)
 
 
 TABLES = [Table("accuracy", "Time to a test accuracy, at the best rate of each", "ms", accuracy)]

@@ -9,7 +9,7 @@ import time
 from importlib import import_module
 
 MODELS = {"linear": ("linear_peers", 2), "network": ("network_peers", 10)}
-FIRST_FIT, MEMORY, WARM_UP = (1_000, 20), (200_000, 100), 20_000
+FIRST_FIT, MEMORY, WARM_UP = (1_000, 20), (50_000, 400), 10_000
 RATE = 1e-4
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from data import Source, load
 from machine import gemm_rate, pass_over
 from measure import compared_epochs
-from tables import BATCH_SIZES, Table
+from tables import Table
 from training import installed
 
 RATE = 1e-4  # none diverges
@@ -27,12 +27,12 @@ NETWORKS = [
 ]
 
 
-def _rows(peers, source, dtype, yardsticks):
+def _rows(peers, source, dtype, yardsticks, pace):
     data = load(source, dtype)
     scale = 1e3 * len(data.y)
     floor = pass_over(data.X)
-    for batch_size in BATCH_SIZES:
-        row = compared_epochs(peers, data.X, data.y, batch_size, RATE, scale)
+    for batch_size in pace.batch_sizes:
+        row = compared_epochs(peers, data.X, data.y, batch_size, RATE, scale, pace)
         yield {
             "data": data.name,
             "at": batch_size,
@@ -45,13 +45,13 @@ def _passes(data, floor, milliseconds):
     return {"pass over X, ms": floor, "ours, passes": milliseconds / floor}
 
 
-def linear(quick):
+def linear(pace):
     for dtype in (np.float32, np.float64):
-        for source in LINEAR[:: 4 if quick else 1]:
-            yield from _rows(installed(linear_peers.PEERS), source, dtype, _passes)
+        for source in LINEAR[: pace.sources]:
+            yield from _rows(installed(linear_peers.PEERS), source, dtype, _passes, pace)
 
 
-def networks(quick):
+def networks(pace):
     for dtype in (np.float32, np.float64):
         rate = 1e9 * gemm_rate(dtype)
 
@@ -61,8 +61,8 @@ def networks(quick):
             operations = len(data.y) * network_peers.N_UNITS * (4 * inputs + 6 * outputs)
             return {"pass over X, ms": floor, "ours, of GEMM": operations / (1e-3 * milliseconds * rate)}
 
-        for source in NETWORKS[: 1 if quick or dtype == np.float64 else None]:
-            yield from _rows(installed(network_peers.PEERS), source, dtype, of_gemm)
+        for source in NETWORKS[: 1 if dtype == np.float64 else pace.sources]:
+            yield from _rows(installed(network_peers.PEERS), source, dtype, of_gemm, pace)
 
 
 TABLES = [

@@ -13,16 +13,16 @@ BATCH_SIZES = (1, 256)
 N_ROWS, N_COLUMNS, RATE = (10**4, 10**5, 10**6, 10**7), 20, 1e-4
 
 
-def growth(quick):
+def growth(pace):
     makers = installed(linear_peers.PEERS)
-    for n in N_ROWS[: 2 if quick else None]:
+    for n in N_ROWS[: pace.sources and 2 * pace.sources]:
         X, y = dense_rows(n, N_COLUMNS, 2)
         floor = 1e6 * pass_over(X) / n
         for batch_size in BATCH_SIZES:
             peers = {
                 name: makers[name] for name, least in SHORTEST_BATCH.items() if name in makers and least <= batch_size
             }
-            row = compared_epochs(peers, X, y, batch_size, RATE, 1e9, longest=np.inf)
+            row = compared_epochs(peers, X, y, batch_size, RATE, 1e9, pace._replace(epoch=np.inf))
             yield {"data": f"batch size {batch_size}", "at": n, "yardsticks": {"pass over X, ns a row": floor}, **row}
 
 

@@ -5,10 +5,7 @@ import time
 import numpy as np
 
 ROUNDS = 5
-SECONDS_OF_ROUNDS = 8  # slow peers take fewer of them, two at least
-SECONDS_OF_AN_EPOCH = 0.5  # a slower peer trains on fewer rows
-SECONDS_OF_A_FIT = 0.1  # a faster one for more epochs
-MORE_EPOCHS = (2, 100)
+SECONDS_OF_A_FIT, MORE_EPOCHS = 0.1, (1, 100)  # those who are fast train for more epochs
 
 
 def seconds_of(function, *arguments):
@@ -17,11 +14,12 @@ def seconds_of(function, *arguments):
     return time.perf_counter() - start
 
 
-def epoch_timer(make, X, y, batch_size, longest=SECONDS_OF_AN_EPOCH):
+def epoch_timer(make, X, y, batch_size, longest):
     """A function that takes the seconds of an epoch, a row; None where the peer cannot do it.
 
     An epoch is the difference between fits of more and fewer of them, so that set-up is in neither. Where one takes
-    longer than ``longest``, the fits are on leading rows only, as a row takes the same time among few and many.
+    longer than ``longest`` seconds, the fits are on leading rows only, which is in favour of that peer: they may fit
+    into the cache.
     """
     n = len(y) if batch_size == "full" else min(len(y), max(1_000, 4 * batch_size))
     training = make(X[:n], y[:n], batch_size)
@@ -37,8 +35,8 @@ def epoch_timer(make, X, y, batch_size, longest=SECONDS_OF_AN_EPOCH):
     return lambda: (seconds_of(training.fit, 1 + more) - seconds_of(training.fit, 1)) / (more * n)
 
 
-def in_turns(measures, seconds=SECONDS_OF_ROUNDS):
-    """What each of the functions returns, round by round: as many rounds as fit into the seconds."""
+def in_turns(measures, seconds):
+    """What each of the functions returns, round by round: two, and more while there are seconds left."""
     start, rounds = time.perf_counter(), []
     while len(rounds) < 2 or (len(rounds) < ROUNDS and time.perf_counter() - start < seconds):
         rounds.append({name: measure() for name, measure in measures.items()})
@@ -55,13 +53,13 @@ def compared(measured, scale=1):
     }
 
 
-def compared_epochs(peers, X, y, batch_size, rate, scale, **options):
+def compared_epochs(peers, X, y, batch_size, rate, scale, pace):
     """Seconds of an epoch, a row, of all peers that can do it, times ``scale``."""
     timers = {
-        name: epoch_timer(lambda *task, make=make: make(*task, rate), X, y, batch_size, **options)
+        name: epoch_timer(lambda *task, make=make: make(*task, rate), X, y, batch_size, pace.epoch)
         for name, make in peers.items()
     }
-    return compared(in_turns({name: timer for name, timer in timers.items() if timer}), scale)
+    return compared(in_turns({name: timer for name, timer in timers.items() if timer}, pace.rounds), scale)
 
 
 def _summary(values):

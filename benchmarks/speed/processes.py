@@ -15,9 +15,7 @@ from training import installed
 
 CHILD = Path(__file__).with_name("child.py")
 PEERS = {"linear": linear_peers.PEERS, "network": network_peers.PEERS}
-BATCH_SIZES = (32, 4096, "full")
-FIRST_BATCH_SIZE = 32
-ROUNDS = {False: 3, True: 1}  # quick: True
+MEMORY_BATCH_SIZES, FIRST_BATCH_SIZE = (32, 4096, "full"), 32
 
 
 def measured(what, model, peer, batch_size, cache=None):
@@ -41,19 +39,19 @@ def _row(data, at, found):
     return {"data": data, "at": at, "yardsticks": {"pass over X, ms": floor}, **compared(values)}
 
 
-def memory(quick):
+def memory(pace):
     for model, peers in PEERS.items():
-        for batch_size in BATCH_SIZES[:: 2 if quick else 1]:
+        for batch_size in [size for size in MEMORY_BATCH_SIZES if size in pace.batch_sizes]:
             rounds = [
                 {peer: measured("memory", model, peer, batch_size) for peer in installed(peers)}
-                for _ in range(ROUNDS[quick])
+                for _ in range(pace.processes)
             ]
             yield _row(model, batch_size, {peer: [each[peer] for each in rounds] for peer in rounds[0]})
 
 
-def first_fit(quick):
+def first_fit(pace):
     for model, peers in PEERS.items():
-        rounds = [{peer: first_fits(model, peer) for peer in installed(peers)} for _ in range(ROUNDS[quick])]
+        rounds = [{peer: first_fits(model, peer) for peer in installed(peers)} for _ in range(pace.processes)]
         for number, at in enumerate(("empty", "filled")):
             yield _row(model, at, {peer: [each[peer][number] for each in rounds] for peer in rounds[0]})
 

@@ -13,7 +13,7 @@ from machine import pass_over
 from measure import compared, in_turns, seconds_of
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
-from tables import BATCH_SIZES, Table
+from tables import Table
 
 from minibatch import MiniBatchSGDClassifier
 
@@ -21,7 +21,6 @@ ALPHA = 1e-4
 ABOVE = (0.01, 0.001)  # the optimum, as a share of it
 RATES = (1e-2, 3e-2, 1e-1, 3e-1, 1e0, 3e0, 1e1)
 LENGTHS = np.unique(np.rint(2 ** np.arange(0, 12, 0.5)).astype(int))
-SECONDS_OF_A_FIT = {False: 4.0, True: 0.5}  # quick: True; what takes longer has no time
 SOURCES = [Source(32_561, 108, 2, archive="adult"), Source(10_000, 784, 10, archive="fashion_mnist")]
 
 
@@ -71,17 +70,17 @@ def quickest(data, batch_size, goal, longest):
     return best
 
 
-def _rows(data, above, lowest, quick):
-    goal, longest = lowest * (1 + above), SECONDS_OF_A_FIT[quick]
-    models = {size: quickest(data, size, goal, longest) for size in BATCH_SIZES}
+def _rows(data, above, lowest, pace):
+    goal = lowest * (1 + above)
+    models = {size: quickest(data, size, goal, pace.trial) for size in pace.batch_sizes}
     for solver in ("lbfgs", "saga"):
-        found = shortest(scikit_learn(len(data.y), solver), data, goal, longest)
+        found = shortest(scikit_learn(len(data.y), solver), data, goal, pace.trial)
         models[solver] = found and found[1]
     models = {name: model for name, model in models.items() if model is not None}
     seconds = in_turns(
         {name: lambda model=model: seconds_of(model.fit, data.X, data.y) for name, model in models.items()}
     )
-    for batch_size in BATCH_SIZES:
+    for batch_size in pace.batch_sizes:
         names = {"ours": batch_size, "lbfgs": "lbfgs", "saga": "saga"}
         yield {
             "data": f"{data.name}, {100 * above:g} % above the optimum",
@@ -93,14 +92,14 @@ def _rows(data, above, lowest, quick):
         }
 
 
-def solvers(quick):
-    for source in SOURCES[: 1 if quick else None]:
+def solvers(pace):
+    for source in SOURCES[: pace.sources]:
         data = load(source, np.float64)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # too few iterations, a rate too high
             best = scikit_learn(len(data.y), "lbfgs", 1e-8)(10_000).fit(data.X, data.y)
             for above in ABOVE:
-                yield from _rows(data, above, objective(best, data.X, data.y), quick)
+                yield from _rows(data, above, objective(best, data.X, data.y), pace)
 
 
 TABLES = [Table("solvers", "Time to an objective, beside solvers of LogisticRegression", "ms", solvers)]

@@ -1,13 +1,26 @@
-"""What a table is."""
+"""What a table is, and how much is measured for one."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-BATCH_SIZES = (1, 8, 32, 256, 4096, "full")
+
+class Pace(NamedTuple):
+    """How long things may take, in seconds, and how much there is of them."""
+
+    epoch: float  # a slower peer trains on fewer rows
+    rounds: float  # all turns of all peers, if that is more than two
+    trial: float  # a fit to a target; what takes longer has no time
+    processes: int  # that measure the same
+    sources: int | None  # data sets; None: all
+    batch_sizes: tuple = (1, 8, 32, 256, 4096, "full")
+
+
+FULL = Pace(epoch=0.3, rounds=4.0, trial=3.0, processes=2, sources=None)
+QUICK = Pace(epoch=0.05, rounds=0.5, trial=0.3, processes=1, sources=1, batch_sizes=(1, 32, "full"))
 
 
 class Table(NamedTuple):
-    """``rows`` takes whether to be quick, and yields dicts: "data", "at" (a value of ``over``), "yardsticks", and the
+    """``rows`` takes a Pace and yields dicts: "data", "at" (a value of ``over``), "yardsticks", and the
     "values" and "ratios" of ``measure.compared``."""
 
     name: str
