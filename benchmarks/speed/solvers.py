@@ -77,9 +77,8 @@ def _rows(data, above, lowest, pace):
         found = shortest(scikit_learn(len(data.y), solver), data, goal, pace.trial)
         models[solver] = found and found[1]
     models = {name: model for name, model in models.items() if model is not None}
-    seconds = in_turns(
-        {name: lambda model=model: seconds_of(model.fit, data.X, data.y) for name, model in models.items()}
-    )
+    fits = {name: lambda model=model: seconds_of(model.fit, data.X, data.y) for name, model in models.items()}
+    seconds = in_turns(fits, pace.rounds)
     for batch_size in pace.batch_sizes:
         names = {"ours": batch_size, "lbfgs": "lbfgs", "saga": "saga"}
         yield {
@@ -94,7 +93,7 @@ def _rows(data, above, lowest, pace):
 
 def solvers(pace):
     for source in SOURCES[: pace.sources]:
-        data = load(source, np.float64)
+        data = load(source._replace(n=min(source.n, pace.rows)), np.float64)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # too few iterations, a rate too high
             best = scikit_learn(len(data.y), "lbfgs", 1e-8)(10_000).fit(data.X, data.y)

@@ -12,11 +12,12 @@ class Pace(NamedTuple):
     trial: float  # a fit to a target; what takes longer has no time
     processes: int  # that measure the same
     sources: int | None  # data sets; None: all
+    rows: int  # of them, at most, in searches for rates
     batch_sizes: tuple = (1, 8, 32, 256, 4096, "full")
 
 
-FULL = Pace(epoch=0.3, rounds=4.0, trial=3.0, processes=2, sources=None)
-QUICK = Pace(epoch=0.05, rounds=0.5, trial=0.3, processes=1, sources=1, batch_sizes=(1, 32, "full"))
+FULL = Pace(epoch=0.3, rounds=4.0, trial=4.0, processes=2, sources=None, rows=40_000)
+QUICK = Pace(epoch=0.05, rounds=0.5, trial=0.3, processes=1, sources=1, rows=4_000, batch_sizes=(1, 32, "full"))
 
 
 class Table(NamedTuple):
