@@ -1,5 +1,7 @@
 """A picture of a table: a panel a data set, a line a peer."""
 
+from textwrap import fill
+
 MARKERS = "osD^v"
 NAMES = ("ours", "scikit-learn", "PyTorch", "river", "mlxtend", "skorch", "lbfgs", "saga")  # a colour each, everywhere
 
@@ -46,11 +48,11 @@ def _panel(ax, table, title, rows):
             places, middle, low, high = zip(*points, strict=True)
             style = {"color": f"C{number}", "marker": MARKERS[number % len(MARKERS)]}
             (lines[name],) = ax.plot(places, middle, markersize=4, **style)
-            ax.fill_between(places, low, high, alpha=0.2, color=f"C{number}", linewidth=0)
+            ax.vlines(places, low, high, color=f"C{number}", linewidth=3, alpha=0.4)
     if table.ratios:
         ax.axhline(1.0, color="black", linewidth=0.8)
     ax.set(yscale="log", xlabel=table.over)
-    ax.set_title(title.replace(", ", "\n"), fontsize=8)
+    ax.set_title(fill(title, 36), fontsize=8)
     ax.set_xticks(range(len(rows)), [f"{row['at']:.0e}" if table.over == "rows" else str(row["at"]) for row in rows])
-    ax.margins(x=0.1)
+    ax.set_xlim(-0.3, len(rows) - 0.7)
     return lines
