@@ -104,4 +104,4 @@ def accuracy(pace):
                 yield from _rows(installed(peers), data, target_of(data, best(len(data.y))), name, pace)
 
 
-TABLES = [Table("accuracy", "Time to a test accuracy, at the best rate of each", "ms", accuracy)]
+TABLES = [Table("accuracy", "Time to a test accuracy, at the best rate of each (a dash: not reached)", "ms", accuracy)]
