@@ -1,0 +1,58 @@
+"""A picture of a table: a panel a data set, a line a peer."""
+
+from textwrap import fill
+
+MARKERS = "osD^v"
+NAMES = ("ours", "scikit-learn", "PyTorch", "river", "mlxtend", "skorch", "lbfgs", "saga")  # a colour each, everywhere
+
+
+def draw(table, rows, path):
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        print("no pictures: matplotlib is not installed")
+        return
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    panels = list(dict.fromkeys(row["data"] for row in rows))
+    n_columns = min(4, len(panels))
+    n_lines = -(-len(panels) // n_columns)
+    figure, axes = plt.subplots(
+        n_lines,
+        n_columns,
+        figsize=(3.4 * n_columns, 3 * n_lines + 0.6),
+        squeeze=False,
+        sharey=True,
+        layout="constrained",
+    )
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    lines = {}
+    for ax, panel in zip(axes.flat, panels, strict=False):
+        lines |= _panel(ax, table, panel, [row for row in rows if row["data"] == panel])
+    shown = [name for name in NAMES if name in lines]
+    figure.legend([lines[name] for name in shown], shown, loc="outside lower center", ncols=len(shown), fontsize=8)
+    figure.suptitle(table.title, fontsize=10)
+    figure.supylabel("multiple of ours" if table.ratios else table.unit, fontsize=9)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _panel(ax, table, title, rows):
+    """Draws the peers; returns the line of each."""
+    what, lines = "ratios" if table.ratios else "values", {}
+    for number, name in enumerate(NAMES):
+        points = [(i, *row[what][name]) for i, row in enumerate(rows) if name in row[what]]
+        if points:
+            places, middle, low, high = zip(*points, strict=True)
+            style = {"color": f"C{number}", "marker": MARKERS[number % len(MARKERS)]}
+            (lines[name],) = ax.plot(places, middle, markersize=4, **style)
+            ax.vlines(places, low, high, color=f"C{number}", linewidth=3, alpha=0.4)
+    if table.ratios:
+        ax.axhline(1.0, color="black", linewidth=0.8)
+    ax.set(yscale="log", xlabel=table.over)
+    ax.set_title(fill(title, 36), fontsize=8)
+    ax.set_xticks(range(len(rows)), [f"{row['at']:.0e}" if table.over == "rows" else str(row["at"]) for row in rows])
+    ax.set_xlim(-0.3, len(rows) - 0.7)
+    return lines
