@@ -25,7 +25,7 @@ def description():
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {}
-    for name in ("numpy", "numba", "scikit-learn", "torch", "river", "mlxtend"):
+    for name in ("numpy", "numba", "scikit-learn", "torch", "skorch", "river", "mlxtend"):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

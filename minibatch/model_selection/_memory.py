@@ -341,7 +341,6 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
         gradient = {"in an iteration": fit.problem.evaluation_bytes() | vectors}
         return gradient | {name: parts | vectors for name, parts in evaluations.items()}
     trained = (2 if fit.n_held_out else 1) * order["order of the rows"]
-    drawn = (2 if fit.final.shuffle == "block" else 1) * order["order of the rows"]
     averaged = fit.state["average of the parameters"] > 0
     epochs = [fit.problem.epoch_bytes(size, averaged) for size in (fit.batch_size, fit.largest_batch)]
     buffers = max(epochs, key=lambda parts: sum(parts.values()))
@@ -350,6 +349,7 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
         "in an epoch": {"order of the rows": trained, "rates": 8 * fit.n_batches, **buffers},
     }
     if fit.final.shuffle and fit.batch_size < fit.n_trained_on:
+        drawn = (2 if fit.final.shuffle == "block" else 1) * order["order of the rows"]
         uniforms = 8 * min(UNIFORMS_AT_ONCE, fit.n_trained_on)
         moments["while the order is drawn"] = {"order of the rows": drawn, "random numbers": uniforms}
     if fit.final.max_iter > 1:
