@@ -2,7 +2,8 @@
 
 Each operation is written three times on purpose: the Python function is the reference (and what runs with
 ``NUMBA_DISABLE_JIT=1``), the overloads are the dense and the CSR loop that Numba compiles.
-A dense X is a C-ordered array; a sparse one is a ``CSR``.
+A dense X is a C-ordered array; a sparse one is a ``CSR``, whose columns are cast to an unsigned type where they index:
+a signed index is checked for counting from the end, which takes a quarter of an epoch on CSR rows.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from minibatch.engine.compile import INLINED, OPTIONS
+from minibatch.engine.compile import INLINED, OPTIONS, kernel_in_order
 
 CACHE_LINE = 64
 # Lines of a row to ask for ahead of time, so that rows ahead do not push those in use out of the cache.
@@ -38,6 +39,16 @@ def _row(X, i):
     return slice(None), X[i]
 
 
+@kernel_in_order
+def _sparse_dot(X, i, W, k):
+    """In order: SIMD code would gather the weights, which takes half as long again (measured on AVX2)."""
+    values, columns, indptr = X
+    total = W.dtype.type(0)
+    for p in range(indptr[i], indptr[i + 1]):
+        total += values[p] * W[k, np.uintp(columns[p])]
+    return total
+
+
 def row_dot(X, i, W, k):
     """``X[i] @ W[k]``."""
     columns, values = _row(X, i)
@@ -53,11 +64,7 @@ def _row_dot(X, i, W, k):
         return total
 
     def sparse(X, i, W, k):
-        values, columns, indptr = X
-        total = W.dtype.type(0)
-        for p in range(indptr[i], indptr[i + 1]):
-            total += values[p] * W[k, columns[p]]
-        return total
+        return _sparse_dot(X, i, W, k)
 
     return dense if isinstance(X, types.Array) else sparse
 
@@ -132,7 +139,7 @@ def _add_row(X, i, a, W, k):
         values, columns, indptr = X
         a = W.dtype.type(a)
         for p in range(indptr[i], indptr[i + 1]):
-            W[k, columns[p]] += a * values[p]
+            W[k, np.uintp(columns[p])] += a * values[p]
 
     return dense if isinstance(X, types.Array) else sparse
 

@@ -20,6 +20,8 @@ to the average. So settling costs a few operations, and a binary search in ``U``
 
 from math import copysign
 
+import numpy as np
+
 from minibatch.engine.compile import entry, kernel
 from minibatch.engine.optimizers import shrinkage, soft_threshold
 from minibatch.engine.sgd import add_batch, batch_slopes, rescale
@@ -63,7 +65,7 @@ def settle_all(weights, received, last, total, m, scale, U, S, Q):
     """Settle every column, multiply the scale into the weights and what they have received, begin a new window."""
     for k in range(weights.shape[0]):
         for j in range(weights.shape[1]):
-            settle(weights, received, last, total, k, j, m, U, S, Q)
+            settle(weights, received, last, total, k, np.uintp(j), m, U, S, Q)
             weights[k, j] *= scale
             received[k, j] *= scale
             if total.shape[1] > 0:
@@ -97,7 +99,7 @@ def lazy_sgd_epoch(stamp):
             for k in range(n_outputs):
                 for r in range(start, stop):
                     for p in range(indptr[order[r]], indptr[order[r] + 1]):
-                        settle(weights, received, last, total_weights, k, columns[p], m, U, S, Q)
+                        settle(weights, received, last, total_weights, k, np.uintp(columns[p]), m, U, S, Q)
             batch_slopes(data, order, start, stop, objective, weights, intercept, scale, scores, losses)
             if keep < SMALLEST_LAZY_SCALE:  # all columns are settled and the scale is 1
                 rescale(weights, keep)
