@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import erfcx
 from sklearn.utils.validation import check_is_fitted
 
-from minibatch.engine.mlp import VARIANCE_EPSILON
+from minibatch.engine.batch_normalization import VARIANCE_EPSILON
 from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.neural_network import MiniBatchMLPClassifier, MiniBatchMLPRegressor
 

@@ -8,8 +8,9 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from minibatch._problems import mlp, state
+from minibatch._problems.layout import network_of
 from minibatch._problems.linear import OUTPUTS, LinearProblem
-from minibatch._problems.mlp import MLPProblem, network_of
+from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.pieces import Threads, pool_of
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.linear import Objective, Solver

@@ -1,10 +1,9 @@
-"""Multi-layer perceptrons: layout of the parameters, buffers, batches of any size."""
+"""Multi-layer perceptrons: batches of any size, on threads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate, pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from sklearn.utils.extmath import row_norms
 
 from minibatch._batching import Order
 from minibatch._blas import one_blas_thread
+from minibatch._problems.layout import buffer_sizes, buffer_type, buffers
 from minibatch._problems.pieces import ALONE, Threads, at_once, cut, share_out
 from minibatch._problems.state import (
     Epoch,
@@ -26,121 +26,44 @@ from minibatch._problems.state import (
 from minibatch.engine.barrier import abandon, new_barrier
 from minibatch.engine.compile import COMPILED
 from minibatch.engine.linear import Data, Objective, Solver
-from minibatch.engine.mlp import Network, Work, mlp_epoch, mlp_gradient, mlp_row_gradients, mlp_scores, mlp_update
+from minibatch.engine.mlp import mlp_epoch, mlp_gradient, mlp_row_gradients, mlp_scores, mlp_update
+from minibatch.engine.network import Network, Work
 from minibatch.engine.optimizers import N_SLOTS, SGD
 from minibatch.engine.rows import CSR
 
-# Batches of SMALL_WORK multiplications by a weight or more are cut into shares, of SHARE_WORK and at most MAX_SHARES,
-# that threads take. The cut depends on the data alone, so that results do not depend on the number of threads. A share
-# goes through the network in blocks of rows that the cache holds. (Batch normalization couples all rows of a batch: it
-# takes them at once.) Measured on 784-100-10 with two threads: batches of 8 and 32 rows gain nothing, those of 256 and
-# more take half the time.
-SMALL_WORK, SHARE_WORK, MAX_SHARES, BLOCK_ROWS = 2_000_000, 10_000_000, 8, 256
+# The work on a batch is cut into shares that threads take, by the data alone, so that results do not depend on the
+# number of threads: from SMALL_WORK multiplications by a weight on (an update counts as ROWS_OF_UPDATE rows), of
+# SHARE_WORK, at most MAX_SHARES. A share goes through the network in blocks of BLOCK_ROWS rows, which the cache holds.
+SMALL_WORK, SHARE_WORK, MAX_SHARES, BLOCK_ROWS, ROWS_OF_UPDATE = 300_000, 10_000_000, 8, 256, 4
 
 # Work (see ``pieces``) of a row: a weight, there and back; a stored value and a unit; a unit and its activation. Of a
 # parameter: in a block of rows, and in an update. Measured on 784-100-10: 11 us a row in batches of 32, and alone 43 us
 # with plain SGD, 98 us with Adam.
 WEIGHT_WORK, STORED_WORK, UNIT_WORK, BLOCK_WORK, UPDATE_WORK = 0.4, 2.0, 20.0, 1.0, 2.5
-
-
-class Layers(NamedTuple):
-    """Views of a flat vector: weights (inputs, units) and intercepts of every layer; with batch normalization also
-    scales of the hidden ones, and running means and variances of all that is normalised, the inputs last."""
-
-    weights: list[Vector]
-    intercepts: list[Vector]
-    scales: list[Vector]
-    means: list[Vector]
-    variances: list[Vector]
-
-
-def network_of(
-    units: Sequence[int], activation: int, normalized: bool = False, normalized_inputs: bool = False, dropout: float = 0
-) -> Network:
-    """The layout for layers of so many units, inputs first."""
-    sizes = [n_inputs * n_units for n_inputs, n_units in pairwise(units)]
-    hidden = units[1:-1] if normalized else []
-    at, starts = 0, []
-    for block in (sizes, units[1:], hidden, hidden, hidden):
-        *begin, at = accumulate(block, initial=at)
-        starts.append(np.array(begin, dtype=np.int64))
-    hidden_at = np.array([*accumulate(units[1:-1], initial=0)], dtype=np.int64)
-    n_parameters = at + (2 * units[0] if normalized_inputs else 0)
-    weights_at, intercepts_at, scales_at, means_at, variances_at = starts
-    return Network(
-        units=np.array(units, dtype=np.int64),
-        weights_at=weights_at,
-        intercepts_at=intercepts_at,
-        scales_at=scales_at,
-        means_at=means_at,
-        variances_at=variances_at,
-        hidden_at=hidden_at,
-        n_weights=sum(sizes),
-        n_trained=at - 2 * sum(hidden),
-        n_parameters=n_parameters,
-        activation=activation,
-        normalized=normalized,
-        normalized_inputs=normalized_inputs,
-        dropout=dropout,
-    )
-
-
-def layers_of(network: Network, flat: Vector) -> Layers:
-    """Views of parameters, or of anything laid out alike."""
-    units = network.units
-
-    def views(starts: NDArray[np.int64]) -> list[Vector]:
-        return [flat[at : at + n] for at, n in zip(starts, units[1:], strict=False)]
-
-    weights = [
-        flat[at : at + n_inputs * n].reshape(n_inputs, n)
-        for at, n_inputs, n in zip(network.weights_at, units[:-1], units[1:], strict=True)
-    ]
-    layers = Layers(weights, *(views(at) for at in network[2:6]))
-    if network.normalized_inputs:
-        means, variances = flat[-2 * units[0] :].reshape(2, -1)
-        layers.means.append(means)
-        layers.variances.append(variances)
-    return layers
+# Threads meet twice in a batch and share out its rows first and then its weights; from this work on each sums up the
+# gradient of its own rows instead, and they meet once. Measured: level at 1,000 to 4,000 rows of 784-100-10 and
+# 16-100-26; at 10,000, 3.1 us a row instead of 3.8, and 0.39 instead of 0.52.
+LARGE_WORK = 40_000_000
 
 
 def _n_shares(network: Network, n_rows: int) -> int:
-    work = n_rows * network.n_weights
-    return 1 if work < SMALL_WORK or n_rows == 1 else int(np.clip(work // SHARE_WORK, 2, min(MAX_SHARES, n_rows)))
+    work = (n_rows + ROWS_OF_UPDATE) * network.n_weights
+    return 1 if work < SMALL_WORK else int(np.clip(work // SHARE_WORK, 2, MAX_SHARES))
 
 
-def _buffer_shapes(
-    network: Network, n_rows: int, X: Any, *, whole: bool = False, gradients: bool = True
-) -> tuple[int, dict[str, tuple[int, int]]]:
-    """Rows of a block, and the buffers of all shares, for batches of so many rows; ``whole`` ones are not cut."""
-    n = 1 if whole else _n_shares(network, n_rows)
-    block = n_rows if whole else min(BLOCK_ROWS, -(-n_rows // n))
-    n_hidden, n_outputs, n_inputs = network.hidden_at[-1], network.units[-1], network.units[0]
-    n_statistics = n_hidden + n_inputs if network.normalized else 0
-    n_deltas, n_gradient = block * network.units[1:].max(), network.n_trained if gradients else 0
-    of_share = {
-        "inputs": 0 if isinstance(X, CSR) else block * n_inputs,
-        "values": block * (n_hidden + n_outputs),
-        "slopes": block * n_hidden,
-        "normalized": block * n_hidden if network.normalized else 0,
-        "means": n_statistics,
-        "inverse_deviations": n_statistics,
-        "even_deltas": n_deltas,
-        "odd_deltas": n_deltas,
-        "gradient": n_gradient,
-        "total": n_gradient,
-    }
-    return block, {name: (n, int(size)) for name, size in of_share.items()}
+def _rows_of_shares(network: Network, n_rows: int) -> tuple[int, int]:
+    """How many shares so many rows are, where each has buffers of its own, and the rows of these."""
+    n_shares = _n_shares(network, n_rows)
+    return n_shares, min(BLOCK_ROWS, -(-n_rows // n_shares))
 
 
-def _buffer_type(name: str, dtype: Any) -> Any:
-    return np.dtype(np.float64) if name in ("means", "inverse_deviations") else dtype
+def _buffers_of_shares(network: Network, n_rows: int, X: Any, dtype: Any, **more: bool) -> list[Work]:
+    n_shares, n_rows = _rows_of_shares(network, n_rows)
+    return [buffers(network, n_rows, X, dtype, **more) for _ in range(n_shares)]
 
 
-def _buffers(network: Network, n_rows: int, X: Any, dtype: Any, **more: bool) -> Work:
-    """As ``_buffer_shapes`` says."""
-    block, shapes = _buffer_shapes(network, n_rows, X, **more)
-    return Work(block, **{name: np.empty(shape, _buffer_type(name, dtype)) for name, shape in shapes.items()})
+def _share_bounds(n_rows: int, n_shares: int) -> Order:
+    return np.arange(n_shares + 1) * n_rows // n_shares
 
 
 @dataclass(frozen=True)
@@ -226,12 +149,12 @@ class MLPProblem:
     def evaluation_bytes(self) -> dict[str, int]:
         """What ``evaluate`` and ``gradient_norm`` allocate, by what it holds."""
         order = 2 * 8 * self.n_samples if self.rows is None else 0
-        buffers = self._buffer_bytes(self.n_samples)
+        buffers = self._bytes_of_shares(self.n_samples)
         return {"order of the rows": order, "batch buffers": buffers, "gradients": 3 * 8 * self.n_parameters}
 
     def scores_bytes(self, n_rows: int) -> dict[str, int]:
         """What ``scores`` of so many rows allocates."""
-        scores, buffers = n_rows * int(self.network.units[-1]), self._buffer_bytes(n_rows, gradients=False)
+        scores, buffers = n_rows * int(self.network.units[-1]), self._bytes_of_shares(n_rows, gradient=False)
         return {"scores": scores * self.data.y.itemsize, "batch buffers": buffers, "order of the rows": 8 * n_rows}
 
     def mean_loss(self, scores: NDArray[Any]) -> float:
@@ -250,55 +173,64 @@ class MLPProblem:
         blocks = blocks_of_rows(self.data.X, rows, int(self.network.units[0]))
         input_norms = np.concatenate([row_norms(X, squared=True).astype(np.float64) for _, X in blocks])
         found = RowGradients(np.zeros(len(rows)), np.zeros((len(directions), len(rows))))
-        work = _buffers(self.network, len(rows), self.data.X, theta.dtype, gradients=False)
-        n_shares, _ = work.total.shape
-        losses = np.zeros((n_shares, self.network.units[-1]))
-        bounds = np.linspace(0, len(rows), n_shares + 1).astype(np.int64)
+        works = _buffers_of_shares(self.network, len(rows), self.data.X, theta.dtype, gradient=False)
+        losses = np.zeros((len(works), self.network.units[-1]))
+        bounds = _share_bounds(len(rows), len(works))
 
         def share_gradients(share: int) -> Iterator[None]:
+            work = works[share]
             step = _rows_at_once(self.network, self.data.X, work.n_rows, 1 + len(directions))
             for begin, end in cut(bounds[share], bounds[share + 1], step):
                 with one_blas_thread():
                     mlp_row_gradients(
-                        self.data, rows, begin, end, self.objective, self.network, theta, directions, work, share,
+                        self.data, rows, begin, end, self.objective, self.network, theta, directions, work,
                         input_norms, losses[share], *found,
                     )  # fmt: skip
                 yield
 
-        share_out(self.threads, share_gradients, n_shares)
+        share_out(self.threads, share_gradients, len(works))
         return found
 
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
         """Train; returns the progressive loss sum as one entry."""
         epoch = epoch if self.rows is None else epoch._replace(order=self.rows[epoch.order])
-        work = _buffers(self.network, epoch.batch_size, self.data.X, state.theta.dtype, whole=self.network.normalized)
-        n_shares, _ = work.total.shape
-        losses, n_batches = np.zeros((n_shares, self.network.units[-1])), self._batches_at_once(epoch.batch_size)
-        # batch normalization needs all rows of a batch at once
-        train = self._train if n_batches or self.network.normalized else self._train_on_large_batch
+        n_shares = _n_shares(self.network, epoch.batch_size)
+        losses = np.zeros((n_shares, self.network.units[-1]))
+        train = self._large_batches if self._is_large(epoch.batch_size) else self._small_batches
         with one_blas_thread() as others:
             # other fits have a right to cores: threads that wait awake for one that has no core are slow
             n_threads = max(1, min(self.threads.number - others, n_shares)) if COMPILED else 1
-            for part in epoch.parts(max(1, n_batches)):
-                train(state, part, work, losses, self.threads._replace(number=n_threads))
-                state.slot_updates += len(part.etas)
-                state.schedule_updates += len(part.etas)
+            train(state, epoch, losses, self.threads._replace(number=n_threads))
         return np.array([losses.sum()])
 
     @cached_property
     def _row_work(self) -> float:
         return _row_work(self.network, self.data.X)
 
-    def _batches_at_once(self, batch_size: int) -> int:
-        """How many batches are a piece; 0 if one is more."""
+    def _batch_work(self, batch_size: int) -> float:
         n_blocks = 1 if self.network.normalized else -(-batch_size // BLOCK_ROWS)
-        of_parameter = UPDATE_WORK + BLOCK_WORK * n_blocks
-        return at_once(batch_size * self._row_work + of_parameter * self.n_parameters)
+        return batch_size * self._row_work + (UPDATE_WORK + BLOCK_WORK * n_blocks) * self.n_parameters
+
+    def _is_large(self, batch_size: int) -> bool:
+        """Never with batch normalization, which needs all rows of a batch at once."""
+        return not self.network.normalized and self._batch_work(batch_size) > LARGE_WORK
+
+    def _block_rows(self, batch_size: int) -> int:
+        """Rows that the shares of a batch take at once."""
+        most = BLOCK_ROWS * _n_shares(self.network, batch_size)
+        return batch_size if self.network.normalized else min(batch_size, most)
+
+    def _small_batches(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
+        """Train in batches of which a call takes one or more."""
+        work = buffers(self.network, self._block_rows(epoch.batch_size), self.data.X, state.theta.dtype)
+        for part in epoch.parts(max(1, at_once(self._batch_work(epoch.batch_size)))):
+            self._train(state, part, work, losses, threads)
+            _count(state, part)
 
     def _train(self, state: State, epoch: Epoch, work: Work, losses: Vector, threads: Threads) -> None:
         """Batches that are done in one call of every thread."""
         n_shares, barrier = len(losses), new_barrier()
-        first, second = _slots(state, work)
+        first, second = _slots(state)
 
         def train(thread: int) -> Iterator[None]:
             first_share, last_share = (i * n_shares // threads.number for i in (thread, thread + 1))
@@ -313,56 +245,63 @@ class MLPProblem:
         # a thread that does not come to the barrier must not be waited for
         share_out(threads, train, threads.number, give_up=lambda: abandon(barrier))
 
-    def _train_on_large_batch(self, state: State, epoch: Epoch, work: Work, losses: Vector, threads: Threads) -> None:
-        """The same for one batch that takes several calls."""
-        bounds = np.arange(len(losses) + 1) * len(epoch.order) // len(losses)
-        first, second = _slots(state, work)
-        self._add_up(
-            epoch.order, bounds, state.theta, work, losses, threads, self.network.dropout, epoch.seed,
-            1.0 / len(epoch.order),
-        )  # fmt: skip
-        mlp_update(
-            state.theta, work, first, second, state.slot_updates + 1, epoch.etas[0], self.objective, self.solver,
-            self.network,
-        )  # fmt: skip
+    def _large_batches(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
+        """Train in batches that take several calls each."""
+        works = _buffers_of_shares(self.network, epoch.batch_size, self.data.X, state.theta.dtype)
+        first, second = _slots(state)
+        for batch in epoch.parts(1):
+            n_rows = len(batch.order)
+            self._add_up(batch.order, state.theta, works, losses, threads, self.network.dropout, epoch.seed, 1 / n_rows)
+            for work in works[1:]:
+                works[0].gradient[:] += work.gradient
+            mlp_update(
+                state.theta, works[0], first, second, state.slot_updates + 1, batch.etas[0], self.objective,
+                self.solver, self.network,
+            )  # fmt: skip
+            _count(state, batch)
 
     def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
         """What ``run_epoch`` allocates for batches of so many rows, by what it holds."""
-        return {"batch buffers": self._buffer_bytes(batch_size, whole=self.network.normalized)}
+        if self._is_large(batch_size):
+            return {"batch buffers": self._bytes_of_shares(batch_size)}
+        return {"batch buffers": self._buffer_bytes(self._block_rows(batch_size))}
+
+    def _bytes_of_shares(self, n_rows: int, **more: bool) -> int:
+        """Of ``_buffers_of_shares``."""
+        n_shares, n_rows = _rows_of_shares(self.network, n_rows)
+        return n_shares * self._buffer_bytes(n_rows, **more)
 
     def _buffer_bytes(self, n_rows: int, **more: bool) -> int:
-        """Of ``_buffers``."""
-        _, shapes = _buffer_shapes(self.network, n_rows, self.data.X, **more)
-        dtype = self.data.y.dtype
-        return sum(n * size * _buffer_type(name, dtype).itemsize for name, (n, size) in shapes.items())
+        """Of ``buffers``."""
+        sizes, dtype = buffer_sizes(self.network, n_rows, self.data.X, **more), self.data.y.dtype
+        return sum(size * buffer_type(name, dtype).itemsize for name, size in sizes.items())
 
     def _gradient(self, theta: Vector) -> tuple[float, NDArray[np.float64]]:
         """Summed loss of all rows and its gradient."""
         rows = self._all_rows
-        work = _buffers(self.network, len(rows), self.data.X, theta.dtype)
-        n_shares, _ = work.total.shape
-        losses = np.zeros((n_shares, self.network.units[-1]))
-        bounds = np.linspace(0, len(rows), n_shares + 1).astype(np.int64)
-        self._add_up(rows, bounds, theta, work, losses, self.threads, 0.0, 0, 1.0)
-        return float(losses.sum()), work.total.sum(axis=0, dtype=np.float64)
+        works = _buffers_of_shares(self.network, len(rows), self.data.X, theta.dtype)
+        losses = np.zeros((len(works), self.network.units[-1]))
+        self._add_up(rows, theta, works, losses, self.threads, 0.0, 0, 1.0)
+        return float(losses.sum()), np.sum([work.gradient for work in works], axis=0, dtype=np.float64)
 
     def _add_up(
-        self, rows: Order, bounds: Order, theta: Vector, work: Work, losses: Vector, threads: Threads, dropout: float,
+        self, rows: Order, theta: Vector, works: list[Work], losses: Vector, threads: Threads, dropout: float,
         seed: int, factor: float,
     ) -> None:  # fmt: skip
-        """Put ``factor`` times the gradients of shares of the rows into ``work.total``, and add their losses."""
-        step = _rows_at_once(self.network, self.data.X, work.n_rows)
+        """Leave ``factor`` times the gradients of shares of the rows in their buffers, and add their losses."""
+        step = _rows_at_once(self.network, self.data.X, works[0].n_rows)
+        bounds = _share_bounds(len(rows), len(works))
 
         def gradient(share: int) -> Iterator[None]:
             for begin, end in cut(bounds[share], bounds[share + 1], step):
                 with one_blas_thread():
                     mlp_gradient(
-                        self.data, rows, begin, end, begin > bounds[share], self.objective, self.network, theta, work,
-                        share, dropout, seed, factor, losses[share],
+                        self.data, rows, begin, end, begin > bounds[share], self.objective, self.network, theta,
+                        works[share], dropout, seed, factor, losses[share],
                     )  # fmt: skip
                 yield
 
-        share_out(threads, gradient, len(losses))
+        share_out(threads, gradient, len(works))
 
 
 def _row_work(network: Network, X: Any) -> float:
@@ -380,24 +319,29 @@ def _rows_at_once(network: Network, X: Any, block_rows: int, n_times: int = 1) -
     return block_rows * max(1, at_once(n_times * work))
 
 
-def _slots(state: State, work: Work) -> tuple[Vector, Vector]:
+def _slots(state: State) -> tuple[Vector, Vector]:
     """The optimizer's memory; a solver with fewer slots never touches the others."""
-    first, second = [*state.slots, work.total[0], work.total[0]][:2]
+    first, second = [*state.slots, state.theta, state.theta][:2]
     return first, second
+
+
+def _count(state: State, done: Epoch) -> None:
+    state.slot_updates += len(done.etas)
+    state.schedule_updates += len(done.etas)
 
 
 def scores_of(X: Any, n_rows: int, network: Network, theta: Vector, threads: Threads) -> NDArray[Any]:
     """Scores (n_rows, outputs) of the rows of X, an array or a CSR; buffers do not grow with their number."""
     scores, order = np.empty((n_rows, network.units[-1]), theta.dtype), np.arange(n_rows)
-    work = _buffers(network, n_rows, X, theta.dtype, gradients=False)
-    n_shares, _ = work.total.shape
-    bounds = np.linspace(0, n_rows, n_shares + 1).astype(np.int64)
+    works = _buffers_of_shares(network, n_rows, X, theta.dtype, gradient=False)
+    bounds = _share_bounds(n_rows, len(works))
 
     def score(share: int) -> Iterator[None]:
+        work = works[share]
         for begin, end in cut(bounds[share], bounds[share + 1], _rows_at_once(network, X, work.n_rows)):
             with one_blas_thread():
-                mlp_scores(X, order, begin, end, network, theta, work, share, scores)
+                mlp_scores(X, order, begin, end, network, theta, work, scores)
             yield
 
-    share_out(threads, score, n_shares)
+    share_out(threads, score, len(works))
     return scores

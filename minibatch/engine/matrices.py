@@ -1,4 +1,4 @@
-"""Matrices inside flat vectors, and their products: dense ones go to BLAS, rows of a CSR matrix are added up.
+"""Matrices inside flat vectors; what the first layer of a network does with the rows of X, dense or sparse.
 
 As in ``engine.rows``, a Python function is the reference, and overloads are what Numba compiles.
 """
@@ -10,14 +10,10 @@ from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array, populate_array
 
 from minibatch.engine.compile import INLINED, OPTIONS_OF_VIEWS
-from minibatch.engine.compile import kernel_with_views as kernel
+from minibatch.engine.products import product, product_at
 from minibatch.engine.rows import CSR, prefetch_row
 
 _JIT = {**OPTIONS_OF_VIEWS, **INLINED}
-# OpenBLAS copies the second matrix into an order of its own, except for products of up to so many multiplications.
-# Measured on (784, 100) and (300, 100) matrices, float32: 32 rows in 46 us and 128 in 183 instead of 73 and 222; 8 to
-# 20 % less in float64. In pieces of less than 8 rows there is nothing to gain.
-SMALL_PRODUCT, FEWEST_ROWS = 1_000_000, 8
 # Rows to gather are asked for this far ahead.
 GATHER_AHEAD = 4
 
@@ -57,77 +53,45 @@ def _matrix(flat, start, n_rows, n_columns):
     return lambda flat, start, n_rows, n_columns: _matrix_view(flat, start, n_rows, n_columns)
 
 
-@kernel
-def product(a, b, out):
-    """``out = a @ b``, by as many rows at once as BLAS takes without packing ``b``."""
-    n_rows = SMALL_PRODUCT // (b.shape[0] * b.shape[1]) // 4 * 4
-    if n_rows < FEWEST_ROWS:
-        n_rows = a.shape[0]
-    for start in range(0, a.shape[0], n_rows):
-        stop = min(start + n_rows, a.shape[0])
-        np.dot(a[start:stop], b, out[start:stop])
+def rows_in_sequence(X, first, n_rows):
+    """Rows of a dense X from ``first`` on, a part of it; of a CSR matrix, nothing."""
+    return np.empty((0, 0)) if isinstance(X, CSR) else X[first : first + n_rows]
 
 
-@kernel
-def product_at(a, b, out):
-    """``out = a.T @ b``"""
-    np.dot(a.T, b, out)
+@overload(rows_in_sequence, jit_options=_JIT)
+def _rows_in_sequence(X, first, n_rows):
+    def dense(X, first, n_rows):
+        return _matrix_view(X, first * X.shape[1], n_rows, X.shape[1])
+
+    def sparse(X, first, n_rows):
+        return _matrix_view(X.data, 0, 0, 0)
+
+    return dense if isinstance(X, types.Array) else sparse
 
 
-@kernel
-def product_bt(a, b, out):
-    """``out = a @ b.T``"""
-    np.dot(a, b.T, out)
+def gather_rows(X, order, start, out):
+    """Copy the rows of a dense X from place ``start`` of the order on to ``out``; nothing of a CSR matrix."""
+    if not isinstance(X, CSR):
+        out[:] = X[order[start : start + len(out)]]
 
 
-@kernel
-def add_to_rows(vector, out):
-    for r in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            out[r, j] += vector[j]
-
-
-@kernel
-def column_sums(a, out):
-    out[:] = 0
-    for r in range(a.shape[0]):
-        for j in range(a.shape[1]):
-            out[j] += a[r, j]
-
-
-def batch_rows(X, order, start, stop, buffer):
-    """Rows ``order[start:stop]`` of a dense X as a matrix: a part of X where they lie side by side, else copied to
-    ``buffer``. Of a CSR matrix, nothing."""
-    if isinstance(X, CSR):
-        return np.empty((0, 0))
-    return X[order[start:stop]]
-
-
-@overload(batch_rows, jit_options=_JIT)
-def _batch_rows(X, order, start, stop, buffer):
-    def dense(X, order, start, stop, buffer):
-        n_rows, n_columns, first = stop - start, X.shape[1], order[start]
-        for r in range(1, n_rows):
-            if order[start + r] != first + r:
-                break
-        else:
-            return _matrix_view(X, first * n_columns, n_rows, n_columns)
-        rows = _matrix_view(buffer, 0, n_rows, n_columns)
-        for r in range(n_rows):
+@overload(gather_rows, jit_options=_JIT)
+def _gather_rows(X, order, start, out):
+    def dense(X, order, start, out):
+        for r in range(out.shape[0]):
             prefetch_row(X, order[min(start + r + GATHER_AHEAD, order.shape[0] - 1)])
             i = order[start + r]
-            for j in range(n_columns):
-                rows[r, j] = X[i, j]
-        return rows
+            for j in range(out.shape[1]):
+                out[r, j] = X[i, j]
 
-    def sparse(X, order, start, stop, buffer):
-        return _matrix_view(buffer, 0, 0, 0)
+    def sparse(X, order, start, out):
+        pass
 
     return dense if isinstance(X, types.Array) else sparse
 
 
 def input_product(X, order, start, rows, W, out):
-    """``out = X[order[start:stop]] @ W`` for as many rows as ``out`` has; ``rows`` is what ``batch_rows`` gave."""
+    """``out = X[order[start:stop]] @ W`` for as many rows as ``out`` has; ``rows`` are those of a dense X."""
     if not isinstance(X, CSR):
         product(rows, W, out)
         return
@@ -156,30 +120,47 @@ def _input_product(X, order, start, rows, W, out):
     return dense if isinstance(X, types.Array) else sparse
 
 
-def input_gradient(X, order, start, rows, delta, out):
-    """``out = X[order[start:stop]].T @ delta``, the gradient of the first layer's weights."""
+def input_gradient(X, order, start, rows, delta, low, high, keep, out):
+    """``out = X[order[start:stop], low:high].T @ delta``, the gradient of some rows of the first layer's weights; added
+    to what is there where that is to ``keep``."""
     if not isinstance(X, CSR):
-        product_at(rows, delta, out)
+        product_at(rows[:, low:high], delta, keep, out)
         return
-    out[:] = 0.0
+    if not keep:
+        out[:] = 0.0
     for r in range(delta.shape[0]):
         here = slice(X.indptr[order[start + r]], X.indptr[order[start + r] + 1])
-        np.add.at(out, X.indices[here], np.outer(X.data[here], delta[r]))  # a row may name a column twice
+        columns, values = X.indices[here], X.data[here]
+        own = (columns >= low) & (columns < high)
+        np.add.at(out, columns[own] - low, np.outer(values[own], delta[r]))  # a row may name a column twice
 
 
 @overload(input_gradient, jit_options=_JIT)
-def _input_gradient(X, order, start, rows, delta, out):
-    def dense(X, order, start, rows, delta, out):
-        product_at(rows, delta, out)
+def _input_gradient(X, order, start, rows, delta, low, high, keep, out):
+    def dense(X, order, start, rows, delta, low, high, keep, out):
+        product_at(rows[:, low:high], delta, keep, out)
 
-    def sparse(X, order, start, rows, delta, out):
+    def sparse(X, order, start, rows, delta, low, high, keep, out):
         values, columns, indptr = X
-        out[:] = 0
+        if not keep:
+            out[:] = 0
         for r in range(delta.shape[0]):
             i = order[start + r]
             for p in range(indptr[i], indptr[i + 1]):
                 value, column = values[p], columns[p]
-                for j in range(delta.shape[1]):
-                    out[column, j] += value * delta[r, j]
+                if low <= column < high:
+                    for j in range(delta.shape[1]):
+                        out[column - low, j] += value * delta[r, j]
 
     return dense if isinstance(X, types.Array) else sparse
+
+
+def is_sparse(X):
+    """Whether X is a CSR matrix."""
+    return isinstance(X, CSR)
+
+
+@overload(is_sparse, jit_options=_JIT)
+def _is_sparse(X):
+    sparse = not isinstance(X, types.Array)
+    return lambda X: sparse

@@ -15,14 +15,15 @@ from minibatch._blas import n_blas_threads, one_blas_thread
 from minibatch._estimator import MiniBatchEstimator
 from minibatch._lbfgs import minimize
 from minibatch._persistence import Rate
-from minibatch._problems.mlp import MLPProblem, layers_of, network_of, scores_of
+from minibatch._problems.layout import layers_of, network_of
+from minibatch._problems.mlp import MLPProblem, scores_of
 from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import State, Vector, rows_of
 from minibatch._rates import FIRST_RATE, check_rates
 from minibatch._training import BestRule, EpochCallbacks, Observer, Outcome, Plan, Rule, Validate
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.linear import SEPARATE, Objective, Solver
-from minibatch.engine.mlp import Network
+from minibatch.engine.network import Network
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
 from minibatch.schedules import SCHEDULES

@@ -2,12 +2,12 @@
 
 import numba
 
-from minibatch.engine import activations, dropout, losses, optimizers
-from minibatch.engine.compile import OPTIONS
+from minibatch.engine import activations, dropout, losses, optimizers, products
+from minibatch.engine.compile import OPTIONS, OPTIONS_OF_VIEWS
 
 
-def _called(kernel):
-    @numba.njit(**OPTIONS)
+def _called(kernel, options=OPTIONS):
+    @numba.njit(**options)
     def call(*arguments):
         return kernel(*arguments)
 
@@ -22,3 +22,10 @@ bias_corrections = _called(optimizers.bias_corrections)
 shrinkage = _called(optimizers.shrinkage)
 soft_threshold = _called(optimizers.soft_threshold)
 take_step = _called(optimizers.take_step)
+product = _called(products.product, OPTIONS_OF_VIEWS)
+product_at = _called(products.product_at, OPTIONS_OF_VIEWS)
+product_bt = _called(products.product_bt, OPTIONS_OF_VIEWS)
+product_of_few_rows = _called(products.product_of_few_rows)
+product_bt_of_few_rows = _called(products.product_bt_of_few_rows)
+add_column_sums = _called(products.add_column_sums)
+add_column_products = _called(products.add_column_products)

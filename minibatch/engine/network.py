@@ -1,0 +1,87 @@
+"""Where the parameters of a network lie, and the buffers of its passes.
+
+Conventions: ``theta`` holds the weights of all layers, each (inputs, units) in C order, then the intercepts; with batch
+normalization then the scales, and, not trained, the running means and variances of what is normalised. Gradients and
+slots are laid out alike, without the last two. A layer computes ``values = activation(inputs @ W + b)``; its ``delta``
+is the derivative of the loss in ``inputs @ W + b``. Matrices have the type of X; losses and batch statistics are
+float64. With batch normalization, the intercept is added after it: ``scale * (z - mean) / deviation + b``.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minibatch.engine.compile import kernel_with_views as kernel
+from minibatch.engine.matrices import matrix
+
+
+class Network(NamedTuple):
+    """The layers: ``units`` is (layers + 1,), inputs first; ``weights_at`` and so on say where in ``theta`` the
+    weights, intercepts, ... of a layer begin. Hidden units are numbered through, ``hidden_at`` is the first of a layer,
+    its last entry their number. Statistics of the inputs, where they are normalised too, come last.
+    """
+
+    units: np.ndarray
+    weights_at: np.ndarray
+    intercepts_at: np.ndarray
+    scales_at: np.ndarray
+    means_at: np.ndarray
+    variances_at: np.ndarray
+    hidden_at: np.ndarray
+    n_weights: int
+    n_trained: int
+    n_parameters: int
+    activation: int
+    normalized: bool
+    normalized_inputs: bool
+    dropout: float
+
+
+class Work(NamedTuple):
+    """Buffers for a block of so many rows. ``values``, ``slopes`` (d value / d z) and so on hold the matrices of all
+    layers, one after the other; see ``layer_rows``."""
+
+    n_rows: int
+    inputs: np.ndarray  # dense rows gathered from X
+    values: np.ndarray
+    slopes: np.ndarray  # of hidden units, as the next
+    normalized: np.ndarray  # with batch normalization, what it scales
+    means: np.ndarray  # of a batch: hidden units, then inputs
+    inverse_deviations: np.ndarray
+    deltas: np.ndarray
+    gradient: np.ndarray  # (n_trained,)
+
+
+class Block(NamedTuple):
+    """The rows ``order[start:stop]``, which the buffers hold at once; ``in_sequence`` says that they lie side by side
+    in X and need not be gathered."""
+
+    order: np.ndarray
+    start: int
+    stop: int
+    in_sequence: bool
+
+
+@kernel
+def block_of(order, start, stop):
+    for r in range(start + 1, stop):
+        if order[r] != order[r - 1] + 1:
+            return Block(order, start, stop, False)
+    return Block(order, start, stop, True)
+
+
+@kernel
+def layer_rows(buffer, work, network, layer, first, last):
+    """Rows ``first`` to ``last`` of a block, of a layer's matrix in ``values``, ``slopes``, ...: (rows, units)."""
+    units = network.units[layer + 1]
+    return matrix(buffer, work.n_rows * network.hidden_at[layer] + first * units, last - first, units)
+
+
+@kernel
+def part(vector, start, size):
+    return vector[start : start + size]
+
+
+@kernel
+def weights_of(vector, network, layer):
+    return matrix(vector, network.weights_at[layer], network.units[layer], network.units[layer + 1])

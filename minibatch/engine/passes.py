@@ -1,0 +1,134 @@
+"""Forward and backward pass of a network over a block of rows.
+
+Forward, and back to the deltas of every layer, each row goes by itself (but for batch normalization): threads share the
+rows. A weight's gradient is then a sum over all rows of the block: threads share the weights.
+"""
+
+from minibatch.engine.activations import activate
+from minibatch.engine.batch_normalization import normalize, normalize_backward, standardize_inputs
+from minibatch.engine.compile import kernel_with_views as kernel
+from minibatch.engine.dropout import drop_units
+from minibatch.engine.linear import slopes_from_scores
+from minibatch.engine.matrices import (
+    gather_rows,
+    input_gradient,
+    input_product,
+    is_sparse,
+    matrix,
+    rows_in_sequence,
+)
+from minibatch.engine.network import layer_rows, part, weights_of
+from minibatch.engine.products import add_column_sums, add_to_rows, product, product_at, product_bt
+
+
+@kernel
+def inputs_of(X, block, network, work, first, last):
+    """Rows ``first`` to ``last`` of the block, as the first layer takes them."""
+    if block.in_sequence and not network.normalized_inputs:
+        return rows_in_sequence(X, block.order[block.start] + first, last - first)
+    d = 0 if is_sparse(X) else network.units[0]
+    return matrix(work.inputs, first * d, last - first, d)
+
+
+@kernel
+def prepare_inputs(X, block, network, theta, work, first, last, rate):
+    """Gather the rows and normalise them, where that is called for. ``rate`` is that of ``standardize``."""
+    inputs = inputs_of(X, block, network, work, first, last)
+    if not block.in_sequence:
+        gather_rows(X, block.order, block.start + first, inputs)
+    if network.normalized_inputs:
+        rows = inputs
+        if block.in_sequence:
+            rows = rows_in_sequence(X, block.order[block.start] + first, last - first)
+        standardize_inputs(rows, inputs, network, theta, work, rate)
+    return inputs
+
+
+@kernel
+def forward(X, block, first, last, network, theta, work, rate, dropout, seed):
+    """Fill ``work.values`` of all layers for rows ``first`` to ``last`` of the block; those of the last layer are the
+    scores. With batch normalization, these are all rows of the block."""
+    inputs = prepare_inputs(X, block, network, theta, work, first, last, rate)
+    last_layer, start = network.units.shape[0] - 2, block.start + first
+    for layer in range(last_layer + 1):
+        W, units = weights_of(theta, network, layer), network.units[layer + 1]
+        z = layer_rows(work.values, work, network, layer, first, last)
+        if layer == 0:
+            input_product(X, block.order, start, inputs, W, z)
+        else:
+            product(layer_rows(work.values, work, network, layer - 1, first, last), W, z)
+        if layer < last_layer and network.normalized:
+            normalize(layer, z, network, theta, work, rate)
+        else:
+            add_to_rows(part(theta, network.intercepts_at[layer], units), z)
+        if layer < last_layer:
+            slopes = layer_rows(work.slopes, work, network, layer, first, last)
+            activate(network.activation, z.reshape(z.size), slopes.reshape(slopes.size))
+            if dropout > 0.0:
+                drop_units(dropout, seed, block.order, start, network.hidden_at[layer], z, slopes)
+
+
+@kernel
+def last_delta(data, block, first, last, objective, network, work, factor, losses):
+    """The derivatives of the weighted losses in the scores, times ``factor``; adds the losses to ``losses``."""
+    last_layer = network.units.shape[0] - 2
+    scores = layer_rows(work.values, work, network, last_layer, first, last)
+    delta = layer_rows(work.deltas, work, network, last_layer, first, last)
+    start, stop = block.start + first, block.start + last
+    slopes_from_scores(block.order, start, stop, data.y, data.weight, data.class_weight, scores, objective, losses)
+    for r in range(scores.shape[0]):
+        for k in range(scores.shape[1]):
+            delta[r, k] = factor * scores[r, k]
+    return delta
+
+
+@kernel
+def delta_below(layer, delta, first, network, theta, work):
+    """The derivatives in what hidden layer ``layer - 1`` passes to its activation, from the delta of ``layer``: rows of
+    the block from ``first`` on."""
+    last = first + delta.shape[0]
+    below = layer_rows(work.deltas, work, network, layer - 1, first, last)
+    product_bt(delta, weights_of(theta, network, layer), below)
+    slopes = layer_rows(work.slopes, work, network, layer - 1, first, last)
+    for r in range(below.shape[0]):
+        for j in range(below.shape[1]):
+            below[r, j] *= slopes[r, j]
+    return below
+
+
+@kernel
+def deltas_of_rows(
+    data, block, first, last, objective, network, theta, work, rate, dropout, seed, factor, keep, losses
+):  # fmt: skip
+    """Fill ``work.values`` and ``work.deltas`` of rows ``first`` to ``last`` of the block, for ``factor`` times their
+    weighted losses; add the losses. With batch normalization, these are all rows, and the gradients of scales and
+    intercepts of hidden layers fall off: see ``normalize_backward``."""
+    forward(data.X, block, first, last, network, theta, work, rate, dropout, seed)
+    delta = last_delta(data, block, first, last, objective, network, work, factor, losses)
+    for layer in range(network.units.shape[0] - 2, 0, -1):
+        delta = delta_below(layer, delta, first, network, theta, work)
+        if network.normalized:
+            normalize_backward(layer - 1, delta, network, theta, work, rate > 0.0, keep)
+
+
+@kernel
+def weight_gradient(X, block, layer, low, high, network, work, keep, out):
+    """Put the gradient of the weights of inputs ``low`` to ``high`` of a layer into ``out``, or add it where what is
+    there is to ``keep``."""
+    n_rows = block.stop - block.start
+    delta = layer_rows(work.deltas, work, network, layer, 0, n_rows)
+    if layer == 0:
+        inputs = inputs_of(X, block, network, work, 0, n_rows)
+        input_gradient(X, block.order, block.start, inputs, delta, low, high, keep, out)
+    else:
+        values = layer_rows(work.values, work, network, layer - 1, 0, n_rows)
+        product_at(values[:, low:high], delta, keep, out)
+
+
+@kernel
+def intercept_gradients(block, network, work, keep):
+    """As ``weight_gradient``, of the intercepts that no batch normalization has seen to."""
+    last_layer, n_rows = network.units.shape[0] - 2, block.stop - block.start
+    for layer in range(last_layer if network.normalized else 0, last_layer + 1):
+        delta = layer_rows(work.deltas, work, network, layer, 0, n_rows)
+        add_column_sums(delta, keep, part(work.gradient, network.intercepts_at[layer], network.units[layer + 1]))

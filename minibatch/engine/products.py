@@ -1,0 +1,182 @@
+"""Products of dense matrices, and sums over their columns: a few rows are added up here, more of them go to BLAS.
+
+As in ``engine.rows``, a Python function is the reference, and overloads are what Numba compiles. Rows may be parts of
+longer ones.
+"""
+
+from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array
+from numba.np.linalg import ensure_blas, get_blas_kind
+
+from minibatch.engine.compile import INLINED, OPTIONS_OF_VIEWS, kernel, kernel_with_views
+from minibatch.engine.rows import add_four_rows, add_row, four_row_dots, row_dot
+
+_JIT = {**OPTIONS_OF_VIEWS, **INLINED}
+# OpenBLAS copies both matrices into an order of its own. For a few rows that is most of the work: measured on AVX2,
+# 1 row times (784, 100), float32, takes 6 us here and 57 there, 4 take 17 and 53, 8 take 29 and 70, 16 take 56 and 73.
+FEW_ROWS = 8
+# With AVX-512 it does not copy, for products of up to so many multiplications. Measured there on (784, 100) and
+# (300, 100), float32: 32 rows in pieces take 46 us and 128 take 183, at once 73 and 222. In pieces of less than 8 rows
+# there is nothing to gain.
+SMALL_PRODUCT, FEWEST_ROWS = 1_000_000, 8
+
+
+def multiply(transposed_a, a, transposed_b, b, keep, out):
+    """``out = a @ b``, by BLAS, of a matrix or its transpose; added to what is there where that is to ``keep``."""
+    found = (a.T if transposed_a else a) @ (b.T if transposed_b else b)
+    out[...] = out + found if keep else found
+
+
+@intrinsic
+def _gemm(typing_context, transposed_a, a, transposed_b, b, keep, out):
+    """Numba's ``np.dot`` has neither ``keep`` nor parts of rows; this is what it calls. The matrices of BLAS are in
+    Fortran's order: it is asked for ``out.T = b.T @ a.T``."""
+    dtype = out.dtype
+
+    def codegen(context, builder, signature, args):
+        ensure_blas()
+        transposed_a, a, transposed_b, b, keep, out = args
+        a, b, out = (make_array(signature.args[i])(context, builder, array) for i, array in ((1, a), (3, b), (5, out)))
+        real, char, pointer = context.get_data_type(dtype), cgutils.int8_t, cgutils.voidptr_t
+        size = context.get_constant(types.intp, context.get_abi_sizeof(real))
+
+        def shape(array, axis):
+            return builder.extract_value(array.shape, axis)
+
+        def operand(array):
+            return builder.bitcast(array.data, pointer), builder.sdiv(builder.extract_value(array.strides, 0), size)
+
+        def letter(transposed):
+            return builder.select(transposed, char(ord("t")), char(ord("n")))
+
+        def scalar(value):
+            return builder.bitcast(cgutils.alloca_once_value(builder, value), pointer)
+
+        depth = builder.select(transposed_a, shape(a, 0), shape(a, 1))
+        one, beta = scalar(real(1.0)), scalar(builder.select(keep, real(1.0), real(0.0)))
+        letters, sizes = [letter(transposed_b), letter(transposed_a)], [shape(out, 1), shape(out, 0), depth]
+        arguments = [char(ord(get_blas_kind(dtype))), *letters, *sizes, one, *operand(b), *operand(a), beta]
+        arguments += operand(out)
+        function_type = ir.FunctionType(cgutils.int32_t, [argument.type for argument in arguments])
+        builder.call(cgutils.get_or_insert_function(builder.module, function_type, "numba_xxgemm"), arguments)
+        return context.get_dummy_value()
+
+    return types.void(types.boolean, a, types.boolean, b, types.boolean, out), codegen
+
+
+@overload(multiply, jit_options=_JIT)
+def _multiply(transposed_a, a, transposed_b, b, keep, out):
+    def multiply(transposed_a, a, transposed_b, b, keep, out):
+        _gemm(transposed_a, a, transposed_b, b, keep, out)
+
+    return multiply
+
+
+def blas_copies():
+    """Whether BLAS copies the matrices of a small product."""
+    return True
+
+
+@overload(blas_copies, jit_options=_JIT)
+def _blas_copies():
+    copies = not get_host_cpu_features().get("avx512f", False)
+    return lambda: copies
+
+
+@kernel
+def product_of_few_rows(a, b, out):
+    """``out = a @ b``; four rows of ``b`` serve all rows of ``a`` while the cache holds them."""
+    out[:] = 0
+    depth, k = b.shape[0], 0
+    while k + 4 <= depth:
+        for i in range(a.shape[0]):
+            add_four_rows(b, k, k + 1, k + 2, k + 3, a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3], out, i)
+        k += 4
+    while k < depth:
+        for i in range(a.shape[0]):
+            add_row(b, k, a[i, k], out, i)
+        k += 1
+
+
+@kernel
+def product_bt_of_few_rows(a, b, out):
+    """``out = a @ b.T``; likewise."""
+    n_columns, j = b.shape[0], 0
+    while j + 4 <= n_columns:
+        for i in range(a.shape[0]):
+            out[i, j], out[i, j + 1], out[i, j + 2], out[i, j + 3] = four_row_dots(b, j, j + 1, j + 2, j + 3, a, i)
+        j += 4
+    while j < n_columns:
+        for i in range(a.shape[0]):
+            out[i, j] = row_dot(b, j, a, i)
+        j += 1
+
+
+@kernel_with_views
+def product(a, b, out):
+    """``out = a @ b``"""
+    n_rows = a.shape[0]
+    if blas_copies():
+        if n_rows <= FEW_ROWS:
+            product_of_few_rows(a, b, out)
+        else:
+            multiply(False, a, False, b, False, out)
+        return
+    step = SMALL_PRODUCT // (b.shape[0] * b.shape[1]) // 4 * 4
+    if step < FEWEST_ROWS:
+        step = n_rows
+    for start in range(0, n_rows, step):
+        stop = min(start + step, n_rows)
+        multiply(False, a[start:stop], False, b, False, out[start:stop])
+
+
+@kernel_with_views
+def product_at(a, b, keep, out):
+    """``out = a.T @ b``, added to what is there where that is to ``keep``; ``a`` may be some columns of a matrix."""
+    multiply(True, a, False, b, keep, out)
+
+
+@kernel_with_views
+def product_bt(a, b, out):
+    """``out = a @ b.T``"""
+    if blas_copies() and a.shape[0] <= FEW_ROWS:
+        product_bt_of_few_rows(a, b, out)
+    else:
+        multiply(False, a, True, b, False, out)
+
+
+@kernel
+def add_to_rows(vector, out):
+    for r in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[r, j] += vector[j]
+
+
+@kernel
+def add_column_sums(a, keep, out):
+    """The sums of the columns, added to what is there where that is to ``keep``; rounded once for four rows."""
+    if not keep:
+        out[:] = 0
+    r = 0
+    while r + 4 <= a.shape[0]:
+        for j in range(a.shape[1]):
+            out[j] += (a[r, j] + a[r + 1, j]) + (a[r + 2, j] + a[r + 3, j])
+        r += 4
+    while r < a.shape[0]:
+        for j in range(a.shape[1]):
+            out[j] += a[r, j]
+        r += 1
+
+
+@kernel
+def add_column_products(a, b, keep, out):
+    """``add_column_sums`` of ``a * b``."""
+    if not keep:
+        out[:] = 0
+    for r in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            out[j] += a[r, j] * b[r, j]
