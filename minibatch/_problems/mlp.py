@@ -1,6 +1,6 @@
 """Multi-layer perceptrons: batches of any size, on threads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,7 @@ from minibatch.engine.barrier import abandon, new_barrier
 from minibatch.engine.compile import COMPILED
 from minibatch.engine.linear import Data, Objective, Solver
 from minibatch.engine.mlp import mlp_epoch, mlp_gradient, mlp_row_gradients, mlp_scores, mlp_update
+from minibatch.engine.mlp_by_inputs import mlp_epoch_by_inputs
 from minibatch.engine.network import Network, Work
 from minibatch.engine.optimizers import N_SLOTS, SGD
 from minibatch.engine.rows import CSR
@@ -40,6 +41,8 @@ SMALL_WORK, SHARE_WORK, MAX_SHARES, BLOCK_ROWS, ROWS_OF_UPDATE = 300_000, 10_000
 # parameter: in a block of rows, and in an update. Measured on 784-100-10: 11 us a row in batches of 32, and alone 43 us
 # with plain SGD, 98 us with Adam.
 WEIGHT_WORK, STORED_WORK, UNIT_WORK, BLOCK_WORK, UPDATE_WORK = 0.4, 2.0, 20.0, 1.0, 2.5
+# Batches of so many rows are shared out by inputs (``engine.mlp_by_inputs``).
+FEW_ROWS = 64
 # Threads meet twice in a batch and share out its rows first and then its weights; from this work on each sums up the
 # gradient of its own rows instead, and they meet once. Measured: level at 1,000 to 4,000 rows of 784-100-10 and
 # 16-100-26; at 10,000, 3.1 us a row instead of 3.8, and 0.39 instead of 0.52.
@@ -196,7 +199,7 @@ class MLPProblem:
         epoch = epoch if self.rows is None else epoch._replace(order=self.rows[epoch.order])
         n_shares = _n_shares(self.network, epoch.batch_size)
         losses = np.zeros((n_shares, self.network.units[-1]))
-        train = self._large_batches if self._is_large(epoch.batch_size) else self._small_batches
+        train = self._way_to_train(epoch.batch_size)
         with one_blas_thread() as others:
             # other fits have a right to cores: threads that wait awake for one that has no core are slow
             n_threads = max(1, min(self.threads.number - others, n_shares)) if COMPILED else 1
@@ -220,33 +223,61 @@ class MLPProblem:
         most = BLOCK_ROWS * _n_shares(self.network, batch_size)
         return batch_size if self.network.normalized else min(batch_size, most)
 
-    def _small_batches(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
-        """Train in batches of which a call takes one or more."""
-        work = buffers(self.network, self._block_rows(epoch.batch_size), self.data.X, state.theta.dtype)
+    def _is_small(self, batch_size: int) -> bool:
+        """``engine.mlp_by_inputs`` says what it is not for."""
+        outside = self.network.normalized or len(self.network.units) < 3 or isinstance(self.data.X, CSR)
+        return batch_size <= FEW_ROWS and not outside and _n_shares(self.network, batch_size) > 1
+
+    def _way_to_train(self, batch_size: int) -> Callable[[State, Epoch, Vector, Threads], None]:
+        if self._is_large(batch_size):
+            return self._by_gradients
+        return self._by_inputs if self._is_small(batch_size) else self._by_rows
+
+    def _parts(self, state: State, epoch: Epoch) -> Iterator[Epoch]:
+        """Of so many batches that are done in one call of every thread; counts them when they are done."""
         for part in epoch.parts(max(1, at_once(self._batch_work(epoch.batch_size)))):
-            self._train(state, part, work, losses, threads)
+            yield part
             _count(state, part)
 
-    def _train(self, state: State, epoch: Epoch, work: Work, losses: Vector, threads: Threads) -> None:
-        """Batches that are done in one call of every thread."""
-        n_shares, barrier = len(losses), new_barrier()
-        first, second = _slots(state)
+    def _by_inputs(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
+        """Small batches: every thread keeps its weights."""
+        (n_shares, n_outputs), (first, second) = losses.shape, _slots(state)
+        work = self._new_buffers(epoch.batch_size)
+        others = [self._new_buffers(epoch.batch_size, gradient=False) for _ in range(threads.number - 1)]
+        works = [work, *(other._replace(gradient=work.gradient) for other in others)]
+        deltas = np.empty_like(work.deltas)
+        parts = np.empty((n_shares, len(deltas)), deltas.dtype)
+        all_losses = np.zeros((threads.number, n_outputs))
 
-        def train(thread: int) -> Iterator[None]:
-            first_share, last_share = (i * n_shares // threads.number for i in (thread, thread + 1))
-            with one_blas_thread():
+        for part in self._parts(state, epoch):
+
+            def train(thread: int, first_share: int, last_share: int, barrier: Vector, part: Epoch = part) -> None:
+                mlp_epoch_by_inputs(
+                    self.data, part.order, part.etas, part.batch_size, self.objective, self.solver, self.network,
+                    state.theta, first, second, state.slot_updates, works[thread], parts, deltas, part.seed,
+                    all_losses[thread], first_share, last_share, barrier, threads.number,
+                )  # fmt: skip
+
+            _together(train, n_shares, threads)
+        losses[0] += all_losses[0]
+
+    def _by_rows(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
+        """Threads share the rows of a batch, then the weights."""
+        n_shares, (first, second) = len(losses), _slots(state)
+        work = self._new_buffers(self._block_rows(epoch.batch_size))
+        for part in self._parts(state, epoch):
+
+            def train(thread: int, first_share: int, last_share: int, barrier: Vector, part: Epoch = part) -> None:
                 mlp_epoch(
-                    self.data, epoch.order, epoch.etas, epoch.batch_size, self.objective, self.solver, self.network,
-                    state.theta, first, second, state.slot_updates, state.schedule_updates, work, epoch.seed, losses,
+                    self.data, part.order, part.etas, part.batch_size, self.objective, self.solver, self.network,
+                    state.theta, first, second, state.slot_updates, state.schedule_updates, work, part.seed, losses,
                     first_share, last_share, barrier, threads.number,
                 )  # fmt: skip
-            yield
 
-        # a thread that does not come to the barrier must not be waited for
-        share_out(threads, train, threads.number, give_up=lambda: abandon(barrier))
+            _together(train, n_shares, threads)
 
-    def _large_batches(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
-        """Train in batches that take several calls each."""
+    def _by_gradients(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
+        """Large batches: a share sums up the gradient of its own rows."""
         works = _buffers_of_shares(self.network, epoch.batch_size, self.data.X, state.theta.dtype)
         first, second = _slots(state)
         for batch in epoch.parts(1):
@@ -264,7 +295,16 @@ class MLPProblem:
         """What ``run_epoch`` allocates for batches of so many rows, by what it holds."""
         if self._is_large(batch_size):
             return {"batch buffers": self._bytes_of_shares(batch_size)}
+        if self._is_small(batch_size):
+            n_shares, itemsize = _n_shares(self.network, batch_size), self.data.y.itemsize
+            n_threads = min(self.threads.number, n_shares)
+            exchanged = (1 + n_shares) * buffer_sizes(self.network, batch_size, self.data.X)["deltas"]
+            others = (n_threads - 1) * self._buffer_bytes(batch_size, gradient=False)
+            return {"batch buffers": self._buffer_bytes(batch_size) + others + exchanged * itemsize}
         return {"batch buffers": self._buffer_bytes(self._block_rows(batch_size))}
+
+    def _new_buffers(self, n_rows: int, **more: bool) -> Work:
+        return buffers(self.network, n_rows, self.data.X, self.data.y.dtype, **more)
 
     def _bytes_of_shares(self, n_rows: int, **more: bool) -> int:
         """Of ``_buffers_of_shares``."""
@@ -323,6 +363,20 @@ def _slots(state: State) -> tuple[Vector, Vector]:
     """The optimizer's memory; a solver with fewer slots never touches the others."""
     first, second = [*state.slots, state.theta, state.theta][:2]
     return first, second
+
+
+def _together(train: Callable[[int, int, int, Vector], None], n_shares: int, threads: Threads) -> None:
+    """Call ``train(thread, first_share, last_share, barrier)`` on all threads, which meet in there."""
+    barrier = new_barrier()
+
+    def on_thread(thread: int) -> Iterator[None]:
+        first_share, last_share = (i * n_shares // threads.number for i in (thread, thread + 1))
+        with one_blas_thread():
+            train(thread, first_share, last_share, barrier)
+        yield
+
+    # a thread that does not come to the barrier must not be waited for
+    share_out(threads, on_thread, threads.number, give_up=lambda: abandon(barrier))
 
 
 def _count(state: State, done: Epoch) -> None:

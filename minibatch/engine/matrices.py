@@ -69,22 +69,23 @@ def _rows_in_sequence(X, first, n_rows):
     return dense if isinstance(X, types.Array) else sparse
 
 
-def gather_rows(X, order, start, out):
-    """Copy the rows of a dense X from place ``start`` of the order on to ``out``; nothing of a CSR matrix."""
+def gather_columns(X, order, start, low, high, out):
+    """Copy columns ``low`` to ``high`` of a dense X, from place ``start`` of the order on, to those of ``out``; nothing
+    of a CSR matrix."""
     if not isinstance(X, CSR):
-        out[:] = X[order[start : start + len(out)]]
+        out[:, low:high] = X[order[start : start + len(out)], low:high]
 
 
-@overload(gather_rows, jit_options=_JIT)
-def _gather_rows(X, order, start, out):
-    def dense(X, order, start, out):
+@overload(gather_columns, jit_options=_JIT)
+def _gather_columns(X, order, start, low, high, out):
+    def dense(X, order, start, low, high, out):
         for r in range(out.shape[0]):
             prefetch_row(X, order[min(start + r + GATHER_AHEAD, order.shape[0] - 1)])
             i = order[start + r]
-            for j in range(out.shape[1]):
+            for j in range(low, high):
                 out[r, j] = X[i, j]
 
-    def sparse(X, order, start, out):
+    def sparse(X, order, start, low, high, out):
         pass
 
     return dense if isinstance(X, types.Array) else sparse

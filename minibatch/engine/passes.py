@@ -10,7 +10,7 @@ from minibatch.engine.compile import kernel_with_views as kernel
 from minibatch.engine.dropout import drop_units
 from minibatch.engine.linear import slopes_from_scores
 from minibatch.engine.matrices import (
-    gather_rows,
+    gather_columns,
     input_gradient,
     input_product,
     is_sparse,
@@ -35,13 +35,22 @@ def prepare_inputs(X, block, network, theta, work, first, last, rate):
     """Gather the rows and normalise them, where that is called for. ``rate`` is that of ``standardize``."""
     inputs = inputs_of(X, block, network, work, first, last)
     if not block.in_sequence:
-        gather_rows(X, block.order, block.start + first, inputs)
+        gather_columns(X, block.order, block.start + first, 0, inputs.shape[1], inputs)
     if network.normalized_inputs:
         rows = inputs
         if block.in_sequence:
             rows = rows_in_sequence(X, block.order[block.start] + first, last - first)
         standardize_inputs(rows, inputs, network, theta, work, rate)
     return inputs
+
+
+@kernel
+def activate_layer(layer, block, first, z, network, work, dropout, seed):
+    """Replace ``z`` of a hidden layer, the rows of the block from ``first`` on, by the values; fill ``work.slopes``."""
+    slopes = layer_rows(work.slopes, work, network, layer, first, first + z.shape[0])
+    activate(network.activation, z.reshape(z.size), slopes.reshape(slopes.size))
+    if dropout > 0.0:
+        drop_units(dropout, seed, block.order, block.start + first, network.hidden_at[layer], z, slopes)
 
 
 @kernel
@@ -62,10 +71,7 @@ def forward(X, block, first, last, network, theta, work, rate, dropout, seed):
         else:
             add_to_rows(part(theta, network.intercepts_at[layer], units), z)
         if layer < last_layer:
-            slopes = layer_rows(work.slopes, work, network, layer, first, last)
-            activate(network.activation, z.reshape(z.size), slopes.reshape(slopes.size))
-            if dropout > 0.0:
-                drop_units(dropout, seed, block.order, start, network.hidden_at[layer], z, slopes)
+            activate_layer(layer, block, first, z, network, work, dropout, seed)
 
 
 @kernel
