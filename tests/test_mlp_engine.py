@@ -184,20 +184,28 @@ def test_running_statistics_are_means_first_and_decay_later():
 # ---------------------------------------------------------------------------------------------- shares, blocks, threads
 
 
-@pytest.fixture
-def small_cuts(monkeypatch):
+WAYS = {"by inputs": {"FEW_ROWS": 64}, "by rows": {"FEW_ROWS": 0}, "by gradients": {"LARGE_WORK": 0}}
+
+
+def make_small_cuts(monkeypatch, way):
     """Cut also these batches, into shares that take several blocks."""
-    monkeypatch.setattr(mlp, "SMALL_WORK", 1)
-    monkeypatch.setattr(mlp, "SHARE_WORK", 100)
-    monkeypatch.setattr(mlp, "BLOCK_ROWS", 2)
+    for name, value in ({"SMALL_WORK": 1, "SHARE_WORK": 100, "BLOCK_ROWS": 2} | WAYS[way]).items():
+        monkeypatch.setattr(mlp, name, value)
 
 
+@pytest.fixture(params=WAYS)
+def small_cuts(monkeypatch, request):
+    make_small_cuts(monkeypatch, request.param)
+    return request.param
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("batch_size", [4, 11, N])  # the last batch of 11 rows has one: seven shares are empty
-def test_the_cut_does_not_change_the_model(solver, batch_size, request):
-    whole = trained(problem_of(solver=solver, weight=WEIGHT), batch_size)
-    request.getfixturevalue("small_cuts")
-    problem = problem_of(solver=solver, weight=WEIGHT)
+@pytest.mark.parametrize("batch_size", [1, 4, 11, N])  # the last batch of 11 rows has one: seven shares are empty
+def test_the_cut_does_not_change_the_model(way, solver, batch_size, monkeypatch):
+    whole = trained(problem_of(solver=solver, weight=WEIGHT, dropout=0.2), batch_size)
+    make_small_cuts(monkeypatch, way)
+    problem = problem_of(solver=solver, weight=WEIGHT, dropout=0.2)
     assert mlp._n_shares(problem.network, batch_size) > 1
     cut = trained(problem, batch_size)
     assert_allclose(cut[0], whole[0], atol=1e-11)
@@ -254,16 +262,18 @@ def test_the_limit_on_blas_is_lifted_when_the_last_has_gone():
 
 
 @pytest.mark.skipif(not COMPILED, reason="plain Python runs on one thread")
-def test_an_abandoned_barrier_lets_everybody_go(small_cuts, monkeypatch):
+@pytest.mark.parametrize(("way", "name"), [("by inputs", "mlp_epoch_by_inputs"), ("by rows", "mlp_epoch")])
+def test_an_abandoned_barrier_lets_everybody_go(way, name, monkeypatch):
     """One thread fails before it meets the others, who wait in compiled code."""
-    original, calls = mlp.mlp_epoch, threading.Lock()
+    make_small_cuts(monkeypatch, way)
+    original, calls = getattr(mlp, name), threading.Lock()
 
     def fails_once(*arguments):
         if calls.acquire(blocking=False):
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(mlp, "mlp_epoch", fails_once)
+    monkeypatch.setattr(mlp, name, fails_once)
     with ThreadPoolExecutor(2) as pool:
         problem = problem_of(threads=Threads(3, pool))
         with pytest.raises(KeyboardInterrupt):

@@ -2,7 +2,7 @@
 
 from math import sqrt
 
-from minibatch.engine.compile import kernel_with_views as kernel
+from minibatch.engine.compile import kernel
 from minibatch.engine.network import layer_rows, part
 from minibatch.engine.products import add_column_products, add_column_sums
 

@@ -47,11 +47,6 @@ if hasattr(os, "register_at_fork"):
 SOURCE_STAMP = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
 
-# Functions that return a view of an array, or call BLAS (``np.dot``), do need the runtime: the multi-layer perceptrons,
-# whose batches have work enough to hide it.
-OPTIONS_OF_VIEWS = {**OPTIONS, "_nrt": True}
-
-
 def kernel(func, options=OPTIONS):
     """Compile a helper that is always inlined into the function that calls it."""
     return numba.njit(**INLINED, **options)(func)
@@ -84,10 +79,10 @@ def aside(compile_signature):
     return compile_aside
 
 
-def entry(build, options=OPTIONS):
+def entry(build):
     """Compile what ``build(SOURCE_STAMP)`` returns: a function that Python calls."""
     func = build(SOURCE_STAMP)
-    compiled = numba.njit(nogil=True, **options)(func)
+    compiled = numba.njit(nogil=True, **OPTIONS)(func)
     if not COMPILED:
         return compiled
     compiled.compile = aside(compiled.compile)
@@ -95,13 +90,3 @@ def entry(build, options=OPTIONS):
         with suppress(RuntimeError):  # NUMBA_CACHE_LOCATOR_CLASSES knows no place for this file
             compiled._cache = DiskCache(func)  # as njit(cache=True) does, with its own class
     return compiled
-
-
-def kernel_with_views(func):
-    """A kernel with Numba's runtime."""
-    return kernel(func, OPTIONS_OF_VIEWS)
-
-
-def entry_with_views(build):
-    """An entry with Numba's runtime."""
-    return entry(build, OPTIONS_OF_VIEWS)

@@ -1,6 +1,6 @@
 """Dropout: a unit stays for a row if a hash of seed, row and unit says so, whatever the batch size."""
 
-from minibatch.engine.compile import kernel_with_views as kernel
+from minibatch.engine.compile import kernel
 
 
 @kernel

@@ -10,7 +10,7 @@ third slower.)
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
-from numba.core.typed_passes import NativeLowering
+from numba.core.typed_passes import NativeLowering, NopythonTypeInference
 
 
 class _Library(JITCodeLibrary):
@@ -39,11 +39,28 @@ class _Lowering(NativeLowering):
         return True
 
 
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _TypeInference(NopythonTypeInference):
+    """Numba's own. It refuses a new array as a result where its runtime is off, for nobody would count the references:
+    here nobody needs to, as every buffer is of whoever called the entry."""
+
+    _name = "type_inference_of_inlined_code"
+
+    def run_pass(self, state):
+        context = state.targetctx  # of this compilation alone
+        context.enable_nrt, enabled = True, context.enable_nrt
+        try:
+            return super().run_pass(state)
+        finally:
+            context.enable_nrt = enabled
+
+
 class InlinedCompiler(CompilerBase):
     """``numba.njit(pipeline_class=InlinedCompiler, no_cpython_wrapper=True, ...)``"""
 
     def define_pipelines(self):
         manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        manager.passes = [(_Lowering if step is NativeLowering else step, why) for step, why in manager.passes]
+        own = {NopythonTypeInference: _TypeInference, NativeLowering: _Lowering}
+        manager.passes = [(own.get(step, step), why) for step, why in manager.passes]
         manager.finalize()
         return [manager]

@@ -14,7 +14,7 @@ LANES = 64
 
 
 def _on_the_stack(typing_context):
-    """An array of ``LANES`` numbers, whatever they are; it is gone when the function returns."""
+    """An array of ``LANES`` numbers, whatever they are; it is gone when the function that asks for it returns."""
     result = types.Array(types.float64, 1, "C")
 
     def codegen(context, builder, signature, args):
@@ -37,5 +37,5 @@ def _in_plain_python():
     return np.empty(LANES)
 
 
-# Not an overload, as elsewhere: without Numba's runtime, only an intrinsic may return an array.
+# Not an overload, as elsewhere: what is on the stack of a function is gone when it returns.
 lanes = intrinsic(_on_the_stack) if COMPILED else _in_plain_python

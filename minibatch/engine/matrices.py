@@ -9,11 +9,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array, populate_array
 
-from minibatch.engine.compile import INLINED, OPTIONS_OF_VIEWS
+from minibatch.engine.compile import INLINED, OPTIONS
 from minibatch.engine.products import product, product_at
 from minibatch.engine.rows import CSR, prefetch_row
 
-_JIT = {**OPTIONS_OF_VIEWS, **INLINED}
+_JIT = {**OPTIONS, **INLINED}
 # Rows to gather are asked for this far ahead.
 GATHER_AHEAD = 4
 

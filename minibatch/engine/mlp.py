@@ -5,8 +5,7 @@ See ``engine.network`` for the conventions and ``engine.passes`` for the passes.
 
 from minibatch.engine.barrier import wait_for_others
 from minibatch.engine.batch_normalization import STATISTICS_RATE
-from minibatch.engine.compile import entry_with_views as entry
-from minibatch.engine.compile import kernel_with_views as kernel
+from minibatch.engine.compile import entry, kernel
 from minibatch.engine.matrices import input_product, is_sparse, matrix
 from minibatch.engine.network import block_of, layer_rows, part, weights_of
 from minibatch.engine.optimizers import bias_corrections, take_step
@@ -19,7 +18,7 @@ from minibatch.engine.passes import (
     last_delta,
     weight_gradient,
 )
-from minibatch.engine.products import product
+from minibatch.engine.products import copy_to, product
 
 # Weights whose gradient is found at once and, while the cache has it, taken off them.
 WEIGHTS_AT_ONCE = 32_768
@@ -229,6 +228,7 @@ def mlp_scores(stamp):
             end = min(begin + work.n_rows, stop)
             block = block_of(order, begin, end)
             forward(X, block, 0, end - begin, network, theta, work, 0.0, 0.0, 0)
-            scores[begin:end] = layer_rows(work.values, work, network, network.units.shape[0] - 2, 0, end - begin)
+            found = layer_rows(work.values, work, network, network.units.shape[0] - 2, 0, end - begin)
+            copy_to(found, scores[begin:end])
 
     return mlp_scores

@@ -8,13 +8,12 @@ all else every thread computes for itself. For dense rows and at least one hidde
 """
 
 from minibatch.engine.barrier import wait_for_others
-from minibatch.engine.compile import entry_with_views as entry
-from minibatch.engine.compile import kernel_with_views as kernel
+from minibatch.engine.compile import entry, kernel
 from minibatch.engine.matrices import gather_columns, matrix
 from minibatch.engine.mlp import inputs_of_share, train_weights, update_others
 from minibatch.engine.network import block_of, layer_rows, part
 from minibatch.engine.passes import activate_layer, inputs_of, intercept_gradients, last_delta
-from minibatch.engine.products import product, product_bt
+from minibatch.engine.products import copy_to, product, product_bt
 
 
 @kernel
@@ -106,7 +105,7 @@ def mlp_epoch_by_inputs(stamp):
                     if not wait_for_others(barrier, n_threads):
                         return
                     delta = layer_rows(work.deltas, work, network, layer - 1, 0, n_rows)
-                    delta[:] = layer_rows(deltas, work, network, layer - 1, 0, n_rows)
+                    copy_to(layer_rows(deltas, work, network, layer - 1, 0, n_rows), delta)
             if first_share == 0:  # the others have added the intercepts before they came to the barrier
                 intercept_gradients(block, network, work, False)
                 update_others(theta, work, first, second, t, eta, solver, network)

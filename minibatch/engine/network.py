@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minibatch.engine.compile import kernel_with_views as kernel
+from minibatch.engine.compile import kernel
 from minibatch.engine.matrices import matrix
 
 

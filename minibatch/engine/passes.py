@@ -6,7 +6,7 @@ rows. A weight's gradient is then a sum over all rows of the block: threads shar
 
 from minibatch.engine.activations import activate
 from minibatch.engine.batch_normalization import normalize, normalize_backward, standardize_inputs
-from minibatch.engine.compile import kernel_with_views as kernel
+from minibatch.engine.compile import kernel
 from minibatch.engine.dropout import drop_units
 from minibatch.engine.linear import slopes_from_scores
 from minibatch.engine.matrices import (

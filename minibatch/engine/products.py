@@ -12,10 +12,10 @@ from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 from numba.np.linalg import ensure_blas, get_blas_kind
 
-from minibatch.engine.compile import INLINED, OPTIONS_OF_VIEWS, kernel, kernel_with_views
+from minibatch.engine.compile import INLINED, OPTIONS, kernel
 from minibatch.engine.rows import add_four_rows, add_row, four_row_dots, row_dot
 
-_JIT = {**OPTIONS_OF_VIEWS, **INLINED}
+_JIT = {**OPTIONS, **INLINED}
 # OpenBLAS copies both matrices into an order of its own. For a few rows that is most of the work: measured on AVX2,
 # 1 row times (784, 100), float32, takes 6 us here and 57 there, 4 take 17 and 53, 8 take 29 and 70, 16 take 56 and 73.
 FEW_ROWS = 8
@@ -116,7 +116,7 @@ def product_bt_of_few_rows(a, b, out):
         j += 1
 
 
-@kernel_with_views
+@kernel
 def product(a, b, out):
     """``out = a @ b``"""
     n_rows = a.shape[0]
@@ -134,19 +134,26 @@ def product(a, b, out):
         multiply(False, a[start:stop], False, b, False, out[start:stop])
 
 
-@kernel_with_views
+@kernel
 def product_at(a, b, keep, out):
     """``out = a.T @ b``, added to what is there where that is to ``keep``; ``a`` may be some columns of a matrix."""
     multiply(True, a, False, b, keep, out)
 
 
-@kernel_with_views
+@kernel
 def product_bt(a, b, out):
     """``out = a @ b.T``"""
     if blas_copies() and a.shape[0] <= FEW_ROWS:
         product_bt_of_few_rows(a, b, out)
     else:
         multiply(False, a, True, b, False, out)
+
+
+@kernel
+def copy_to(a, out):
+    for r in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            out[r, j] = a[r, j]
 
 
 @kernel

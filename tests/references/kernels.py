@@ -3,11 +3,11 @@
 import numba
 
 from minibatch.engine import activations, dropout, losses, optimizers, products
-from minibatch.engine.compile import OPTIONS, OPTIONS_OF_VIEWS
+from minibatch.engine.compile import OPTIONS
 
 
-def _called(kernel, options=OPTIONS):
-    @numba.njit(**options)
+def _called(kernel):
+    @numba.njit(**OPTIONS)
     def call(*arguments):
         return kernel(*arguments)
 
@@ -22,9 +22,9 @@ bias_corrections = _called(optimizers.bias_corrections)
 shrinkage = _called(optimizers.shrinkage)
 soft_threshold = _called(optimizers.soft_threshold)
 take_step = _called(optimizers.take_step)
-product = _called(products.product, OPTIONS_OF_VIEWS)
-product_at = _called(products.product_at, OPTIONS_OF_VIEWS)
-product_bt = _called(products.product_bt, OPTIONS_OF_VIEWS)
+product = _called(products.product)
+product_at = _called(products.product_at)
+product_bt = _called(products.product_bt)
 product_of_few_rows = _called(products.product_of_few_rows)
 product_bt_of_few_rows = _called(products.product_bt_of_few_rows)
 add_column_sums = _called(products.add_column_sums)
