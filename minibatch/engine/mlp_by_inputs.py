@@ -10,10 +10,17 @@ all else every thread computes for itself. For dense rows and at least one hidde
 from minibatch.engine.barrier import wait_for_others
 from minibatch.engine.compile import entry, kernel
 from minibatch.engine.matrices import gather_columns, matrix
-from minibatch.engine.mlp import inputs_of_share, train_weights, update_others
+from minibatch.engine.mlp import train_weights, update_others
 from minibatch.engine.network import block_of, layer_rows, part
 from minibatch.engine.passes import activate_layer, inputs_of, intercept_gradients, last_delta
 from minibatch.engine.products import copy_to, product, product_bt
+
+
+@kernel
+def own_inputs(network, layer, share, n_shares):
+    """From which to which input of a layer is a share's: as many of each layer, as all threads wait for its products."""
+    n_inputs = network.units[layer]
+    return share * n_inputs // n_shares, (share + 1) * n_inputs // n_shares
 
 
 @kernel
@@ -78,11 +85,11 @@ def mlp_epoch_by_inputs(stamp):
             if not block.in_sequence:
                 rows = inputs_of(data.X, block, network, work, 0, n_rows)
                 for share in range(first_share, last_share):
-                    low, high = inputs_of_share(network, 0, share, n_shares)
+                    low, high = own_inputs(network, 0, share, n_shares)
                     gather_columns(data.X, order, start, low, high, rows)
             for layer in range(last_layer + 1):
                 for share in range(first_share, last_share):
-                    low, high = inputs_of_share(network, layer, share, n_shares)
+                    low, high = own_inputs(network, layer, share, n_shares)
                     out = layer_rows(parts[share], work, network, layer, 0, n_rows)
                     part_of_product(data.X, block, layer, low, high, network, theta, work, out)
                 if not wait_for_others(barrier, n_threads):
@@ -94,7 +101,7 @@ def mlp_epoch_by_inputs(stamp):
             delta = last_delta(data, block, 0, n_rows, objective, network, work, 1.0 / n_rows, losses)
             for layer in range(last_layer, -1, -1):
                 for share in range(first_share, last_share):
-                    low, high = inputs_of_share(network, layer, share, n_shares)
+                    low, high = own_inputs(network, layer, share, n_shares)
                     if layer > 0:
                         own_deltas(layer, delta, low, high, network, theta, work, deltas)
                     train_weights(
