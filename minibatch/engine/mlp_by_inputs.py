@@ -18,7 +18,7 @@ from minibatch.engine.products import copy_to, product, product_bt
 
 @kernel
 def own_inputs(network, layer, share, n_shares):
-    """From which to which input of a layer is a share's: as many of each layer, as all threads wait for its products."""
+    """From which to which input of a layer is a share's: as many of each layer, since all wait for its products."""
     n_inputs = network.units[layer]
     return share * n_inputs // n_shares, (share + 1) * n_inputs // n_shares
 
