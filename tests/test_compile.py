@@ -10,7 +10,7 @@ import numba
 import pytest
 
 from minibatch.engine import compile as compile_options
-from minibatch.engine import linear, mlp, sgd, shuffle, sparse_sgd
+from minibatch.engine import linear, mlp, mlp_by_inputs, sgd, shuffle, sparse_sgd
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
@@ -20,6 +20,7 @@ ENTRIES = [
     linear.losses_of_scores,
     linear.apply_step,
     mlp.mlp_epoch,
+    mlp_by_inputs.mlp_epoch_by_inputs,
     mlp.mlp_gradient,
     mlp.mlp_row_gradients,
     mlp.mlp_scores,

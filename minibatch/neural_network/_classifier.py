@@ -79,9 +79,9 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
 
     Notes
     -----
-    The first weights are uniform with the bounds of Glorot & Bengio [6]_, as in scikit-learn. Large batches (of four
-    million multiplications by a weight) are shared by as many threads as BLAS is set to use; results do not depend on
-    their number.
+    The first weights are uniform with the bounds of Glorot & Bengio [6]_, as in scikit-learn. Batches that are worth
+    it (rows times weights from 300,000 on) are shared by as many threads as BLAS is set to use; results do not depend
+    on their number.
 
     References
     ----------
