@@ -184,7 +184,7 @@ def test_running_statistics_are_means_first_and_decay_later():
 # ---------------------------------------------------------------------------------------------- shares, blocks, threads
 
 
-WAYS = {"by inputs": {"FEW_ROWS": 64}, "by rows": {"FEW_ROWS": 0}, "by gradients": {"LARGE_WORK": 0}}
+WAYS = {"by inputs": {"FEW_ROWS": 64}, "by rows": {"FEW_ROWS": 0}, "by gradients": {"LARGE_BATCH": 1}}
 
 
 def make_small_cuts(monkeypatch, way):

@@ -90,7 +90,7 @@ def test_pieces_change_no_digit_of_a_network(monkeypatch, options, storage):
     """Evaluations, scores and losses on validation rows included; with the threads that there are."""
     monkeypatch.setattr(mlp, "SHARE_WORK", 1_000_000)  # large batches have shares, as real ones
     monkeypatch.setattr(mlp, "SMALL_WORK", 1_000_000)
-    monkeypatch.setattr(mlp, "LARGE_WORK", 10_000_000)
+    monkeypatch.setattr(mlp, "LARGE_BATCH", 1000)
     monkeypatch.setattr(mlp, "BLOCK_ROWS", 64)  # and these have blocks
     n = 2000 if options.get("batch_size", 1) > 100 else 200
     rows, target = np.resize(X, (n, 30)), np.resize(TARGET, (n, 2))

@@ -161,20 +161,20 @@ def memory_required(
     >>> from minibatch import MiniBatchMLPClassifier
     >>> from minibatch.model_selection import memory_required
     >>> net = MiniBatchMLPClassifier((512,))
-    >>> small, large = (memory_required(net, 784, size, n_samples=60_000, n_outputs=10) for size in (256, 4096))
+    >>> small, large = (memory_required(net, 784, size, n_samples=60_000, n_outputs=10) for size in (1024, 4096))
     >>> small.total < large.total
     True
     >>> small
-    Memory that fit requires beyond X and y: 42 MB with batches of 64, in an epoch
+    Memory that fit requires beyond X and y: 49.9 MB with batches of 1024, in an epoch
                         part   memory
                   parameters  3.26 MB
             optimizer memory  6.51 MB
     parameters to go back to  16.3 MB
                       target   960 kB
            order of the rows   480 kB
-                       rates   7.5 kB
-               batch buffers  14.5 MB
-                       total    42 MB
+                       rates    472 B
+               batch buffers  22.4 MB
+                       total  49.9 MB
     """
     given = {"n_features": n_features, "n_samples": n_samples, "n_outputs": n_outputs}
     validate_parameter_constraints(_CONSTRAINTS, given, caller_name="memory_required")

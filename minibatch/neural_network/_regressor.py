@@ -63,9 +63,9 @@ class MiniBatchMLPRegressor(RegressionTarget, MultiLayerPerceptron):
     Notes
     -----
     The first weights are uniform with the bounds of Glorot & Bengio [6]_, as in scikit-learn. Scale y to a variance
-    near 1 (``TransformedTargetRegressor``): the rate that suits the weights does not suit an output of thousands. Batches
-    that are worth it (rows times weights from 300,000 on) are shared by as many threads as BLAS is set to use; results
-    do not depend on their number.
+    near 1 (``TransformedTargetRegressor``): the rate that suits the weights does not suit an output of thousands.
+    Batches that are worth it (rows times weights from 300,000 on) are shared by as many threads as BLAS is set to use;
+    results do not depend on their number.
 
     References
     ----------
