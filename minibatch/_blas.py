@@ -17,19 +17,22 @@ from threadpoolctl import ThreadpoolController
 
 Visit = tuple[int, object]  # of a thread; it may come in again before it goes
 
+# Held while the limit is made, and while BLAS is set, which has a lock of its own then. Forks wait until it is free: in
+# the child, both would be held for ever by a thread that is not there (measured: once in some hundred forks).
+_lock = Lock()
+
 
 class _Limit:
     """The limit of a process. BLAS has one setting for all threads (one for each where it is built with OpenMP), so the
     first thread to come in remembers it and the last to go restores it."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
         self._inside: set[Visit] = set()
         self._libraries: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
         self._settings: list[int] = []
 
     def n_threads(self) -> int:
-        with self._lock:
+        with _lock:
             return max(self._settings if self._inside else self._current(), default=1)
 
     def _current(self) -> list[int]:
@@ -37,7 +40,7 @@ class _Limit:
 
     def come_in(self, visit: Visit) -> int:
         """How many other threads are inside."""
-        with self._lock:
+        with _lock:
             if not self._inside:
                 self._settings = self._current()
             self._inside.add(visit)
@@ -47,7 +50,7 @@ class _Limit:
 
     def go(self, visit: Visit) -> None:
         """End a visit, if it ever began; Ctrl-C may have come anywhere in between, and here too."""
-        with self._lock:
+        with _lock:
             if visit not in self._inside:
                 return
             others = self._inside - {visit}
@@ -70,17 +73,14 @@ def _only_limit() -> _Limit:
     return _Limit()
 
 
-_making = Lock()
-
-
 def _limit() -> _Limit:
-    with _making:  # a cache alone may call twice what several threads ask for at once
+    with _lock:  # a cache alone may call twice what several threads ask for at once
         return _only_limit()
 
 
-if hasattr(os, "register_at_fork"):  # the threads inside do not live on in a child
-    os.register_at_fork(before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release)
-    os.register_at_fork(after_in_child=_only_limit.cache_clear)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+    os.register_at_fork(after_in_child=_only_limit.cache_clear)  # the threads inside do not live on in a child
 
 
 def n_blas_threads() -> int:

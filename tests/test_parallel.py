@@ -74,6 +74,10 @@ def send_compiled(connection):
     connection.send(numba.njit(lambda number: number + 1)(1))
 
 
+def send_time(connection):
+    connection.send(time.monotonic())
+
+
 def told_by_child(method, send=send_parameters):
     """The parameters of the four models and the settings of BLAS, or what else a process made by ``method`` sends."""
     context = multiprocessing.get_context(method)
@@ -166,16 +170,27 @@ def test_a_fork_from_within_a_fit(estimator, alone):
 
 
 @ON_LINUX
-def test_a_fork_while_another_thread_holds_our_lock(alone):
-    """It would never be released in the child, where that thread does not live on."""
-    lock = _blas._limit()._lock
+def test_a_fork_while_another_thread_sets_blas(monkeypatch):
+    """BLAS has a lock of its own then: the child is not born before it is free."""
+    original, begun, ended = _blas._set_threads, threading.Event(), []
+
+    def slowly(*arguments):
+        begun.set()
+        time.sleep(0.3)
+        original(*arguments)
+        ended.append(time.monotonic())
+
+    def come_and_go():
+        with _blas.one_blas_thread():
+            pass
+
+    monkeypatch.setattr(_blas, "_set_threads", slowly)
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(lock.acquire).result()
-        try:
-            found, _ = told_by_child("fork")
-        finally:
-            lock.release()
-    assert_same(found, alone)
+        visit = pool.submit(come_and_go)
+        assert begun.wait(PATIENCE)
+        born = told_by_child("fork", send_time)
+        visit.result(PATIENCE)
+    assert born > ended[0]
 
 
 @ON_LINUX
