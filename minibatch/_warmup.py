@@ -24,6 +24,8 @@ _FITS: tuple[tuple[str, type, dict[str, Any]], ...] = (
     ("linear, large batches", MiniBatchSGDRegressor, {"batch_size": "full", "evaluate_every": 1}),
     ("linear, validation", MiniBatchSGDClassifier, {"early_stopping": True}),
     ("networks", MiniBatchMLPRegressor, {"batch_size": 2, "evaluate_every": 1}),
+    ("networks, on two threads", MiniBatchMLPRegressor, {"batch_size": 2, "hidden_layer_sizes": (200, 250)}),
+    ("networks, large batches", MiniBatchMLPRegressor, {"batch_size": "full"}),
     ("networks, validation", MiniBatchMLPRegressor, {"early_stopping": True}),
 )
 

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.__main__ import main
-from minibatch.engine import linear, mlp, sgd, sparse_sgd
+from minibatch.engine import linear, mlp, mlp_by_inputs, sgd, sparse_sgd
 from minibatch.engine.compile import COMPILED
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
@@ -23,15 +23,24 @@ LINEAR = [
     {"solver": "momentum", "early_stopping": True},
     {"batch_size": 1, "average": 3},
 ]
-NETWORK = [{}, {"batch_size": 1, "solver": "sgd"}, {"early_stopping": True, "evaluate_every": 1}, {"solver": "lbfgs"}]
+NETWORK = [
+    {},
+    {"batch_size": 1, "solver": "sgd"},
+    {"batch_size": 4, "hidden_layer_sizes": (250, 200)},
+    {"early_stopping": True, "evaluate_every": 1},
+    {"solver": "lbfgs"},
+]
 KINDS = [
     *product([MiniBatchSGDClassifier, MiniBatchSGDRegressor], LINEAR),
     *product([MiniBatchMLPClassifier, MiniBatchMLPRegressor], NETWORK),
 ]
 
 
+ENGINES = (linear, mlp, mlp_by_inputs, sgd, sparse_sgd)
+
+
 def compiled():
-    entries = [entry for module in (linear, mlp, sgd, sparse_sgd) for entry in vars(module).values()]
+    entries = [entry for module in ENGINES for entry in vars(module).values()]
     return {entry: len(entry.signatures) for entry in entries if hasattr(entry, "signatures")}
 
 
