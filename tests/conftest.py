@@ -1,6 +1,6 @@
 """Settings that all tests share, and the convergence curves that the displays are tested on.
 
-``pytest -m "not slow"`` leaves out what takes long; ``--hypothesis-profile=thorough`` looks further.
+``pytest -m "not slow"`` leaves out what takes long; ``--hypothesis-profile=thorough`` looks further, ``quick`` less.
 """
 
 import warnings
@@ -18,6 +18,7 @@ from references.plots import EPOCHS, FOLDS, SGD, SIZES, X, Y
 settings.register_profile(
     "default", max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("quick", settings.get_profile("default"), max_examples=10)
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=500, derandomize=False)
 settings.load_profile("default")
 
