@@ -304,7 +304,8 @@ def _run_epoch(
         missing = plan.average_from - clock.n_samples_seen
         if missing <= n_rows:
             first_averaged = max(0, -(-missing // plan.batch_size) - 1)
-    seed, schedule_epochs = epoch_seed(plan.seed, clock.epoch), state.schedule_epochs
+    seed = epoch_seed(plan.seed, clock.epoch) if problem.is_random else 0
+    schedule_epochs = state.schedule_epochs
     clock.epoch += 1
     losses: Any = 0.0
     looks = plan.stretches if isinstance(plan.stretches, int) else plan.stretches - clock.updates_here
@@ -337,9 +338,10 @@ def _stretches(n_batches: int, whole: int, looks: int | NDArray[np.int64]) -> It
     """
     if isinstance(looks, int):
         number = min(looks, whole)
-        looks = np.array([whole * i // number for i in range(1, number + 1)])
-    bounds = [0, *looks[(looks > 0) & (looks < n_batches)].tolist(), n_batches]
-    yield from pairwise(bounds)
+        ends = [whole * i // number for i in range(1, number + 1)]
+    else:
+        ends = looks.tolist()
+    yield from pairwise([0, *(end for end in ends if 0 < end < n_batches), n_batches])
 
 
 def _evaluated_columns(plan: Plan, epoch: int, validate: Validate | None) -> list[str]:

@@ -73,7 +73,8 @@ class History(Mapping[str, NDArray[Any]]):
     def append(self, **row: Any) -> None:
         """Add an epoch. Values of columns that a row does not name are NaN."""
         for name in row:
-            self._columns.setdefault(name, [np.nan] * self._n_rows)
+            if name not in self._columns:
+                self._columns[name] = [np.nan] * self._n_rows
         for name, values in self._columns.items():
             values.append(row.get(name, np.nan))
         self._n_rows += 1

@@ -8,9 +8,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from minibatch.engine import products
 from minibatch.engine.compile import COMPILED
+from minibatch.engine.tiles import TERMS_AT_ONCE
 from references import kernels
 
-SIZES = st.integers(1, 12)
+SIZES = st.integers(1, 40)
 TYPES = st.sampled_from([np.float32, np.float64])
 
 
@@ -34,6 +35,25 @@ def test_product_with_a_transpose(function, n_rows, depth, n_columns, dtype):
     a, b, out = matrices(dtype, (n_rows, depth), (n_columns, depth), (n_rows, n_columns))
     function(a, b, out)
     assert_array_equal(out, a @ b.T)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(
+    n_rows=st.integers(1, 11),
+    depth=st.integers(0, 2 * TERMS_AT_ONCE + 2),
+    n_columns=st.integers(8, 60),
+    transposed=st.booleans(),
+    keep=st.booleans(),
+)
+def test_tiles(dtype, n_rows, depth, n_columns, transposed, keep):
+    a, b, wide = matrices(dtype, (n_rows, depth + 2), (depth, n_columns), (n_rows + 1, n_columns + 3))
+    a, out = a[:, 1:-1], wide[:-1, 1:-2]  # parts of rows, of which nothing else may change
+    expected = wide.copy()
+    expected[:-1, 1:-2] = a @ b + (out if keep else 0)
+    if not keep:
+        out[:] = np.nan
+    kernels.multiply_in_tiles(transposed, np.ascontiguousarray(a.T) if transposed else a, b, keep, out)
+    assert_array_equal(wide, expected)
 
 
 @given(n_rows=st.integers(1, 20), low=SIZES, width=SIZES, n_columns=SIZES, dtype=TYPES, keep=st.booleans())

@@ -69,7 +69,7 @@ OF_LINEAR = {
     **{f"regression-{loss}": {"loss": loss, "y": NUMBERS} for loss in REGRESSION},
     **{f"classification-{loss}": {"loss": loss} for loss in CLASSIFICATION},
     "one against the rest": {"outputs": "ovr", "y": CLASSES},
-    "class weights": {"outputs": "ovr", "y": CLASSES, "class_weight": random.uniform(0.5, 2.0, (K, 2))},
+    "class weights": {"outputs": "ovr", "y": CLASSES, "class_weight": random.uniform(0.5, 2.0, (2, K))},
     "softmax": {"outputs": "multinomial", "y": CLASSES},
     "no intercept": {"fit_intercept": False},
     "no weights": {"weight": None},

@@ -53,7 +53,7 @@ LARGE_BATCH, CHUNKS = 8192, 8
 # Work (see ``pieces``) of a value of a row, once scored and once added; of a stored value, whose weight is anywhere; of
 # a parameter in an update. Measured with Adam, the slowest solver, and columns that the cache does not hold.
 VALUE_WORK, STORED_WORK, UPDATE_WORK = 2, 16, 3
-# Plain SGD reads the rows of a dense batch twice; that pays while they stay in the cache.
+# Rows and scores of a batch that the cache still holds when they are read again.
 CACHED_BYTES = 256 * 1024
 
 
@@ -83,6 +83,10 @@ class LinearProblem:
     ) -> "LinearProblem":
         """``y`` as ``data_of`` takes it."""
         return cls(data_of(X, y, weight, n_outputs, class_weight), objective, solver, n_outputs, X.shape[1], **more)
+
+    @property
+    def is_random(self) -> bool:
+        return False
 
     @property
     def n_samples(self) -> int:
@@ -118,12 +122,12 @@ class LinearProblem:
 
     def penalties(self, theta: Vector) -> NDArray[np.float64]:
         """The penalty of every objective."""
-        w = self.parameters(theta).weights.astype(np.float64)
-        w, penalties = w.reshape(self.n_objectives, -1), np.zeros(self.n_objectives)
+        w = self.parameters(theta).weights.reshape(self.n_objectives, -1)
+        penalties = np.zeros(self.n_objectives)
         if self.objective.l1 > 0.0:
-            penalties += self.objective.l1 * np.abs(w).sum(axis=1)
+            penalties += self.objective.l1 * np.abs(w).sum(axis=1, dtype=np.float64)
         if self.objective.l2 > 0.0:  # 0 times squares that overflow is not a number
-            penalties += 0.5 * self.objective.l2 * np.einsum("ij,ij->i", w, w)
+            penalties += 0.5 * self.objective.l2 * np.einsum("ij,ij->i", w, w, dtype=np.float64)
         return penalties
 
     def on_rows(self, places: Order) -> "LinearProblem":
@@ -246,12 +250,25 @@ class LinearProblem:
         """The fastest loop that gives the textbook's model."""
         if batch_size >= LARGE_BATCH or at_once(batch_size * self._row_work) == 0:
             return self._large_batches
-        if self.solver.kind == SGD and isinstance(self.data.X, CSR):
+        if self.solver.kind != SGD or self._gradient_pays(batch_size):
+            return self._gradient_batches
+        if isinstance(self.data.X, CSR):
             return self._lazy_batches if averaged or self.objective.l1 > 0.0 else self._plain_sgd
-        cached = batch_size * self.n_features * self.data.y.itemsize <= CACHED_BYTES
-        if self.solver.kind == SGD and cached and self.objective.l1 == 0.0:
-            return self._plain_sgd
-        return self._gradient_batches
+        return self._gradient_batches if self.objective.l1 > 0.0 else self._plain_sgd
+
+    def _gradient_pays(self, batch_size: int) -> bool:
+        """Whether plain SGD is faster with a gradient: without, the rows of a batch are read twice, which costs where
+        the cache forgets them; with it, an update is of all weights, which must be little beside the batch."""
+        forgotten = batch_size * (self._row_bytes + 8 * self.n_outputs) > CACHED_BYTES
+        return forgotten and 4 * UPDATE_WORK * self.n_parameters < batch_size * self._row_work
+
+    @cached_property
+    def _row_bytes(self) -> float:
+        """Of a row of X; of the mean row, where they are sparse."""
+        X = self.data.X
+        if isinstance(X, CSR):
+            return (X.data.nbytes + X.indices.nbytes) / len(self.data.y)
+        return self.n_features * X.itemsize
 
     @cached_property
     def _row_work(self) -> float:
@@ -356,7 +373,7 @@ class LinearProblem:
 
     def _block_scores(self, batch_size: int, n_outputs: int) -> NDArray[np.float64]:
         """The buffer for the rows that are scored and added together."""
-        fitting = BLOCK_BYTES // max(1, self.n_features * self.data.y.itemsize)
+        fitting = int(BLOCK_BYTES / max(1.0, self._row_bytes))
         return np.empty((max(4, min(BLOCK_ROWS, batch_size, fitting) // 4 * 4), n_outputs))
 
     def _sum_bytes(self, n_rows: int) -> int:

@@ -95,6 +95,10 @@ class MLPProblem:
         return cls(data_of(X, y, weight, int(network.units[-1])), objective, solver, network, **more)
 
     @property
+    def is_random(self) -> bool:
+        return self.network.dropout > 0.0
+
+    @property
     def n_samples(self) -> int:
         return len(self.data.y if self.rows is None else self.rows)
 

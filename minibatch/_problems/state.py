@@ -99,6 +99,8 @@ class Problem(Protocol):
     def solver(self) -> Any: ...
     @property
     def threads(self) -> Threads: ...
+    @property
+    def is_random(self) -> bool: ...  # whether an epoch draws anything besides the order of the rows
     def new_state(self, theta: Vector, averaged: bool) -> State: ...
     def penalties(self, theta: Vector) -> NDArray[np.float64]: ...
     def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
@@ -122,7 +124,7 @@ def data_of(
     """The arrays of a problem. ``y`` has the columns of a regression, columns of -1 and +1, or one of class numbers."""
     target = _in_type_of(X, y.reshape(len(y), -1), "y")
     weight = _in_type_of(X, np.empty(0) if weight is None else weight, "sample_weight")
-    return Data(rows_of(X), target, weight, np.ones((n_outputs, 2)) if class_weight is None else class_weight)
+    return Data(rows_of(X), target, weight, np.ones((2, n_outputs)) if class_weight is None else class_weight)
 
 
 def _in_type_of(X: Any, values: NDArray[Any], name: str) -> NDArray[Any]:

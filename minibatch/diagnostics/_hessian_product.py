@@ -61,7 +61,7 @@ def row_curvatures(objective: TrainedObjective) -> Array:
     if problem.objective.outputs == ONE_VS_REST:
         outputs = np.arange(problem.n_outputs)
         own = y.astype(np.int64) == outputs
-        y, s = np.where(own, 1.0, -1.0), class_weight[outputs, own.astype(np.int64)]
+        y, s = np.where(own, 1.0, -1.0), class_weight[own.astype(np.int64), outputs]
     if len(weight):
         s = s * weight[:, None]
     second = _SECOND_DERIVATIVES.get(problem.objective.loss, lambda z, y, _: np.zeros_like(z))

@@ -27,13 +27,15 @@ SEPARATE, ONE_VS_REST, SOFTMAX = range(3)
 AHEAD = 16
 # Rows whose slopes are found together, in SIMD code; whose second use finds them in the first level of the cache.
 BLOCK_ROWS, BLOCK_BYTES = 32, 24 * 1024
+# From so many classes on, those of a row fill SIMD code better than rows do.
+CLASSES_AT_ONCE = 4
 # A float32 sum is carried to float64 after so many rows.
 ROWS_PER_SUM = 1024
 
 
 class Data(NamedTuple):
     """What is trained on. ``y`` is (n, columns) in the type of X; ``weight`` is (n,), empty where all are 1;
-    ``class_weight`` is (outputs, 2): what a row of the rest and a row of the class weigh in its one-vs-rest problem."""
+    ``class_weight`` is (2, outputs): what a row of the rest and a row of the class weigh in its one-vs-rest problem."""
 
     X: Any  # an array or a CSR
     y: np.ndarray
@@ -75,7 +77,7 @@ def target_of_output(row, k, y, weight, class_weight, objective):
     s = weight[row] if weight.shape[0] > 0 else 1.0
     if objective.outputs == ONE_VS_REST:
         own = int(y[row, 0]) == output
-        return (1.0 if own else -1.0), s * class_weight[output, 1 if own else 0]
+        return (1.0 if own else -1.0), s * class_weight[1 if own else 0, output]
     return float(y[row, output]), float(s)
 
 
@@ -125,20 +127,40 @@ def slopes_of_output(loss, k, order, start, stop, y, weight, class_weight, score
 
 
 @kernel
+def one_vs_rest_slopes(loss, row, y, weight, class_weight, scores, r, objective, losses):
+    """Turn ``scores[r]``, the scores of a row, into weighted slopes of classes against the rest; add their losses."""
+    first = np.uintp(objective.first_output)  # unsigned, see ``engine.rows``
+    own, s = int(y[row, 0]) - objective.first_output, (weight[row] if weight.shape[0] > 0 else 1.0)
+    for k in range(scores.shape[1]):
+        target = 1.0 if k == own else -1.0
+        of_rest, of_class = class_weight[0, first + np.uintp(k)], class_weight[1, first + np.uintp(k)]
+        t = s * (of_class if k == own else of_rest)
+        value, scores[r, k] = weighted_loss_and_slope(loss, scores[r, k], target, t, objective.parameter)
+        losses[k] += value
+
+
+@kernel
+def slopes_of_loss(loss, order, start, stop, y, weight, class_weight, scores, objective, losses):
+    """``slopes_from_scores`` of outputs that do not share a loss."""
+    if objective.outputs == ONE_VS_REST and scores.shape[1] >= CLASSES_AT_ONCE:
+        for r in range(start, stop):
+            one_vs_rest_slopes(loss, order[r], y, weight, class_weight, scores, r - start, objective, losses)
+        return
+    for k in range(scores.shape[1]):
+        losses[k] += slopes_of_output(loss, k, order, start, stop, y, weight, class_weight, scores, objective)
+
+
+@kernel
 def slopes_from_scores(order, start, stop, y, weight, class_weight, scores, objective, losses):
     """Turn ``scores[: stop - start]``, the scores of rows ``order[start:stop]``, into weighted slopes; add their
     weighted losses to ``losses``."""
     if objective.outputs == SOFTMAX:
         for r in range(start, stop):
             losses[0] += softmax_slopes(order[r], y, weight, scores, r - start)
-        return
-    for k in range(scores.shape[1]):
-        if objective.loss == LOG_LOSS:  # the compiler knows it, and makes SIMD code of the loop
-            losses[k] += slopes_of_output(LOG_LOSS, k, order, start, stop, y, weight, class_weight, scores, objective)
-        else:
-            losses[k] += slopes_of_output(
-                objective.loss, k, order, start, stop, y, weight, class_weight, scores, objective
-            )
+    elif objective.loss == LOG_LOSS:  # the compiler knows it, and makes SIMD code of the loops
+        slopes_of_loss(LOG_LOSS, order, start, stop, y, weight, class_weight, scores, objective, losses)
+    else:
+        slopes_of_loss(objective.loss, order, start, stop, y, weight, class_weight, scores, objective, losses)
 
 
 @kernel

@@ -18,10 +18,12 @@ from minibatch.engine.passes import (
     last_delta,
     weight_gradient,
 )
-from minibatch.engine.products import copy_to, product
+from minibatch.engine.products import copy_to, fits_tiles, product
+from minibatch.engine.tiles import TILE_ROWS
 
-# Weights whose gradient is found at once and, while the cache has it, taken off them.
-WEIGHTS_AT_ONCE = 32_768
+# Weights whose gradient is found at once and, while the cache has it, taken off them: as many as the second level holds
+# for BLAS, which does best with a lot, and the first for tiles.
+WEIGHTS_AT_ONCE, WEIGHTS_IN_TILES = 32_768, 2_048
 
 
 @kernel
@@ -57,8 +59,11 @@ def train_weights(
 ):  # fmt: skip
     """The gradient of the weights of inputs ``low`` to ``high`` of a layer, added to that of earlier blocks where it is
     ``begun``; where the batch is ``complete`` with this block, their update."""
-    units = network.units[layer + 1]
-    step = max(1, high - low if is_sparse(X) and layer == 0 else WEIGHTS_AT_ONCE // units)
+    units, n_rows = network.units[layer + 1], block.stop - block.start
+    step = WEIGHTS_AT_ONCE // units
+    if fits_tiles(layer_rows(work.deltas, work, network, layer, 0, n_rows)):
+        step = WEIGHTS_IN_TILES // units // TILE_ROWS * TILE_ROWS
+    step = max(1, high - low if is_sparse(X) and layer == 0 else step)
     passing = complete and not begun  # nobody needs the gradient any more: its place, in the cache, serves them all
     for begin in range(low, high, step):
         end, start = min(begin + step, high), network.weights_at[layer] + begin * units

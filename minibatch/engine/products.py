@@ -14,11 +14,14 @@ from numba.np.linalg import ensure_blas, get_blas_kind
 
 from minibatch.engine.compile import INLINED, OPTIONS, kernel
 from minibatch.engine.rows import add_four_rows, add_row, four_row_dots, row_dot
+from minibatch.engine.tiles import TILE_ROWS, multiply_in_tiles, vector_lanes
 
 _JIT = {**OPTIONS, **INLINED}
 # OpenBLAS copies both matrices into an order of its own. For a few rows that is most of the work: measured on AVX2,
 # 1 row times (784, 100), float32, takes 6 us here and 57 there, 4 take 17 and 53, 8 take 29 and 70, 16 take 56 and 73.
 FEW_ROWS = 8
+# Up to so many rows, or columns of the result, ``engine.tiles`` is faster.
+MOST_ROWS, FEW_COLUMNS = 64, 32
 # With AVX-512 it does not copy, for products of up to so many multiplications. Measured there on (784, 100) and
 # (300, 100), float32: 32 rows in pieces take 46 us and 128 take 183, at once 73 and 222. In pieces of less than 8 rows
 # there is nothing to gain.
@@ -88,6 +91,14 @@ def _blas_copies():
 
 
 @kernel
+def fits_tiles(rows):
+    """Whether products with so many rows, whose result has as many columns, are faster in tiles."""
+    n_rows, n_columns = rows.shape
+    small = n_rows <= MOST_ROWS or n_columns <= FEW_COLUMNS
+    return blas_copies() and small and n_columns >= vector_lanes(rows)
+
+
+@kernel
 def product_of_few_rows(a, b, out):
     """``out = a @ b``; four rows of ``b`` serve all rows of ``a`` while the cache holds them."""
     out[:] = 0
@@ -121,7 +132,11 @@ def product(a, b, out):
     """``out = a @ b``"""
     n_rows = a.shape[0]
     if blas_copies():
-        if n_rows <= FEW_ROWS:
+        if n_rows < TILE_ROWS:
+            product_of_few_rows(a, b, out)
+        elif fits_tiles(out):
+            multiply_in_tiles(False, a, b, False, out)
+        elif n_rows <= FEW_ROWS:
             product_of_few_rows(a, b, out)
         else:
             multiply(False, a, False, b, False, out)
@@ -137,7 +152,10 @@ def product(a, b, out):
 @kernel
 def product_at(a, b, keep, out):
     """``out = a.T @ b``, added to what is there where that is to ``keep``; ``a`` may be some columns of a matrix."""
-    multiply(True, a, False, b, keep, out)
+    if fits_tiles(b):
+        multiply_in_tiles(True, a, b, keep, out)
+    else:
+        multiply(True, a, False, b, keep, out)
 
 
 @kernel

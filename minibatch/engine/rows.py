@@ -41,12 +41,18 @@ def _row(X, i):
 
 @kernel_in_order
 def _sparse_dot(X, i, W, k):
-    """In order: SIMD code would gather the weights, which takes half as long again (measured on AVX2)."""
+    """Two sums, so that one addition need not wait for the other; in order, because SIMD code would gather the weights,
+    which takes half as long again (measured on AVX2)."""
     values, columns, indptr = X
-    total = W.dtype.type(0)
-    for p in range(indptr[i], indptr[i + 1]):
-        total += values[p] * W[k, np.uintp(columns[p])]
-    return total
+    even = odd = W.dtype.type(0)
+    p, last = indptr[i], indptr[i + 1]
+    while p + 2 <= last:
+        even += values[p] * W[k, np.uintp(columns[p])]
+        odd += values[p + 1] * W[k, np.uintp(columns[p + 1])]
+        p += 2
+    if p < last:
+        even += values[p] * W[k, np.uintp(columns[p])]
+    return even + odd
 
 
 def row_dot(X, i, W, k):
@@ -208,8 +214,9 @@ def _prefetch_row(X, i):
 
     def sparse(X, i):
         values, columns, indptr = X
-        first, last = indptr[i], indptr[i + 1]
-        for p in range(first, min(last, first + 128), CACHE_LINE // values.itemsize):
+        first, step = indptr[i], CACHE_LINE // values.itemsize
+        # as much of every row as the mean row has: a loop whose end the processor can foretell
+        for p in range(first, first + min(values.shape[0] // (indptr.shape[0] - 1) + 1, 128), step):
             _prefetch_element(values, p)
             _prefetch_element(columns, p)
 

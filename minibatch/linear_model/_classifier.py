@@ -321,10 +321,10 @@ class MiniBatchSGDClassifier(LinearClassifierMixin, LinearModel):
         if self._n_outputs() == 1 or self.multi_class == "multinomial":
             return super()._training_weights(rows._replace(weight=sample * by_class[rows.target]), kept, normalize)
         weights = super()._training_weights(rows._replace(weight=sample), kept, normalize)
-        class_weight = np.stack([np.ones_like(by_class), by_class], axis=1)
+        class_weight = np.stack([np.ones_like(by_class), by_class])
         if normalize:
             here = slice(None) if kept is None else kept
-            class_weight /= np.mean(weights["weight"][here, None] * np.where(own[here], by_class, 1.0), axis=0)[:, None]
+            class_weight /= np.mean(weights["weight"][here, None] * np.where(own[here], by_class, 1.0), axis=0)
         return {**weights, "class_weight": class_weight}
 
     def _n_outputs(self) -> int:

@@ -355,8 +355,8 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
     if fit.final.max_iter > 1:
         # the new copy is made before the old one goes
         moments["between epochs"] = {"copies": state}
-    if is_linear:  # float64 weights, with L1 their sizes too
-        moments["while the penalty is computed"] = {"weights": (16 if fit.problem.objective.l1 > 0.0 else 8) * P}
+    if is_linear and fit.problem.objective.l1 > 0.0:
+        moments["while the penalty is computed"] = {"sizes of the weights": fit.itemsize * P}
     if fit.by_score:
         moments["when a score is the best"] = {"copies": state}
     return moments | evaluations

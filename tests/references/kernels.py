@@ -2,7 +2,7 @@
 
 import numba
 
-from minibatch.engine import activations, dropout, losses, optimizers, products
+from minibatch.engine import activations, dropout, losses, optimizers, products, tiles
 from minibatch.engine.compile import OPTIONS
 
 
@@ -22,6 +22,7 @@ bias_corrections = _called(optimizers.bias_corrections)
 shrinkage = _called(optimizers.shrinkage)
 soft_threshold = _called(optimizers.soft_threshold)
 take_step = _called(optimizers.take_step)
+multiply_in_tiles = _called(tiles.multiply_in_tiles)
 product = _called(products.product)
 product_at = _called(products.product_at)
 product_bt = _called(products.product_bt)
