@@ -47,7 +47,7 @@ RUNS = [
 
 
 # A start in general position: from zero, scores tie with the kink of the perceptron up to rounding.
-START = 0.3 * np.random.default_rng(4).standard_normal((D + 1, 3))
+START = 0.3 * np.random.default_rng(4).standard_normal((D + 1, 7))
 
 
 def targets(loss, n_outputs=2, n=N):
@@ -152,12 +152,24 @@ def test_softmax_on_every_path(method, X, solver, batch_size):
     assert_same(found, reference(labels, "softmax", batch_size=batch_size, l2=0.1, solver=solver))
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("n_classes", [3, 7])  # 7 are taken a row at a time, by one of two threads
+@pytest.mark.parametrize("loss", ["log_loss", "huber"])
 @pytest.mark.parametrize("batch_size", [1, 5, N])
-def test_one_vs_rest_is_one_problem_a_class(batch_size):
-    labels = np.arange(N) % 3
-    found = train(problem_of(DENSE, labels, "log_loss", outputs="ovr", n_outputs=3), "_plain_sgd", batch_size)
-    signs = np.where(labels[:, None] == np.arange(3), 1.0, -1.0)
-    assert_same(found, reference(signs, "log_loss", batch_size=batch_size))
+def test_one_vs_rest_is_one_problem_a_class(batch_size, loss, n_classes, n_threads):
+    labels, random = np.arange(N) % n_classes, np.random.default_rng(3)
+    weight, class_weight = random.uniform(0.5, 2.0, N), random.uniform(0.5, 2.0, (2, n_classes))
+    with ThreadPoolExecutor(1) as pool:
+        more = {"weight": weight, "class_weight": class_weight, "threads": Threads(n_threads, pool)}
+        problem = problem_of(DENSE, labels, loss, outputs="ovr", n_outputs=n_classes, **more)
+        weights, intercept = train(problem, "_plain_sgd", batch_size)
+    for k in range(n_classes):
+        own = labels == k
+        s = weight * np.where(own, class_weight[1, k], class_weight[0, k])
+        options = {"batch_size": batch_size, "weights": s, "etas": ETA * s.mean(), "epochs": EPOCHS}  # it divides by it
+        start = START[[*range(D), -1], k : k + 1]
+        expected = descend(DENSE, np.where(own, 1.0, -1.0)[:, None], loss, parameter=PARAMETER, theta=start, **options)
+        assert_same((weights[k : k + 1], intercept[k : k + 1]), expected)
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.3])

@@ -1,4 +1,5 @@
-"""Products of dense matrices, and sums over their columns: a few rows are added up here, more of them go to BLAS.
+"""Products of dense matrices, and sums over their columns: small ones are found here and in ``engine.tiles``, others by
+BLAS.
 
 As in ``engine.rows``, a Python function is the reference, and overloads are what Numba compiles. Rows may be parts of
 longer ones.
@@ -17,11 +18,10 @@ from minibatch.engine.rows import add_four_rows, add_row, four_row_dots, row_dot
 from minibatch.engine.tiles import TILE_ROWS, multiply_in_tiles, vector_lanes
 
 _JIT = {**OPTIONS, **INLINED}
-# OpenBLAS copies both matrices into an order of its own. For a few rows that is most of the work: measured on AVX2,
-# 1 row times (784, 100), float32, takes 6 us here and 57 there, 4 take 17 and 53, 8 take 29 and 70, 16 take 56 and 73.
-FEW_ROWS = 8
-# Up to so many rows, or columns of the result, ``engine.tiles`` is faster.
-MOST_ROWS, FEW_COLUMNS = 64, 32
+# OpenBLAS copies both matrices into an order of its own. For small ones that is most of the work: measured on AVX2,
+# 1 row times (784, 100), float32, takes 6 us here and 57 there. Up to so many rows, or columns of the result, tiles are
+# faster; where there are too few columns for these, loops over few rows are.
+ROWS_IN_TILES, COLUMNS_IN_TILES, FEW_ROWS = 64, 32, 8
 # With AVX-512 it does not copy, for products of up to so many multiplications. Measured there on (784, 100) and
 # (300, 100), float32: 32 rows in pieces take 46 us and 128 take 183, at once 73 and 222. In pieces of less than 8 rows
 # there is nothing to gain.
@@ -94,7 +94,7 @@ def _blas_copies():
 def fits_tiles(rows):
     """Whether products with so many rows, whose result has as many columns, are faster in tiles."""
     n_rows, n_columns = rows.shape
-    small = n_rows <= MOST_ROWS or n_columns <= FEW_COLUMNS
+    small = n_rows <= ROWS_IN_TILES or n_columns <= COLUMNS_IN_TILES
     return blas_copies() and small and n_columns >= vector_lanes(rows)
 
 
@@ -132,9 +132,7 @@ def product(a, b, out):
     """``out = a @ b``"""
     n_rows = a.shape[0]
     if blas_copies():
-        if n_rows < TILE_ROWS:
-            product_of_few_rows(a, b, out)
-        elif fits_tiles(out):
+        if n_rows >= TILE_ROWS and fits_tiles(out):
             multiply_in_tiles(False, a, b, False, out)
         elif n_rows <= FEW_ROWS:
             product_of_few_rows(a, b, out)

@@ -28,8 +28,10 @@ def _splat(builder, value, n):
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(cgutils.int32_t, n), [0] * n))
 
 
-def _multiply_and_add(builder, x, y, z):
-    return builder.fadd(builder.fmul(x, y, flags=("contract",)), z, flags=("contract",))
+def _add_products(builder, row, factors, sums):
+    """The sums of a row of the tile after a term: plus its value in the first matrix times those of the second."""
+    x, fused = _splat(builder, row, factors[0].type.count), {"flags": ("contract",)}
+    return [builder.fadd(builder.fmul(x, y, **fused), z, **fused) for y, z in zip(factors, sums, strict=True)]
 
 
 def _tile_function(module, real, size, n_vectors):
@@ -66,12 +68,10 @@ def _tile_function(module, real, size, n_vectors):
     builder.position_at_end(loop)
     term, sums = builder.phi(_INT), [builder.phi(vector) for _ in places]
     factors = [builder.load(place, align=size) for place in vectors_at(builder.gep(b, [builder.mul(term, b_step)]))]
-    a_place, found = builder.mul(term, a_next), []
+    a_place, following, found = builder.mul(term, a_next), builder.add(term, _INT(1)), []
     for r, row in enumerate(a_rows):
-        x = _splat(builder, builder.load(builder.gep(row, [a_place])), lanes)
-        of_row = sums[r * n_vectors : (r + 1) * n_vectors]
-        found += [_multiply_and_add(builder, x, y, z) for y, z in zip(factors, of_row, strict=True)]
-    following = builder.add(term, _INT(1))
+        value = builder.load(builder.gep(row, [a_place]))
+        found += _add_products(builder, value, factors, sums[r * n_vectors : (r + 1) * n_vectors])
     builder.cbranch(builder.icmp_signed("<", following, n_terms), loop, end)
     for phi, start, value in zip([term, *sums], [_INT(0), *before], [following, *found], strict=True):
         phi.add_incoming(phi.type(0 if phi is term else None), entry)

@@ -334,7 +334,7 @@ def _setting_up(fit: _Fit) -> dict[str, Parts]:
 def _moments(fit: _Fit) -> dict[str, Parts]:
     """What the moments of an epoch add."""
     state, P = sum(fit.state.values()), fit.n_parameters
-    order, is_linear = {"order of the rows": 8 * fit.n_trained_on}, isinstance(fit.problem, LinearProblem)
+    order = {"order of the rows": 8 * fit.n_trained_on}
     evaluations = _evaluations(fit)
     if fit.final.solver == "lbfgs":
         vectors = {"L-BFGS": 8 * _LBFGS_VECTORS * P}
@@ -355,7 +355,7 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
     if fit.final.max_iter > 1:
         # the new copy is made before the old one goes
         moments["between epochs"] = {"copies": state}
-    if is_linear and fit.problem.objective.l1 > 0.0:
+    if isinstance(fit.problem, LinearProblem) and fit.problem.objective.l1 > 0.0:
         moments["while the penalty is computed"] = {"sizes of the weights": fit.itemsize * P}
     if fit.by_score:
         moments["when a score is the best"] = {"copies": state}
