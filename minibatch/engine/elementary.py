@@ -60,7 +60,7 @@ def _power_of_two(k_and_shift):
 @kernel_in_order
 def exp_of_negative(x):
     """``exp(x)`` for ``x <= 0``; 0 where it is smaller than normal numbers."""
-    inside = _LOWEST if x < _LOWEST else x
+    inside = float(_LOWEST if x < _LOWEST else x)  # of NumPy's float32 too, in plain Python
     shifted = inside * _LOG2_E + _SHIFT
     k = shifted - _SHIFT
     r = (inside - k * _LN_2_HIGH) - k * _LN_2_LOW
