@@ -6,14 +6,12 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
+from minibatch.engine.four_rows import add_four_rows, four_row_dots, products_of_four_rows
 from minibatch.engine.rows import (
     CSR,
-    add_four_rows,
     add_row,
-    four_row_dots,
     prefetch,
     prefetch_row,
-    products_of_four_rows,
     row_dot,
 )
 
@@ -30,12 +28,12 @@ def call_row_dot(X, i, W, k):
 
 @numba.njit
 def call_four_row_dots(X, i, W, k):
-    return four_row_dots(X, i[0], i[1], i[2], i[3], W, k)
+    return four_row_dots(X, i[0], i[1], i[2], i[3], W, k, (i[0], i[1]))
 
 
 @numba.njit
 def call_products_of_four_rows(X, i, W, k):
-    return products_of_four_rows(X, i[0], i[1], i[2], i[3], W, k)
+    return products_of_four_rows(X, i[0], i[1], i[2], i[3], W, k, (i[0], i[1]))
 
 
 @numba.njit
@@ -45,7 +43,7 @@ def call_add_row(X, i, a, W, k):
 
 @numba.njit
 def call_add_four_rows(X, i, a, W, k):
-    add_four_rows(X, i[0], i[1], i[2], i[3], a[0], a[1], a[2], a[3], W, k)
+    add_four_rows(X, i[0], i[1], i[2], i[3], a[0], a[1], a[2], a[3], W, k, (i[0], i[1]))
 
 
 @numba.njit
@@ -123,6 +121,26 @@ def test_add_four_rows(case, rows):
     call_add_four_rows(X, np.array(rows), factors, changed, 0)
     assert_allclose(changed[0], W[0] + factors @ dense[list(rows)].astype(float), rtol=0, atol=3 * tolerance)
     assert_array_equal(changed[1], W[1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_columns", [*range(1, 18), 31, 32, 33, 100])
+def test_four_rows_of_any_length(n_columns, dtype):
+    """Rows are parts of longer ones, of which nothing is read or written."""
+    rng = np.random.default_rng(n_columns)
+    X, W = np.full((N, n_columns + 9), np.nan, dtype), np.full((2, n_columns + 9), np.nan, dtype)
+    X[:, :n_columns], W[:, :n_columns] = rng.standard_normal((N, n_columns)), rng.standard_normal((2, n_columns))
+    rows, factors, before = np.array([6, 4, 1, 0]), np.array([0.5, -1.0, 2.0, 0.25]), W.copy()
+    x, w = X[:, :n_columns][rows].astype(float), W[1, :n_columns].astype(float)
+    tolerance = {"rtol": 0, "atol": 4 * np.finfo(dtype).eps * (1 + np.abs(x).sum() * np.abs(x).max())}
+    parts = X[:, :n_columns], W[:, :n_columns]
+    assert_allclose(call_four_row_dots(parts[0], rows, parts[1], 1), x @ w, **tolerance)
+    expected = [*(x @ w), *(x @ x.T)[np.triu_indices(4, k=1)]]
+    assert_allclose(call_products_of_four_rows(parts[0], rows, parts[1], 1), expected, **tolerance)
+    call_add_four_rows(parts[0], rows, factors, parts[1], 1)
+    assert_allclose(W[1, :n_columns], w + factors @ x, **tolerance)
+    assert_array_equal(W[0], before[0])
+    assert_array_equal(W[1, n_columns:], before[1, n_columns:])
 
 
 def test_columns_without_stored_values_keep_their_weights(case, layout):

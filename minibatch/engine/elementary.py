@@ -75,10 +75,9 @@ def exp_of_negative(x):
 @kernel_in_order
 def log_of_one_plus(e):
     """``log(1 + e)`` for ``0 <= e <= 1``."""
-    above = e > _ROOT_2_LESS_1  # then log(2) + log((1 + e) / 2)
-    s = (e - 1.0) / (e + 3.0) if above else e / (e + 2.0)
+    above = 1.0 * (e > _ROOT_2_LESS_1)  # then log(2) + log((1 + e) / 2); as a number, so that nothing branches
+    s = (e - above) / (e + (2.0 + above))
     z = s * s
     w = z * z
     rest = w * (_R2 + w * (_R4 + w * _R6)) + z * (_R1 + w * (_R3 + w * (_R5 + w * _R7)))
-    value = 2.0 * s + s * rest
-    return value + _LN_2 if above else value
+    return (2.0 * s + s * rest) + _LN_2 * above

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibatch.engine.compile import entry, kernel
+from minibatch.engine.four_rows import add_four_rows, four_row_dots, prefetch_rows
 from minibatch.engine.lanes import LANES, lanes
 from minibatch.engine.losses import LOG_LOSS, MAX_SLOPE, loss_and_slope, softmax_loss_and_slopes
 from minibatch.engine.optimizers import SGD, bias_corrections, shrinkage, take_step
-from minibatch.engine.rows import add_four_rows, add_row, four_row_dots, prefetch, prefetch_row, row_dot
+from minibatch.engine.rows import add_row, prefetch, prefetch_row, row_dot
 
 # How the outputs read the target: a column of y each; class k against the rest; or all together through a softmax.
 SEPARATE, ONE_VS_REST, SOFTMAX = range(3)
@@ -25,6 +26,8 @@ SEPARATE, ONE_VS_REST, SOFTMAX = range(3)
 # Rows are asked for this far ahead of their use. Measured: a shuffled epoch in batches of one on 200,000 x 100 float64
 # takes 20 ms with, 47 ms without.
 AHEAD = 16
+# More rows ahead than this, and the cache may have forgotten the first when it is their turn.
+MOST_AHEAD = 32
 # Rows whose slopes are found together, in SIMD code; whose second use finds them in the first level of the cache.
 BLOCK_ROWS, BLOCK_BYTES = 32, 24 * 1024
 # From so many classes on, those of a row fill SIMD code better than rows do.
@@ -171,10 +174,13 @@ def scores_of_row(X, i, weights, intercept, scale, scores, r):
 
 
 @kernel
-def scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, scale, scores, r):
-    """Fill ``scores[r : r + 4]``."""
+def scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, scale, scores, r, ahead):
+    """Fill ``scores[r : r + 4]``; ask for the rows ``ahead``."""
     for k in range(scores.shape[1]):
-        d0, d1, d2, d3 = four_row_dots(X, i0, i1, i2, i3, weights, k)
+        if k == 0:
+            d0, d1, d2, d3 = four_row_dots(X, i0, i1, i2, i3, weights, k, ahead)
+        else:
+            d0, d1, d2, d3 = four_row_dots(X, i0, i1, i2, i3, weights, k, ())
         b = intercept[k]
         scores[r, k] = scale * d0 + b
         scores[r + 1, k] = scale * d1 + b
@@ -183,26 +189,46 @@ def scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, scale, scores, r)
 
 
 @kernel
-def prefetch_place(X, y, weight, order, r):
-    """Ask for the row at place ``r`` of the order, or the last."""
-    i = order[min(r, order.shape[0] - 1)]
-    prefetch_row(X, i)
+def row_at(order, r):
+    """The row at place ``r`` of the order, or the last."""
+    return order[min(r, order.shape[0] - 1)]
+
+
+@kernel
+def prefetch_target(y, weight, i):
+    """Ask for the target of row ``i``."""
     prefetch(y, i * y.shape[1])
     if weight.shape[0] > 0:
         prefetch(weight, i)
 
 
 @kernel
-def scores_of_rows(data, order, start, stop, weights, intercept, scale, ahead, scores):
-    """Fill ``scores[: stop - start]`` with those of rows ``order[start:stop]`` at ``scale * weights``; ask for the rows
-    ``ahead`` places on."""
+def prefetch_place(X, y, weight, order, r):
+    """Ask for all of the row at place ``r`` of the order, or the last."""
+    i = row_at(order, r)
+    prefetch_row(X, i)
+    prefetch_target(y, weight, i)
+
+
+@kernel
+def places_ahead(scores):
+    """How many places ahead of its use a row is asked for: when a block is added up, the next one is on its way."""
+    return max(AHEAD, min(scores.shape[0], MOST_AHEAD))
+
+
+@kernel
+def scores_of_rows(data, order, start, stop, weights, intercept, scale, scores):
+    """Fill ``scores[: stop - start]`` with those of rows ``order[start:stop]`` at ``scale * weights``. Asks for half of
+    the rows ahead; ``add_rows`` asks for the others."""
     X, y, weight, _ = data
+    ahead = places_ahead(scores)
     r = start
     while r + 4 <= stop:
         i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
-        scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, scale, scores, r - start)
-        for q in range(4):  # here, not all at once: the queue of loads is short
-            prefetch_place(X, y, weight, order, r + q + ahead)
+        half = row_at(order, r + ahead), row_at(order, r + ahead + 1)
+        scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, scale, scores, r - start, half)
+        for q in range(4):
+            prefetch_target(y, weight, row_at(order, r + q + ahead))
         r += 4
     while r < stop:
         scores_of_row(X, order[r], weights, intercept, scale, scores, r - start)
@@ -213,8 +239,8 @@ def scores_of_rows(data, order, start, stop, weights, intercept, scale, ahead, s
 @kernel
 def add_rows(X, order, start, stop, scores, k, factor, W):
     """Add rows ``order[start:stop]`` times their slopes in output ``k`` times ``factor`` to ``W[k]``; returns the sum
-    of the slopes."""
-    slope_sum = 0.0
+    of the slopes. Asks for the rows ahead that ``scores_of_rows`` did not ask for."""
+    slope_sum, ahead = 0.0, places_ahead(scores)
     r = start
     while r + 4 <= stop:
         s0, s1, s2, s3 = (
@@ -223,9 +249,16 @@ def add_rows(X, order, start, stop, scores, k, factor, W):
             scores[r - start + 2, k],
             scores[r - start + 3, k],
         )
+        half = row_at(order, r + ahead + 2), row_at(order, r + ahead + 3)
         if s0 != 0.0 or s1 != 0.0 or s2 != 0.0 or s3 != 0.0:  # most rows have none, once a hinge is fitted
             i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
-            add_four_rows(X, i0, i1, i2, i3, factor * s0, factor * s1, factor * s2, factor * s3, W, k)
+            a0, a1, a2, a3 = factor * s0, factor * s1, factor * s2, factor * s3
+            if k == 0:
+                add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, half)
+            else:
+                add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, ())
+        elif k == 0:
+            prefetch_rows(X, half)
         slope_sum += (s0 + s1) + (s2 + s3)
         r += 4
     while r < stop:
@@ -246,7 +279,7 @@ def add_gradient(data, order, start, stop, objective, theta, factor, grad, score
     (X, y, weight, class_weight), (weights, intercept) = data, theta
     for begin in range(start, stop, scores.shape[0]):
         end = min(begin + scores.shape[0], stop)
-        scores_of_rows(data, order, begin, end, weights, intercept, 1.0, max(AHEAD, scores.shape[0]), scores)
+        scores_of_rows(data, order, begin, end, weights, intercept, 1.0, scores)
         slopes_from_scores(order, begin, end, y, weight, class_weight, scores, objective, losses)
         for k in range(scores.shape[1]):
             grad.intercept[k] += factor * add_rows(X, order, begin, end, scores, k, factor, grad.weights)

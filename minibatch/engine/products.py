@@ -14,7 +14,8 @@ from numba.np.arrayobj import make_array
 from numba.np.linalg import ensure_blas, get_blas_kind
 
 from minibatch.engine.compile import INLINED, OPTIONS, kernel
-from minibatch.engine.rows import add_four_rows, add_row, four_row_dots, row_dot
+from minibatch.engine.four_rows import add_four_rows, four_row_dots
+from minibatch.engine.rows import add_row, row_dot
 from minibatch.engine.tiles import TILE_ROWS, multiply_in_tiles, vector_lanes
 
 _JIT = {**OPTIONS, **INLINED}
@@ -105,7 +106,7 @@ def product_of_few_rows(a, b, out):
     depth, k = b.shape[0], 0
     while k + 4 <= depth:
         for i in range(a.shape[0]):
-            add_four_rows(b, k, k + 1, k + 2, k + 3, a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3], out, i)
+            add_four_rows(b, k, k + 1, k + 2, k + 3, a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3], out, i, ())
         k += 4
     while k < depth:
         for i in range(a.shape[0]):
@@ -119,7 +120,7 @@ def product_bt_of_few_rows(a, b, out):
     n_columns, j = b.shape[0], 0
     while j + 4 <= n_columns:
         for i in range(a.shape[0]):
-            out[i, j], out[i, j + 1], out[i, j + 2], out[i, j + 3] = four_row_dots(b, j, j + 1, j + 2, j + 3, a, i)
+            out[i, j], out[i, j + 1], out[i, j + 2], out[i, j + 3] = four_row_dots(b, j, j + 1, j + 2, j + 3, a, i, ())
         j += 4
     while j < n_columns:
         for i in range(a.shape[0]):

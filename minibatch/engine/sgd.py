@@ -8,29 +8,29 @@ and L1, without touching every weight.
 import numpy as np
 
 from minibatch.engine.compile import entry, kernel
+from minibatch.engine.four_rows import add_four_rows, prefetch_rows, products_of_four_rows
 from minibatch.engine.linear import (
     AHEAD,
     add_rows,
     loss_of_output,
     prefetch_place,
+    prefetch_target,
+    row_at,
     scores_of_rows,
     slopes_from_scores,
 )
 from minibatch.engine.optimizers import shrinkage
-from minibatch.engine.rows import add_four_rows, add_row, products_of_four_rows, row_dot
+from minibatch.engine.rows import add_row, row_dot
 
 # A scale below this is multiplied into the weights (float32 ends at 1e-38).
 SMALLEST_SCALE = 1e-9
-# More rows ahead than this, and the cache may have forgotten the first when it is their turn.
-MOST_AHEAD = 32
 
 
 @kernel
 def batch_slopes(data, order, start, stop, objective, weights, intercept, scale, scores, losses):
     """Fill ``scores[: stop - start]`` with the slopes of rows ``order[start:stop]`` at ``scale * weights``."""
     _, y, weight, class_weight = data
-    ahead = max(AHEAD, min(stop - start, MOST_AHEAD))  # its like in the next batch
-    scores_of_rows(data, order, start, stop, weights, intercept, scale, ahead, scores)
+    scores_of_rows(data, order, start, stop, weights, intercept, scale, scores)
     slopes_from_scores(order, start, stop, y, weight, class_weight, scores, objective, losses)
 
 
@@ -136,27 +136,28 @@ def steps_on_four_rows(data, order, r, etas, objective, weights, intercept, scal
     s0, s1, s2, s3 = scales
     e0, e1, e2, e3 = etas[r], etas[r + 1], etas[r + 2], etas[r + 3]
     i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
+    for q in range(4):
+        prefetch_target(y, weight, row_at(order, r + AHEAD + q))
     f0, f1, f2, f3 = -e0 / s0, -e1 / s1, -e2 / s2, -e3 / s3  # before the slopes, for which all else waits
     moved = 1.0 if objective.fit_intercept else 0.0
     d0, d1, d2, d3, g01, g02, g03, g12, g13, g23 = products
-    for q in range(2):
-        prefetch_place(X, y, weight, order, r + q + AHEAD)
     z = scale * d0 + intercept
     value0, slope = loss_of_output(i0, 0, z, y, weight, class_weight, objective)
     a0, intercept = f0 * slope, intercept - moved * e0 * slope
     z = s0 * (d1 + a0 * g01) + intercept
     value1, slope = loss_of_output(i1, 0, z, y, weight, class_weight, objective)
     a1, intercept = f1 * slope, intercept - moved * e1 * slope
-    for q in range(2, 4):
-        prefetch_place(X, y, weight, order, r + q + AHEAD)
     z = s1 * (d2 + a0 * g02 + a1 * g12) + intercept
     value2, slope = loss_of_output(i2, 0, z, y, weight, class_weight, objective)
     a2, intercept = f2 * slope, intercept - moved * e2 * slope
     z = s2 * (d3 + a0 * g03 + a1 * g13 + a2 * g23) + intercept
     value3, slope = loss_of_output(i3, 0, z, y, weight, class_weight, objective)
     a3, intercept = f3 * slope, intercept - moved * e3 * slope
+    half = row_at(order, r + AHEAD + 2), row_at(order, r + AHEAD + 3)
     if a0 != 0.0 or a1 != 0.0 or a2 != 0.0 or a3 != 0.0:
-        add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, weights, 0)
+        add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, weights, 0, half)
+    else:
+        prefetch_rows(X, half)
     return (value0 + value1) + (value2 + value3), intercept
 
 
@@ -196,7 +197,8 @@ def four_row_epoch(stamp):
             together = scales[3] >= SMALLEST_SCALE
             if together:
                 i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
-                products = products_of_four_rows(data.X, i0, i1, i2, i3, weights, 0)
+                half = row_at(order, r + AHEAD), row_at(order, r + AHEAD + 1)
+                products = products_of_four_rows(data.X, i0, i1, i2, i3, weights, 0, half)
                 together = are_finite(products)
             if together:
                 value, intercept = steps_on_four_rows(

@@ -13,25 +13,12 @@ from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 
 from minibatch.engine.compile import INLINED, OPTIONS, kernel
+from minibatch.engine.vectors import INT, VECTOR_BYTES, multiply_add, splat
 
 # A tile is so many rows and up to so many vectors: of the 16 registers of AVX2, it takes 12, a row of vectors 3.
-TILE_ROWS, TILE_VECTORS, VECTOR_BYTES = 4, 3, 32
+TILE_ROWS, TILE_VECTORS = 4, 3
 # Terms that are added up before the next tile: their rows of the second matrix stay in the first level of the cache.
 TERMS_AT_ONCE = 64
-
-_INT = cgutils.intp_t
-
-
-def _splat(builder, value, n):
-    undefined = ir.Constant(ir.VectorType(value.type, n), ir.Undefined)
-    first = builder.insert_element(undefined, value, cgutils.int32_t(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(cgutils.int32_t, n), [0] * n))
-
-
-def _add_products(builder, row, factors, sums):
-    """The sums of a row of the tile after a term: plus its value in the first matrix times those of the second."""
-    x, fused = _splat(builder, row, factors[0].type.count), {"flags": ("contract",)}
-    return [builder.fadd(builder.fmul(x, y, **fused), z, **fused) for y, z in zip(factors, sums, strict=True)]
 
 
 def _tile_function(module, real, size, n_vectors):
@@ -44,16 +31,16 @@ def _tile_function(module, real, size, n_vectors):
     vector, name = ir.VectorType(real, lanes), f"minibatch_tile_{n_vectors}_{real}"
     if name in module.globals:
         return module.globals[name]
-    arguments = [pointer, _INT, _INT, _INT, _INT, pointer, _INT, pointer, _INT, _INT, cgutils.bool_t]
+    arguments = [pointer, INT, INT, INT, INT, pointer, INT, pointer, INT, INT, cgutils.bool_t]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
     function.linkage = "linkonce_odr"
     a, a_step, a_next, n_rows, n_terms, b, b_step, out, out_step, last, keep = function.args
     entry, begun, loop, end = (function.append_basic_block(label) for label in ("entry", "begun", "loop", "end"))
 
     builder = ir.IRBuilder(entry)
-    lowest = builder.sub(n_rows, _INT(1))
-    rows = [builder.select(builder.icmp_signed("<", _INT(r), lowest), _INT(r), lowest) for r in range(TILE_ROWS)]
-    columns = [_INT(v * lanes) for v in range(n_vectors - 1)] + [last]
+    lowest = builder.sub(n_rows, INT(1))
+    rows = [builder.select(builder.icmp_signed("<", INT(r), lowest), INT(r), lowest) for r in range(TILE_ROWS)]
+    columns = [INT(v * lanes) for v in range(n_vectors - 1)] + [last]
 
     def vectors_at(row):
         return [builder.bitcast(builder.gep(row, [column]), vector.as_pointer()) for column in columns]
@@ -66,14 +53,16 @@ def _tile_function(module, real, size, n_vectors):
     builder.branch(loop)
 
     builder.position_at_end(loop)
-    term, sums = builder.phi(_INT), [builder.phi(vector) for _ in places]
+    term, sums = builder.phi(INT), [builder.phi(vector) for _ in places]
     factors = [builder.load(place, align=size) for place in vectors_at(builder.gep(b, [builder.mul(term, b_step)]))]
-    a_place, following, found = builder.mul(term, a_next), builder.add(term, _INT(1)), []
+    a_place, following, found = builder.mul(term, a_next), builder.add(term, INT(1)), []
     for r, row in enumerate(a_rows):
         value = builder.load(builder.gep(row, [a_place]))
-        found += _add_products(builder, value, factors, sums[r * n_vectors : (r + 1) * n_vectors])
+        value = splat(builder, value, lanes)
+        of_row = sums[r * n_vectors : (r + 1) * n_vectors]
+        found += [multiply_add(builder, value, y, z) for y, z in zip(factors, of_row, strict=True)]
     builder.cbranch(builder.icmp_signed("<", following, n_terms), loop, end)
-    for phi, start, value in zip([term, *sums], [_INT(0), *before], [following, *found], strict=True):
+    for phi, start, value in zip([term, *sums], [INT(0), *before], [following, *found], strict=True):
         phi.add_incoming(phi.type(0 if phi is term else None), entry)
         phi.add_incoming(start, begun)
         phi.add_incoming(value, loop)
@@ -99,17 +88,17 @@ def _add_tile(n_vectors):
             lanes = VECTOR_BYTES // size
 
             def step(array):
-                return builder.sdiv(builder.extract_value(array.strides, 0), _INT(size))
+                return builder.sdiv(builder.extract_value(array.strides, 0), INT(size))
 
             def at(array, row, column, row_step, column_step):
                 place = builder.add(builder.mul(row, row_step), builder.mul(column, column_step))
                 return builder.gep(array.data, [place])
 
-            one, b_step, out_step = _INT(1), step(b), step(out)
+            one, b_step, out_step = INT(1), step(b), step(out)
             a_step, a_next = builder.select(transposed, one, step(a)), builder.select(transposed, step(a), one)
             n_rows, n_columns = (builder.extract_value(out.shape, axis) for axis in (0, 1))
-            wanted = _INT((n_vectors - 1) * lanes)
-            possible = builder.sub(builder.sub(n_columns, j), _INT(lanes))
+            wanted = INT((n_vectors - 1) * lanes)
+            possible = builder.sub(builder.sub(n_columns, j), INT(lanes))
             last = builder.select(builder.icmp_signed("<", possible, wanted), possible, wanted)
             arguments = [at(a, i, start, a_step, a_next), a_step, a_next, builder.sub(n_rows, i)]
             arguments += [builder.sub(stop, start), at(b, start, j, b_step, one), b_step]
