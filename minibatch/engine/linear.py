@@ -195,6 +195,11 @@ def row_at(order, r):
 
 
 @kernel
+def two_rows(order, r):
+    return row_at(order, r), row_at(order, r + 1)
+
+
+@kernel
 def prefetch_target(y, weight, i):
     """Ask for the target of row ``i``."""
     prefetch(y, i * y.shape[1])
@@ -225,8 +230,8 @@ def scores_of_rows(data, order, start, stop, weights, intercept, scale, scores):
     r = start
     while r + 4 <= stop:
         i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
-        half = row_at(order, r + ahead), row_at(order, r + ahead + 1)
-        scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, scale, scores, r - start, half)
+        asked = two_rows(order, r + ahead)
+        scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, scale, scores, r - start, asked)
         for q in range(4):
             prefetch_target(y, weight, row_at(order, r + q + ahead))
         r += 4
@@ -249,16 +254,16 @@ def add_rows(X, order, start, stop, scores, k, factor, W):
             scores[r - start + 2, k],
             scores[r - start + 3, k],
         )
-        half = row_at(order, r + ahead + 2), row_at(order, r + ahead + 3)
+        asked = two_rows(order, r + ahead + 2)
         if s0 != 0.0 or s1 != 0.0 or s2 != 0.0 or s3 != 0.0:  # most rows have none, once a hinge is fitted
             i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
             a0, a1, a2, a3 = factor * s0, factor * s1, factor * s2, factor * s3
             if k == 0:
-                add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, half)
+                add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, asked)
             else:
                 add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, ())
         elif k == 0:
-            prefetch_rows(X, half)
+            prefetch_rows(X, asked)
         slope_sum += (s0 + s1) + (s2 + s3)
         r += 4
     while r < stop:

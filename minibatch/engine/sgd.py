@@ -18,6 +18,7 @@ from minibatch.engine.linear import (
     row_at,
     scores_of_rows,
     slopes_from_scores,
+    two_rows,
 )
 from minibatch.engine.optimizers import shrinkage
 from minibatch.engine.rows import add_row, row_dot
@@ -130,7 +131,7 @@ def steps_on_four_rows(data, order, r, etas, objective, weights, intercept, scal
 
     The weights are read and written once: the score of a row is its product with the weights of before the first
     update, and its products with the rows before it times what was added of these. ``products`` are those of
-    ``products_of_four_rows``.
+    ``products_of_four_rows``, which asked for two of the rows ahead.
     """
     X, y, weight, class_weight = data
     s0, s1, s2, s3 = scales
@@ -153,11 +154,11 @@ def steps_on_four_rows(data, order, r, etas, objective, weights, intercept, scal
     z = s2 * (d3 + a0 * g03 + a1 * g13 + a2 * g23) + intercept
     value3, slope = loss_of_output(i3, 0, z, y, weight, class_weight, objective)
     a3, intercept = f3 * slope, intercept - moved * e3 * slope
-    half = row_at(order, r + AHEAD + 2), row_at(order, r + AHEAD + 3)
+    asked = two_rows(order, r + AHEAD + 2)
     if a0 != 0.0 or a1 != 0.0 or a2 != 0.0 or a3 != 0.0:
-        add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, weights, 0, half)
+        add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, weights, 0, asked)
     else:
-        prefetch_rows(X, half)
+        prefetch_rows(X, asked)
     return (value0 + value1) + (value2 + value3), intercept
 
 
@@ -197,8 +198,8 @@ def four_row_epoch(stamp):
             together = scales[3] >= SMALLEST_SCALE
             if together:
                 i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
-                half = row_at(order, r + AHEAD), row_at(order, r + AHEAD + 1)
-                products = products_of_four_rows(data.X, i0, i1, i2, i3, weights, 0, half)
+                asked = two_rows(order, r + AHEAD)
+                products = products_of_four_rows(data.X, i0, i1, i2, i3, weights, 0, asked)
                 together = are_finite(products)
             if together:
                 value, intercept = steps_on_four_rows(
