@@ -257,8 +257,13 @@ class LinearProblem:
         return self._gradient_batches if self.objective.l1 > 0.0 else self._plain_sgd
 
     def _gradient_pays(self, batch_size: int) -> bool:
-        """Whether plain SGD is faster with a gradient: without, the rows of a batch are read twice, which costs where
-        the cache forgets them; with it, an update is of all weights, which must be little beside the batch."""
+        """Whether plain SGD is faster with a gradient: without, all rows of a batch are scored before they are added.
+
+        So with batches larger than a block of dense rows (measured: up to a third faster, at 20 to 784 columns); and
+        of sparse rows where the cache forgets the batch, if an update, which is of all weights, is little beside it.
+        """
+        if not isinstance(self.data.X, CSR):
+            return batch_size > BLOCK_ROWS
         forgotten = batch_size * (self._row_bytes + 8 * self.n_outputs) > CACHED_BYTES
         return forgotten and 4 * UPDATE_WORK * self.n_parameters < batch_size * self._row_work
 

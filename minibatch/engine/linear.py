@@ -26,9 +26,8 @@ SEPARATE, ONE_VS_REST, SOFTMAX = range(3)
 # Rows are asked for this far ahead of their use. Measured: a shuffled epoch in batches of one on 200,000 x 100 float64
 # takes 20 ms with, 47 ms without.
 AHEAD = 16
-# More rows ahead than this, and the cache may have forgotten the first when it is their turn.
-MOST_AHEAD = 32
-# Rows whose slopes are found together, in SIMD code; whose second use finds them in the first level of the cache.
+# Rows whose slopes are found together, in SIMD code; whose second use finds them in the first level of the cache, which
+# would forget more rows ahead, too.
 BLOCK_ROWS, BLOCK_BYTES = 32, 24 * 1024
 # From so many classes on, those of a row fill SIMD code better than rows do.
 CLASSES_AT_ONCE = 4
@@ -218,13 +217,19 @@ def prefetch_place(X, y, weight, order, r):
 @kernel
 def places_ahead(scores):
     """How many places ahead of its use a row is asked for: when a block is added up, the next one is on its way."""
-    return max(AHEAD, min(scores.shape[0], MOST_AHEAD))
+    return max(AHEAD, min(scores.shape[0], BLOCK_ROWS))
+
+
+@kernel
+def fits_ahead(scores):
+    """Whether the rows ahead are of the next block: one half is asked for by its scores, one when it is added up."""
+    return scores.shape[0] <= BLOCK_ROWS
 
 
 @kernel
 def scores_of_rows(data, order, start, stop, weights, intercept, scale, scores):
-    """Fill ``scores[: stop - start]`` with those of rows ``order[start:stop]`` at ``scale * weights``. Asks for half of
-    the rows ahead; ``add_rows`` asks for the others."""
+    """Fill ``scores[: stop - start]`` with those of rows ``order[start:stop]`` at ``scale * weights``. Asks for the
+    rows ahead, or half of them; ``add_rows`` asks for the others."""
     X, y, weight, _ = data
     ahead = places_ahead(scores)
     r = start
@@ -234,6 +239,8 @@ def scores_of_rows(data, order, start, stop, weights, intercept, scale, scores):
         scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, scale, scores, r - start, asked)
         for q in range(4):
             prefetch_target(y, weight, row_at(order, r + q + ahead))
+        if not fits_ahead(scores):
+            prefetch_rows(X, two_rows(order, r + ahead + 2))
         r += 4
     while r < stop:
         scores_of_row(X, order[r], weights, intercept, scale, scores, r - start)
@@ -245,7 +252,7 @@ def scores_of_rows(data, order, start, stop, weights, intercept, scale, scores):
 def add_rows(X, order, start, stop, scores, k, factor, W):
     """Add rows ``order[start:stop]`` times their slopes in output ``k`` times ``factor`` to ``W[k]``; returns the sum
     of the slopes. Asks for the rows ahead that ``scores_of_rows`` did not ask for."""
-    slope_sum, ahead = 0.0, places_ahead(scores)
+    slope_sum, ahead, asks = 0.0, places_ahead(scores), k == 0 and fits_ahead(scores)
     r = start
     while r + 4 <= stop:
         s0, s1, s2, s3 = (
@@ -258,11 +265,11 @@ def add_rows(X, order, start, stop, scores, k, factor, W):
         if s0 != 0.0 or s1 != 0.0 or s2 != 0.0 or s3 != 0.0:  # most rows have none, once a hinge is fitted
             i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
             a0, a1, a2, a3 = factor * s0, factor * s1, factor * s2, factor * s3
-            if k == 0:
+            if asks:
                 add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, asked)
             else:
                 add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, ())
-        elif k == 0:
+        elif asks:
             prefetch_rows(X, asked)
         slope_sum += (s0 + s1) + (s2 + s3)
         r += 4
