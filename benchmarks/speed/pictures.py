@@ -31,6 +31,8 @@ def draw(table, rows, path):
     lines = {}
     for ax, panel in zip(axes.flat, panels, strict=False):
         lines |= _panel(ax, table, panel, [row for row in rows if row["data"] == panel])
+    medians = [points[0] for row in rows for points in row[_what(table)].values()] + [1.0] * table.ratios
+    axes[0, 0].set_ylim(min(medians) / 2, max(medians) * 2)  # of one turn that went astray, the range may not be seen
     shown = [name for name in NAMES if name in lines]
     figure.legend([lines[name] for name in shown], shown, loc="outside lower center", ncols=len(shown), fontsize=8)
     figure.suptitle(table.title, fontsize=10)
@@ -39,9 +41,13 @@ def draw(table, rows, path):
     plt.close(figure)
 
 
+def _what(table):
+    return "ratios" if table.ratios else "values"
+
+
 def _panel(ax, table, title, rows):
     """Draws the peers; returns the line of each."""
-    what, lines = "ratios" if table.ratios else "values", {}
+    what, lines = _what(table), {}
     for number, name in enumerate(NAMES):
         points = [(i, *row[what][name]) for i, row in enumerate(rows) if name in row[what]]
         if points:
