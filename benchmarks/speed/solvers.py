@@ -21,7 +21,7 @@ ALPHA = 1e-4
 ABOVE = (0.01, 0.001)  # the optimum, as a share of it
 RATES = (1e-2, 3e-2, 1e-1, 3e-1, 1e0, 3e0, 1e1)
 LENGTHS = np.unique(np.rint(2 ** np.arange(0, 12, 0.5)).astype(int))
-SOURCES = [Source(32_561, 108, 2, archive="adult"), Source(4_000, 784, 10, archive="fashion_mnist")]
+SOURCES = [Source(32_561, 108, 2, archive="adult"), Source(16_000, 16, 26, archive="letter")]
 
 
 def objective(model, X, y):
