@@ -81,9 +81,9 @@ def _gather_columns(X, order, start, low, high, out):
     def dense(X, order, start, low, high, out):
         for r in range(out.shape[0]):
             prefetch_row(X, order[min(start + r + GATHER_AHEAD, order.shape[0] - 1)])
-            i = order[start + r]
-            for j in range(low, high):
-                out[r, j] = X[i, j]
+            row, copy = X[order[start + r], low:high], out[r, low:high]
+            for j in range(copy.shape[0]):  # from 0 on: of other columns it would be checked whether they are negative
+                copy[j] = row[j]
 
     def sparse(X, order, start, low, high, out):
         pass

@@ -23,10 +23,10 @@ _JIT = {**OPTIONS, **INLINED}
 # 1 row times (784, 100), float32, takes 6 us here and 57 there. Up to so many rows, or columns of the result, tiles are
 # faster; where there are too few columns for these, loops over few rows are.
 ROWS_IN_TILES, COLUMNS_IN_TILES, FEW_ROWS = 64, 32, 8
-# With AVX-512 it does not copy, for products of up to so many multiplications. Measured there on (784, 100) and
-# (300, 100), float32: 32 rows in pieces take 46 us and 128 take 183, at once 73 and 222. In pieces of less than 8 rows
-# there is nothing to gain.
-SMALL_PRODUCT, FEWEST_ROWS = 1_000_000, 8
+# With AVX-512 it does not copy, for products of up to so many multiplications. Measured there, GFLOP/s, float32: 256
+# rows times (784, 100) at once 95, in pieces 110; the gradient of these weights from 32 rows 82 and 107, from 256 rows
+# 87 and 111. Pieces of 8 rows are slower than all at once.
+SMALL_PRODUCT, FEWEST_ROWS = 1_000_000, 12
 
 
 def multiply(transposed_a, a, transposed_b, b, keep, out):
@@ -92,6 +92,21 @@ def _blas_copies():
 
 
 @kernel
+def multiply_in_pieces(transposed_a, a, transposed_b, b, keep, out):
+    """``multiply``, so many rows of ``out`` at a time that BLAS copies nothing, where it can do without."""
+    n_rows = out.shape[0]
+    step = n_rows if blas_copies() else SMALL_PRODUCT // max(1, b.shape[0] * b.shape[1]) // 4 * 4
+    if step < FEWEST_ROWS:
+        step = max(1, n_rows)
+    for start in range(0, n_rows, step):
+        stop = min(start + step, n_rows)
+        if transposed_a:
+            multiply(True, a[:, start:stop], transposed_b, b, keep, out[start:stop])
+        else:
+            multiply(False, a[start:stop], transposed_b, b, keep, out[start:stop])
+
+
+@kernel
 def fits_tiles(rows):
     """Whether products with so many rows, whose result has as many columns, are faster in tiles."""
     n_rows, n_columns = rows.shape
@@ -132,20 +147,12 @@ def product_bt_of_few_rows(a, b, out):
 def product(a, b, out):
     """``out = a @ b``"""
     n_rows = a.shape[0]
-    if blas_copies():
-        if n_rows >= TILE_ROWS and fits_tiles(out):
-            multiply_in_tiles(False, a, b, False, out)
-        elif n_rows <= FEW_ROWS:
-            product_of_few_rows(a, b, out)
-        else:
-            multiply(False, a, False, b, False, out)
-        return
-    step = SMALL_PRODUCT // (b.shape[0] * b.shape[1]) // 4 * 4
-    if step < FEWEST_ROWS:
-        step = n_rows
-    for start in range(0, n_rows, step):
-        stop = min(start + step, n_rows)
-        multiply(False, a[start:stop], False, b, False, out[start:stop])
+    if n_rows >= TILE_ROWS and fits_tiles(out):
+        multiply_in_tiles(False, a, b, False, out)
+    elif blas_copies() and n_rows <= FEW_ROWS:
+        product_of_few_rows(a, b, out)
+    else:
+        multiply_in_pieces(False, a, False, b, False, out)
 
 
 @kernel
@@ -154,7 +161,7 @@ def product_at(a, b, keep, out):
     if fits_tiles(b):
         multiply_in_tiles(True, a, b, keep, out)
     else:
-        multiply(True, a, False, b, keep, out)
+        multiply_in_pieces(True, a, False, b, keep, out)
 
 
 @kernel
@@ -163,7 +170,7 @@ def product_bt(a, b, out):
     if blas_copies() and a.shape[0] <= FEW_ROWS:
         product_bt_of_few_rows(a, b, out)
     else:
-        multiply(False, a, True, b, False, out)
+        multiply_in_pieces(False, a, True, b, False, out)
 
 
 @kernel
