@@ -8,7 +8,6 @@ Scores, losses and slopes are float64 whatever the type of X; sums over columns 
 solver is plain SGD; ``chunk_gradient`` with ``apply_step`` serve batches so large that threads share them.
 """
 
-from math import copysign, inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from minibatch.engine.compile import entry, kernel
 from minibatch.engine.four_rows import add_four_rows, four_row_dots, prefetch_rows
 from minibatch.engine.lanes import LANES, lanes
-from minibatch.engine.losses import LOG_LOSS, MAX_SLOPE, loss_and_slope, softmax_loss_and_slopes
+from minibatch.engine.losses import LOG_LOSS, loss_and_slope, softmax_loss_and_slopes
 from minibatch.engine.optimizers import SGD, bias_corrections, shrinkage, take_step
 from minibatch.engine.rows import add_row, prefetch, prefetch_row, row_dot
 
@@ -84,11 +83,15 @@ def target_of_output(row, k, y, weight, class_weight, objective):
 
 
 @kernel
-def weighted_loss_and_slope(loss, z, target, s, parameter):
+def loss_of_score(loss, z, target, s, parameter):
+    """Loss and slope of a row that weighs ``s``, not yet weighted."""
     z = z if s != 0.0 else 0.0  # a row without weight is no row, also where its loss would be infinite
-    value, slope = loss_and_slope(loss, z, target, parameter)
-    if abs(slope) > MAX_SLOPE:
-        value, slope = inf, copysign(MAX_SLOPE, slope)
+    return loss_and_slope(loss, z, target, parameter)
+
+
+@kernel
+def weighted_loss_and_slope(loss, z, target, s, parameter):
+    value, slope = loss_of_score(loss, z, target, s, parameter)
     return s * value, s * slope
 
 

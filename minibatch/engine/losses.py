@@ -6,7 +6,7 @@ the target (-1 or +1 for the classification losses). Squared losses carry a fact
 To add a loss: a code, a branch in ``loss_and_slope``, a line in ``CLASSIFICATION`` or ``REGRESSION``.
 """
 
-from math import exp, log
+from math import copysign, exp, inf, log
 
 import numpy as np
 
@@ -58,8 +58,19 @@ MAX_SLOPE = 1e12
 
 
 @kernel
+def bounded(value, slope):
+    """What stands for a value and a slope that may be too large."""
+    if abs(slope) > MAX_SLOPE:
+        return inf, copysign(MAX_SLOPE, slope)
+    return value, slope
+
+
+@kernel
 def loss_and_slope(loss, z, y, parameter):
-    """Value and derivative in ``z``; ``parameter`` is the epsilon or the quantile of the losses that have one."""
+    """Value and derivative in ``z``; ``parameter`` is the epsilon or the quantile of the losses that have one.
+
+    Only slopes that can be large are ``bounded``: in batches of one row every next score waits for that.
+    """
     if loss == LOG_LOSS:
         margin = y * z
         e = exp_of_negative(-abs(margin))
@@ -72,20 +83,19 @@ def loss_and_slope(loss, z, y, parameter):
         slope = -y if gap >= 0.0 else 0.0
     elif loss == SQUARED_HINGE:
         gap = max(1.0 - y * z, 0.0)
-        value = gap * gap
-        slope = -2.0 * y * gap
+        value, slope = bounded(gap * gap, -2.0 * y * gap)
     elif loss == MODIFIED_HUBER:
         margin = y * z
         gap = max(1.0 - margin, 0.0)
         value = gap * gap if margin >= -1.0 else -4.0 * margin
         slope = -2.0 * y * gap if margin >= -1.0 else -4.0 * y
     elif loss == SQUARED_ERROR:
-        slope = z - y
-        value = 0.5 * slope * slope
+        residual = z - y
+        value, slope = bounded(0.5 * residual * residual, residual)
     elif loss == HUBER:
         residual = z - y
         slope = min(max(residual, -parameter), parameter)
-        value = slope * (residual - 0.5 * slope)
+        value, slope = bounded(slope * (residual - 0.5 * slope), slope)
     elif loss == EPSILON_INSENSITIVE:
         residual = z - y
         value = max(abs(residual) - parameter, 0.0)
@@ -93,8 +103,7 @@ def loss_and_slope(loss, z, y, parameter):
     elif loss == SQUARED_EPSILON_INSENSITIVE:
         residual = z - y
         excess = max(abs(residual) - parameter, 0.0)
-        value = excess * excess
-        slope = 2.0 * np.sign(residual) * excess
+        value, slope = bounded(excess * excess, 2.0 * np.sign(residual) * excess)
     elif loss == ABSOLUTE_ERROR:
         residual = z - y
         value = abs(residual)
@@ -105,12 +114,10 @@ def loss_and_slope(loss, z, y, parameter):
         value = slope * residual
     elif loss == POISSON:
         mean = exp(z)
-        value = mean - y * z
-        slope = mean - y
+        value, slope = bounded(mean - y * z, mean - y)
     else:  # GAMMA
         ratio = y * exp(-z)
-        value = z + ratio
-        slope = 1.0 - ratio
+        value, slope = bounded(z + ratio, 1.0 - ratio)
     return value, slope
 
 

@@ -13,11 +13,13 @@ from minibatch.engine.linear import (
     AHEAD,
     add_rows,
     loss_of_output,
+    loss_of_score,
     prefetch_place,
     prefetch_target,
     row_at,
     scores_of_rows,
     slopes_from_scores,
+    target_of_output,
     two_rows,
 )
 from minibatch.engine.optimizers import shrinkage
@@ -126,40 +128,50 @@ def are_finite(products):
 
 
 @kernel
+def step_of_row(i, eta, scale, data, objective):
+    """Target and weight of a row, and what its update adds per unit of slope: to the weights before they are scaled, in
+    units of the row, and to the intercept."""
+    _, y, weight, class_weight = data
+    target, s = target_of_output(i, 0, y, weight, class_weight, objective)
+    return target, s, -eta * s / scale, -eta * s if objective.fit_intercept else 0.0
+
+
+@kernel
 def steps_on_four_rows(data, order, r, etas, objective, weights, intercept, scale, scales, products):
     """Update with the rows at places ``r`` to ``r + 3``, one after the other; returns their loss and the new intercept.
 
-    The weights are read and written once: the score of a row is its product with the weights of before the first
-    update, and its products with the rows before it times what was added of these. ``products`` are those of
-    ``products_of_four_rows``, which asked for two of the rows ahead.
+    The weights are read and written once: the score of a row is that of before the first update, and what the earlier
+    steps add to it, their slopes times numbers that are known before any slope. So between one slope and the next
+    stand a product, a sum and the loss. ``products`` are those of ``products_of_four_rows``, which asked for two of the
+    rows ahead.
     """
-    X, y, weight, class_weight = data
-    s0, s1, s2, s3 = scales
-    e0, e1, e2, e3 = etas[r], etas[r + 1], etas[r + 2], etas[r + 3]
+    (s0, s1, s2, s3), loss, parameter = scales, objective.loss, objective.parameter
     i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
     for q in range(4):
-        prefetch_target(y, weight, row_at(order, r + AHEAD + q))
-    f0, f1, f2, f3 = -e0 / s0, -e1 / s1, -e2 / s2, -e3 / s3  # before the slopes, for which all else waits
-    moved = 1.0 if objective.fit_intercept else 0.0
+        prefetch_target(data.y, data.weight, row_at(order, r + AHEAD + q))
+    y0, w0, f0, b0 = step_of_row(i0, etas[r], s0, data, objective)
     d0, d1, d2, d3, g01, g02, g03, g12, g13, g23 = products
-    z = scale * d0 + intercept
-    value0, slope = loss_of_output(i0, 0, z, y, weight, class_weight, objective)
-    a0, intercept = f0 * slope, intercept - moved * e0 * slope
-    z = s0 * (d1 + a0 * g01) + intercept
-    value1, slope = loss_of_output(i1, 0, z, y, weight, class_weight, objective)
-    a1, intercept = f1 * slope, intercept - moved * e1 * slope
-    z = s1 * (d2 + a0 * g02 + a1 * g12) + intercept
-    value2, slope = loss_of_output(i2, 0, z, y, weight, class_weight, objective)
-    a2, intercept = f2 * slope, intercept - moved * e2 * slope
-    z = s2 * (d3 + a0 * g03 + a1 * g13 + a2 * g23) + intercept
-    value3, slope = loss_of_output(i3, 0, z, y, weight, class_weight, objective)
-    a3, intercept = f3 * slope, intercept - moved * e3 * slope
+    c01, c02, c03 = s0 * f0 * g01 + b0, s1 * f0 * g02 + b0, s2 * f0 * g03 + b0
+    value0, slope0 = loss_of_score(loss, scale * d0 + intercept, y0, w0, parameter)
+    y1, w1, f1, b1 = step_of_row(i1, etas[r + 1], s1, data, objective)
+    value1, slope1 = loss_of_score(loss, s0 * d1 + intercept + c01 * slope0, y1, w1, parameter)
+    y2, w2, f2, b2 = step_of_row(i2, etas[r + 2], s2, data, objective)
+    c12, c13 = s1 * f1 * g12 + b1, s2 * f1 * g13 + b1
+    z = s1 * d2 + intercept + c02 * slope0
+    value2, slope2 = loss_of_score(loss, z + c12 * slope1, y2, w2, parameter)
+    y3, w3, f3, b3 = step_of_row(i3, etas[r + 3], s3, data, objective)
+    c23 = s2 * f2 * g23 + b2
+    z = s2 * d3 + intercept + c03 * slope0 + c13 * slope1
+    value3, slope3 = loss_of_score(loss, z + c23 * slope2, y3, w3, parameter)
+    value = (w0 * value0 + w1 * value1) + (w2 * value2 + w3 * value3)
+    intercept += (b0 * slope0 + b1 * slope1) + (b2 * slope2 + b3 * slope3)
+    a0, a1, a2, a3 = f0 * slope0, f1 * slope1, f2 * slope2, f3 * slope3
     asked = two_rows(order, r + AHEAD + 2)
     if a0 != 0.0 or a1 != 0.0 or a2 != 0.0 or a3 != 0.0:
-        add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, weights, 0, asked)
+        add_four_rows(data.X, i0, i1, i2, i3, a0, a1, a2, a3, weights, 0, asked)
     else:
-        prefetch_rows(X, asked)
-    return (value0 + value1) + (value2 + value3), intercept
+        prefetch_rows(data.X, asked)
+    return value, intercept
 
 
 @entry
