@@ -48,7 +48,7 @@ verbose : int, default=0
     Whether to print a line for every epoch.""",
     "n_jobs": """\
 n_jobs : int or None, default=None
-    Threads. They share the rows of batches of more than 8192 rows, and the outputs otherwise; the model does not
+    Threads. They share the rows of batches of 8192 rows or more, and the outputs otherwise; the model does not
     depend on their number. None means 1 unless a ``joblib.parallel_backend`` says otherwise.""",
     "random_state": """\
 random_state : int, RandomState instance or None, default=None

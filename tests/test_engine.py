@@ -288,11 +288,26 @@ def test_nan_and_infinity_reach_the_parameters(bad, loss, method, layout, batch_
 
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
-def test_slopes_beyond_the_largest_are_cut_and_reported():
+@pytest.mark.parametrize("n_rows", [1, 4, 7])
+def test_slopes_beyond_the_largest_are_cut_and_reported(n_rows):
     """One row far too large: the parameters stay finite, the loss does not."""
-    X, y = np.array([[1.0], [1.0]]), np.array([[1e200], [1.0]])
-    problem = problem_of(X, y, "squared_error")
+    y, expected = np.array([1e200] + (n_rows - 1) * [1.0]), 0.0
+    problem = problem_of(np.ones((n_rows, 1)), y[:, None], "squared_error")
     state = problem.new_state(np.zeros(2), averaged=False)
-    losses = problem.run_epoch(state, Epoch(np.arange(1), np.array([0.1]), 1, 1, True, 0))
+    losses = problem.run_epoch(state, Epoch(np.arange(n_rows), np.full(n_rows, 0.1), 1, n_rows, True, 0))
+    for target in y:
+        expected -= 0.1 * np.clip(2 * expected - target, -1e12, 1e12)
     assert losses[0] == np.inf
-    assert_allclose(state.theta, 1e11)
+    assert_allclose(state.theta, expected)
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_rows_without_weight_are_no_rows_however_large(batch_size):
+    y = np.array([1.0, 1e200, 2.0, 3.0, 4.0, 1e200])[:, None]
+    weight = (y[:, 0] < 1e100) * 1.0
+    problem = problem_of(np.ones((6, 1)), y, "squared_error", weight=weight)
+    state = problem.new_state(np.zeros(2), averaged=False)
+    losses = problem.run_epoch(state, Epoch(np.arange(6), np.full(-(-6 // batch_size), 0.1), batch_size, 6, True, 0))
+    assert 0 < losses[0] < 20
+    assert abs(state.theta).max() < 2

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.special import expit, log_softmax
 
-from minibatch.engine.losses import CLASSIFICATION, REGRESSION
+from minibatch.engine.losses import CLASSIFICATION, MAX_SLOPE, REGRESSION
 from references.gradient_descent import MARGIN_LOSSES
 from references.kernels import loss_and_slope, softmax_loss_and_slopes
 
@@ -106,6 +106,14 @@ def test_a_perfect_prediction_has_the_smallest_loss_and_no_slope(loss, z, y, par
     smallest, slope = loss_and_slope(LOSSES[loss], perfect, y, parameter)
     assert abs(slope) < 1e-12
     assert value(loss, z, y, parameter) >= smallest - 1e-12
+
+
+@every_loss
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_large_slopes_are_cut_and_their_values_infinite(loss, sign):
+    z = sign * (700.0 if loss in ("poisson", "gamma") else 1e200)
+    found, slope = loss_and_slope(LOSSES[loss], z, target_for(loss, 1.0), 0.5)
+    assert abs(slope) < MAX_SLOPE or (abs(slope) == MAX_SLOPE and found == np.inf)
 
 
 @pytest.mark.parametrize("z", [-800.0, -60.0, -1.0, 0.0, 1.0, 30.0, 700.0])

@@ -79,13 +79,40 @@ def test_sums_over_columns(n_rows, n_columns, dtype, keep):
 
 
 @pytest.mark.skipif(COMPILED, reason="the processor decides for compiled code")
-@pytest.mark.parametrize("n_rows", [1, 7, 8, 9, 30])
-def test_product_in_pieces(n_rows, monkeypatch):
+@pytest.mark.parametrize(("n_rows", "n_pieces"), [(1, 1), (11, 1), (12, 1), (13, 2), (24, 2), (30, 3)])
+@pytest.mark.parametrize("keep", [True, False])
+def test_products_in_pieces(n_rows, n_pieces, keep, monkeypatch):
+    pieces = []
+
+    def multiply(*arguments):
+        pieces.append(arguments)
+        reference(*arguments)
+
+    reference = products.multiply
+    monkeypatch.setattr(products, "multiply", multiply)
     monkeypatch.setattr(products, "blas_copies", lambda: False)
-    monkeypatch.setattr(products, "SMALL_PRODUCT", 8 * 30)
+    monkeypatch.setattr(products, "SMALL_PRODUCT", products.FEWEST_ROWS * 30)
     a, b, out = matrices(np.float64, (n_rows, 5), (5, 6), (n_rows, 6))
     products.product(a, b, out)
     assert_array_equal(out, a @ b)
+    assert len(pieces) == n_pieces
+    expected = a @ b + (out if keep else 0)
+    products.product_at(a.T.copy(), b, keep, out)
+    assert_array_equal(out, expected)
+    assert len(pieces) == 2 * n_pieces
+
+
+@pytest.mark.parametrize("n_rows", [12, 25, 60])
+def test_products_that_are_cut_on_some_processors(n_rows):
+    """With AVX-512, into pieces of 16 rows."""
+    a, b = matrices(np.float32, (n_rows, 256), (256, 240))
+    for transposed in (False, True):
+        out = np.full((n_rows, 240), np.nan, np.float32)
+        if transposed:
+            kernels.product_at(a.T.copy(), b, False, out)
+        else:
+            kernels.product(a, b, out)
+        assert_array_equal(out, a @ b)
 
 
 @pytest.mark.parametrize("n_rows", [4, 20])

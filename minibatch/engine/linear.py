@@ -85,8 +85,9 @@ def target_of_output(row, k, y, weight, class_weight, objective):
 @kernel
 def loss_of_score(loss, z, target, s, parameter):
     """Loss and slope of a row that weighs ``s``, not yet weighted."""
-    z = z if s != 0.0 else 0.0  # a row without weight is no row, also where its loss would be infinite
-    return loss_and_slope(loss, z, target, parameter)
+    # a row without weight is no row, also where its loss or its slope would be infinite
+    value, slope = loss_and_slope(loss, z if s != 0.0 else 0.0, target, parameter)
+    return (value if s != 0.0 else 0.0), slope
 
 
 @kernel

@@ -3,7 +3,8 @@
 Conventions: ``z`` is the prediction ``x @ w + b`` (for ``poisson`` and ``gamma`` its exponential is the mean), ``y``
 the target (-1 or +1 for the classification losses). Squared losses carry a factor 1/2 where scikit-learn's do.
 
-To add a loss: a code, a branch in ``loss_and_slope``, a line in ``CLASSIFICATION`` or ``REGRESSION``.
+To add a loss: a code, a branch in ``loss_and_slope`` (``bounded`` where the slope can be large), a line in
+``CLASSIFICATION`` or ``REGRESSION``.
 """
 
 from math import copysign, exp, inf, log

@@ -25,7 +25,8 @@ _JIT = {**OPTIONS, **INLINED}
 ROWS_IN_TILES, COLUMNS_IN_TILES, FEW_ROWS = 64, 32, 8
 # With AVX-512 it does not copy, for products of up to so many multiplications. Measured there, GFLOP/s, float32: 256
 # rows times (784, 100) at once 95, in pieces 110; the gradient of these weights from 32 rows 82 and 107, from 256 rows
-# 87 and 111. Pieces of 8 rows are slower than all at once.
+# 87 and 111 (float64 43 and 53). Pieces of 8 rows are slower than all at once, and so are those of products with a
+# transpose on the right: 256 rows times (256, 256), 92 at once and 33.
 SMALL_PRODUCT, FEWEST_ROWS = 1_000_000, 12
 
 
@@ -92,18 +93,19 @@ def _blas_copies():
 
 
 @kernel
-def multiply_in_pieces(transposed_a, a, transposed_b, b, keep, out):
-    """``multiply``, so many rows of ``out`` at a time that BLAS copies nothing, where it can do without."""
+def multiply_in_pieces(transposed, a, b, keep, out):
+    """``out = a @ b``, of a matrix or its transpose, added to what is there where that is to ``keep``: so many rows of
+    ``out`` at a time that BLAS copies nothing, where it can do without."""
     n_rows = out.shape[0]
     step = n_rows if blas_copies() else SMALL_PRODUCT // max(1, b.shape[0] * b.shape[1]) // 4 * 4
     if step < FEWEST_ROWS:
         step = max(1, n_rows)
     for start in range(0, n_rows, step):
         stop = min(start + step, n_rows)
-        if transposed_a:
-            multiply(True, a[:, start:stop], transposed_b, b, keep, out[start:stop])
+        if transposed:
+            multiply(True, a[:, start:stop], False, b, keep, out[start:stop])
         else:
-            multiply(False, a[start:stop], transposed_b, b, keep, out[start:stop])
+            multiply(False, a[start:stop], False, b, keep, out[start:stop])
 
 
 @kernel
@@ -152,7 +154,7 @@ def product(a, b, out):
     elif blas_copies() and n_rows <= FEW_ROWS:
         product_of_few_rows(a, b, out)
     else:
-        multiply_in_pieces(False, a, False, b, False, out)
+        multiply_in_pieces(False, a, b, False, out)
 
 
 @kernel
@@ -161,7 +163,7 @@ def product_at(a, b, keep, out):
     if fits_tiles(b):
         multiply_in_tiles(True, a, b, keep, out)
     else:
-        multiply_in_pieces(True, a, False, b, keep, out)
+        multiply_in_pieces(True, a, b, keep, out)
 
 
 @kernel
@@ -170,7 +172,7 @@ def product_bt(a, b, out):
     if blas_copies() and a.shape[0] <= FEW_ROWS:
         product_bt_of_few_rows(a, b, out)
     else:
-        multiply_in_pieces(False, a, True, b, False, out)
+        multiply(False, a, True, b, False, out)
 
 
 @kernel
