@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from minibatch import MiniBatchSGDClassifier
-from minibatch._batching import sample_order
+from minibatch._problems.batching import sample_order
 from minibatch.engine.compile import entry
 from minibatch.engine.linear import AHEAD, weighted_loss_and_slope
 from minibatch.engine.losses import LOG_LOSS

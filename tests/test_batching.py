@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from minibatch import MiniBatchSGDRegressor
-from minibatch._batching import power_of_two_below_root, resolve_batch_size, rows_in_batches, sample_order
+from minibatch._problems.batching import power_of_two_below_root, resolve_batch_size, rows_in_batches, sample_order
 from references.orders import order_of_epoch
 
 counts = st.integers(1, 1000)
@@ -71,7 +71,7 @@ def test_no_shuffling_keeps_the_order():
 
 @pytest.mark.parametrize("n", [1, 2, 3, 50, 64, 65, 1000])
 def test_an_order_is_that_of_fisher_and_yates(n, monkeypatch):
-    monkeypatch.setattr("minibatch._batching.UNIFORMS_AT_ONCE", 64)
+    monkeypatch.setattr("minibatch._problems.batching.UNIFORMS_AT_ONCE", 64)
     np.testing.assert_array_equal(sample_order(n, True, 5, 2), order_of_epoch(n, 5, 2))
 
 
@@ -89,8 +89,8 @@ class TestBlocks:
 
     @pytest.fixture(autouse=True)
     def _small_blocks(self, monkeypatch):
-        monkeypatch.setattr("minibatch._batching.BLOCK_ROWS", 4)
-        monkeypatch.setattr("minibatch._batching.BLOCKS_AT_ONCE", 3)
+        monkeypatch.setattr("minibatch._problems.batching.BLOCK_ROWS", 4)
+        monkeypatch.setattr("minibatch._problems.batching.BLOCKS_AT_ONCE", 3)
 
     @given(st.integers(1, 200), st.integers(0, 2**31 - 2), st.integers(0, 50))
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch._calibration import lower_end_of_bracket
+from minibatch._training.calibration import lower_end_of_bracket
 
 X, Y = load_breast_cancer(return_X_y=True)
 X = scale(X)

@@ -10,10 +10,10 @@ from numpy.testing import assert_allclose
 from scipy.stats import binom
 from scipy.stats import t as student_t
 
-from minibatch._noise import Deviations, estimated_noise, fieller_interval, gradient_noise, row_deviations
 from minibatch._problems.layout import network_of
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.mlp import MLPProblem
+from minibatch._training.noise import Deviations, estimated_noise, fieller_interval, gradient_noise, row_deviations
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import LOG_LOSS, SQUARED_ERROR

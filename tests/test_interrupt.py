@@ -24,8 +24,8 @@ from minibatch import (
     MiniBatchSGDClassifier,
     MiniBatchSGDRegressor,
 )
-from minibatch._blas import _only_limit, n_blas_threads, one_blas_thread
 from minibatch._problems import linear, mlp
+from minibatch._problems.blas import _only_limit, n_blas_threads, one_blas_thread
 from minibatch.engine.compile import COMPILED, aside
 from minibatch.history import History
 from references.pieces import calls_of, small_pieces

@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from minibatch._blas import n_blas_threads, one_blas_thread
 from minibatch._problems import mlp
+from minibatch._problems.blas import n_blas_threads, one_blas_thread
 from minibatch._problems.layout import layers_of, network_of
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.pieces import Threads

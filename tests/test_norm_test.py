@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler, scale
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch._noise import Deviations
+from minibatch._training.noise import Deviations
 from minibatch.diagnostics import norm_test
 from minibatch.diagnostics._norm_test import _test
 

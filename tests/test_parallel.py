@@ -17,7 +17,7 @@ from numpy.testing import assert_array_equal
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from minibatch import _blas
+from minibatch._problems import blas as _blas
 from minibatch._problems import mlp
 from minibatch.engine.compile import COMPILED
 from references.fits import (

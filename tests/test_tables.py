@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from minibatch import MiniBatchSGDRegressor
-from minibatch._pipelines import fit_transform, parameter_path, split_pipeline, transform
+from minibatch._base.pipelines import fit_transform, parameter_path, split_pipeline, transform
 from minibatch._tables import frame_of, html_table, short, text_table
 from minibatch.model_selection import convergence_curve
 

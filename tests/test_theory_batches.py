@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from minibatch import MiniBatchMLPRegressor, MiniBatchSGDRegressor
-from minibatch._batching import sample_order
+from minibatch._problems.batching import sample_order
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.schedules import CYCLES, SCHEDULES
 

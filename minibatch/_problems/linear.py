@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.extmath import row_norms
 
-from minibatch._batching import Order
-from minibatch._blas import one_blas_thread
+from minibatch._problems.batching import Order
+from minibatch._problems.blas import one_blas_thread
 from minibatch._problems.pieces import ALONE, Threads, at_once, cut, share_out
 from minibatch._problems.state import (
     LOSS_WORK,

@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 
-from minibatch._batching import Order
+from minibatch._problems.batching import Order
 from minibatch._problems.pieces import Threads, at_once, cut
 from minibatch.engine.linear import Data, Objective, losses_of_scores
 from minibatch.engine.rows import CSR

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from minibatch._estimator import MiniBatchEstimator
+from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.state import matrix_of
 from minibatch.diagnostics._eigenvalues import Product

@@ -12,12 +12,12 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from minibatch._batching import rows_in_batches
-from minibatch._estimator import SEEDS, Measures, MiniBatchEstimator
-from minibatch._noise import GradientNoise, gradient_noise
-from minibatch._pipelines import fit_transform, split_pipeline
+from minibatch._base.estimator import SEEDS, Measures, MiniBatchEstimator
+from minibatch._base.pipelines import fit_transform, split_pipeline
+from minibatch._base.trials import check_parameters, without_callbacks
+from minibatch._problems.batching import rows_in_batches
 from minibatch._tables import frame_of, html_table, text_table
-from minibatch._trials import check_parameters, without_callbacks
+from minibatch._training.noise import GradientNoise, gradient_noise
 from minibatch.diagnostics._noise_scale import CONSTRAINTS, drawn_rows, rows_in_words
 from minibatch.diagnostics._objective import trained_objective
 

@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
-from minibatch._noise import gradient_noise
 from minibatch._problems.state import Order
 from minibatch._tables import html_table, short, text_table
+from minibatch._training.noise import gradient_noise
 from minibatch.diagnostics._objective import trained_objective
 
 CONSTRAINTS: dict[str, list[Any]] = {

@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from minibatch._noise import Deviations, row_deviations
 from minibatch._tables import html_table, short, text_table
+from minibatch._training.noise import Deviations, row_deviations
 from minibatch.diagnostics._objective import TrainedObjective, trained_objective
 from minibatch.engine.optimizers import SGD
 

@@ -11,11 +11,11 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from minibatch._estimator import MiniBatchEstimator
-from minibatch._pipelines import split_pipeline, transform
+from minibatch._base.estimator import MiniBatchEstimator
+from minibatch._base.pipelines import split_pipeline, transform
+from minibatch._base.trials import plain_clone
 from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import Problem
-from minibatch._trials import plain_clone
 
 Trained = NDArray[np.float64]  # (n_trained,): the parameters that training changes, as they lie in theta
 

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from minibatch._estimator import MiniBatchEstimator
+from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._problems.state import matrix_of
 from minibatch._tables import html_table, short
 from minibatch.diagnostics._eigenvalues import CONVERGED, extreme_eigenpairs, residuals

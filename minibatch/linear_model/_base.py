@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from minibatch._batching import power_of_two_below_root
-from minibatch._estimator import MiniBatchEstimator
-from minibatch._persistence import Rate
+from minibatch._base.estimator import MiniBatchEstimator
+from minibatch._base.persistence import Rate
+from minibatch._base.rates import FIRST_RATE, check_rates
+from minibatch._problems.batching import power_of_two_below_root
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.state import State, Vector
-from minibatch._rates import FIRST_RATE, check_rates
-from minibatch._training import BestRule, Outcome, Plan, Rule, WindowRule
+from minibatch._training.loop import BestRule, Outcome, Plan, Rule, WindowRule
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History

@@ -12,10 +12,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from minibatch._docstrings import documented
-from minibatch._estimator import Rows
+from minibatch._base.docstrings import documented
+from minibatch._base.estimator import Rows
+from minibatch._base.targets import refuse_balanced_chunks, softmax_of_rows
 from minibatch._problems.linear import LinearProblem
-from minibatch._targets import refuse_balanced_chunks, softmax_of_rows
 from minibatch.engine.losses import CLASSIFICATION
 from minibatch.linear_model._base import LinearModel
 

@@ -11,9 +11,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from minibatch._docstrings import documented
+from minibatch._base.docstrings import documented
+from minibatch._base.targets import RegressionTarget
 from minibatch._problems.linear import LinearProblem
-from minibatch._targets import RegressionTarget
 from minibatch.engine.losses import REGRESSION
 from minibatch.linear_model._base import LinearModel
 

@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import indexable
 from sklearn.utils.validation import _check_sample_weight
 
-from minibatch._pipelines import split_pipeline
+from minibatch._base.pipelines import split_pipeline
 from minibatch.model_selection._arguments import (
     budget_in_words,
     check_budget_replaces_nothing,

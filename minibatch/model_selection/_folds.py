@@ -10,10 +10,10 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
-from minibatch._estimator import Measures
-from minibatch._pipelines import fit_transform, split_pipeline, transform
+from minibatch._base.estimator import Measures
+from minibatch._base.pipelines import fit_transform, split_pipeline, transform
+from minibatch._base.trials import Updates, without_callbacks
 from minibatch._problems.state import Vector
-from minibatch._trials import Updates, without_callbacks
 
 # What is recorded at every evaluation. `epoch` comes in fractions: batches done of those in an epoch.
 COUNTS = ("epoch", "n_updates", "n_samples_seen", "seconds")

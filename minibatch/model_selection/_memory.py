@@ -8,14 +8,14 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from minibatch._batching import UNIFORMS_AT_ONCE
-from minibatch._pipelines import split_pipeline
+from minibatch._base.pipelines import split_pipeline
+from minibatch._base.rates import growth_of
+from minibatch._base.trials import check_parameters
+from minibatch._problems.batching import UNIFORMS_AT_ONCE
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.pieces import Threads
-from minibatch._rates import growth_of
 from minibatch._tables import frame_of, html_table, text_table
-from minibatch._trials import check_parameters
 
 Parts = dict[str, int]  # bytes by name
 

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.validation import check_is_fitted
 
-from minibatch._pipelines import parameter_path, split_pipeline
+from minibatch._base.pipelines import parameter_path, split_pipeline
 from minibatch.model_selection._arguments import budget_in_words, limits_of, scoring_in_words, seeded
 from minibatch.model_selection._scorer import ConvergenceScorer
 from minibatch.model_selection._varied import check_candidate, plain_values

@@ -9,9 +9,9 @@ from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from minibatch._estimator import SEEDS, MiniBatchEstimator
-from minibatch._pipelines import fit_transform, split_pipeline
-from minibatch._trials import check_parameters, plain_clone
+from minibatch._base.estimator import SEEDS, MiniBatchEstimator
+from minibatch._base.pipelines import fit_transform, split_pipeline
+from minibatch._base.trials import check_parameters, plain_clone
 from minibatch.diagnostics import (
     GradientNoiseCurve,
     LearningRateRangeResult,

@@ -8,7 +8,7 @@ from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted
 
-from minibatch._pipelines import split_pipeline, transform
+from minibatch._base.pipelines import split_pipeline, transform
 
 _KEPT = ("loss", "n_updates", "n_iter", "n_samples_seen", "seconds", "train_loss", "batch_size")
 _STATUSES = ("converged", "max_iter", "max_updates", "early_stopped", "stopped_by_callback", "diverged")

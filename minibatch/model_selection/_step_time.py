@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from minibatch._trials import Updates, plain_clone
+from minibatch._base.trials import Updates, plain_clone
 
 # A run is long enough for the clock. All sizes are timed in turn, several times, and the fastest run of each counts:
 # whatever else the machine does only makes a run slower.

@@ -11,8 +11,8 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import _check_sample_weight, _num_samples
 
-from minibatch._estimator import SEEDS, MiniBatchEstimator
-from minibatch._pipelines import fit_transform, parameter_path, split_pipeline, transform
+from minibatch._base.estimator import SEEDS, MiniBatchEstimator
+from minibatch._base.pipelines import fit_transform, parameter_path, split_pipeline, transform
 from minibatch.model_selection._arguments import is_number, seed_of, target_of
 from minibatch.model_selection._folds import Part, run_all
 from minibatch.model_selection._steps_result import StepsToTargetResult, result_of

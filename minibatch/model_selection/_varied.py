@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import clone
 
-from minibatch._pipelines import parameter_path, split_pipeline
-from minibatch._trials import check_parameters
+from minibatch._base.pipelines import parameter_path, split_pipeline
+from minibatch._base.trials import check_parameters
 from minibatch.model_selection._grid import batch_size_grid
 
 _TRAIN_SIZES = (0.1, 0.2, 0.4, 0.7, 1.0)

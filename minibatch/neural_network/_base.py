@@ -11,16 +11,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from minibatch._blas import n_blas_threads, one_blas_thread
-from minibatch._estimator import MiniBatchEstimator
-from minibatch._lbfgs import minimize
-from minibatch._persistence import Rate
+from minibatch._base.estimator import MiniBatchEstimator
+from minibatch._base.persistence import Rate
+from minibatch._base.rates import FIRST_RATE, check_rates
+from minibatch._problems.blas import n_blas_threads, one_blas_thread
 from minibatch._problems.layout import layers_of, network_of
 from minibatch._problems.mlp import MLPProblem, scores_of
 from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import State, Vector, rows_of
-from minibatch._rates import FIRST_RATE, check_rates
-from minibatch._training import BestRule, EpochCallbacks, Observer, Outcome, Plan, Rule, Validate
+from minibatch._training.lbfgs import minimize
+from minibatch._training.loop import BestRule, EpochCallbacks, Observer, Outcome, Plan, Rule, Validate
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.linear import SEPARATE, Objective, Solver
 from minibatch.engine.network import Network

@@ -19,10 +19,10 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
-from minibatch._docstrings import documented
-from minibatch._estimator import Rows
+from minibatch._base.docstrings import documented
+from minibatch._base.estimator import Rows
+from minibatch._base.targets import refuse_balanced_chunks, softmax_of_rows
 from minibatch._problems.mlp import MLPProblem
-from minibatch._targets import refuse_balanced_chunks, softmax_of_rows
 from minibatch.engine.linear import SOFTMAX
 from minibatch.engine.losses import LOG_LOSS
 from minibatch.neural_network._base import MultiLayerPerceptron, takes_chunks

@@ -1,7 +1,7 @@
 """Documentation of the parameters that the two networks share, written once."""
 
-from minibatch._docstrings import ENTRIES as SHARED
-from minibatch._docstrings import OPTIMAL
+from minibatch._base.docstrings import ENTRIES as SHARED
+from minibatch._base.docstrings import OPTIMAL
 
 
 def _of_networks(entry: str) -> str:

@@ -7,9 +7,9 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from minibatch._docstrings import documented
+from minibatch._base.docstrings import documented
+from minibatch._base.targets import RegressionTarget
 from minibatch._problems.mlp import MLPProblem
-from minibatch._targets import RegressionTarget
 from minibatch.engine.losses import POISSON, SQUARED_ERROR
 from minibatch.neural_network._base import MultiLayerPerceptron, takes_chunks
 from minibatch.neural_network._docstrings import ENTRIES

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone, is_classifier
 
-from minibatch._batching import rows_in_batches
+from minibatch._problems.batching import rows_in_batches
 from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.testing._models import (
     FIRST_RATE,

@@ -7,8 +7,8 @@ from hypothesis import assume, note
 from hypothesis import strategies as st
 from sklearn.utils._param_validation import InvalidParameterError
 
-from minibatch._estimator import MiniBatchEstimator
-from minibatch._trials import check_parameters
+from minibatch._base.estimator import MiniBatchEstimator
+from minibatch._base.trials import check_parameters
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import SOLVERS

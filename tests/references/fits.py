@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from sklearn.base import is_classifier
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch._blas import n_blas_threads
+from minibatch._problems.blas import n_blas_threads
 
 LINEAR, NETWORKS = (MiniBatchSGDClassifier, MiniBatchSGDRegressor), (MiniBatchMLPClassifier, MiniBatchMLPRegressor)
 FOUR = (*LINEAR, *NETWORKS)

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch._batching import epoch_seed, rows_in_batches, sample_order
-from minibatch._growth import Growth, next_batch_size
+from minibatch._problems.batching import epoch_seed, rows_in_batches, sample_order
 from minibatch._problems.state import Epoch, Problem, State, Vector, largest_value, norm_of
+from minibatch._training.growth import Growth, next_batch_size
 from minibatch.history import History
 from minibatch.schedules import ADAPTIVE_END, ADAPTIVE_FACTOR, Progress, Rates, Schedule
 

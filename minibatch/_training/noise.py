@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
-from minibatch._batching import Order
+from minibatch._problems.batching import Order
 from minibatch._problems.state import Problem, Vector
 
 

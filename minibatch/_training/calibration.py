@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from minibatch._batching import rows_in_batches
+from minibatch._problems.batching import rows_in_batches
 from minibatch._problems.pieces import ALONE
 from minibatch._problems.state import Epoch, Vector
 

@@ -9,7 +9,7 @@ import scipy.optimize
 
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.state import State, Vector
-from minibatch._training import Counters, EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, evaluation, keep
+from minibatch._training.loop import Counters, EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, evaluation, keep
 from minibatch.history import History
 
 

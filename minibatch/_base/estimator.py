@@ -25,13 +25,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from minibatch._batching import resolve_batch_size
-from minibatch._calibration import calibrated_rate
-from minibatch._callbacks import CallbackBridge, take_over
-from minibatch._persistence import OptimizerMemory, Rate, live_state, plain_state
-from minibatch._problems.pieces import pool_of
-from minibatch._problems.state import Problem, State, Vector
-from minibatch._rates import (
+from minibatch._base.callbacks import CallbackBridge, take_over
+from minibatch._base.persistence import OptimizerMemory, Rate, live_state, plain_state
+from minibatch._base.rates import (
     CONSTRAINTS,
     at_most_below_top,
     epochs_of_run,
@@ -40,8 +36,12 @@ from minibatch._rates import (
     rate_is_calibrated,
     schedule_for,
 )
-from minibatch._training import EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, divergence_message, train
-from minibatch._unchanged import unchanged_on_error
+from minibatch._base.unchanged import unchanged_on_error
+from minibatch._problems.batching import resolve_batch_size
+from minibatch._problems.pieces import pool_of
+from minibatch._problems.state import Problem, State, Vector
+from minibatch._training.calibration import calibrated_rate
+from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, divergence_message, train
 from minibatch.history import History
 
 SEEDS = np.iinfo(np.int32).max

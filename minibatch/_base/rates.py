@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-from minibatch._batching import resolve_batch_size, rows_in_batches
-from minibatch._growth import Growth, grown
+from minibatch._problems.batching import resolve_batch_size, rows_in_batches
+from minibatch._training.growth import Growth, grown
 from minibatch.schedules import CYCLES, ONCE_A_RUN, Schedule, Shape, optimal, scale_learning_rate, schedule_of
 
 # Defaults. Smith: half a cycle takes 2 to 10 epochs, and its top is 3 or 4 times its bottom.

@@ -4,7 +4,7 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
-from minibatch._estimator import MiniBatchEstimator
+from minibatch._base.estimator import MiniBatchEstimator
 
 
 def split_pipeline(estimator: Any) -> tuple[list[Any], MiniBatchEstimator]:

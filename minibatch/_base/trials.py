@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import clone
 
-from minibatch._estimator import Measures, MiniBatchEstimator
+from minibatch._base.estimator import Measures, MiniBatchEstimator
 
 # One rate and one batch size to the end; no stopping rule, nothing recorded or held out.
 _PLAIN: dict[str, Any] = {

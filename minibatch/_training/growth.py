@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minibatch._noise import noise_scale
 from minibatch._problems.state import Problem, Vector
+from minibatch._training.noise import noise_scale
 
 # The norm test looks at so many batches, and at so many rows at least: a single batch says little about its own noise.
 BATCHES_LOOKED_AT, ROWS_LOOKED_AT = 4, 1024

@@ -1,0 +1,1 @@
+"""What every estimator is: checks before any work, parameters in words, what is saved and what is kept."""
