@@ -1,4 +1,4 @@
-"""The full-batch objective in the hands of ``scipy.optimize.minimize``: a second trainer beside ``_training.train``."""
+"""The full-batch objective in the hands of ``scipy.optimize.minimize``: a second trainer beside ``loop.train``."""
 
 import time
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """Writes a model of each estimator, as this version saves it, and what it gives: ``python tests/saved/write.py``.
 
-Run it for every release and whenever a format changes, and keep the files of earlier versions: test_persistence.py
+Run it for every release and whenever a format changes, and keep the files of earlier versions: base/test_persistence.py
 loads them all. The pickle needs NumPy 1.26.1 or later, since its arrays name ``numpy._core``; the skops file does not.
 """
 

@@ -1,4 +1,4 @@
-"""_training: when a run stops, with which status, and what is recorded."""
+"""_training.loop: when a run stops, with which status, and what is recorded."""
 
 import warnings
 

@@ -335,7 +335,7 @@ def test_a_fit_mends_a_damaged_cache(filled, tmp_path):
 EIGHT = """
 import multiprocessing
 sys.path.insert(0, {tests!r})
-from test_cache_faults import build, entry, numba
+from test_cache import build, entry, numba
 
 def call(values, barrier):
     barrier.wait()

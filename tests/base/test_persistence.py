@@ -1,4 +1,4 @@
-"""_persistence: a model from a file is the model that was saved, by pickle, joblib and skops."""
+"""_base.persistence: a model from a file is the model that was saved, by pickle, joblib and skops."""
 
 import copy
 import io
@@ -233,7 +233,7 @@ def test_a_file_names_solvers_not_their_codes(monkeypatch):
 
 # ---------------------------------------------------------------------- files of other versions
 
-SAVED = Path(__file__).parent / "saved"
+SAVED = Path(__file__).parents[1] / "saved"
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")

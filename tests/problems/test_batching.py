@@ -1,4 +1,4 @@
-"""_batching: resolved sizes, sample orders, last batches."""
+"""_problems.batching: resolved sizes, sample orders, last batches."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""_estimator: what all estimators share, as a user of scikit-learn sees it."""
+"""_base.estimator: what all estimators share, as a user of scikit-learn sees it."""
 
 import pickle
 import warnings

@@ -1,6 +1,6 @@
 """What the package promises, as properties of random estimators on random data.
 
-The checks of ``minibatch.testing``, which say more of batch sizes, run on the same in ``test_testing_checks.py``.
+The checks of ``minibatch.testing``, which say more of batch sizes, run on the same in ``testing/test_checks.py``.
 """
 
 import copy
