@@ -1,28 +1,43 @@
 """The linear regressor."""
 
 from numbers import Real
-from typing import Any
 
-import numpy as np
-import scipy.sparse as sp
-from numpy.typing import NDArray
-from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from minibatch._base.docstrings import documented
-from minibatch._base.targets import RegressionTarget
-from minibatch._problems.linear import LinearProblem
+from minibatch._base.types import (
+    BatchGrowth,
+    BatchSize,
+    FirstRate,
+    Flag,
+    Integer,
+    LargestBatchSize,
+    LastBatch,
+    LinearSchedule,
+    LinearSolver,
+    Number,
+    Penalty,
+    RandomState,
+    RateScaling,
+    RegressionLoss,
+    Shuffle,
+)
 from minibatch.engine.losses import REGRESSION
-from minibatch.linear_model._base import LinearModel
+from minibatch.linear_model._regression import RegressingLinearModel
+
+__all__ = ["MiniBatchSGDRegressor"]
 
 
-@documented
-class MiniBatchSGDRegressor(RegressionTarget, LinearModel):
+class MiniBatchSGDRegressor(RegressingLinearModel):
     """Linear regression (least squares, robust, quantile, Poisson, ...) by gradient descent with a chosen batch size.
 
-    ``SGDRegressor`` of scikit-learn with a ``batch_size``: change the class, keep the parameters. It minimises
+    ``batch_size`` is the number of rows per update:
+
+    * an int: so many rows, at most all of them; 1 gives what ``SGDRegressor`` of scikit-learn gives;
+    * a float in (0, 1]: that share of the training rows;
+    * ``'full'``: all training rows, which is gradient descent;
+    * ``'auto'``: the largest power of two up to the root of the number of training rows, between 8 and 256.
+
+    Else it is ``SGDRegressor`` of scikit-learn: change the class, keep the parameters. It minimises
 
         ``F(w, b) = sum_i s_i loss(y_i, x_i @ w + b) / sum_i s_i + alpha R(w)``
 
@@ -38,54 +53,162 @@ class MiniBatchSGDRegressor(RegressionTarget, LinearModel):
         ``'squared_epsilon_insensitive'``; ``'absolute_error'`` ``|r|``; ``'quantile'`` (pinball loss of
         ``quantile``). With a log link, so that the prediction is ``mu = exp(x @ w + b)``: ``'poisson'``
         ``mu - y log(mu)`` for y >= 0, ``'gamma'`` ``log(mu) + y / mu`` for y > 0.
-
-    $regularization
-
-    $epochs
-
+    penalty : {'l2', 'l1', 'elasticnet'} or None, default='l2'
+        The penalty ``R``: ``1/2 ||w||^2``, ``||w||_1``, or their mixture by ``l1_ratio``. L1 is a proximal step that
+        sets weights to exactly 0; batches smaller than the data take it cumulatively [Tsuruoka2009]_, as scikit-learn
+        does.
+    alpha : float, default=0.0001
+        Strength of the penalty. It means the same for every ``batch_size``.
+    l1_ratio : float in [0, 1] or None, default=0.15
+        Share of L1 in ``penalty='elasticnet'``; not used by the others.
+    fit_intercept : bool, default=True
+        Whether to train an intercept. It is not penalised.
+    max_iter : int, default=1000
+        Largest number of epochs (passes over the training rows) of ``fit``.
+    tol : float or None, default=1e-3
+        Training stops when the mean objective of the last ``n_iter_no_change`` epochs is less than ``tol`` below that
+        of the ``n_iter_no_change`` epochs before. The objective of an epoch is its progressive loss (every row before
+        it was trained on) plus the penalty. With ``early_stopping`` the validation score is compared instead. None
+        trains for ``max_iter`` epochs and keeps the last parameters.
+    shuffle : bool or 'block', default=True
+        Whether to draw a new order of the rows for every epoch. The order depends on ``random_state`` and the number of
+        the epoch, not on the batch size. A full batch is not shuffled: its order does not matter. ``'block'`` draws an
+        order of blocks of 256 rows, then mixes the rows of every 32 blocks: nearly sequential reading, for rows that
+        are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Batches are then
+        more alike than chance within 8192 rows; rows sorted by ``y`` converge more slowly, rows in any other order as
+        with True.
+    verbose : int, default=0
+        Whether to print a line for every epoch.
     epsilon : float, default=0.1
         Width of the flat (``'epsilon_insensitive'``) or quadratic (``'huber'``) part of the loss, in units of y.
-
-    $random_state
-
+    random_state : int, RandomState instance or None, default=None
+        Seed of the sample order and of the validation split. Pass an int for reproducible models.
     learning_rate : str, default='invscaling'
-        $schedules
+        How the learning rate changes from the first one, ``eta0``; :mod:`minibatch.schedules` has the formulas.
 
-    $eta0
+        * ``'constant'``: ``eta0``. ``'adaptive'``: ``eta0``, divided by 5 whenever the stopping rule is met.
+        * ``'invscaling'``: ``eta0 / t ** power_t`` in update ``t``. ``'inverse_time'``:
+          ``eta0 / (1 + alpha eta0 (t - 1))`` [Bottou2010]_.
+        * ``'step'``: ``eta0``, times ``cycle_decay`` after every ``cycle_length``.
+        * ``'cosine'``: from ``eta0`` down to 0 along a ``cycle_length``, then again.
+        * ``'triangular'``, ``'triangular2'``, ``'exp_range'``: up from ``eta0`` to ``max_eta`` and down again along a
+          ``cycle_length``, over and over; the second halves the rise after every cycle, the third multiplies it by
+          ``cycle_decay`` along a cycle, little by little.
+        * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, down to almost 0 in the
+          rest.
+        * ``'optimal'``: ``1 / (alpha (t0 + t - 1))`` at batch size 1, and a lower, faster falling rate for batches (see
+          :func:`minibatch.schedules.optimal`).
 
+        The stopping rule does not wait for the end of a cycle; ``tol=None`` does.
+    eta0 : float or 'auto', default=0.01
+        First learning rate; not used by ``learning_rate='optimal'``. The best one depends on ``batch_size``: tune them
+        together. ``'auto'`` trains on up to 1000 of the rows at rates that differ by factors of two, and takes the
+        best, or the next below, as Bottou's programs do; see ``eta0_``. ``partial_fit`` does so on its first chunk,
+        which should be a large one.
     power_t : float, default=0.25
         Exponent of ``'invscaling'``.
-
-    $stopping
-
-    $memory
-
-    $batches
-
+    early_stopping : bool, default=False
+        Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
+        validation score has not improved by ``tol`` for ``n_iter_no_change`` epochs, and to restore the parameters of
+        the best score.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the rows that ``early_stopping`` holds out.
+    n_iter_no_change : int, default=5
+        How many epochs the stopping rule looks at; see ``tol``.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the parameters, the optimizer's memory and the average of the last call. The
+        learning-rate schedule begins anew, as in scikit-learn.
+    average : bool or int, default=False
+        Whether ``coef_`` is the average of the parameters after every update; an int is the number of rows after which
+        averaging begins. Averaging takes the noise out of small batches: try it before a smaller rate.
+    batch_size : int, float in (0, 1], 'full' or 'auto', default=32
+        Rows per update, as above. It is resolved in ``fit``, on the rows trained on: see ``batch_size_``.
+    last_batch : {'keep', 'drop'}, default='keep'
+        Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
+    solver : {'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw'}, default='sgd'
+        How a batch's gradient becomes an update. All but ``'adamw'``, which decays the weights beside its step
+        [Loshchilov2017]_, lead to the same optimum. On sparse rows ``'sgd'`` costs the stored values, the others all
+        weights, per update.
+    momentum : float in [0, 1), default=0.9
+        Of ``'momentum'`` and ``'nesterov'``: ``v = momentum v + g; w -= eta v``. The effective rate is
+        ``eta / (1 - momentum)``.
+    beta_1 : float in [0, 1), default=0.9
+        Decay of the mean gradient of ``'adam'`` and ``'adamw'``.
+    beta_2 : float in [0, 1), default=0.999
+        Decay of the mean squared gradient of ``'adam'``, ``'adamw'`` and ``'rmsprop'``.
+    adam_epsilon : float, default=1e-8
+        Added to the root of the (mean) squared gradient in ``'adam'``, ``'adamw'``, ``'adagrad'`` and ``'rmsprop'``.
     quantile : float in (0, 1), default=0.5
         The quantile that ``loss='quantile'`` estimates.
-
-    $cycles
-
-    $scaling
-
-    $growth
-
-    $budget
-
-    $n_jobs
+    max_updates : int or None, default=None
+        Stops ``fit`` after so many updates, in the middle of an epoch if need be: a budget for comparing batch sizes.
+        ``max_iter`` holds all the same: set it high enough.
+    evaluate_every : int or None, default=None
+        Evaluate loss, objective and gradient norm over all training rows after every so many epochs, for ``history_``.
+        Each evaluation costs about as much as a full-batch epoch.
+    n_jobs : int or None, default=None
+        Threads. They share the rows of batches of 8192 rows or more, and the outputs otherwise; the model does not
+        depend on their number. None means 1 unless a ``joblib.parallel_backend`` says otherwise.
+    max_eta : float or None, default=None
+        The top of ``'triangular'``, ``'triangular2'``, ``'exp_range'`` and ``'one_cycle'``. None means four times the
+        first rate; a calibrated rate is at most a quarter of it. A range test finds it:
+        :func:`minibatch.diagnostics.learning_rate_range_test`.
+    cycle_length : float or None, default=None
+        Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8, for ``'cosine'`` and
+        ``'one_cycle'`` the whole run: ``max_iter`` epochs (calls), or fewer where ``max_updates`` or the budget of a
+        curve allows fewer.
+    cycle_decay : float in (0, 1], default=0.5
+        What ``'step'`` and ``'exp_range'`` multiply by for every ``cycle_length``.
+    decay_base : bool, default=False
+        Whether in ``'exp_range'`` the lower bound decays too, not only the rise above it.
+    warmup : float, default=0.0
+        Epochs (calls of ``partial_fit``) in which the rate rises from 0 to that of the schedule. Large batches with
+        large rates may need some.
+    learning_rate_scaling : {'linear', 'sqrt'} or None, default=None
+        Whether the rates given are those of ``reference_batch_size``, to be multiplied by
+        ``batch_size / reference_batch_size`` or its root: for a search over batch sizes that does not search the rate.
+        A start, not a law: ``'linear'`` holds for batches well below the noise scale of the gradient; see
+        :func:`minibatch.schedules.scale_learning_rate`.
+    reference_batch_size : int, default=32
+        The batch size that the rates given are for.
+    batch_growth : float > 1, 'adaptive' or None, default=None
+        What the batch size is multiplied by, time and again: early updates need less precision than late ones, and a
+        growing batch does what a falling rate does, in fewer updates [Smith2017]_. ``'adaptive'`` looks at up to 1024
+        rows, or four batches, after every epoch, and lets the batch grow, to twice its size at most, while the standard
+        error of its gradient is more than 0.9 times the norm of the gradient (norm test [Byrd2012]_). Every ``fit``
+        begins with ``batch_size`` again; ``partial_fit`` does not grow.
+    batch_growth_interval : int or None, default=None
+        Epochs from one growth to the next, or from one look to the next. None means 10, and 1 for ``'adaptive'``.
+    max_batch_size : int, float in (0, 1], 'full' or None, default=None
+        Where the growth ends, said in the manner of ``batch_size``. None means all rows. A ``batch_size`` above it
+        stays.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Weights; two-dimensional where y is.
-
     intercept_ : ndarray of shape (n_outputs,)
         Intercepts.
-
-    $linear_fitted
-
-    $fitted
+    t_ : float
+        Number of the next update for the learning-rate schedule.
+    n_iter_ : int
+        Epochs of the last call.
+    n_updates_ : int
+        Updates done, those of earlier calls included where training went on.
+    batch_size_ : int
+        Rows of a batch, resolved; after growth, of the last epoch. ``history_`` has that of every epoch.
+    eta0_ : float
+        Learning rate that the schedule begins with, before ``warmup``: given, scaled, calibrated, or that of
+        ``'optimal'``; NaN for ``'lbfgs'``.
+    status_ : str
+        Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
+        ``'stopped_by_callback'`` or ``'diverged'``.
+    history_ : History
+        What happened, epoch by epoch.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X has any.
 
     See Also
     --------
@@ -94,7 +217,13 @@ class MiniBatchSGDRegressor(RegressionTarget, LinearModel):
 
     References
     ----------
-    $references
+    .. [Tsuruoka2009] Tsuruoka, Tsujii & Ananiadou, "Stochastic gradient descent training for L1-regularized log-linear
+       models with cumulative penalty", ACL 2009.
+    .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
+    .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
+    .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
+    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
+       2012.
 
     Examples
     --------
@@ -112,55 +241,55 @@ class MiniBatchSGDRegressor(RegressionTarget, LinearModel):
 
     loss_functions = tuple(REGRESSION)
     _parameter_constraints: dict = {
-        **LinearModel._parameter_constraints,
+        **RegressingLinearModel._parameter_constraints,
         "loss": [StrOptions(set(REGRESSION))],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
 
     def __init__(
         self,
-        loss="squared_error",
+        loss: RegressionLoss = "squared_error",
         *,
-        penalty="l2",
-        alpha=0.0001,
-        l1_ratio=0.15,
-        fit_intercept=True,
-        max_iter=1000,
-        tol=1e-3,
-        shuffle=True,
-        verbose=0,
-        epsilon=0.1,
-        random_state=None,
-        learning_rate="invscaling",
-        eta0=0.01,
-        power_t=0.25,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        warm_start=False,
-        average=False,
-        batch_size=32,
-        last_batch="keep",
-        solver="sgd",
-        momentum=0.9,
-        beta_1=0.9,
-        beta_2=0.999,
-        adam_epsilon=1e-8,
-        quantile=0.5,
-        max_updates=None,
-        evaluate_every=None,
-        n_jobs=None,
-        max_eta=None,
-        cycle_length=None,
-        cycle_decay=0.5,
-        decay_base=False,
-        warmup=0.0,
-        learning_rate_scaling=None,
-        reference_batch_size=32,
-        batch_growth=None,
-        batch_growth_interval=None,
-        max_batch_size=None,
-    ):
+        penalty: Penalty = "l2",
+        alpha: Number = 0.0001,
+        l1_ratio: Number | None = 0.15,
+        fit_intercept: Flag = True,
+        max_iter: Integer = 1000,
+        tol: Number | None = 1e-3,
+        shuffle: Shuffle = True,
+        verbose: Flag | Integer = 0,
+        epsilon: Number = 0.1,
+        random_state: RandomState = None,
+        learning_rate: LinearSchedule = "invscaling",
+        eta0: FirstRate = 0.01,
+        power_t: Number = 0.25,
+        early_stopping: Flag = False,
+        validation_fraction: Number = 0.1,
+        n_iter_no_change: Integer = 5,
+        warm_start: Flag = False,
+        average: Flag | Integer = False,
+        batch_size: BatchSize = 32,
+        last_batch: LastBatch = "keep",
+        solver: LinearSolver = "sgd",
+        momentum: Number = 0.9,
+        beta_1: Number = 0.9,
+        beta_2: Number = 0.999,
+        adam_epsilon: Number = 1e-8,
+        quantile: Number = 0.5,
+        max_updates: Integer | None = None,
+        evaluate_every: Integer | None = None,
+        n_jobs: Integer | None = None,
+        max_eta: Number | None = None,
+        cycle_length: Number | None = None,
+        cycle_decay: Number = 0.5,
+        decay_base: Flag = False,
+        warmup: Number = 0.0,
+        learning_rate_scaling: RateScaling = None,
+        reference_batch_size: Integer = 32,
+        batch_growth: BatchGrowth = None,
+        batch_growth_interval: Integer | None = None,
+        max_batch_size: LargestBatchSize = None,
+    ) -> None:
         self.loss = loss
         self.penalty = penalty
         self.alpha = alpha
@@ -201,94 +330,3 @@ class MiniBatchSGDRegressor(RegressionTarget, LinearModel):
         self.batch_growth = batch_growth
         self.batch_growth_interval = batch_growth_interval
         self.max_batch_size = max_batch_size
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X,
-        y,
-        coef_init=None,
-        intercept_init=None,
-        sample_weight=None,
-        *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
-        """Train on all rows.
-
-        Parameters
-        ----------
-        $X
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets. Scale them for ``'squared_error'``: the gradient grows with y.
-
-        $init
-
-        $weights_and_validation
-
-        Returns
-        -------
-        self : MiniBatchSGDRegressor
-
-        $fit_raises
-        """
-        return self._train(
-            X,
-            y,
-            sample_weight,
-            init=(coef_init, intercept_init),
-            validation=(X_val, y_val, sample_weight_val),
-        )
-
-    def partial_fit(self, X, y, sample_weight=None):
-        """Train for one epoch on a chunk of rows, going on from the last call.
-
-        On the slices of an unshuffled epoch, one batch a call, this is that epoch, at any rate that does not count
-        epochs: ``cycle_length`` and ``warmup`` count calls. The batch does not grow.
-
-        Parameters
-        ----------
-        $X
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets of the chunk.
-
-        $partial
-
-        Returns
-        -------
-        self : MiniBatchSGDRegressor
-        """
-        return self._train(X, y, sample_weight, partial=True)
-
-    def predict(self, X):
-        """Predicted targets: the scores, or their exponential for ``loss='poisson'`` and ``'gamma'``.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to predict.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", accept_large_sparse=True, reset=False)
-        coef = self.coef_
-        if sp.issparse(coef) and coef.ndim == 1:  # sparsified: scipy has no product of it with sparse rows
-            coef = coef.toarray()
-        with np.errstate(over="ignore"):  # infinity is the right answer
-            scores = safe_sparse_dot(X, coef.T, dense_output=True) + self.intercept_
-        return self._link_inverse(scores)
-
-    def _new_problem(self, X: Any, target: Any, weight: Any, **more: Any) -> LinearProblem:
-        parameter = self.quantile if self.loss == "quantile" else self.epsilon
-        n_outputs = 1 if target.ndim == 1 else target.shape[1]
-        objective = self._objective(REGRESSION[self.loss], parameter, "separate")
-        return LinearProblem.from_arrays(X, target, weight, objective, self._solver(), n_outputs, **more)
-
-    def _as_coef(self, coef: NDArray[Any]) -> NDArray[Any]:
-        return coef if self._target_shape else coef[0]

@@ -1,39 +1,42 @@
 """The network that classifies."""
 
-from functools import partial as partially
-from typing import Any
-
-import numpy as np
-import scipy.sparse as sp
-from numpy.typing import NDArray
-from scipy.special import expit
-from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    check_classification_targets,
-    type_of_target,
-    unique_labels,
+
+from minibatch._base.types import (
+    Activation,
+    BatchGrowth,
+    BatchNormalization,
+    BatchSize,
+    ClassWeights,
+    FirstRate,
+    Flag,
+    Integer,
+    Integers,
+    LargestBatchSize,
+    LastBatch,
+    NetworkSchedule,
+    NetworkSolver,
+    Number,
+    RandomState,
+    RateScaling,
+    Shuffle,
 )
+from minibatch.neural_network._classification import ClassifyingNetwork
 
-from minibatch._base.docstrings import documented
-from minibatch._base.estimator import Rows
-from minibatch._base.targets import refuse_balanced_chunks, softmax_of_rows
-from minibatch._problems.mlp import MLPProblem
-from minibatch.engine.linear import SOFTMAX
-from minibatch.engine.losses import LOG_LOSS
-from minibatch.neural_network._base import MultiLayerPerceptron, takes_chunks
-from minibatch.neural_network._docstrings import ENTRIES
+__all__ = ["MiniBatchMLPClassifier"]
 
 
-@partially(documented, entries=ENTRIES)
-class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
+class MiniBatchMLPClassifier(ClassifyingNetwork):
     """Multi-layer perceptron for classification, trained by gradient descent with a chosen batch size.
 
-    ``MLPClassifier`` of scikit-learn with an honest ``batch_size``: change the class, keep the parameters. It minimises
+    ``batch_size`` is the number of rows per update:
+
+    * an int: so many rows, at most all of them;
+    * a float in (0, 1]: that share of the training rows;
+    * ``'full'``: all training rows, which is gradient descent;
+    * ``'auto'``: 200, or all training rows where there are fewer.
+
+    Else it is ``MLPClassifier`` of scikit-learn: change the class, keep the parameters. It minimises
 
         ``F = sum_i s_i loss(y_i, f(x_i)) / sum_i s_i + alpha/2 sum_layers ||W||^2``
 
@@ -43,33 +46,193 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
 
     Parameters
     ----------
-    $layers
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer.
+    activation : {'identity', 'logistic', 'tanh', 'relu', 'gelu'}, default='relu'
+        Of the hidden units, of ``z = inputs @ W + b``: ``z``; ``1 / (1 + exp(-z))``; ``tanh(z)``; ``max(0, z)``;
+        ``z Phi(z)`` with the normal distribution function ``Phi`` [Hendrycks2016]_.
+    solver : {'adam', 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adamw', 'lbfgs'}, default='adam'
+        How a batch's gradient becomes an update. ``'sgd'`` has the ``momentum`` of the parameter, by default
+        Nesterov's, as in scikit-learn; ``momentum=0`` makes it plain. ``'adamw'`` decays the weights beside its step
+        [Loshchilov2017]_, all others descend on the same objective. ``'lbfgs'`` hands the objective of all rows to
+        :func:`scipy.optimize.minimize`: good for small data; ``batch_size`` and its growth, rates and momenta are not
+        used.
+    alpha : float, default=0.0001
+        Strength of the penalty. It means the same for every ``batch_size``. scikit-learn divides its ``alpha`` by the
+        number of rows of a batch (``'lbfgs'``: of all rows): its model has ``alpha / batch_size`` here.
+    batch_size : int, float in (0, 1], 'full' or 'auto', default='auto'
+        Rows per update, as above. It is resolved in ``fit``, on the rows trained on: see ``batch_size_``.
+    learning_rate : str, default='constant'
+        How the learning rate changes from the first one, ``eta0``; :mod:`minibatch.schedules` has the formulas.
 
-    $training
+        * ``'constant'``: ``eta0``. ``'adaptive'``: ``eta0``, divided by 5 whenever the stopping rule is met.
+        * ``'invscaling'``: ``eta0 / t ** power_t`` in update ``t``. ``'inverse_time'``:
+          ``eta0 / (1 + alpha eta0 (t - 1))`` [Bottou2010]_.
+        * ``'step'``: ``eta0``, times ``cycle_decay`` after every ``cycle_length``.
+        * ``'cosine'``: from ``eta0`` down to 0 along a ``cycle_length``, then again.
+        * ``'triangular'``, ``'triangular2'``, ``'exp_range'``: up from ``eta0`` to ``max_eta`` and down again along a
+          ``cycle_length``, over and over; the second halves the rise after every cycle, the third multiplies it by
+          ``cycle_decay`` along a cycle, little by little.
+        * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, down to almost 0 in the
+          rest.
 
+        The stopping rule does not wait for the end of a cycle; ``tol=None`` does.
+
+        Here ``eta0`` is ``learning_rate_init``, and ``t`` of ``'invscaling'`` the rows seen before the epoch plus 1, as
+        in scikit-learn. Every solver but ``'lbfgs'`` has schedules (there only ``'sgd'``).
+    learning_rate_init : float or 'auto', default=0.001
+        First learning rate. The best one depends on ``batch_size``: tune them together. ``'auto'`` trains on up to 1000
+        of the rows at rates that differ by factors of two, and takes the best, or the next below, as Bottou's programs
+        do; see ``eta0_``. ``partial_fit`` does so on its first chunk, which should be a large one.
+    power_t : float, default=0.5
+        Exponent of ``'invscaling'``.
+    max_iter : int, default=200
+        Largest number of epochs of ``fit`` (iterations of ``'lbfgs'``).
+    shuffle : bool or 'block', default=True
+        Whether to draw a new order of the rows for every epoch. The order depends on ``random_state`` and the number of
+        the epoch, not on the batch size. A full batch is not shuffled: its order does not matter. ``'block'`` draws an
+        order of blocks of 256 rows, then mixes the rows of every 32 blocks: nearly sequential reading, for rows that
+        are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Batches are then
+        more alike than chance within 8192 rows; rows sorted by ``y`` converge more slowly, rows in any other order as
+        with True.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the first weights (those of scikit-learn for the same seed), of the sample order, of dropout and of the
+        validation split. Pass an int for reproducible models.
+    tol : float or None, default=1e-4
+        Training stops when more than ``n_iter_no_change`` epochs in a row have not lowered the objective by ``tol``
+        below its best value before. The objective of an epoch is its progressive loss (every row before it was trained
+        on) plus the penalty. With ``early_stopping`` the validation score is compared instead. None trains for
+        ``max_iter`` epochs and keeps the last parameters. For ``'lbfgs'``, the largest entry of the gradient to stop at
+        (it also stops where the objective no longer falls, by the default of scipy).
+    verbose : bool or int, default=False
+        Whether to print a line for every epoch.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the parameters, the optimizer's memory and the learning rate of the last call.
+        Epochs without progress are counted anew; cycles and the warm-up begin anew.
+    momentum : float in [0, 1], default=0.9
+        Of ``'sgd'``, ``'momentum'`` and ``'nesterov'``: ``v = momentum v + g; w -= eta v``. The effective rate is
+        ``eta / (1 - momentum)``. (scikit-learn has the rate inside ``v``: the same at a constant rate.)
+    nesterovs_momentum : bool, default=True
+        Whether the momentum of ``'sgd'`` is Nesterov's: ``w -= eta (g + momentum v)``.
+    early_stopping : bool, default=False
+        Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
+        validation score has not improved by ``tol`` for more than ``n_iter_no_change`` epochs, and to restore the
+        parameters of the best score.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the rows that ``early_stopping`` holds out.
+    beta_1 : float in [0, 1), default=0.9
+        Decay of the mean gradient of ``'adam'`` [Kingma2014]_ and ``'adamw'``.
+    beta_2 : float in [0, 1), default=0.999
+        Decay of the mean squared gradient of ``'adam'``, ``'adamw'`` and ``'rmsprop'``.
+    epsilon : float, default=1e-8
+        Added to the root of the (mean) squared gradient in ``'adam'``, ``'adamw'``, ``'adagrad'`` and ``'rmsprop'``.
+    n_iter_no_change : int or inf, default=10
+        Epochs without progress that are tolerated; see ``tol``.
+    max_fun : int, default=15000
+        Largest number of evaluations of the objective by ``'lbfgs'``.
     class_weight : dict, list of dict, 'balanced' or None, default=None
         Weights of the classes, multiplied with ``sample_weight``; ``'balanced'`` is ``n_samples / (n_classes *
         np.bincount(y))``. For several labels a row: ``'balanced'`` or a list with one dict a label, whose weights are
         multiplied.
-
-    $regularization_of_networks
-
-    $cycles
-
-    $scaling
-
-    $growth
-
-    $budget
+    dropout : float in [0, 1), default=0.0
+        Share of the hidden units that is left out of an update, drawn anew for every row [Srivastava2014]_; the others
+        count ``1 / (1 - dropout)`` times, so that predictions use all of them as they are.
+    batch_normalization : bool or 'input', default=False
+        Whether ``z = inputs @ W`` of the hidden units is brought to mean 0 and variance 1 over the rows of a batch,
+        before a trained scale and the intercept [Ioffe2015]_. Predictions use running statistics, in which a batch
+        weighs 0.1 (the first ten, equally). Every batch needs two rows or more. Batches then differ in more than noise:
+        the objective depends on ``batch_size``. ``'input'`` does it to the columns of a dense X as well (without scale
+        and intercept): a ``StandardScaler`` that learns along with ``partial_fit``.
+    last_batch : {'keep', 'drop'}, default='keep'
+        Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
+    max_updates : int or None, default=None
+        Stops ``fit`` after so many updates, in the middle of an epoch if need be: a budget for comparing batch sizes.
+        ``max_iter`` holds all the same: set it high enough.
+    evaluate_every : int or None, default=None
+        Evaluate loss, objective and gradient norm over all training rows after every so many epochs, for ``history_``.
+        Each evaluation costs about as much as a full-batch epoch.
+    max_eta : float or None, default=None
+        The top of ``'triangular'``, ``'triangular2'``, ``'exp_range'`` and ``'one_cycle'``. None means four times the
+        first rate; a calibrated rate is at most a quarter of it. A range test finds it:
+        :func:`minibatch.diagnostics.learning_rate_range_test`.
+    cycle_length : float or None, default=None
+        Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8, for ``'cosine'`` and
+        ``'one_cycle'`` the whole run: ``max_iter`` epochs (calls), or fewer where ``max_updates`` or the budget of a
+        curve allows fewer.
+    cycle_decay : float in (0, 1], default=0.5
+        What ``'step'`` and ``'exp_range'`` multiply by for every ``cycle_length``.
+    decay_base : bool, default=False
+        Whether in ``'exp_range'`` the lower bound decays too, not only the rise above it.
+    warmup : float, default=0.0
+        Epochs (calls of ``partial_fit``) in which the rate rises from 0 to that of the schedule. Large batches with
+        large rates may need some.
+    learning_rate_scaling : {'linear', 'sqrt'} or None, default=None
+        Whether the rates given are those of ``reference_batch_size``, to be multiplied by
+        ``batch_size / reference_batch_size`` or its root: for a search over batch sizes that does not search the rate.
+        A start, not a law: ``'linear'`` holds for batches well below the noise scale of the gradient; see
+        :func:`minibatch.schedules.scale_learning_rate`.
+    reference_batch_size : int, default=32
+        The batch size that the rates given are for.
+    batch_growth : float > 1, 'adaptive' or None, default=None
+        What the batch size is multiplied by, time and again: early updates need less precision than late ones, and a
+        growing batch does what a falling rate does, in fewer updates [Smith2017]_. ``'adaptive'`` looks at up to 1024
+        rows, or four batches, after every epoch, and lets the batch grow, to twice its size at most, while the standard
+        error of its gradient is more than 0.9 times the norm of the gradient (norm test [Byrd2012]_). Every ``fit``
+        begins with ``batch_size`` again; ``partial_fit`` does not grow.
+    batch_growth_interval : int or None, default=None
+        Epochs from one growth to the next, or from one look to the next. None means 10, and 1 for ``'adaptive'``.
+    max_batch_size : int, float in (0, 1], 'full' or None, default=None
+        Where the growth ends, said in the manner of ``batch_size``. None means all rows. A ``batch_size`` above it
+        stays.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels of the classes.
-
-    $network_fitted
-
-    $fitted
+    coefs_ : list of ndarray of shape (inputs, units)
+        Weights of each layer.
+    intercepts_ : list of ndarray of shape (units,)
+        Intercepts of each layer.
+    scales_, running_means_, running_variances_ : list of ndarray of shape (units,)
+        Of each hidden layer, with ``batch_normalization``, else empty; the statistics of the inputs, with ``'input'``,
+        are last.
+    loss_ : float
+        The last entry of ``loss_curve_``.
+    loss_curve_ : list of float
+        The objective epoch by epoch, penalty included: ``history_["progressive_objective"]``, of ``'lbfgs'``
+        ``history_["objective"]``.
+    best_loss_ : float or None
+        The lowest; None with ``early_stopping``.
+    validation_scores_ : list of float or None
+        Accuracy or R squared on the validation set epoch by epoch; None without one.
+    best_validation_score_ : float or None
+        The highest.
+    n_layers_ : int
+        Number of layers, inputs and outputs included.
+    n_outputs_ : int
+        Number of outputs.
+    out_activation_ : str
+        What makes a prediction out of the last layer.
+    t_ : int
+        Rows seen.
+    n_iter_ : int
+        Epochs of the last call.
+    n_updates_ : int
+        Updates done, those of earlier calls included where training went on.
+    batch_size_ : int
+        Rows of a batch, resolved; after growth, of the last epoch. ``history_`` has that of every epoch.
+    eta0_ : float
+        Learning rate that the schedule begins with, before ``warmup``: given, scaled, calibrated, or that of
+        ``'optimal'``; NaN for ``'lbfgs'``.
+    status_ : str
+        Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
+        ``'stopped_by_callback'`` or ``'diverged'``.
+    history_ : History
+        What happened, epoch by epoch.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X has any.
 
     See Also
     --------
@@ -79,13 +242,24 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
 
     Notes
     -----
-    The first weights are uniform with the bounds of Glorot & Bengio [6]_, as in scikit-learn. Batches that are worth
-    it (rows times weights from 300,000 on) are shared by as many threads as BLAS is set to use; results do not depend
-    on their number.
+    The first weights are uniform with the bounds of Glorot & Bengio [Glorot2010]_, as in scikit-learn. Batches that
+    are worth it (rows times weights from 300,000 on) are shared by as many threads as BLAS is set to use; results do
+    not depend on their number.
 
     References
     ----------
-    $references
+    .. [Hendrycks2016] Hendrycks & Gimpel, "Gaussian error linear units", arXiv 1606.08415.
+    .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
+    .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
+    .. [Kingma2014] Kingma & Ba, "Adam: a method for stochastic optimization", arXiv 1412.6980.
+    .. [Srivastava2014] Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15,
+       2014.
+    .. [Ioffe2015] Ioffe & Szegedy, "Batch normalization", arXiv 1502.03167.
+    .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
+    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
+       2012.
+    .. [Glorot2010] Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+       AISTATS 2010.
 
     Examples
     --------
@@ -102,53 +276,53 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
     """
 
     _parameter_constraints: dict = {
-        **MultiLayerPerceptron._parameter_constraints,
+        **ClassifyingNetwork._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        hidden_layer_sizes: Integer | Integers = (100,),
+        activation: Activation = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        class_weight=None,
-        dropout=0.0,
-        batch_normalization=False,
-        last_batch="keep",
-        max_updates=None,
-        evaluate_every=None,
-        max_eta=None,
-        cycle_length=None,
-        cycle_decay=0.5,
-        decay_base=False,
-        warmup=0.0,
-        learning_rate_scaling=None,
-        reference_batch_size=32,
-        batch_growth=None,
-        batch_growth_interval=None,
-        max_batch_size=None,
-    ):
+        solver: NetworkSolver = "adam",
+        alpha: Number = 0.0001,
+        batch_size: BatchSize = "auto",
+        learning_rate: NetworkSchedule = "constant",
+        learning_rate_init: FirstRate = 0.001,
+        power_t: Number = 0.5,
+        max_iter: Integer = 200,
+        shuffle: Shuffle = True,
+        random_state: RandomState = None,
+        tol: Number | None = 1e-4,
+        verbose: Flag | Integer = False,
+        warm_start: Flag = False,
+        momentum: Number = 0.9,
+        nesterovs_momentum: Flag = True,
+        early_stopping: Flag = False,
+        validation_fraction: Number = 0.1,
+        beta_1: Number = 0.9,
+        beta_2: Number = 0.999,
+        epsilon: Number = 1e-8,
+        n_iter_no_change: Number = 10,
+        max_fun: Integer = 15000,
+        class_weight: ClassWeights = None,
+        dropout: Number = 0.0,
+        batch_normalization: BatchNormalization = False,
+        last_batch: LastBatch = "keep",
+        max_updates: Integer | None = None,
+        evaluate_every: Integer | None = None,
+        max_eta: Number | None = None,
+        cycle_length: Number | None = None,
+        cycle_decay: Number = 0.5,
+        decay_base: Flag = False,
+        warmup: Number = 0.0,
+        learning_rate_scaling: RateScaling = None,
+        reference_batch_size: Integer = 32,
+        batch_growth: BatchGrowth = None,
+        batch_growth_interval: Integer | None = None,
+        max_batch_size: LargestBatchSize = None,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.solver = solver
@@ -188,185 +362,3 @@ class MiniBatchMLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         self.batch_growth = batch_growth
         self.batch_growth_interval = batch_growth_interval
         self.max_batch_size = max_batch_size
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
-        """Train on all rows.
-
-        Parameters
-        ----------
-        $X
-
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels (numbers, strings or bools), or an indicator matrix of 0 and 1 for several labels a row.
-
-        $weights_and_validation
-
-        Returns
-        -------
-        self : MiniBatchMLPClassifier
-
-        $fit_raises
-        """
-        return self._train(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
-
-    @available_if(takes_chunks)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
-        """Train for one epoch on a chunk of rows, going on from the last call. Not with ``solver='lbfgs'``.
-
-        $chunks
-
-        Parameters
-        ----------
-        $X
-
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels of the chunk.
-
-        $partial
-
-        classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come. Required in the first call.
-
-        Returns
-        -------
-        self : MiniBatchMLPClassifier
-        """
-        return self._train(X, y, sample_weight, partial=True, classes=classes)
-
-    def predict(self, X):
-        """Predicted labels.
-
-        Parameters
-        ----------
-        $X_predict
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_labels)
-            The most probable class; for several labels a row, 1 where a label is more probable than not (sparse where y
-            was).
-        """
-        probabilities = self._probabilities(self._scores(X))
-        return self._label_binarizer.inverse_transform(probabilities)
-
-    def predict_proba(self, X):
-        """Probabilities of the classes.
-
-        Parameters
-        ----------
-        $X_predict
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``. The softmax of the scores, or, for two classes, the logistic function of the
-            one score. For several labels a row, the probability of each; they do not sum to 1.
-        """
-        probabilities = self._probabilities(self._scores(X))
-        if self.n_outputs_ > 1:
-            return probabilities
-        if len(self.classes_) == 1:
-            return np.ones((len(probabilities), 1), probabilities.dtype)
-        return np.stack([1 - probabilities, probabilities], axis=1)
-
-    def predict_log_proba(self, X):
-        """Logarithm of ``predict_proba``.
-
-        Parameters
-        ----------
-        $X_predict
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; minus infinity where a probability rounds to 0.
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def _probabilities(self, scores: NDArray[Any]) -> NDArray[Any]:
-        """Of all outputs; one-dimensional for two classes, as the label binarizer wants them."""
-        if self.out_activation_ == "softmax":
-            return softmax_of_rows(scores)
-        return expit(scores if scores.shape[1] > 1 else scores[:, 0])
-
-    def _check_parameters(self, partial: bool) -> None:
-        super()._check_parameters(partial)
-        refuse_balanced_chunks(self.class_weight, partial)
-
-    def _encode(self, y: Any, reset: bool, partial: bool = False, classes: Any = None) -> NDArray[Any]:
-        """Bools for two classes or for the columns of an indicator matrix, else class numbers; sets ``classes_`` where
-        ``reset``."""
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        goes_on = hasattr(self, "history_") and self.warm_start
-        if reset and not goes_on:
-            self.__dict__.pop("classes_", None)
-        first = _check_partial_fit_first_call(self, classes) if partial else reset and not goes_on
-        if first:
-            given = y if not partial or type_of_target(y).startswith("multilabel") else classes
-            self._label_binarizer = LabelBinarizer().fit(given)
-            self.classes_ = self._label_binarizer.classes_
-        self._check_kind(y)
-        self._check_classes(unique_labels(y), every=reset and goes_on and not partial)
-        if self._out_activation() == "softmax":
-            return np.searchsorted(self.classes_, y)
-        encoded = self._label_binarizer.transform(y)
-        encoded = (encoded.toarray() if sp.issparse(encoded) else encoded).astype(bool)
-        return encoded if encoded.shape[1] > 1 else encoded[:, 0]
-
-    def _check_kind(self, y: Any) -> None:
-        """Whether y is one label a row, or an indicator matrix, as the one that the labels are known from."""
-        n_labels = len(self.classes_) if self._label_binarizer.y_type_.startswith("multilabel") else 0
-        given = y.shape[1] if y.ndim == 2 else 0
-        if given != n_labels:
-            said, known = (f"an indicator matrix of {n} labels" if n else "one label a row" for n in (given, n_labels))
-            raise ValueError(f"y has {said}, but the labels are known as {known}.")
-
-    def _check_classes(self, present: NDArray[Any], every: bool) -> None:
-        """Whether labels are among those known; with ``every``, whether they are all of them."""
-        if every and set(present) != set(self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                f"Previously got {self.classes_}, `y` has {present}"
-            )
-        unknown = np.setdiff1d(present, self.classes_)
-        if len(unknown):
-            raise ValueError(f"y contains labels that are not in classes {self.classes_}: {unknown}.")
-
-    def _training_weights(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool) -> dict[str, Any]:
-        """Sample times class weights."""
-        if self.class_weight is not None:
-            target = rows.target.astype(int)
-            if target.ndim == 1:
-                labels = self.classes_[target]
-                by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=labels)[target]
-            else:
-                by_class = compute_sample_weight(self.class_weight, target)
-            rows = rows._replace(weight=by_class if rows.weight is None else rows.weight * by_class)
-        return super()._training_weights(rows, kept, normalize)
-
-    def _new_problem(self, X: Any, target: Any, weight: Any, **more: Any) -> MLPProblem:
-        if self._out_activation() == "softmax":
-            objective = self._objective(LOG_LOSS, SOFTMAX)
-            return self._mlp_problem(X, target, weight, objective, len(self.classes_), **more)
-        n_labels = 1 if target.ndim == 1 else target.shape[1]
-        return self._mlp_problem(X, np.where(target, 1, -1), weight, self._objective(LOG_LOSS), n_labels, **more)
-
-    def _validation_score(self, scores: NDArray[Any], target: NDArray[Any], weight: Any) -> float:
-        """Accuracy: of several labels a row, all must be right."""
-        if self._out_activation() == "softmax":
-            right = scores.argmax(axis=1) == target
-        else:
-            right = ((scores > 0) == target.reshape(scores.shape)).all(axis=1)
-        return float(np.average(right, weights=weight))
-
-    def _out_activation(self) -> str:
-        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags

@@ -1,0 +1,125 @@
+"""What the linear regressor does, whatever its parameters: training, prediction, the layout of its weights."""
+
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from minibatch._base.targets import RegressionTarget
+from minibatch._base.types import Matrix, checks_parameters
+from minibatch._problems.linear import LinearProblem
+from minibatch.engine.losses import REGRESSION
+from minibatch.linear_model._base import LinearModel
+
+__all__ = ["RegressingLinearModel"]
+
+
+class RegressingLinearModel(RegressionTarget, LinearModel):
+    """The linear regressor but for the list of its parameters."""
+
+    @checks_parameters
+    def fit(
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        coef_init: Matrix | None = None,
+        intercept_init: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Matrix | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """Train on all rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. C-ordered float32 and float64 arrays and CSR matrices are used as they are, others are
+            converted once. The parameters have the type of X. Scale the columns: see ``StandardScaler``.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets. Scale them for ``'squared_error'``: the gradient grows with y.
+        coef_init : array-like, default=None
+            Weights to begin with, of the shape of ``coef_``. Zeros if None.
+        intercept_init : array-like, default=None
+            Intercepts to begin with, of the shape of ``intercept_``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative; only their ratios matter.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            A validation set of your own: its loss and score are recorded after every epoch, and ``early_stopping`` uses
+            it instead of holding out rows.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For wrong parameters or data, before any work; the estimator stays as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If training diverged (the last finite parameters are kept) or reached ``max_iter`` first; the message says
+            whether the objective was still descending or had reached the noise of the batch size.
+        """
+        init, validation = (coef_init, intercept_init), (X_val, y_val, sample_weight_val)
+        return self._train(X, y, sample_weight, init=init, validation=validation)
+
+    def partial_fit(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train for one epoch on a chunk of rows, going on from the last call.
+
+        On the slices of an unshuffled epoch, one batch a call, this is that epoch, at any rate that does not count
+        epochs: ``cycle_length`` and ``warmup`` count calls. The batch does not grow.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. C-ordered float32 and float64 arrays and CSR matrices are used as they are, others are
+            converted once. The parameters have the type of X. Scale the columns: see ``StandardScaler``.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets of the chunk.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, used as they are: a chunk does not know the others, so give weights of mean 1 overall.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        return self._train(X, y, sample_weight, partial=True)
+
+    def predict(self, X: Matrix) -> NDArray[Any]:
+        """Predicted targets: the scores, or their exponential for ``loss='poisson'`` and ``'gamma'``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", accept_large_sparse=True, reset=False)
+        coef = self.coef_
+        if sp.issparse(coef) and coef.ndim == 1:  # sparsified: scipy has no product of it with sparse rows
+            coef = coef.toarray()
+        with np.errstate(over="ignore"):  # infinity is the right answer
+            scores = safe_sparse_dot(X, coef.T, dense_output=True) + self.intercept_
+        return self._link_inverse(scores)
+
+    def _new_problem(self, X: Any, target: Any, weight: Any, **more: Any) -> LinearProblem:
+        parameter = self.quantile if self.loss == "quantile" else self.epsilon
+        n_outputs = 1 if target.ndim == 1 else target.shape[1]
+        objective = self._objective(REGRESSION[self.loss], parameter, "separate")
+        return LinearProblem.from_arrays(X, target, weight, objective, self._solver(), n_outputs, **more)
+
+    def _as_coef(self, coef: NDArray[Any]) -> NDArray[Any]:
+        return coef if self._target_shape else coef[0]

@@ -1,0 +1,110 @@
+"""What the network for regression does, whatever its parameters: training and prediction."""
+
+from typing import Any, Self
+
+from numpy.typing import ArrayLike, NDArray
+
+from minibatch._base.targets import RegressionTarget
+from minibatch._base.types import Matrix, available_if, checks_parameters
+from minibatch._problems.mlp import MLPProblem
+from minibatch.engine.losses import POISSON, SQUARED_ERROR
+from minibatch.neural_network._base import MultiLayerPerceptron, takes_chunks
+
+__all__ = ["LOSSES", "RegressingNetwork"]
+
+LOSSES = {"squared_error": SQUARED_ERROR, "poisson": POISSON}
+
+
+class RegressingNetwork(RegressionTarget, MultiLayerPerceptron):
+    """The network for regression but for the list of its parameters."""
+
+    @checks_parameters
+    def fit(
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Matrix | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """Train on all rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. C-ordered float32 and float64 arrays and CSR matrices are used as they are, others are
+            converted once. The parameters have the type of X. Scale the columns: see ``StandardScaler``.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative; only their ratios matter.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            A validation set of your own: its loss and score are recorded after every epoch, and ``early_stopping`` uses
+            it instead of holding out rows.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For wrong parameters or data, before any work; the estimator stays as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If training diverged (the last finite parameters are kept) or reached ``max_iter`` first; the message says
+            whether the objective was still descending or had reached the noise of the batch size.
+        """
+        return self._train(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+
+    @available_if(takes_chunks)
+    def partial_fit(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train for one epoch on a chunk of rows, going on from the last call. Not with ``solver='lbfgs'``.
+
+        On the slices of an unshuffled epoch, one batch a call, this is that epoch, at a constant rate and without
+        dropout: ``'invscaling'`` changes the rate from call to call, ``cycle_length`` and ``warmup`` count calls, and
+        dropout takes the rows of a call by their number in it. ``'adaptive'`` keeps the rate.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. C-ordered float32 and float64 arrays and CSR matrices are used as they are, others are
+            converted once. The parameters have the type of X. Scale the columns: see ``StandardScaler``.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets of the chunk.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, used as they are: a chunk does not know the others, so give weights of mean 1 overall.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        return self._train(X, y, sample_weight, partial=True)
+
+    def predict(self, X: Matrix) -> NDArray[Any]:
+        """Predicted targets: the scores of the last layer, or their exponential for ``loss='poisson'``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        scores = self._scores(X)
+        return self._link_inverse(scores if self._target_shape else scores[:, 0])
+
+    def _new_problem(self, X: Any, target: Any, weight: Any, **more: Any) -> MLPProblem:
+        n_outputs = 1 if target.ndim == 1 else target.shape[1]
+        return self._mlp_problem(X, target, weight, self._objective(LOSSES[self.loss]), n_outputs, **more)
+
+    def _out_activation(self) -> str:
+        return "exp" if self.loss == "poisson" else "identity"
