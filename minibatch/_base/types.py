@@ -12,6 +12,37 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
 from sklearn.utils.metaestimators import available_if as _available_if
 
+__all__ = [
+    "Activation",
+    "BatchGrowth",
+    "BatchNormalization",
+    "BatchSize",
+    "ClassWeight",
+    "ClassWeights",
+    "ClassificationLoss",
+    "FirstRate",
+    "Flag",
+    "Integer",
+    "Integers",
+    "LargestBatchSize",
+    "LastBatch",
+    "LinearSchedule",
+    "LinearSolver",
+    "Matrix",
+    "MultiClass",
+    "NetworkLoss",
+    "NetworkSchedule",
+    "NetworkSolver",
+    "Number",
+    "Penalty",
+    "RandomState",
+    "RateScaling",
+    "RegressionLoss",
+    "Shuffle",
+    "available_if",
+    "checks_parameters",
+]
+
 Integer: TypeAlias = int | np.integer[Any]
 Number: TypeAlias = float | np.floating[Any] | np.integer[Any]
 Flag: TypeAlias = bool | np.bool_
@@ -27,8 +58,8 @@ class SparseMatrix(Protocol):
 
 Matrix: TypeAlias = ArrayLike | SparseMatrix  # data frames too: they have ``__array__``
 
-BatchSize: TypeAlias = Number | Literal["full", "auto"]
-LargestBatchSize: TypeAlias = Number | Literal["full"] | None
+BatchSize: TypeAlias = Integer | float | Literal["full", "auto"]  # scikit-learn refuses a fraction in float32
+LargestBatchSize: TypeAlias = Integer | float | Literal["full"] | None
 LastBatch: TypeAlias = Literal["keep", "drop"]
 BatchGrowth: TypeAlias = Number | Literal["adaptive"] | None
 Shuffle: TypeAlias = Flag | Literal["block"]

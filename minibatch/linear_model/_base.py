@@ -22,9 +22,17 @@ from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
 from minibatch.schedules import SCHEDULES
 
+__all__ = ["LinearModel"]
+
 
 class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     """Base of the two estimators."""
+
+    coef_: NDArray[Any] | Any  # sparse after ``sparsify``
+    intercept_: NDArray[Any]
+    t_: float
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
 
     _parameter_constraints: dict = {
         **MiniBatchEstimator._parameter_constraints,
@@ -112,7 +120,8 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         return theta
 
     def _fitted_theta(self, problem: LinearProblem) -> Vector:
-        coef = self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
+        coef: Any = self.coef_
+        coef = coef.toarray() if sp.issparse(coef) else coef
         return np.concatenate([np.ravel(coef), self.intercept_]).astype(problem.data.y.dtype, copy=False)
 
     def _fitted_attributes(self, problem: LinearProblem, theta: Vector) -> dict[str, Any]:

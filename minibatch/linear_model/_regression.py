@@ -108,7 +108,7 @@ class RegressingLinearModel(RegressionTarget, LinearModel):
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", accept_large_sparse=True, reset=False)
-        coef = self.coef_
+        coef: Any = self.coef_
         if sp.issparse(coef) and coef.ndim == 1:  # sparsified: scipy has no product of it with sparse rows
             coef = coef.toarray()
         with np.errstate(over="ignore"):  # infinity is the right answer

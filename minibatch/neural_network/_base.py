@@ -28,6 +28,8 @@ from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
 from minibatch.schedules import SCHEDULES
 
+__all__ = ["MultiLayerPerceptron", "takes_chunks"]
+
 
 def takes_chunks(self: Any) -> bool:
     """Whether there is a ``partial_fit``."""
@@ -46,6 +48,18 @@ def _refuse_sparse(X: Any) -> None:
 
 class MultiLayerPerceptron(MiniBatchEstimator):
     """Base of the two estimators."""
+
+    coefs_: list[NDArray[Any]]
+    intercepts_: list[NDArray[Any]]
+    scales_: list[NDArray[Any]]
+    running_means_: list[NDArray[Any]]
+    running_variances_: list[NDArray[Any]]
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+    t_: int
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
 
     _parameter_constraints: dict = {
         **MiniBatchEstimator._parameter_constraints,
