@@ -105,6 +105,7 @@ class RegressingLinearModel(RegressionTarget, LinearModel):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            One prediction a row, or one for every output.
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", accept_large_sparse=True, reset=False)

@@ -37,7 +37,7 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
     * ``'full'``: all training rows, which is gradient descent;
     * ``'auto'``: the largest power of two up to the root of the number of training rows, between 8 and 256.
 
-    Else it is ``SGDRegressor`` of scikit-learn: change the class, keep the parameters. It minimises
+    Otherwise this is ``SGDRegressor`` of scikit-learn: change the class, keep the parameters. It minimises
 
         ``F(w, b) = sum_i s_i loss(y_i, x_i @ w + b) / sum_i s_i + alpha R(w)``
 
@@ -122,7 +122,8 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         Whether ``coef_`` is the average of the parameters after every update; an int is the number of rows after which
         averaging begins. Averaging takes the noise out of small batches: try it before a smaller rate.
     batch_size : int, float in (0, 1], 'full' or 'auto', default=32
-        Rows per update, as above. It is resolved in ``fit``, on the rows trained on: see ``batch_size_``.
+        Rows per update: a number, a share of the training rows, all of them, or a number that suits them; see above.
+        It is resolved in ``fit``, on the rows trained on: see ``batch_size_``.
     last_batch : {'keep', 'drop'}, default='keep'
         Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
     solver : {'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw'}, default='sgd'

@@ -36,7 +36,9 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
     * ``'full'``: all training rows, which is gradient descent;
     * ``'auto'``: 200, or all training rows where there are fewer.
 
-    Else it is ``MLPClassifier`` of scikit-learn: change the class, keep the parameters. It minimises
+    ``solver='lbfgs'`` knows no batches: it takes all training rows, whatever ``batch_size`` is.
+
+    Otherwise this is ``MLPClassifier`` of scikit-learn: change the class, keep the parameters. It minimises
 
         ``F = sum_i s_i loss(y_i, f(x_i)) / sum_i s_i + alpha/2 sum_layers ||W||^2``
 
@@ -61,7 +63,8 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         Strength of the penalty. It means the same for every ``batch_size``. scikit-learn divides its ``alpha`` by the
         number of rows of a batch (``'lbfgs'``: of all rows): its model has ``alpha / batch_size`` here.
     batch_size : int, float in (0, 1], 'full' or 'auto', default='auto'
-        Rows per update, as above. It is resolved in ``fit``, on the rows trained on: see ``batch_size_``.
+        Rows per update: a number, a share of the training rows, all of them, or a number that suits them; see above.
+        It is resolved in ``fit``, on the rows trained on: see ``batch_size_``.
     learning_rate : str, default='constant'
         How the learning rate changes from the first one, ``eta0``; :mod:`minibatch.schedules` has the formulas.
 
@@ -111,7 +114,7 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         Epochs without progress are counted anew; cycles and the warm-up begin anew.
     momentum : float in [0, 1], default=0.9
         Of ``'sgd'``, ``'momentum'`` and ``'nesterov'``: ``v = momentum v + g; w -= eta v``. The effective rate is
-        ``eta / (1 - momentum)``. (scikit-learn has the rate inside ``v``: the same at a constant rate.)
+        ``eta / (1 - momentum)``. scikit-learn has the rate inside ``v``: the same at a constant rate.
     nesterovs_momentum : bool, default=True
         Whether the momentum of ``'sgd'`` is Nesterov's: ``w -= eta (g + momentum v)``.
     early_stopping : bool, default=False

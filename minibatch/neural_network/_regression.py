@@ -98,6 +98,7 @@ class RegressingNetwork(RegressionTarget, MultiLayerPerceptron):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            One prediction a row, or one for every output.
         """
         scores = self._scores(X)
         return self._link_inverse(scores if self._target_shape else scores[:, 0])
