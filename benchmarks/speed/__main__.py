@@ -1,10 +1,15 @@
-"""Speed beside other libraries: python benchmarks/speed [--quick] [--only TABLE ...] [--out FOLDER]
+"""Speed beside other libraries: python benchmarks/speed [--quick] [--only TABLE ...] [--rivals NAME ...]
+    [--data NAME ...] [--out FOLDER]
 
 Prints tables, and saves each as Markdown, JSON and a picture: epochs of linear models and networks over batch sizes,
 the time to a test accuracy and to an objective, memory, the first fit, and how an epoch grows with the rows. Each
-module of tables says how it measures. Peers that are not installed are left out: ``pip install
-"scikit-minibatch[bench]"``. All have as many threads as they take when nobody says how many. Data sets of the folder in
-the environment variable MINIBATCH_DATA, where they are there, take the place of generated ones.
+module of tables says how it measures, rivals/ who is compared. Who is not installed has "not installed" in the tables:
+``pip install "scikit-minibatch[bench]"`` gets those that install everywhere. All have as many threads as they take when
+nobody says how many. Data sets of the folder in the environment variable MINIBATCH_DATA, where they are there, take the
+place of generated ones.
+
+python benchmarks/speed --docs measures nothing: it writes the tables of docs/performance.md anew from what is saved in
+docs/performance.
 """
 
 import argparse
@@ -15,11 +20,13 @@ from pathlib import Path
 import accuracy
 import epochs
 import growth
+import page
 import processes
 import solvers
 from machine import description
 from pictures import draw
 from report import cells, markdown, save
+from rivals import every, version_of
 from sklearn.exceptions import ConvergenceWarning
 from tables import FULL, QUICK
 
@@ -33,14 +40,29 @@ def main():
     parser.add_argument("--quick", action="store_true", help="few data sets, short searches")
     parser.add_argument("--only", nargs="+", choices=TABLES, default=TABLES, metavar="TABLE", help=", ".join(TABLES))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of results and pictures")
+    parser.add_argument("--rivals", nargs="+", choices=every(), metavar="RIVAL", help="beside ours; all if not given")
+    parser.add_argument("--data", nargs="+", metavar="NAME", help='archives, or "generated"; all if not given')
+    parser.add_argument("--docs", action="store_true", help="write the tables of docs/performance.md anew, only")
     options = parser.parse_args()
+    if options.docs:
+        page.write()
+    else:
+        measure(options)
+
+
+def measure(options):
     warnings.simplefilter("ignore", ConvergenceWarning)
-    machine = description()
+    pace, machine = (QUICK if options.quick else FULL)._replace(rivals=options.rivals, data=options.data), description()
+    for name, rival in every().items():
+        if version_of(rival) == "not installed":
+            print(f"{name}: not installed")
     for table in map(TABLES.get, options.only):
         start, rows = time.perf_counter(), []
-        for row in table.rows(QUICK if options.quick else FULL):
+        for row in table.rows(pace):
             rows.append(row)
-            print(table.name, *cells(table, row).values(), sep="  ", flush=True)
+            print(
+                table.name, *(f"{column}: {cell}" for column, cell in cells(table, row).items()), sep="  ", flush=True
+            )
             save(table, rows, machine, options.out)  # what is measured is kept, wherever this ends
         draw(table, rows, options.out / f"{table.name}.png")
         print(

@@ -1,4 +1,4 @@
-"""Time to a test accuracy, every peer at its own best rate.
+"""Time to a test accuracy, every rival at its own best rate.
 
 The target is ``SHARE`` of the way from the largest class to what scikit-learn's solvers reach on the same rows:
 LogisticRegression with the same objective, MLPClassifier as it comes. The best rate is the one of ``RATES`` at which
@@ -6,17 +6,17 @@ test accuracy, looked at after every epoch, first reaches it in the least time; 
 What is timed is a fit of as many epochs.
 """
 
+import time
 import warnings
 from itertools import count
 
-import linear_peers
-import network_peers
 import numpy as np
 from data import Source, load
 from machine import pass_over
 from measure import compared, in_turns, seconds_of
+from rivals import able
 from tables import Table
-from training import installed
+from task import ALPHA, Task
 
 SHARE = 0.95
 RATES = (1e-3, 1e-2, 1e-1, 1e0, 1e1)
@@ -29,7 +29,7 @@ def best_linear(n):
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
-    return OneVsRestClassifier(LogisticRegression(C=1 / (linear_peers.ALPHA * n)))
+    return OneVsRestClassifier(LogisticRegression(C=1 / (ALPHA * n)))
 
 
 def best_network(n):
@@ -44,64 +44,63 @@ def target_of(data, model):
     return largest + SHARE * (best - largest)
 
 
-def trial(training, data, target, longest):
+def trial(rival, task, data, target, longest):
     """Seconds, infinite where they are more than ``longest``, and epochs until the test accuracy is reached."""
-    seconds, watched = 0.0, training.watched()
+    seconds, model = 0.0, None
     for epoch in count(1):
-        made = []
+        start = time.perf_counter()
         try:
-            seconds += seconds_of(lambda made=made: made.append(next(watched)))
+            model = rival.fit(task, model)
         except ValueError:  # diverged: scikit-learn raises
             return np.inf, epoch
-        if np.mean(made[0](data.X_test) == data.y_test) >= target:
+        seconds += time.perf_counter() - start
+        if np.mean(rival.predict(model, data.X_test) == data.y_test) >= target:
             return seconds, epoch
         if seconds > longest:
             return np.inf, epoch
 
 
-def tuned(make, data, batch_size, target, longest):
-    """The training at its best rate; the epochs and the rate. None where no rate gets there."""
-    few = make(data.X[:N_FEW], data.y[:N_FEW], batch_size, RATES[0])
-    if few is None:
+def tuned(rival, task, data, target, longest):
+    """The task at the best rate and as long as it takes. None where no rate gets there."""
+    few = task.first(N_FEW)._replace(rate=RATES[0])
+    rival.fit(few, rival.fit(few))  # compiles
+    if seconds_of(rival.fit, few) * len(data.y) / N_FEW > longest:  # not an epoch is possible
         return None
-    next(few.watched())  # compiles
-    if seconds_of(few.fit, 1) * len(data.y) / N_FEW > longest:  # not an epoch is possible
-        return None
+    rival.fit(task._replace(rate=RATES[0]))  # compiles, where that is for a number of rows
     best, found = longest, None
     for rate in RATES:
-        training = make(data.X, data.y, batch_size, rate)
-        seconds, epochs = trial(training, data, target, best)
+        seconds, epochs = trial(rival, task._replace(rate=rate), data, target, best)
         if seconds < best:
-            best, found = seconds, (training, epochs, rate)
+            best, found = seconds, task._replace(rate=rate, length=epochs)
     return found
 
 
-def _rows(peers, data, target, name, pace):
+def _rows(kind, data, target, pace):
     floor = pass_over(data.X)
     for batch_size in pace.batch_sizes:
-        found = {peer: tuned(make, data, batch_size, target, pace.trial) for peer, make in peers.items()}
-        found = {peer: best for peer, best in found.items() if best}
-        fits = {peer: lambda best=best: seconds_of(best[0].fit, best[1]) for peer, best in found.items()}
+        task = Task(kind, data.X, data.y, batch_size)
+        rivals, absent = able(task, pace)
+        found = {name: tuned(rival, task, data, target, pace.trial) for name, rival in rivals.items()}
+        found = {name: best for name, best in found.items() if best}
+        fits = {name: lambda name=name: seconds_of(rivals[name].fit, found[name]) for name in found}  # noqa: B023
         yield {
-            "data": f"{name}, {data.name}, accuracy {target:.3f}",
+            "data": f"{kind}, {data.name}, accuracy {target:.3f}",
             "at": batch_size,
             "yardsticks": {"pass over X, ms": floor},
-            "epochs": {peer: best[1] for peer, best in found.items()},
-            "rates": {peer: best[2] for peer, best in found.items()},
+            "epochs": {name: best.length for name, best in found.items()},
+            "rates": {name: best.rate for name, best in found.items()},
             **compared(in_turns(fits, pace.rounds), 1e3),
+            "not installed": absent,
         }
 
 
 def accuracy(pace):
-    for name, peers, best, sources in (
-        ("linear", linear_peers.PEERS, best_linear, LINEAR),
-        ("network", network_peers.PEERS, best_network, NETWORKS),
-    ):
-        for source in sources[: pace.sources]:
+    for kind, best, sources in (("linear", best_linear, LINEAR), ("network", best_network, NETWORKS)):
+        for source in pace.of(sources):
             data = load(source._replace(n=min(source.n, pace.rows)))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a rate too high
-                yield from _rows(installed(peers), data, target_of(data, best(len(data.y))), name, pace)
+                yield from _rows(kind, data, target_of(data, best(len(data.y))), pace)
 
 
 TABLES = [Table("accuracy", "Time to a test accuracy, at the best rate of each (a dash: not reached)", "ms", accuracy)]

@@ -1,4 +1,4 @@
-"""One measurement in a process of its own: python child.py {memory,first_fit} {linear,network} PEER BATCH_SIZE
+"""One measurement in a process of its own: python child.py {memory,first_fit} {linear,network} RIVAL BATCH_SIZE
 
 Prints it as JSON. Nothing is imported before the clock runs.
 """
@@ -6,9 +6,8 @@ Prints it as JSON. Nothing is imported before the clock runs.
 import json
 import sys
 import time
-from importlib import import_module
 
-MODELS = {"linear": ("linear_peers", 2), "network": ("network_peers", 10)}
+N_CLASSES = {"linear": 2, "network": 10}
 FIRST_FIT, MEMORY, WARM_UP = (1_000, 20), (50_000, 400), 10_000
 RATE = 1e-4
 
@@ -33,35 +32,35 @@ def forget_peak():
         pass
 
 
-def memory(make, X, y):
+def memory(rival, task):
     """How much more memory a fit takes than is there, in units of X."""
-    make(X[:WARM_UP], y[:WARM_UP]).fit(1)
+    rival.fit(task.first(WARM_UP))
     forget_peak()
     before = peak_bytes()
-    make(X, y).fit(1)
-    return (peak_bytes() - before) / X.nbytes
+    rival.fit(task)
+    return (peak_bytes() - before) / task.X.nbytes
 
 
-def main(measured, model, peer, batch_size):
-    start = time.perf_counter()
+def task_of(measured, kind, batch_size):
     from data import dense_rows
+    from task import Task
 
-    module, n_classes = MODELS[model]
-    peers = import_module(module).PEERS
-    size = batch_size if batch_size == "full" else int(batch_size)
-    X, y = dense_rows(*(MEMORY if measured == "memory" else FIRST_FIT), n_classes)
+    return Task(kind, *dense_rows(*(MEMORY if measured == "memory" else FIRST_FIT), N_CLASSES[kind]), batch_size, RATE)
 
-    def make(X, y):
-        return peers[peer](X, y, size, RATE)
 
+def main(measured, kind, name, batch_size):
+    start = time.perf_counter()
+    from rivals import every
+
+    rival, task = every()[name], task_of(measured, kind, batch_size if batch_size == "full" else int(batch_size))
     if measured == "memory":
-        value = memory(make, X, y)
+        value = memory(rival, task)
     else:
-        make(X, y).fit(1)
+        rival.fit(task)
         value = time.perf_counter() - start
     from machine import pass_over
 
-    print(json.dumps({"value": value, "pass_ms": pass_over(X)}))
+    print(json.dumps({"value": value, "pass_ms": pass_over(task.X)}))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
 """Time of an epoch: linear models and networks."""
 
-import linear_peers
-import network_peers
 import numpy as np
 from data import Source, load
 from machine import gemm_rate, pass_over
 from measure import compared_epochs
 from tables import Table
-from training import installed
+from task import N_UNITS, Task
 
 RATE = 1e-4  # none diverges
 LINEAR = [
@@ -27,12 +25,12 @@ NETWORKS = [
 ]
 
 
-def _rows(peers, source, dtype, yardsticks, pace):
+def _rows(kind, source, dtype, yardsticks, pace):
     data = load(source, dtype)
     scale = 1e3 * len(data.y)
     floor = pass_over(data.X)
     for batch_size in pace.batch_sizes:
-        row = compared_epochs(peers, data.X, data.y, batch_size, RATE, scale, pace)
+        row = compared_epochs(Task(kind, data.X, data.y, batch_size, RATE), scale, pace)
         yield {
             "data": data.name,
             "at": batch_size,
@@ -47,8 +45,8 @@ def _passes(data, floor, milliseconds):
 
 def linear(pace):
     for dtype in (np.float32, np.float64):
-        for source in LINEAR[: pace.sources]:
-            yield from _rows(installed(linear_peers.PEERS), source, dtype, _passes, pace)
+        for source in pace.of(LINEAR):
+            yield from _rows("linear", source, dtype, _passes, pace)
 
 
 def networks(pace):
@@ -58,14 +56,14 @@ def networks(pace):
         def of_gemm(data, floor, milliseconds, rate=rate):
             """The share of the machine's rate that the products of an epoch reach."""
             inputs, outputs = data.X.shape[1], int(data.y.max()) + 1
-            operations = len(data.y) * network_peers.N_UNITS * (4 * inputs + 6 * outputs)
+            operations = len(data.y) * N_UNITS * (4 * inputs + 6 * outputs)
             return {"pass over X, ms": floor, "ours, of GEMM": operations / (1e-3 * milliseconds * rate)}
 
-        for source in NETWORKS[: 1 if dtype == np.float64 else pace.sources]:
-            yield from _rows(installed(network_peers.PEERS), source, dtype, of_gemm, pace)
+        for source in pace.of(NETWORKS[: 1 if dtype == np.float64 else None]):
+            yield from _rows("network", source, dtype, of_gemm, pace)
 
 
 TABLES = [
     Table("linear", "Epoch of logistic regression by SGD", "ms", linear),
-    Table("networks", f"Epoch of a network with {network_peers.N_UNITS} hidden units", "ms", networks),
+    Table("networks", f"Epoch of a network with {N_UNITS} hidden units", "ms", networks),
 ]

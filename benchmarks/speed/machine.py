@@ -5,6 +5,7 @@ import platform
 
 import numpy as np
 from measure import seconds_of
+from rivals import every, version_of
 
 
 def pass_over(X):
@@ -22,14 +23,10 @@ def gemm_rate(dtype, size=2048):
 
 def description():
     """The machine, its yardsticks, and the versions of what is compared."""
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import version
 
-    versions = {}
-    for name in ("numpy", "numba", "scikit-learn", "torch", "skorch", "river", "mlxtend"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
+    versions = {name: version(name) for name in ("numpy", "numba")}
+    versions |= {rival.requires: version_of(rival) for name, rival in every().items() if name != "ours"}
     rates = {np.dtype(dtype).name: round(gemm_rate(dtype), 1) for dtype in (np.float32, np.float64)}
     processor = next((line.split(":")[1].strip() for line in _cpu_lines() if line.startswith("model name")), "unknown")
     return {

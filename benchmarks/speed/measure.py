@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+from rivals import able
 
 ROUNDS = 5
 SECONDS_OF_A_FIT, MORE_EPOCHS = 0.1, (3, 100)  # those who are fast train for more epochs
@@ -14,25 +15,28 @@ def seconds_of(function, *arguments):
     return time.perf_counter() - start
 
 
-def epoch_timer(make, X, y, batch_size, longest):
-    """A function that takes the seconds of an epoch, a row; None where the peer cannot do it.
+def epoch_timer(rival, task, longest, whole=False):
+    """A function that takes the seconds of an epoch, a row.
 
     An epoch is the difference between fits of more and fewer of them, so that set-up is in neither. Where one takes
-    longer than ``longest`` seconds, the fits are on leading rows only, which is in favour of that peer: they may fit
-    into the cache.
+    longer than ``longest`` seconds, the fits are on leading rows only, which is in favour of that rival: they may fit
+    into the cache. With ``whole``, there are all rows or None.
     """
-    n = len(y) if batch_size == "full" else min(len(y), max(1_000, 4 * batch_size))
-    training = make(X[:n], y[:n], batch_size)
-    if training is None:
+    total = len(task.y)
+    n = total if task.batch_size == "full" else min(total, max(1_000, 4 * task.batch_size))
+    part = task.first(n)
+    rival.fit(part)  # compiles, imports
+    seconds = seconds_of(rival.fit, part)
+    while n < total and 8 * seconds < longest:
+        n = min(8 * n, total)
+        part = task.first(n)
+        rival.fit(part)  # compiles for another number of rows, where that is one
+        seconds = seconds_of(rival.fit, part)
+    if whole and n < total:
         return None
-    training.fit(1)  # compiles, imports
-    seconds = seconds_of(training.fit, 1)
-    while n < len(y) and 8 * seconds < longest:
-        n = min(8 * n, len(y))
-        training = make(X[:n], y[:n], batch_size)
-        seconds = seconds_of(training.fit, 1)
     more = int(np.clip(SECONDS_OF_A_FIT / seconds, *MORE_EPOCHS))
-    return lambda: (seconds_of(training.fit, 1 + more) - seconds_of(training.fit, 1)) / (more * n)
+    longer = part._replace(length=1 + more)
+    return lambda: (seconds_of(rival.fit, longer) - seconds_of(rival.fit, part)) / (more * n)
 
 
 def in_turns(measures, seconds):
@@ -53,13 +57,12 @@ def compared(measured, scale=1):
     }
 
 
-def compared_epochs(peers, X, y, batch_size, rate, scale, pace):
-    """Seconds of an epoch, a row, of all peers that can do it, times ``scale``."""
-    timers = {
-        name: epoch_timer(lambda *task, make=make: make(*task, rate), X, y, batch_size, pace.epoch)
-        for name, make in peers.items()
-    }
-    return compared(in_turns({name: timer for name, timer in timers.items() if timer}, pace.rounds), scale)
+def compared_epochs(task, scale, pace, whole=False):
+    """Seconds of an epoch, a row, of all rivals that can do it, times ``scale``."""
+    rivals, absent = able(task, pace)
+    timers = {name: epoch_timer(rival, task, pace.epoch, whole) for name, rival in rivals.items()}
+    measured = in_turns({name: timer for name, timer in timers.items() if timer}, pace.rounds)
+    return compared(measured, scale) | {"not installed": absent}
 
 
 def _summary(values):

@@ -1,9 +1,10 @@
-"""A picture of a table: a panel a data set, a line a peer."""
+"""A picture of a table: a panel a data set, a line a rival, which looks the same everywhere."""
 
 from textwrap import fill
 
-MARKERS = "osD^v"
-NAMES = ("ours", "scikit-learn", "PyTorch", "river", "mlxtend", "skorch", "lbfgs", "saga")  # a colour each, everywhere
+from rivals import every
+
+MARKERS = "osD^vPX"
 
 
 def draw(table, rows, path):
@@ -33,7 +34,7 @@ def draw(table, rows, path):
         lines |= _panel(ax, table, panel, [row for row in rows if row["data"] == panel])
     medians = [points[0] for row in rows for points in row[_what(table)].values()] + [1.0] * table.ratios
     axes[0, 0].set_ylim(min(medians) / 2, max(medians) * 2)  # of one turn that went astray, the range may not be seen
-    shown = [name for name in NAMES if name in lines]
+    shown = [name for name in every() if name in lines]
     figure.legend([lines[name] for name in shown], shown, loc="outside lower center", ncols=len(shown), fontsize=8)
     figure.suptitle(table.title, fontsize=10)
     figure.supylabel("multiple of ours" if table.ratios else table.unit, fontsize=9)
@@ -46,15 +47,15 @@ def _what(table):
 
 
 def _panel(ax, table, title, rows):
-    """Draws the peers; returns the line of each."""
+    """Draws the rivals; returns the line of each."""
     what, lines = _what(table), {}
-    for number, name in enumerate(NAMES):
+    for number, name in enumerate(every()):
         points = [(i, *row[what][name]) for i, row in enumerate(rows) if name in row[what]]
         if points:
             places, middle, low, high = zip(*points, strict=True)
-            style = {"color": f"C{number}", "marker": MARKERS[number % len(MARKERS)]}
+            style = {"color": f"C{number % 10}", "marker": MARKERS[number % len(MARKERS)]}
             (lines[name],) = ax.plot(places, middle, markersize=4, **style)
-            ax.vlines(places, low, high, color=f"C{number}", linewidth=3, alpha=0.4)
+            ax.vlines(places, low, high, color=style["color"], linewidth=3, alpha=0.4)
     if table.ratios:
         ax.axhline(1.0, color="black", linewidth=0.8)
     ax.set(yscale="log", xlabel=table.over)

@@ -13,7 +13,8 @@ def cells(table, row):
     """A row by column: ours as it is, the others as multiples of it or as they are."""
     values = {name: value for name, value in row["values"].items() if name == "ours" or not table.ratios}
     shown = {f"{name}, {table.unit}": value for name, value in values.items()} | (row["ratios"] if table.ratios else {})
-    found = {"data": row["data"], table.over: row["at"], **row["yardsticks"], **shown}
+    absent = {name if table.ratios else f"{name}, {table.unit}": "not installed" for name in row["not installed"]}
+    found = {"data": row["data"], table.over: row["at"], **row["yardsticks"], **shown, **absent}
     return {name: _cell(value) for name, value in found.items()}
 
 

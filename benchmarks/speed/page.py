@@ -1,0 +1,56 @@
+"""The tables of docs/performance.md, from the figures saved in docs/performance.
+
+A table stands between ``<!-- table: linear data="adult|letter" at="1|full" columns="ours|passes=ours, passes" -->`` and
+``<!-- end -->``: the saved file; what ``data`` has in it, in this order; values of the table's other column; columns,
+``shown=saved``. What is not given is all there is. Medians only.
+"""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def write(page=FOLDER / "performance.md"):
+    page.write_text(filled(page.read_text()))
+
+
+def filled(text, folder=FOLDER / "performance"):
+    """The page with each table as the saved figures have it."""
+    return BLOCK.sub(lambda found: found[1] + _table(found[2], folder) + found[3], text)
+
+
+def _table(asked, folder):
+    name, *options = shlex.split(asked)
+    options = {key: value.split("|") for key, _, value in (each.partition("=") for each in options)}
+    saved = json.loads((folder / f"{name}.json").read_text())
+    rows = [row for part in options.get("data", [""]) for row in saved["rows"] if part in row["data"]]
+    rows = [row for row in rows if str(row["at"]) in options.get("at", [str(row["at"])])]
+    is_ratio = options.get("values", ["ratios"]) == ["ratios"]
+    found = [_cells(row, is_ratio) for row in rows]
+    names = options.get("columns") or dict.fromkeys(key for cells in found for key in cells)
+    columns = {shown: key or shown for shown, _, key in (each.partition("=") for each in names)}
+    head = ["data", saved["over"], *(f"{each}, {saved['unit']}" if each == "ours" else each for each in columns)]
+    lines = [head, ["---"] * len(head)]
+    for row, cells in zip(rows, found, strict=True):
+        lines.append([row["data"], _number(row["at"]), *(cells.get(key, "-") for key in columns.values())])
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _cells(row, is_ratio):
+    """Text by column: yardsticks, ours as it is, the others as multiples of ours or as they are."""
+    rivals = {"ours": row["values"]["ours"]} if "ours" in row["values"] else {}
+    rivals |= row["ratios"] if is_ratio else row["values"]
+    medians = {name: values[0] for name, values in rivals.items()}
+    absent = dict.fromkeys(row.get("not installed", ()), "not installed")
+    return {name: _number(value) for name, value in (row["yardsticks"] | medians).items()} | absent
+
+
+def _number(value):
+    """Three digits, and thousands apart."""
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else value
+    return f"{float(f'{value:.3g}'):,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,20 @@
+"""scikit-learn's LogisticRegression(solver="lbfgs")."""
+
+name = "lbfgs"
+requires = "scikit-learn"
+
+
+def can(task):
+    return task.kind == "objective" and task.batch_size is None
+
+
+def fit(task, model=None):
+    from sklearn.linear_model import LogisticRegression
+
+    C = 1 / (task.alpha * len(task.y))
+    model = LogisticRegression(C=C, solver="lbfgs", tol=0.0, max_iter=task.length)
+    return model.fit(task.X, task.y)
+
+
+def predict(model, X):
+    return model.predict(X)
