@@ -1,4 +1,4 @@
-"""_tables: what is shown of numbers, and frames with one or the other library. _base.pipelines: what is before the end."""
+"""_tables: what is shown of numbers, frames with one or the other library. _base.pipelines: what is before the end."""
 
 import builtins
 import re

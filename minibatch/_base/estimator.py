@@ -41,7 +41,8 @@ from minibatch._problems.batching import resolve_batch_size
 from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import Problem, State, Vector
 from minibatch._training.calibration import calibrated_rate
-from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, divergence_message, train
+from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Validate, divergence_message, train
+from minibatch._training.rules import Rule
 from minibatch.history import History
 
 SEEDS = np.iinfo(np.int32).max

@@ -15,9 +15,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.preprocessing import LabelBinarizer
 
-from minibatch._formats import FORMAT, FORMAT_KEY, check_format
 from minibatch.engine.optimizers import SOLVERS
-from minibatch.history import History
+from minibatch.history import FORMAT, FORMAT_KEY, History, check_format
 
 _PARTS_KEY = "_minibatch_parts"
 

@@ -1,7 +1,7 @@
 """Linear models: which epoch loop of the engine trains what."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,18 +11,17 @@ from sklearn.utils.extmath import row_norms
 
 from minibatch._problems.batching import Order
 from minibatch._problems.blas import one_blas_thread
-from minibatch._problems.pieces import ALONE, Threads, at_once, cut, share_out
+from minibatch._problems.pieces import at_once, cut, share_out
 from minibatch._problems.state import (
     LOSS_WORK,
     Epoch,
+    ProblemOnRows,
     RowGradients,
     State,
     Vector,
     blocks_of_rows,
     data_of,
     matrix_of,
-    mean_loss,
-    norm_of,
 )
 from minibatch.engine.linear import (
     BLOCK_BYTES,
@@ -31,7 +30,6 @@ from minibatch.engine.linear import (
     ROWS_PER_SUM,
     SEPARATE,
     SOFTMAX,
-    Data,
     Objective,
     Parameters,
     Solver,
@@ -58,16 +56,11 @@ CACHED_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
-class LinearProblem:
+class LinearProblem(ProblemOnRows):
     """A linear model with ``n_outputs`` rows of weights on dense (C order) or CSR rows."""
 
-    data: Data
-    objective: Objective
-    solver: Solver
     n_outputs: int
     n_features: int
-    rows: Order | None = None  # the rows to train on, where it is not all of them
-    threads: Threads = ALONE
 
     @classmethod
     def from_arrays(
@@ -89,10 +82,6 @@ class LinearProblem:
         return False
 
     @property
-    def n_samples(self) -> int:
-        return len(self.data.y if self.rows is None else self.rows)
-
-    @property
     def n_parameters(self) -> int:
         return self.n_outputs * (self.n_features + 1)
 
@@ -104,10 +93,6 @@ class LinearProblem:
     @property
     def n_objectives(self) -> int:
         return 1 if self.objective.outputs == SOFTMAX else self.n_outputs
-
-    @property
-    def _all_rows(self) -> Order:
-        return np.arange(self.n_samples) if self.rows is None else self.rows
 
     def parameters(self, flat: Vector) -> Parameters:
         """Views of a flat vector as weights (outputs, features) and intercepts (outputs,)."""
@@ -129,10 +114,6 @@ class LinearProblem:
         if self.objective.l2 > 0.0:  # 0 times squares that overflow is not a number
             penalties += 0.5 * self.objective.l2 * np.einsum("ij,ij->i", w, w, dtype=np.float64)
         return penalties
-
-    def on_rows(self, places: Order) -> "LinearProblem":
-        """The problem of some of the rows trained on."""
-        return replace(self, rows=self._all_rows[places])
 
     def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weighted mean losses over all rows, and the gradient of their sum (without penalty)."""
@@ -164,10 +145,6 @@ class LinearProblem:
         """What ``scores`` of so many rows allocates."""
         return {"scores": n_rows * self.n_outputs * self.data.y.itemsize}
 
-    def mean_loss(self, scores: NDArray[Any]) -> float:
-        """The loss of ``evaluate``, from the scores of all rows."""
-        return mean_loss(self.data, self._all_rows, scores, self.objective)
-
     def with_penalty(self, theta: Vector, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """The gradient of the objective, from that of the loss; where L1 has a kink, its shortest subgradient."""
         w, l1 = self.parameters(theta).weights.astype(np.float64), self.objective.l1
@@ -177,11 +154,6 @@ class LinearProblem:
         shortest = np.where(w == 0.0, at_kink, smooth + l1 * np.sign(w))
         intercept = of_intercept if self.objective.fit_intercept else np.zeros(self.n_outputs)
         return np.concatenate([shortest.ravel(), intercept])
-
-    def gradient_norm(self, theta: Vector, gradient: NDArray[np.float64]) -> float:
-        """Norm of the objective's gradient."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return norm_of(self.with_penalty(theta, gradient))
 
     def mean_gradient(self, theta: Vector) -> NDArray[np.float64]:
         """The gradient of a batch of all rows, without penalty: its rows count alike, whatever their weights."""

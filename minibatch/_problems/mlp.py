@@ -1,7 +1,7 @@
 """Multi-layer perceptrons: batches of any size, on threads."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,20 +12,19 @@ from sklearn.utils.extmath import row_norms
 from minibatch._problems.batching import Order
 from minibatch._problems.blas import one_blas_thread
 from minibatch._problems.layout import buffer_sizes, buffer_type, buffers
-from minibatch._problems.pieces import ALONE, Threads, at_once, cut, share_out
+from minibatch._problems.pieces import Threads, at_once, cut, share_out
 from minibatch._problems.state import (
     Epoch,
+    ProblemOnRows,
     RowGradients,
     State,
     Vector,
     blocks_of_rows,
     data_of,
-    mean_loss,
-    norm_of,
 )
 from minibatch.engine.barrier import abandon, new_barrier
 from minibatch.engine.compile import COMPILED
-from minibatch.engine.linear import Data, Objective, Solver
+from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.mlp import mlp_epoch, mlp_gradient, mlp_row_gradients, mlp_scores, mlp_update
 from minibatch.engine.mlp_by_inputs import mlp_epoch_by_inputs
 from minibatch.engine.network import Network, Work
@@ -70,15 +69,10 @@ def _share_bounds(n_rows: int, n_shares: int) -> Order:
 
 
 @dataclass(frozen=True)
-class MLPProblem:
+class MLPProblem(ProblemOnRows):
     """A network on dense (C order) or CSR rows."""
 
-    data: Data
-    objective: Objective
-    solver: Solver
     network: Network
-    rows: Order | None = None  # the rows to train on, where it is not all of them
-    threads: Threads = ALONE
 
     @classmethod
     def from_arrays(
@@ -99,10 +93,6 @@ class MLPProblem:
         return self.network.dropout > 0.0
 
     @property
-    def n_samples(self) -> int:
-        return len(self.data.y if self.rows is None else self.rows)
-
-    @property
     def n_parameters(self) -> int:
         return self.network.n_parameters
 
@@ -110,10 +100,6 @@ class MLPProblem:
     def n_trained(self) -> int:
         """How many of the parameters, from the first, training changes."""
         return self.network.n_trained
-
-    @property
-    def _all_rows(self) -> Order:
-        return np.arange(self.n_samples) if self.rows is None else self.rows
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """The state before the first update; ``theta`` is copied."""
@@ -128,10 +114,6 @@ class MLPProblem:
         # not w @ w: a thread of BLAS, once woken, keeps a core busy for a while, and the next epoch would share it
         return np.array([0.5 * self.objective.l2 * np.einsum("i,i", w, w, dtype=np.float64)])
 
-    def on_rows(self, places: Order) -> "MLPProblem":
-        """The problem of some of the rows trained on."""
-        return replace(self, rows=self._all_rows[places])
-
     def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weighted mean loss over all rows as one entry, and its gradient, without penalty and dropout."""
         rows = self._all_rows
@@ -143,11 +125,6 @@ class MLPProblem:
         """The gradient of the objective, from that of the loss."""
         n = self.network.n_weights
         return np.concatenate([gradient[:n] + self.objective.l2 * theta[:n], gradient[n:]])
-
-    def gradient_norm(self, theta: Vector, gradient: NDArray[np.float64]) -> float:
-        """Norm of the objective's gradient."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return norm_of(self.with_penalty(theta, gradient))
 
     def scores(self, theta: Vector) -> NDArray[Any]:
         """What the last layer gives for all rows, before softmax, logistic or exponential function."""
@@ -163,10 +140,6 @@ class MLPProblem:
         """What ``scores`` of so many rows allocates."""
         scores, buffers = n_rows * int(self.network.units[-1]), self._bytes_of_shares(n_rows, gradient=False)
         return {"scores": scores * self.data.y.itemsize, "batch buffers": buffers, "order of the rows": 8 * n_rows}
-
-    def mean_loss(self, scores: NDArray[Any]) -> float:
-        """The loss of ``evaluate``, from the scores of all rows."""
-        return mean_loss(self.data, self._all_rows, scores, self.objective)
 
     def mean_gradient(self, theta: Vector) -> NDArray[np.float64]:
         """The gradient of a batch of all rows, without penalty: its rows count alike, whatever their weights."""

@@ -11,8 +11,8 @@ memory, sums of iterates) is laid out alike. Weights ``s`` have mean 1, so a bat
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 
 from minibatch._problems.batching import Order
-from minibatch._problems.pieces import Threads, at_once, cut
-from minibatch.engine.linear import Data, Objective, losses_of_scores
+from minibatch._problems.pieces import ALONE, Threads, at_once, cut
+from minibatch.engine.linear import Data, Objective, Solver, losses_of_scores
 from minibatch.engine.rows import CSR
 from minibatch.schedules import Rates
 
@@ -114,6 +114,47 @@ class Problem(Protocol):
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]: ...
 
 
+@dataclass(frozen=True)
+class ProblemOnRows:
+    """The part of a ``Problem`` that is the same for all models: which rows there are, and what follows from them."""
+
+    data: Data
+    objective: Objective
+    solver: Solver
+    rows: Order | None = field(default=None, kw_only=True)  # the rows to train on, where it is not all of them
+    threads: Threads = field(default=ALONE, kw_only=True)
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.data.y if self.rows is None else self.rows)
+
+    @property
+    def _all_rows(self) -> Order:
+        return np.arange(self.n_samples) if self.rows is None else self.rows
+
+    def on_rows(self, places: Order) -> Self:
+        """The problem of some of the rows trained on."""
+        return replace(self, rows=self._all_rows[places])
+
+    def with_penalty(self, theta: Vector, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The gradient of the objective, from that of the loss."""
+        raise NotImplementedError
+
+    def gradient_norm(self, theta: Vector, gradient: NDArray[np.float64]) -> float:
+        """Norm of the objective's gradient."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return norm_of(self.with_penalty(theta, gradient))
+
+    def mean_loss(self, scores: NDArray[Any]) -> float:
+        """The loss of ``evaluate``, from the scores of all rows."""
+        losses = np.zeros(scores.shape[1])
+        rows, weight = self._all_rows, self.data.weight
+        for begin, end in cut(0, len(rows), max(1, at_once(LOSS_WORK * len(losses)))):
+            here = rows[begin:end]
+            losses_of_scores(self.data, here, self.objective, np.array(scores[here], order="C"), losses)
+        return float(losses.sum() / (weight[rows].sum(dtype=np.float64) if len(weight) else len(rows)))
+
+
 def data_of(
     X: Any,
     y: NDArray[Any],
@@ -137,15 +178,6 @@ def _in_type_of(X: Any, values: NDArray[Any], name: str) -> NDArray[Any]:
             "or give X as float64 to a model that is not fitted yet."
         )
     return cast
-
-
-def mean_loss(data: Data, rows: Order, scores: NDArray[Any], objective: Objective) -> float:
-    """The weighted mean loss of ``rows``, the sum of it over objectives, given the scores of all rows."""
-    losses = np.zeros(scores.shape[1])
-    for begin, end in cut(0, len(rows), max(1, at_once(LOSS_WORK * len(losses)))):
-        here = rows[begin:end]
-        losses_of_scores(data, here, objective, np.array(scores[here], order="C"), losses)
-    return float(losses.sum() / (data.weight[rows].sum(dtype=np.float64) if len(data.weight) else len(rows)))
 
 
 def norm_of(vector: NDArray[Any]) -> float:

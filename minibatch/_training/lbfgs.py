@@ -9,7 +9,8 @@ import scipy.optimize
 
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.state import State, Vector
-from minibatch._training.loop import Counters, EpochCallbacks, Observer, Outcome, Plan, Rule, Validate, evaluation, keep
+from minibatch._training.loop import Counters, EpochCallbacks, Observer, Outcome, Plan, Validate, evaluation, keep
+from minibatch._training.rules import Rule
 from minibatch.history import History
 
 

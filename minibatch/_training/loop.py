@@ -5,9 +5,9 @@ Python decides once an epoch; ``problem.run_epoch`` trains in compiled code. Fai
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from minibatch._problems.batching import epoch_seed, rows_in_batches, sample_order
 from minibatch._problems.state import Epoch, Problem, State, Vector, largest_value, norm_of
 from minibatch._training.growth import Growth, next_batch_size
+from minibatch._training.rules import Rule
 from minibatch.history import History
 from minibatch.schedules import ADAPTIVE_END, ADAPTIVE_FACTOR, Progress, Rates, Schedule
 
@@ -58,101 +59,6 @@ class Observer(Protocol):
 Validate = Callable[[Vector], tuple[float, float]]
 
 
-class Rule(Protocol):
-    """When to stop: shown the objective and the validation score (NaN without a validation set) of every epoch."""
-
-    @property
-    def status(self) -> str: ...
-    def see(self, objective: float, score: float, state: State) -> None: ...
-    def is_met(self) -> bool: ...
-    def start_over(self) -> None: ...
-    def state_to_keep(self, last: State) -> State: ...
-    def why_not_met(self, noisy: bool) -> str: ...
-
-
-@dataclass
-class WindowRule:
-    """Stop when the mean objective of the last ``patience`` epochs is less than ``tol`` below that of the ``patience``
-    epochs before. Means, because a single epoch is noisy; two windows, because a slow descent is not a standstill."""
-
-    tol: float | None
-    patience: int
-    objectives: list[float] = field(default_factory=list)
-    status: ClassVar[str] = "converged"
-
-    def see(self, objective: float, score: float, state: State) -> None:
-        self.objectives.append(objective)
-
-    def gain(self) -> float:
-        """By how much the objective fell from the window before to the last one (or over fewer epochs)."""
-        size = min(self.patience, len(self.objectives) // 2)
-        if size == 0:
-            return 0.0
-        with np.errstate(over="ignore", invalid="ignore"):  # of objectives near the largest number, or infinite
-            return float(np.mean(self.objectives[-2 * size : -size]) - np.mean(self.objectives[-size:]))
-
-    def is_met(self) -> bool:
-        if self.tol is None or len(self.objectives) < 2 * self.patience:
-            return False
-        gain = self.gain()
-        return bool(np.isfinite(gain)) and gain < self.tol  # what is infinite has not come to a standstill
-
-    def start_over(self) -> None:
-        self.objectives.clear()
-
-    def state_to_keep(self, last: State) -> State:
-        """The last one."""
-        return last
-
-    def why_not_met(self, noisy: bool) -> str:
-        if len(self.objectives) < 2:
-            return "One epoch is too few to tell more."
-        if self.tol is not None and self.gain() >= self.tol:
-            return f"The objective is still descending by more than tol={self.tol:g}."
-        if noisy:
-            return "Noise floor reached: a larger batch_size or a decaying learning_rate would go lower."
-        return "The full-batch objective no longer descends by tol: a lower learning rate would go lower."
-
-
-@dataclass
-class BestRule:
-    """Stop when ``patience`` epochs in a row were not at least ``tol`` better than the best before: by the validation
-    score, whose best state is kept then, or by the objective."""
-
-    tol: float | None
-    patience: float
-    by_score: bool
-    best: float = -np.inf
-    n_unimproved: int = 0
-    best_state: State | None = field(default=None, repr=False)
-
-    @property
-    def status(self) -> str:
-        return "early_stopped" if self.by_score else "converged"
-
-    def see(self, objective: float, score: float, state: State) -> None:
-        value = score if self.by_score else -objective
-        improved = self.tol is not None and value >= self.best + self.tol
-        self.n_unimproved = 0 if improved else self.n_unimproved + 1
-        if value > self.best:
-            self.best = value
-            self.best_state = state.copy() if self.by_score else None
-
-    def is_met(self) -> bool:
-        return self.tol is not None and self.n_unimproved >= self.patience
-
-    def start_over(self) -> None:
-        self.n_unimproved = 0
-
-    def state_to_keep(self, last: State) -> State:
-        """The one with the best score, unless ``tol=None`` asked for every epoch."""
-        return last if self.tol is None or self.best_state is None else self.best_state
-
-    def why_not_met(self, noisy: bool) -> str:
-        what = "validation score" if self.by_score else "objective"
-        return f"The {what} last improved by tol {self.n_unimproved} epochs before the end."
-
-
 class Outcome(NamedTuple):
     status: str
     why: str  # more about max_iter
@@ -185,42 +91,46 @@ def train(
             callbacks.epoch_begins()
         before, penalty_before = state.copy(), penalty
         losses, record = _run_epoch(problem, plan, state, clock, observer)
-        if not np.isfinite(state.theta).all():
-            state, status = before, "diverged"
-            record["progressive_objective"] = np.nan
-            record |= dict.fromkeys(_evaluated_columns(plan, clock.epoch, validate), np.nan)
-        else:
+        if np.isfinite(state.theta).all():
             # along an epoch the penalty goes from its value before to its value after; half of each is its share
             penalty = problem.penalties(state.theta).sum()
             objective = float(losses.sum() + 0.5 * (penalty_before + penalty))
-            record["progressive_objective"] = objective
             n_bad_epochs = 0 if np.isfinite(objective) else n_bad_epochs + 1
+            record["progressive_objective"] = objective
             record |= evaluation(problem, plan, clock.epoch, state.result(), start, validate)
             rule.see(objective, record.get("validation_score", np.nan), state)
+        else:
+            state, status = before, "diverged"
+            columns = ["progressive_objective", *_evaluated_columns(plan, clock.epoch, validate)]
+            record |= dict.fromkeys(columns, np.nan)
         keep(record, done, plan)
-
         told_to_stop = callbacks is not None and callbacks.epoch_ends(state.result())
-        if status:
-            break
-        if told_to_stop:
+        if not status and told_to_stop:
             status = "stopped_by_callback"
-        elif n_bad_epochs >= plan.patience:
-            status = "diverged"
-        elif spent := clock.budget_spent(plan):
-            status = spent
-        elif rule.is_met() and plan.adaptive and record["learning_rate"] > ADAPTIVE_END:
-            state.rate_factor /= ADAPTIVE_FACTOR
-            rule.start_over()
-        elif rule.is_met():
-            status = rule.status
-        if not status and done.n_epochs == plan.max_iter:
-            status = "diverged" if n_bad_epochs else "max_iter"
+        if not status:
+            status = _end_after_epoch(plan, rule, state, clock, done, n_bad_epochs)
         if not status and plan.growth is not None:
             plan = _with_next_batch_size(plan, plan.growth, problem, state, clock.epoch, done.n_epochs)
     _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
     next_rate = float(_rates(plan, state, clock, 1, whole)[0])
     why = rule.why_not_met(plan.noisy) if status == "max_iter" else ""
     return Outcome(status, why, done.n_epochs, rule, rule.state_to_keep(state), done, next_rate)
+
+
+def _end_after_epoch(plan: Plan, rule: Rule, state: State, clock: "Counters", done: History, n_bad_epochs: int) -> str:
+    """What ends the run now, as a status. Empty: it goes on, at a lower rate where the adaptive schedule says so."""
+    if n_bad_epochs >= plan.patience:
+        return "diverged"
+    if spent := clock.budget_spent(plan):
+        return spent
+    if rule.is_met():
+        if not plan.adaptive or done.last("learning_rate") <= ADAPTIVE_END:
+            return rule.status
+        state.rate_factor /= ADAPTIVE_FACTOR
+        rule.start_over()
+    if done.n_epochs == plan.max_iter:
+        return "diverged" if n_bad_epochs else "max_iter"
+    return ""
 
 
 @dataclass
@@ -298,12 +208,7 @@ def _run_epoch(
     shuffle = plan.shuffle if plan.batch_size < problem.n_samples else False
     order = sample_order(problem.n_samples, shuffle, plan.seed, clock.epoch)[:n_rows]
     etas = _rates(plan, state, clock, n_batches, whole)
-    first_averaged = n_batches
-    if plan.average_from is not None:
-        # averaging begins with the update that has seen `average_from` rows
-        missing = plan.average_from - clock.n_samples_seen
-        if missing <= n_rows:
-            first_averaged = max(0, -(-missing // plan.batch_size) - 1)
+    first_averaged = _first_averaged(plan, clock.n_samples_seen, n_rows, n_batches)
     seed = epoch_seed(plan.seed, clock.epoch) if problem.is_random else 0
     schedule_epochs = state.schedule_epochs
     clock.epoch += 1
@@ -325,6 +230,13 @@ def _run_epoch(
     return losses, clock.row(
         learning_rate=float(rates[-1]), batch_size=plan.batch_size, progressive_loss=float(losses.sum())
     )
+
+
+def _first_averaged(plan: Plan, n_samples_seen: int, n_rows: int, n_batches: int) -> int:
+    """The first batch of an epoch whose update has seen ``average_from`` rows; ``n_batches`` where none has."""
+    if plan.average_from is None or plan.average_from - n_samples_seen > n_rows:
+        return n_batches
+    return max(0, -(-(plan.average_from - n_samples_seen) // plan.batch_size) - 1)
 
 
 def _stretches(n_batches: int, whole: int, looks: int | NDArray[np.int64]) -> Iterator[tuple[int, int]]:

@@ -16,7 +16,8 @@ from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._problems.batching import power_of_two_below_root
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.state import State, Vector
-from minibatch._training.loop import BestRule, Outcome, Plan, Rule, WindowRule
+from minibatch._training.loop import Outcome, Plan
+from minibatch._training.rules import BestRule, Rule, WindowRule
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History

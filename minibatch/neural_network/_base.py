@@ -20,7 +20,8 @@ from minibatch._problems.mlp import MLPProblem, scores_of
 from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import State, Vector, rows_of
 from minibatch._training.lbfgs import minimize
-from minibatch._training.loop import BestRule, EpochCallbacks, Observer, Outcome, Plan, Rule, Validate
+from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Validate
+from minibatch._training.rules import BestRule, Rule
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.linear import SEPARATE, Objective, Solver
 from minibatch.engine.network import Network

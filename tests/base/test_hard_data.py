@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from minibatch import MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch._training.loop import WindowRule
+from minibatch._training.rules import WindowRule
 from references.fits import (
     BATCH_SIZES,
     CLASSIFIERS,
