@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch.plotting._style import merged
+from minibatch.plotting._style import merged, place_axes
 
 _HALF_WIDTH = 0.48  # leaves a gap between columns
 _FONT_SIZES = (9.0, 7.5, 6.0)
@@ -104,7 +104,7 @@ def write_scores(ax: Any, cells: list[Cell], image: Any, text_kw: dict[str, Any]
         style = {"ha": "center", "va": "center", "color": _ink(image.cmap(image.norm(float(score)))), "zorder": 5}
         height = np.sqrt(cell.bottom * cell.top)
         texts.append(ax.text(cell.column, height, score_digits(float(score)), **merged(style, text_kw)))
-    ax.figure.canvas.figure.draw_without_rendering()  # places the axes
+    place_axes(ax)
     sizes = [None] if text_kw and {"fontsize", "size"} & text_kw.keys() else list(_FONT_SIZES)
     for size in sizes:
         for text in texts:

@@ -1,22 +1,18 @@
 """ConvergenceDisplay: loss, score or gradient along training, for every value of a parameter."""
 
-from typing import Any
+from typing import Any, Self
 
-from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils._param_validation import StrOptions
 
-from minibatch.model_selection import ConvergenceCurve, convergence_curve
-from minibatch.plotting._lines import Quantity, cross_in_legend, draw_crosses, draw_paths, limit_heights
+from minibatch.plotting._display import CurveDisplay
+from minibatch.plotting._lines import Quantity, cross_in_legend, draw_crosses, draw_paths
 from minibatch.plotting._style import (
     X_LABELS,
-    axes_of,
     capital,
-    check_type,
-    draw_legend,
     folds_and_budget,
-    one_of,
+    label_axes,
     parameter_words,
     quantity_words,
-    small_title,
 )
 
 # Two quantities in one picture: training dashed, test solid.
@@ -24,14 +20,18 @@ _PAIRS = {"loss": ("train_loss", "test_loss"), "score": ("train_score", "test_sc
 _QUANTITIES = ("train_loss", "test_loss", "train_score", "test_score", "gradient_norm", *_PAIRS)
 
 
-class ConvergenceDisplay:
+class ConvergenceDisplay(CurveDisplay):
     """How every value of a parameter converges: one line a value, the mean over folds.
 
-    Make one with `from_estimator` or `from_curve`.
+    Make one with `from_estimator`, which takes the parameters of `convergence_curve`, or with `from_curve`.
 
     The x of a line is the mean over folds as well. It ends where the first fold ended. A fit that diverged is left out
     of the mean; an x shows where its training and test loss were last finite, whatever quantity is shown, on the edge
     of the picture if that is far outside. Training may have gone on from there.
+
+    On a logarithmic axis lines are geometric means over folds, and bands are one geometric standard deviation around
+    them, ``exp(mean(log y) ± std(log y))``: the mean minus the standard deviation may be below 0, where such an axis
+    ends. The title says which of the two is shown. A line has a gap where a fold is not positive.
 
     Parameters
     ----------
@@ -78,71 +78,15 @@ class ConvergenceDisplay:
     ('Updates', 'Test loss')
     """
 
-    def __init__(self, curve: ConvergenceCurve) -> None:
-        self.curve = curve
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        y: Any,
-        *,
-        ax: Any = None,
-        x: str = "epoch",
-        quantity: str = "test_loss",
-        log_x: bool | None = None,
-        log_y: bool | None = None,
-        std_display_style: str | None = "fill_between",
-        line_kw: dict[str, Any] | None = None,
-        fill_between_kw: dict[str, Any] | None = None,
-        **curve_params: Any,
-    ) -> "ConvergenceDisplay":
-        """Train every value on every fold, and draw.
-
-        Parameters
-        ----------
-        estimator, X, y
-            As in `convergence_curve`.
-
-        quantity : str, default="test_loss"
-            What `plot` calls ``y``, which here is the target of the estimator.
-
-        ax, x, log_x, log_y, std_display_style, line_kw, fill_between_kw
-            As in `plot`.
-
-        **curve_params
-            As in `convergence_curve`: ``param_range``, ``cv``, ``budget``, ``target`` and so on.
-
-        Returns
-        -------
-        ConvergenceDisplay
-        """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        _names(x, quantity)  # before anything is trained
-        curve = convergence_curve(estimator, X, y, **curve_params)
-        return cls(curve).plot(
-            ax, x=x, y=quantity, log_x=log_x, log_y=log_y, std_display_style=std_display_style, line_kw=line_kw,
-            fill_between_kw=fill_between_kw,
-        )  # fmt: skip
-
-    @classmethod
-    def from_curve(cls, curve: ConvergenceCurve, *, ax: Any = None, **plot_params: Any) -> "ConvergenceDisplay":
-        """Draw a curve that has been made.
-
-        Parameters
-        ----------
-        curve : ConvergenceCurve
-            What to draw.
-
-        ax, **plot_params
-            As in `plot`.
-
-        Returns
-        -------
-        ConvergenceDisplay
-        """
-        return cls(curve).plot(ax, **plot_params)
+    _options = {
+        "x": [StrOptions(set(X_LABELS))],
+        "y": [StrOptions({*_QUANTITIES})],
+        "log_x": ["boolean", None],
+        "log_y": ["boolean", None],
+        "std_display_style": [StrOptions({"fill_between"}), None],
+        "line_kw": [dict, None],
+        "fill_between_kw": [dict, None],
+    }
 
     def plot(
         self,
@@ -155,7 +99,7 @@ class ConvergenceDisplay:
         std_display_style: str | None = "fill_between",
         line_kw: dict[str, Any] | None = None,
         fill_between_kw: dict[str, Any] | None = None,
-    ) -> "ConvergenceDisplay":
+    ) -> Self:
         """Draw.
 
         Parameters
@@ -176,7 +120,7 @@ default="test_loss"
             are positive and differ by a factor of 50 or more.
 
         std_display_style : {"fill_between"} or None, default="fill_between"
-            Bands of one standard deviation over folds, or none.
+            Bands of one standard deviation over folds, geometric on a logarithmic axis, or none.
 
         line_kw : dict, default=None
             For every line (``ax.plot``).
@@ -189,25 +133,23 @@ default="test_loss"
         ConvergenceDisplay
             The display itself.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        check_type("curve", self.curve, ConvergenceCurve, "convergence_curve")
-        curve, names = self.curve, _names(x, y)
-        styles = ("--", "-") if len(names) == 2 else ("-",)
-        shown = [Quantity(curve.curves_[name], style) for name, style in zip(names, styles, strict=True)]
-        ax = axes_of(ax)
-        drawn = draw_paths(
-            ax, curve, x, shown, log_x=log_x, log_y=log_y, std_display_style=std_display_style, line_kw=line_kw,
+        return self._plot(
+            ax, x=x, y=y, log_x=log_x, log_y=log_y, std_display_style=std_display_style, line_kw=line_kw,
             fill_between_kw=fill_between_kw,
         )  # fmt: skip
+
+    def _draw(self, ax: Any, *, x: str, y: str, **options: Any) -> None:
+        curve, names = self.curve, _PAIRS.get(y, (y,))
+        styles = ("--", "-") if len(names) == 2 else ("-",)
+        shown = [Quantity(curve.curves_[name], style) for name, style in zip(names, styles, strict=True)]
+        drawn = draw_paths(ax, curve, x, shown, **options)
         self.lines_, self.fill_between_ = drawn.lines, drawn.bands
         self.target_line_ = self._draw_target(ax, names)
-        limit_heights(ax, drawn)
         self.diverged_ = draw_crosses(ax, curve, x, shown)
-        ax.set(xlabel=X_LABELS[x], ylabel=capital(quantity_words(y, curve.scoring)))
-        small_title(ax, folds_and_budget(curve, "mean ± std" if drawn.bands else "mean"))
-        draw_legend(ax, [*drawn.legend, *self._keys(names)], parameter_words(curve.param_name))
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        label_axes(
+            ax, X_LABELS[x], capital(quantity_words(y, curve.scoring)), folds_and_budget(curve, drawn.statistic),
+            [*drawn.legend, *self._keys(names)], parameter_words(curve.param_name),
+        )  # fmt: skip
 
     def _draw_target(self, ax: Any, names: tuple[str, ...]) -> Any:
         target = self.curve.target
@@ -225,10 +167,3 @@ default="test_loss"
             keys.append(Line2D([], [], color="0.25", linestyle="-", label="test"))
         keys += [] if self.target_line_ is None else [self.target_line_]
         return keys + ([cross_in_legend()] if self.diverged_ else [])
-
-
-def _names(x: str, y: str) -> tuple[str, ...]:
-    """The recorded quantities to draw."""
-    one_of("x", x, list(X_LABELS))
-    one_of("y (quantity in from_estimator)", y, _QUANTITIES)
-    return _PAIRS.get(y, (y,))

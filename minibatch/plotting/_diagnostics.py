@@ -1,6 +1,6 @@
 """Displays of what ``minibatch.diagnostics`` finds."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -11,7 +11,8 @@ from minibatch.diagnostics import (
     learning_rate_range_test,
     loss_interpolation,
 )
-from minibatch.plotting._style import axes_of, check_type, draw_legend, merged, plain_ticks, spans_decades
+from minibatch.plotting._display import ResultDisplay
+from minibatch.plotting._style import capital, label_axes, merged, plain_ticks, spans_decades
 
 # A dash pattern and a marker for each suggestion, so that they can be told apart without colour.
 _SUGGESTIONS = {
@@ -24,7 +25,7 @@ _SUGGESTIONS = {
 _HEADROOM = 0.6
 
 
-class LearningRateRangeDisplay:
+class LearningRateRangeDisplay(ResultDisplay):
     """The curve of a learning-rate range test: loss against rate, every repeat, and the suggested rates.
 
     Make one with :meth:`from_estimator` or :meth:`from_result`.
@@ -64,83 +65,10 @@ class LearningRateRangeDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, result: LearningRateRangeResult) -> None:
-        self.result = result
+    _make, _drawn = staticmethod(learning_rate_range_test), LearningRateRangeResult
 
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **parameters: Any
-    ) -> "LearningRateRangeDisplay":
-        """Run the test and draw it.
-
-        Parameters
-        ----------
-        estimator : estimator of this package, or Pipeline that ends in one
-            It stays as it is.
-
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Labels or targets.
-
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
-
-        **parameters
-            Of :func:`minibatch.diagnostics.learning_rate_range_test`.
-
-        Returns
-        -------
-        LearningRateRangeDisplay
-        """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        return cls.from_result(learning_rate_range_test(estimator, X, y, **parameters), ax=ax)
-
-    @classmethod
-    def from_result(
-        cls, result: LearningRateRangeResult, *, ax: Any = None, **kwargs: Any
-    ) -> "LearningRateRangeDisplay":
-        """Draw a test that has been run.
-
-        Parameters
-        ----------
-        result : LearningRateRangeResult
-            What to draw.
-
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
-
-        **kwargs
-            For the line of the smoothed curve.
-
-        Returns
-        -------
-        LearningRateRangeDisplay
-        """
-        return cls(result).plot(ax, **kwargs)
-
-    def plot(self, ax: Any = None, **kwargs: Any) -> "LearningRateRangeDisplay":
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure. The legend stands beside the axes if the figure has a layout engine
-            (``layout="constrained"``), else inside.
-
-        **kwargs
-            For the line of the smoothed curve.
-
-        Returns
-        -------
-        LearningRateRangeDisplay
-            The display itself.
-        """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
+    def _draw(self, ax: Any, **kwargs: Any) -> None:
         result = self.result
-        check_type("result", result, LearningRateRangeResult, "learning_rate_range_test")
-        ax = axes_of(ax, width=8.5)
         style = {"color": "C0", "linewidth": 2.5, "label": "median, smoothed", "zorder": 4}
         rates = result.rates
         self.lines_ = ax.plot(rates, result.smoothed, **merged(style, kwargs))
@@ -153,17 +81,10 @@ class LearningRateRangeDisplay:
         )
         self._limit_losses(ax, first)
         keys = [*self.lines_[:2], before, *self._draw_suggestions(ax)]
-        ax.set(
-            xscale="log" if result.sweep == "exponential" else "linear",
-            xlim=(rates[0], rates[-1]),
-            xlabel="learning rate of the update",
-            ylabel="mean loss on the probe rows",
-            title=f"Learning-rate range test, batch size {result.batch_size}",
-        )
+        ax.set(xscale="log" if result.sweep == "exponential" else "linear", xlim=(rates[0], rates[-1]))
+        title = f"Learning-rate range test, batch size {result.batch_size}"
         # the curve starts high, and the markers of the suggestions are at the top
-        draw_legend(ax, keys, inside="lower left")
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        label_axes(ax, "Learning rate of the update", "Mean loss on the probe rows", title, keys, place="lower left")
 
     def _limit_losses(self, ax: Any, first: float) -> None:
         """From the least loss to a little above the first one."""
@@ -191,10 +112,12 @@ class LearningRateRangeDisplay:
         return keys
 
 
-class LossInterpolationDisplay:
+class LossInterpolationDisplay(ResultDisplay):
     """Loss and score along a path from one fitted model to another, on training rows (solid) and test rows (dashed).
 
-    Make one with :meth:`from_estimators` or :meth:`from_result`.
+    Make one with :meth:`from_estimators` or :meth:`from_result`. Their ``ax``, as that of :meth:`plot`, is a sequence
+    of two Axes for loss and score, or one that gets the loss alone; None makes a new figure with two. The axis of the
+    losses is logarithmic where they are positive and differ by a factor of 50 or more.
 
     Parameters
     ----------
@@ -230,13 +153,12 @@ class LossInterpolationDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, result: LossInterpolationResult) -> None:
-        self.result = result
+    _make, _drawn = staticmethod(loss_interpolation), LossInterpolationResult
+    _size, _n_axes = (10.5, 4.6), 2
+    from_estimator = None  # type: ignore[assignment]  # a path has two ends: from_estimators
 
     @classmethod
-    def from_estimators(
-        cls, first: Any, second: Any, X: Any, y: Any, *, ax: Any = None, **parameters: Any
-    ) -> "LossInterpolationDisplay":
+    def from_estimators(cls, first: Any, second: Any, X: Any, y: Any, *, ax: Any = None, **parameters: Any) -> Self:
         """Compute the losses and draw them.
 
         Parameters
@@ -263,51 +185,8 @@ class LossInterpolationDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimators")
         return cls.from_result(loss_interpolation(first, second, X, y, **parameters), ax=ax)
 
-    @classmethod
-    def from_result(
-        cls, result: LossInterpolationResult, *, ax: Any = None, **kwargs: Any
-    ) -> "LossInterpolationDisplay":
-        """Draw losses that have been computed.
-
-        Parameters
-        ----------
-        result : LossInterpolationResult
-            What to draw.
-
-        ax : matplotlib Axes, sequence of two, or None, default=None
-            Where to draw loss and score; one Axes gets the loss alone; None makes a new figure with two.
-
-        **kwargs
-            For the lines.
-
-        Returns
-        -------
-        LossInterpolationDisplay
-        """
-        return cls(result).plot(ax, **kwargs)
-
-    def plot(self, ax: Any = None, **kwargs: Any) -> "LossInterpolationDisplay":
-        """Draw. The axis of the losses is logarithmic where they are positive and differ by a factor of 50 or more.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, sequence of two, or None, default=None
-            Where to draw loss and score; one Axes gets the loss alone; None makes a new figure with two.
-            The legend stands beside the last axes if the figure has a layout engine (``layout="constrained"``), else
-            inside.
-
-        **kwargs
-            For the lines.
-
-        Returns
-        -------
-        LossInterpolationDisplay
-            The display itself.
-        """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
+    def _draw(self, ax: Any, **kwargs: Any) -> None:
         result = self.result
-        check_type("result", result, LossInterpolationResult, "loss_interpolation")
-        ax = axes_of(ax, width=10.5, n_axes=2)
         axes = np.atleast_1d(ax).ravel()
         if len(axes) > 2:
             raise ValueError(f"ax must be one Axes or two (loss and score); got {len(axes)}.")
@@ -315,17 +194,18 @@ class LossInterpolationDisplay:
         if len(axes) == 2:
             panels.append((result.score_name, result.scores, result.test_scores, result.end_scores))
         self.lines_: list[Any] = []
-        for axis, (label, train, test, ends) in zip(axes, panels, strict=True):
-            keys = self._draw_panel(axis, label, train, test, ends, kwargs)
+        formulas = {"straight": "(1 − α) first + α second", "curved": "cos(απ/2) first + sin(απ/2) second"}
+        titles = [f"{capital(result.path)} path between two models", ""]
+        for axis, (label, train, test, ends), title in zip(axes, panels, titles, strict=False):
+            keys = self._draw_panel(axis, train, test, ends, kwargs)
+            shown = keys if axis is axes[-1] else []
+            label_axes(axis, f"Place α: {formulas[result.path]}", capital(label), title, shown)
         losses = [curve for curve in (result.losses, result.test_losses) if curve is not None]
         if spans_decades(np.concatenate(losses), "y"):
             axes[0].set_yscale("log")
             plain_ticks(axes[0].yaxis)
-        draw_legend(axes[-1], keys)
-        self.ax_, self.figure_ = ax, axes[0].figure
-        return self
 
-    def _draw_panel(self, ax: Any, label: str, train: Any, test: Any, ends: Any, style: dict[str, Any]) -> list[Any]:
+    def _draw_panel(self, ax: Any, train: Any, test: Any, ends: Any, style: dict[str, Any]) -> list[Any]:
         """Lines and marks; what belongs in the legend."""
         alphas = self.result.alphas
         solid = {"color": "C0", "linewidth": 2, "label": "training rows"}
@@ -338,8 +218,6 @@ class LossInterpolationDisplay:
             ax.axvline(place, color="0.6", linewidth=0.8, linestyle=":", zorder=1)
             of = f"{name}, batch size {self.result.batch_sizes[place]}"
             keys = keys + ax.plot(place, ends[place], marker, color="black", markersize=7, zorder=4, label=of)
-        where = "(1 − α) first + α second" if self.result.path == "straight" else "cos(απ/2) first + sin(απ/2) second"
-        ax.set(xlabel=f"α in {where}", ylabel=label)
         return keys
 
 

@@ -1,28 +1,24 @@
 """GeneralizationGapDisplay: train minus test score of every value, at the end or along training."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils._param_validation import StrOptions
 
-from minibatch.model_selection import ConvergenceCurve, convergence_curve
+from minibatch.plotting._display import CurveDisplay
 from minibatch.plotting._lines import Quantity, cross_in_legend, draw_crosses, draw_paths, marked, mean_paths
 from minibatch.plotting._outside import draw_arrow, farthest_shown, show_up_to, sizes_of
 from minibatch.plotting._style import (
     X_LABELS,
-    axes_of,
-    categories,
-    check_type,
-    draw_legend,
     folds_and_budget,
+    label_axes,
     merged,
     not_diverged,
-    one_of,
     parameter_words,
     score_words,
-    small_title,
     value_labels,
+    write_categories,
 )
 
 Array = NDArray[Any]
@@ -30,10 +26,10 @@ _JITTER = 0.16  # half the width that the points of a value's folds are spread o
 _ONSET = {"color": "none", "marker": "o", "markersize": 12.0, "markeredgecolor": "black", "markeredgewidth": 1.8}
 
 
-class GeneralizationGapDisplay:
+class GeneralizationGapDisplay(CurveDisplay):
     """By how much the training score is above the test score, for every value of a parameter.
 
-    Make one with `from_estimator` or `from_curve`.
+    Make one with `from_estimator`, which takes the parameters of `convergence_curve`, or with `from_curve`.
 
     It shows the gap of the models kept at the end of training, or with ``x`` the gap along training. Fits that diverged
     are left out of means, other than in ``curve.summary_``. Along training an x shows where the training and test loss
@@ -97,67 +93,14 @@ class GeneralizationGapDisplay:
     ('Batch size', 'Training minus test accuracy')
     """
 
-    def __init__(self, curve: ConvergenceCurve) -> None:
-        self.curve = curve
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        y: Any,
-        *,
-        ax: Any = None,
-        x: str | None = None,
-        log_x: bool | None = None,
-        std_display_style: str | None = "fill_between",
-        line_kw: dict[str, Any] | None = None,
-        fill_between_kw: dict[str, Any] | None = None,
-        errorbar_kw: dict[str, Any] | None = None,
-        **curve_params: Any,
-    ) -> "GeneralizationGapDisplay":
-        """Train every value on every fold, and draw.
-
-        Parameters
-        ----------
-        estimator, X, y
-            As in `convergence_curve`.
-
-        ax, x, log_x, std_display_style, line_kw, fill_between_kw, errorbar_kw
-            As in `plot`.
-
-        **curve_params
-            As in `convergence_curve`: ``param_range``, ``cv``, ``budget``, ``target`` and so on.
-
-        Returns
-        -------
-        GeneralizationGapDisplay
-        """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        one_of("x", x, [None, *X_LABELS])  # before anything is trained
-        curve = convergence_curve(estimator, X, y, **curve_params)
-        return cls(curve).plot(
-            ax, x=x, log_x=log_x, std_display_style=std_display_style, line_kw=line_kw,
-            fill_between_kw=fill_between_kw, errorbar_kw=errorbar_kw,
-        )  # fmt: skip
-
-    @classmethod
-    def from_curve(cls, curve: ConvergenceCurve, *, ax: Any = None, **plot_params: Any) -> "GeneralizationGapDisplay":
-        """Draw a curve that has been made.
-
-        Parameters
-        ----------
-        curve : ConvergenceCurve
-            What to draw.
-
-        ax, **plot_params
-            As in `plot`.
-
-        Returns
-        -------
-        GeneralizationGapDisplay
-        """
-        return cls(curve).plot(ax, **plot_params)
+    _options = {
+        "x": [StrOptions(set(X_LABELS)), None],
+        "log_x": ["boolean", None],
+        "std_display_style": [StrOptions({"fill_between"}), None],
+        "line_kw": [dict, None],
+        "fill_between_kw": [dict, None],
+        "errorbar_kw": [dict, None],
+    }
 
     def plot(
         self,
@@ -169,7 +112,7 @@ class GeneralizationGapDisplay:
         line_kw: dict[str, Any] | None = None,
         fill_between_kw: dict[str, Any] | None = None,
         errorbar_kw: dict[str, Any] | None = None,
-    ) -> "GeneralizationGapDisplay":
+    ) -> Self:
         """Draw.
 
         Parameters
@@ -198,10 +141,12 @@ class GeneralizationGapDisplay:
         GeneralizationGapDisplay
             The display itself.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        check_type("curve", self.curve, ConvergenceCurve, "convergence_curve")
-        one_of("x", x, [None, *X_LABELS])
-        ax = axes_of(ax)
+        return self._plot(
+            ax, x=x, log_x=log_x, std_display_style=std_display_style, line_kw=line_kw,
+            fill_between_kw=fill_between_kw, errorbar_kw=errorbar_kw,
+        )  # fmt: skip
+
+    def _draw(self, ax: Any, *, x: str | None, errorbar_kw: dict[str, Any] | None, **options: Any) -> None:
         self.errorbar_: Any = None
         self.fold_points_: Any = None
         self.fill_between_: list[Any] = []
@@ -209,26 +154,23 @@ class GeneralizationGapDisplay:
         self.onsets_: list[Any] = []
         ax.axhline(0.0, color="0.6", linewidth=0.8, zorder=1)
         if x is None:
-            self._plot_final(ax, errorbar_kw)
+            self._draw_final(ax, errorbar_kw)
         else:
-            self._plot_along(
-                ax, x, log_x=log_x, std_display_style=std_display_style, line_kw=line_kw,
-                fill_between_kw=fill_between_kw,
-            )  # fmt: skip
-        ax.set_ylabel(f"Training minus test {score_words(self.curve.scoring)}")
-        small_title(ax, folds_and_budget(self.curve, "mean ± std" if self.errorbar_ or self.fill_between_ else "mean"))
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+            self._draw_along(ax, x, **options)
 
-    def _plot_final(self, ax: Any, errorbar_kw: dict[str, Any] | None) -> None:
+    def _label(self, ax: Any, x_label: str, statistic: str, keys: list[Any], keys_title: str | None = None) -> None:
+        y_label = f"Training minus test {score_words(self.curve.scoring)}"
+        label_axes(ax, x_label, y_label, folds_and_budget(self.curve, statistic), keys, keys_title)
+
+    def _draw_final(self, ax: Any, errorbar_kw: dict[str, Any] | None) -> None:
         curve, alive = self.curve, not_diverged(self.curve)
         gaps = np.where(alive, curve.folds_["train_score"] - curve.folds_["test_score"], np.nan)
         n_values, n_folds = gaps.shape
         places = np.arange(n_values)
-        jitter = np.linspace(-_JITTER, _JITTER, n_folds) if n_folds > 1 else np.zeros(1)
         (self.fold_points_,) = ax.plot(
-            (places[:, None] + jitter)[alive], gaps[alive], "o", color="0.55", markersize=3.5, label="one fold"
-        )
+            (places[:, None] + _jitter(n_folds))[alive], gaps[alive], "o", color="0.55", markersize=3.5,
+            label="one fold",
+        )  # fmt: skip
         means, spreads = (np.full(n_values, np.nan) for _ in range(2))
         for value in np.flatnonzero(np.isfinite(gaps).any(axis=1)):
             means[value], spreads[value] = np.nanmean(gaps[value]), np.nanstd(gaps[value])
@@ -240,13 +182,12 @@ class GeneralizationGapDisplay:
         self.errorbar_ = ax.errorbar(places, means, spreads if n_folds > 1 else None, **merged(style, errorbar_kw))
         self.lines_ = [self.errorbar_.lines[0]]
         self.diverged_ = self._cross_values(ax, alive)
-        categories(ax, value_labels(curve, "\n"))
         if far.any():
             show_up_to(ax, list(rows), farthest)
             self._point_outside(ax, np.flatnonzero(far), means, gaps, farthest)
-        ax.set_xlabel(parameter_words(curve.param_name))
         keys = [self.errorbar_, *([self.fold_points_] if n_folds > 1 else []), *self.diverged_, *self.outside_[:1]]
-        draw_legend(ax, keys)
+        self._label(ax, parameter_words(curve.param_name), "mean ± std", keys)
+        write_categories(ax, value_labels(curve, "\n"))
 
     def _point_outside(self, ax: Any, values: Array, means: Array, gaps: Array, farthest: float) -> None:
         """Arrows with the mean, or with the farthest fold where the mean is inside."""
@@ -265,13 +206,12 @@ class GeneralizationGapDisplay:
         values, folds = np.nonzero(~alive)
         if not len(values):
             return []
-        n_folds = alive.shape[1]
-        places = values + (np.linspace(-_JITTER, _JITTER, n_folds)[folds] if n_folds > 1 else 0.0)
+        places = values + _jitter(alive.shape[1])[folds]
         style: dict[str, Any] = {"linestyle": "none", "marker": "x", "markersize": 6.0, "markeredgewidth": 1.6}
         style |= {"color": "0.2", "label": "diverged fold", "transform": ax.get_xaxis_transform()}
         return list(ax.plot(places, np.full(len(values), 0.03), **style))
 
-    def _plot_along(self, ax: Any, x: str, **options: Any) -> None:
+    def _draw_along(self, ax: Any, x: str, **options: Any) -> None:
         curve = self.curve
         gap = Quantity(curve.curves_["train_score"] - curve.curves_["test_score"])
         drawn = draw_paths(ax, curve, x, [gap], log_y=False, **options)
@@ -279,9 +219,9 @@ class GeneralizationGapDisplay:
         self._limit_along(ax)
         self._mark_onsets(ax, x)
         self.diverged_ = draw_crosses(ax, curve, x, [gap])
-        ax.set_xlabel(X_LABELS[x])
         keys = [*drawn.legend, *self.outside_[:1], *self.onsets_[:1]]
-        draw_legend(ax, keys + ([cross_in_legend()] if self.diverged_ else []), parameter_words(curve.param_name))
+        keys += [cross_in_legend()] if self.diverged_ else []
+        self._label(ax, X_LABELS[x], drawn.statistic, keys, parameter_words(curve.param_name))
 
     def _limit_along(self, ax: Any) -> None:
         """Leave out gaps that would hide all others. An arrow stands where a line is farthest outside, and the legend
@@ -318,3 +258,8 @@ class GeneralizationGapDisplay:
                 if not low <= ring[1] <= high:
                     continue
                 self.onsets_ += ax.plot(*ring, **_ONSET, linestyle="none", zorder=4, label="test loss begins to rise")
+
+
+def _jitter(n_folds: int) -> Array:
+    """Where the points of a value's folds stand beside one another."""
+    return np.linspace(-_JITTER, _JITTER, n_folds) if n_folds > 1 else np.zeros(1)

@@ -10,7 +10,6 @@ from minibatch.model_selection import ConvergenceCurve
 from minibatch.plotting._style import (
     merged,
     not_diverged,
-    one_of,
     plain_ticks,
     spans_decades,
     value_labels,
@@ -22,11 +21,13 @@ Array = NDArray[Any]
 
 
 class MeanPath(NamedTuple):
-    """Mean over folds of x and y, and spread of y, at the evaluations that all folds reached."""
+    """Mean over folds of x and y, and the band one standard deviation of y around it, at the evaluations that all folds
+    reached."""
 
     x: Array
     mean: Array
-    std: Array
+    low: Array
+    high: Array
 
 
 class Quantity(NamedTuple):
@@ -37,23 +38,32 @@ class Quantity(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Artists, value by value and in a value quantity by quantity; for the legend the last line of each value."""
+    """Artists, value by value and in a value quantity by quantity; for the legend the last line of each value. What
+    lines and bands are of the folds, in words."""
 
     lines: list[Any]
     bands: list[Any]
     legend: list[Any]
+    statistic: str
 
 
-def mean_paths(curve: ConvergenceCurve, x: str, values: Array) -> list[MeanPath]:
-    """One path a value. Folds that diverged are left out; empty where all did."""
+def mean_paths(curve: ConvergenceCurve, x: str, values: Array, *, geometric: bool = False) -> list[MeanPath]:
+    """One path a value. Folds that diverged are left out; empty where all did.
+
+    Geometric: the mean and the standard deviation are those of logarithms, for a logarithmic axis, where mean - std
+    may be below 0. NaN where a fold is not positive.
+    """
     paths = []
     for alive, xs, ys in zip(not_diverged(curve), curve.curves_[x], values, strict=True):
         if not alive.any():
-            paths.append(MeanPath(*np.empty((3, 0))))
+            paths.append(MeanPath(*np.empty((4, 0))))
             continue
         here = np.isfinite(xs[alive]).all(axis=0)
         y = np.where(np.isfinite(ys), ys, np.nan)[alive][:, here]
-        paths.append(MeanPath(xs[alive][:, here].mean(axis=0), y.mean(axis=0), y.std(axis=0)))
+        y = np.log(np.where(y > 0.0, y, np.nan)) if geometric else y
+        mean, std = y.mean(axis=0), y.std(axis=0)
+        drawn = np.array([mean, mean - std, mean + std])
+        paths.append(MeanPath(xs[alive][:, here].mean(axis=0), *(np.exp(drawn) if geometric else drawn)))
     return paths
 
 
@@ -70,10 +80,12 @@ def draw_paths(
     fill_between_kw: dict[str, Any] | None,
 ) -> Drawn:
     """Lines and bands of every value on axes whose scales suit them."""
-    one_of("std_display_style", std_display_style, ["fill_between", None])
     paths = [mean_paths(curve, x, quantity.values) for quantity in quantities]
     _scale_axes(ax, [path for drawn in paths for path in drawn], log_x, log_y)
-    drawn = Drawn([], [], [])
+    geometric = ax.get_yscale() == "log"
+    if geometric:
+        paths = [mean_paths(curve, x, quantity.values, geometric=True) for quantity in quantities]
+    lines, bands, legend = [], [], []
     styles, labels, alive = value_styles(curve), value_labels(curve), not_diverged(curve)
     alpha = 0.25 / np.sqrt(len(styles) * len(quantities))  # many bands on one another would hide the lines
     for value, style in enumerate(styles):
@@ -81,12 +93,17 @@ def draw_paths(
             path = of_values[value]
             shown = {**style, "linestyle": quantity.linestyle, "linewidth": 1.6, "markevery": marked(len(path.x))}
             shown |= {"label": with_divergence(labels[value], alive[value])}
-            drawn.lines.extend(ax.plot(path.x, path.mean, **merged(shown, line_kw)))
+            lines.extend(ax.plot(path.x, path.mean, **merged(shown, line_kw)))
             if std_display_style == "fill_between" and alive[value].sum() > 1:
                 band = merged({"color": style["color"], "alpha": alpha, "linewidth": 0.0}, fill_between_kw)
-                drawn.bands.append(ax.fill_between(path.x, path.mean - path.std, path.mean + path.std, **band))
-        drawn.legend.append(drawn.lines[-1])
-    return drawn
+                bands.append(ax.fill_between(path.x, path.low, path.high, **band))
+        legend.append(lines[-1])
+    return Drawn(lines, bands, legend, _statistic_words(geometric, bool(bands)))
+
+
+def _statistic_words(geometric: bool, with_bands: bool) -> str:
+    words, sign = ("geometric mean", "×/÷") if geometric else ("mean", "±")
+    return f"{words} {sign} std" if with_bands else words
 
 
 def draw_crosses(ax: Any, curve: ConvergenceCurve, x: str, quantities: Sequence[Quantity]) -> list[Any]:
@@ -152,14 +169,3 @@ def _scale_axes(ax: Any, paths: list[MeanPath], log_x: bool | None, log_y: bool 
     if spans_decades(heights, "y") if log_y is None else log_y:
         ax.set_yscale("log")
         plain_ticks(ax.yaxis)
-
-
-def limit_heights(ax: Any, drawn: Drawn) -> None:
-    """On a logarithmic axis a band that reaches 0 has no lower end; show it down to a third of the lowest mean."""
-    heights = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in drawn.lines])
-    positive = heights[np.isfinite(heights) & (heights > 0.0)]
-    if ax.get_yscale() != "log" or not len(positive):
-        return
-    ends = [path.vertices[:, 1].min() for band in drawn.bands for path in band.get_paths()]
-    bottom, lowest = ax.get_ylim()[0], positive.min() / 3.0
-    ax.set_ylim(bottom=lowest if min(ends, default=bottom) <= 0.0 else max(bottom, lowest))

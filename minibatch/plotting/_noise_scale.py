@@ -4,16 +4,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from minibatch.diagnostics import GradientNoiseCurve, gradient_noise_curve
-from minibatch.plotting._style import X_LABELS, axes_of, check_type, draw_legend, merged, plain_ticks
+from minibatch.plotting._display import ResultDisplay
+from minibatch.plotting._style import X_LABELS, label_axes, merged, plain_ticks
 
 # An interval that is nearly open would squeeze all else: its end is cut off so far above the highest estimate.
 _HEADROOM = 5.0
 
 
-class NoiseScaleDisplay:
+class NoiseScaleDisplay(ResultDisplay):
     """The gradient noise scale along a training run, next to the batch size that was trained with.
 
     Where the rows that were looked at do not resolve it, an arrow stands at the lower bound. Make one with
@@ -60,81 +60,10 @@ class NoiseScaleDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, result: GradientNoiseCurve) -> None:
-        self.result = result
+    _make, _drawn = staticmethod(gradient_noise_curve), GradientNoiseCurve
 
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **parameters: Any
-    ) -> "NoiseScaleDisplay":
-        """Train a clone, look at its noise scale along the way, and draw it.
-
-        Parameters
-        ----------
-        estimator : estimator of this package, or Pipeline that ends in one
-            It stays as it is.
-
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Labels or targets.
-
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
-
-        **parameters
-            Of :func:`minibatch.diagnostics.gradient_noise_curve`.
-
-        Returns
-        -------
-        NoiseScaleDisplay
-        """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        return cls.from_result(gradient_noise_curve(estimator, X, y, **parameters), ax=ax)
-
-    @classmethod
-    def from_result(cls, result: GradientNoiseCurve, *, ax: Any = None, **kwargs: Any) -> "NoiseScaleDisplay":
-        """Draw a curve that has been computed.
-
-        Parameters
-        ----------
-        result : GradientNoiseCurve
-            What to draw.
-
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
-
-        **kwargs
-            For the line of the noise scale.
-
-        Returns
-        -------
-        NoiseScaleDisplay
-        """
-        return cls(result).plot(ax, **kwargs)
-
-    def plot(self, ax: Any = None, **kwargs: Any) -> "NoiseScaleDisplay":
-        """Draw. Both axes are logarithmic.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure. The legend stands beside the axes if the figure has a layout engine
-            (``layout="constrained"``), else inside.
-
-        **kwargs
-            For the line of the noise scale.
-
-        Returns
-        -------
-        NoiseScaleDisplay
-            The display itself.
-        """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
+    def _draw(self, ax: Any, **kwargs: Any) -> None:
         result = self.result
-        check_type("result", result, GradientNoiseCurve, "gradient_noise_curve")
-        ax = axes_of(ax, width=8.5)
         ax.set(xscale="log", yscale="log")
         low, high = _limits(result)
         style = {"color": "C0", "linewidth": 2, "marker": "o", "markersize": 4, "label": "noise scale", "zorder": 3}
@@ -145,17 +74,11 @@ class NoiseScaleDisplay:
             result.n_updates, result.batch_sizes, where="post", color="black", linestyle="--", linewidth=1.2, zorder=2,
             label=_batch_size_words(result.batch_sizes),
         )  # fmt: skip
-        ax.set(
-            ylim=(low, high),
-            xlabel=X_LABELS["n_updates"],
-            ylabel="Rows in a batch",
-            title="Gradient noise scale in training",
-        )
+        ax.set_ylim(low, high)
         plain_ticks(ax.xaxis)
         plain_ticks(ax.yaxis)
-        draw_legend(ax, [*keys, self.batch_size_line_])
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        keys.append(self.batch_size_line_)
+        label_axes(ax, X_LABELS["n_updates"], "Rows in a batch", "Gradient noise scale in training", keys)
 
     def _draw_intervals(self, ax: Any, low: float, high: float) -> list[Any]:
         """The band and the arrows, as far as there are any."""

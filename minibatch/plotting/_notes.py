@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from minibatch.plotting._style import place_axes
+
 _MARGIN = 4.0  # half the width of a marker and of the caps of its bar, in points
 _AROUND: dict[str, dict[str, Any]] = {
     "below": {"xytext": (0, -9), "ha": "center", "va": "top"},
@@ -35,7 +37,7 @@ def write_notes(ax: Any, points: list[Point], notes: list[Note]) -> list[Any]:
     from matplotlib.patheffects import withStroke
     from matplotlib.transforms import Bbox
 
-    ax.figure.canvas.figure.draw_without_rendering()  # places the axes
+    place_axes(ax)
     margin, inside = _MARGIN * ax.figure.dpi / 72.0, ax.get_window_extent()
     taken = []
     for point in points:
@@ -49,7 +51,7 @@ def write_notes(ax: Any, points: list[Point], notes: list[Note]) -> list[Any]:
             where = {"xy": _anchor(note.point, place), "xycoords": _transform(ax, note.point), **_AROUND[place]}
             text = ax.annotate(note.words, **where, **style)
             box = text.get_window_extent()
-            if not any(box.overlaps(other) for other in taken) and _holds(inside, box):
+            if not box.count_overlaps(taken) and inside.contains(*box.min) and inside.contains(*box.max):
                 taken.append(box)
                 texts.append(text)
                 break
@@ -63,7 +65,3 @@ def _transform(ax: Any, point: Point) -> Any:
 
 def _anchor(point: Point, place: str) -> tuple[float, float]:
     return point.x, {"below": point.low, "lower": point.low, "above": point.high}.get(place, point.middle)
-
-
-def _holds(outer: Any, box: Any) -> bool:
-    return bool(outer.x0 <= box.x0 and box.x1 <= outer.x1 and outer.y0 <= box.y0 and box.y1 <= outer.y1)

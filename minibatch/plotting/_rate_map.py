@@ -1,29 +1,22 @@
 """BatchSizeLearningRateDisplay: mean test score over batch size and learning rate."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils._param_validation import StrOptions
 
 from minibatch.model_selection._rate_grid import RateGrid
 from minibatch.plotting._cells import Cell, cells_of, draw_cells, draw_hatches, frame_cell, write_scores
-from minibatch.plotting._style import (
-    axes_of,
-    categories,
-    merged,
-    one_of,
-    score_words,
-    small_title,
-    value_words,
-)
+from minibatch.plotting._display import Display
+from minibatch.plotting._style import merged, score_words, value_words, write_categories, write_title
 
 _LABELS = {"eta": ("Batch size", "Learning rate η"), "base": ("Batch size B", "Base learning rate η / B")}
 _TICKED_RATES = 12  # so many learning rates get a tick each
 
 
-class BatchSizeLearningRateDisplay:
+class BatchSizeLearningRateDisplay(Display):
     """Heat map of the mean test score over batch size and learning rate.
 
     Make one with `from_estimator` or `from_search`.
@@ -101,6 +94,14 @@ class BatchSizeLearningRateDisplay:
     ('Batch size', 'Learning rate η')
     """
 
+    _make = staticmethod(RateGrid.from_estimator)
+    _options = {
+        "rate": [StrOptions(set(_LABELS))],
+        "cmap": [object],
+        "image_kw": [dict, None],
+        "text_kw": [dict, None],
+    }
+
     def __init__(
         self,
         *,
@@ -123,7 +124,7 @@ class BatchSizeLearningRateDisplay:
         self.n_folds = n_folds
 
     @classmethod
-    def from_estimator(
+    def from_estimator(  # type: ignore[override]  # it names what `RateGrid`, which is private, takes
         cls,
         estimator: Any,
         X: Any,
@@ -142,7 +143,7 @@ class BatchSizeLearningRateDisplay:
         cmap: Any = "viridis",
         image_kw: dict[str, Any] | None = None,
         text_kw: dict[str, Any] | None = None,
-    ) -> "BatchSizeLearningRateDisplay":
+    ) -> Self:
         """Cross-validate every batch size with every learning rate, and draw.
 
         Parameters
@@ -191,13 +192,11 @@ class BatchSizeLearningRateDisplay:
             For wrong values before any fit, and where the learning rate has no effect: with
             ``learning_rate="optimal"``, and with ``solver="lbfgs"``.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        one_of("rate", rate, list(_LABELS))
-        found = RateGrid.from_estimator(
+        return super().from_estimator(
             estimator, X, y, batch_sizes=batch_sizes, learning_rates=learning_rates, cv=cv, scoring=scoring,
-            budget=budget, groups=groups, random_state=random_state, n_jobs=n_jobs,
+            budget=budget, groups=groups, random_state=random_state, n_jobs=n_jobs, ax=ax, rate=rate, cmap=cmap,
+            image_kw=image_kw, text_kw=text_kw,
         )  # fmt: skip
-        return cls._of(found).plot(ax, rate=rate, cmap=cmap, image_kw=image_kw, text_kw=text_kw)
 
     @classmethod
     def from_search(
@@ -209,7 +208,7 @@ class BatchSizeLearningRateDisplay:
         cmap: Any = "viridis",
         image_kw: dict[str, Any] | None = None,
         text_kw: dict[str, Any] | None = None,
-    ) -> "BatchSizeLearningRateDisplay":
+    ) -> Self:
         """Draw a search that has been fitted.
 
         Parameters
@@ -228,8 +227,8 @@ class BatchSizeLearningRateDisplay:
         return cls._of(RateGrid.from_search(search)).plot(ax, rate=rate, cmap=cmap, image_kw=image_kw, text_kw=text_kw)
 
     @classmethod
-    def _of(cls, found: RateGrid) -> "BatchSizeLearningRateDisplay":
-        return cls(**found._asdict())
+    def _of(cls, made: RateGrid) -> Self:
+        return cls(**made._asdict())
 
     def plot(
         self,
@@ -239,7 +238,7 @@ class BatchSizeLearningRateDisplay:
         cmap: Any = "viridis",
         image_kw: dict[str, Any] | None = None,
         text_kw: dict[str, Any] | None = None,
-    ) -> "BatchSizeLearningRateDisplay":
+    ) -> Self:
         """Draw.
 
         Parameters
@@ -264,9 +263,11 @@ class BatchSizeLearningRateDisplay:
         BatchSizeLearningRateDisplay
             The display itself.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        one_of("rate", rate, list(_LABELS))
-        ax = axes_of(ax, width=6.8)
+        return self._plot(ax, rate=rate, cmap=cmap, image_kw=image_kw, text_kw=text_kw)
+
+    def _draw(
+        self, ax: Any, *, rate: str, cmap: Any, image_kw: dict[str, Any] | None, text_kw: dict[str, Any] | None
+    ) -> None:
         scores, diverged = np.asarray(self.scores, dtype=float), self._diverged()
         columns = _columns(self.batch_sizes, self.resolved_batch_sizes)
         cells = cells_of(
@@ -279,8 +280,6 @@ class BatchSizeLearningRateDisplay:
         self.best_ = frame_cell(ax, cells[int(usable.argmax())]) if usable.count() else None
         self._label(ax, rate, columns, cells)
         self.text_ = write_scores(ax, cells, self.image_, text_kw)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
 
     def _diverged(self) -> NDArray[np.bool_]:
         """Candidates with a fold that diverged: their mean score says nothing."""
@@ -311,15 +310,15 @@ class BatchSizeLearningRateDisplay:
         if rate == "eta" and len(rates) <= _TICKED_RATES:
             ax.set_yticks(rates, [f"{value:.3g}" for value in rates])
             ax.yaxis.set_minor_locator(NullLocator())
-        categories(ax, [value_words(size) for size in columns])
         ax.set(**dict(zip(("xlabel", "ylabel"), _LABELS[rate], strict=True)))
         self.colorbar_ = self._draw_colorbar(ax)
-        folds = f"mean over {self.n_folds} folds" if self.n_folds > 1 else "1 fold"
         # the keys stand between the title and the cells, which leave no room for them
-        small_title(ax, f"{folds}; budget: {self.budget}" if self.budget else folds, pad=20.0)
         keys = [key for key in (self.best_, self.diverged_) if key is not None]
         place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.1, "borderpad": 0.2}
-        ax.legend(handles=keys, ncols=len(keys) or 1, fontsize="small", frameon=False, **place)
+        ax.legend(handles=keys, ncols=len(keys) or 1, frameon=False, **place)
+        folds = f"mean over {self.n_folds} folds" if self.n_folds > 1 else "1 fold"
+        write_title(ax, f"{folds}; budget: {self.budget}" if self.budget else folds, pad=22.0)
+        write_categories(ax, [value_words(size) for size in columns])
 
     def _draw_colorbar(self, ax: Any) -> Any:
         scores, lowest = self.image_.get_array(), self.image_.norm.vmin

@@ -1,24 +1,20 @@
 """BatchSizeScalingDisplay: what it takes to reach the target, against the batch size."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils._param_validation import StrOptions
 
 from minibatch.model_selection import ConvergenceCurve, StepsToTargetResult, convergence_curve
+from minibatch.plotting._display import CurveDisplay, check_type
 from minibatch.plotting._notes import Note, Point, write_notes
 from minibatch.plotting._style import (
-    axes_of,
-    check_type,
-    draw_legend,
     folds_and_budget,
+    label_axes,
     merged,
-    one_of,
     plain_ticks,
     quantity_words,
-    small_title,
     value_words,
 )
 
@@ -33,13 +29,18 @@ _LABELS = {
 # depends on the machine.
 _PERFECT_SLOPES = {"updates_to_target": -1.0, "epochs_to_target": 0.0, "samples_to_target": 0.0}
 
+_NO_TARGET = (
+    "BatchSizeScalingDisplay shows what it takes to reach a target, and this curve has none; make it with target=, for "
+    "example convergence_curve(..., target=0.9)."
+)
 _EDGE = 0.96  # height of values that did not reach the target, as a share of the axes'
 
 
-class BatchSizeScalingDisplay:
+class BatchSizeScalingDisplay(CurveDisplay):
     """Updates (or epochs, rows, seconds) to the target against the batch size, with the line of perfect scaling.
 
-    Make one with `from_estimator`, `from_curve` or, where each batch size has its own learning rate, `from_steps`.
+    Make one with `from_estimator`, which takes the parameters of `convergence_curve` without ``param_name`` and needs a
+    ``target``, with `from_curve` or, where each batch size has its own learning rate, with `from_steps`.
 
     A point is the median over the folds that reached the target, its bar goes from the first of them to the last. A
     small fraction at a point is the share of folds that reached it, where some did not. Values of which none did stand
@@ -99,72 +100,16 @@ class BatchSizeScalingDisplay:
     'Updates to test accuracy ≥ 0.92'
     """
 
-    def __init__(self, curve: ConvergenceCurve | StepsToTargetResult) -> None:
-        self.curve = curve
+    _options = {"y": [StrOptions(set(_LABELS))], "errorbar_kw": [dict, None], "line_kw": [dict, None]}
 
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        y: Any,
-        *,
-        target: float | Mapping[str, float],
-        ax: Any = None,
-        quantity: str = "updates_to_target",
-        errorbar_kw: dict[str, Any] | None = None,
-        line_kw: dict[str, Any] | None = None,
-        **curve_params: Any,
-    ) -> "BatchSizeScalingDisplay":
-        """Train every batch size on every fold, and draw.
-
-        Parameters
-        ----------
-        estimator, X, y, target
-            As in `convergence_curve`.
-
-        quantity : str, default="updates_to_target"
-            What `plot` calls ``y``, which here is the target of the estimator.
-
-        ax, errorbar_kw, line_kw
-            As in `plot`.
-
-        **curve_params
-            As in `convergence_curve`: ``param_range``, ``paired_params``, ``cv``, ``budget`` and so on.
-
-        Returns
-        -------
-        BatchSizeScalingDisplay
-        """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        _check_quantity(quantity)
+    @staticmethod
+    def _make(estimator: Any, X: Any, y: Any, *, target: Any = None, **curve_params: Any) -> ConvergenceCurve:
         if target is None:
             raise ValueError(_NO_TARGET)
-        curve = convergence_curve(estimator, X, y, param_name="batch_size", target=target, **curve_params)
-        return cls(curve).plot(ax, y=quantity, errorbar_kw=errorbar_kw, line_kw=line_kw)
+        return convergence_curve(estimator, X, y, param_name="batch_size", target=target, **curve_params)
 
     @classmethod
-    def from_curve(cls, curve: ConvergenceCurve, *, ax: Any = None, **plot_params: Any) -> "BatchSizeScalingDisplay":
-        """Draw a curve that has been made.
-
-        Parameters
-        ----------
-        curve : ConvergenceCurve
-            Over ``batch_size``, with a target.
-
-        ax, **plot_params
-            As in `plot`.
-
-        Returns
-        -------
-        BatchSizeScalingDisplay
-        """
-        return cls(curve).plot(ax, **plot_params)
-
-    @classmethod
-    def from_steps(
-        cls, result: StepsToTargetResult, *, ax: Any = None, **plot_params: Any
-    ) -> "BatchSizeScalingDisplay":
+    def from_steps(cls, result: StepsToTargetResult, *, ax: Any = None, **plot_params: Any) -> Self:
         """Draw the fewest updates of every batch size, with the curve fitted to them.
 
         Parameters
@@ -189,7 +134,7 @@ class BatchSizeScalingDisplay:
         y: str = "updates_to_target",
         errorbar_kw: dict[str, Any] | None = None,
         line_kw: dict[str, Any] | None = None,
-    ) -> "BatchSizeScalingDisplay":
+    ) -> Self:
         """Draw.
 
         Parameters
@@ -218,10 +163,21 @@ default="updates_to_target"
         ValueError
             If the curve has no target or is not over ``batch_size``.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        _check_quantity(y)
-        drawn = _drawn(self.curve, y)
-        ax = axes_of(ax)
+        return self._plot(ax, y=y, errorbar_kw=errorbar_kw, line_kw=line_kw)
+
+    def _check(self, **options: Any) -> None:
+        if not isinstance(self.curve, StepsToTargetResult):
+            super()._check()
+            _check_curve(self.curve)
+        elif options["y"] == "seconds_to_target":
+            raise ValueError("y='seconds_to_target' is not in a StepsToTargetResult; use updates, epochs or samples.")
+        elif (self.curve.updates == 0).any():
+            raise ValueError(
+                "The target is met before the first update: there is no number to draw on a logarithmic axis."
+            )
+
+    def _draw(self, ax: Any, *, y: str, errorbar_kw: dict[str, Any] | None, line_kw: dict[str, Any] | None) -> None:
+        drawn = _drawn_steps(self.curve, y) if isinstance(self.curve, StepsToTargetResult) else _drawn(self.curve, y)
         ax.set_xscale("log", base=2)
         ax.margins(x=0.09)  # for names beside the outermost points
         ax.set_yscale("log")
@@ -239,7 +195,6 @@ default="updates_to_target"
         self._draw_not_reached(ax, sizes[~reached])
         self._finish(ax, y, drawn)
         self._name_values(ax, drawn)
-        return self
 
     def _draw_points(self, ax: Any, sizes: Array, costs: Array, label: str, errorbar_kw: dict[str, Any] | None) -> None:
         medians = np.nanmedian(costs, axis=1)
@@ -308,12 +263,9 @@ default="updates_to_target"
 
         ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}" if size < 1 else f"{size:.0f}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.set(xlabel="Batch size", ylabel=f"{_LABELS[y]} to {drawn.goal}")
-        small_title(ax, drawn.title)
         keys = [self.errorbar_, self.fit_line_, self.perfect_scaling_line_, self.not_reached_]
-        keys.append(self._share_in_legend(drawn.costs))
-        draw_legend(ax, [key for key in keys if key is not None])
-        self.ax_, self.figure_ = ax, ax.figure
+        keys = [key for key in [*keys, self._share_in_legend(drawn.costs)] if key is not None]
+        label_axes(ax, "Batch size", f"{_LABELS[y]} to {drawn.goal}", drawn.title, keys)
 
     def _share_in_legend(self, costs: Array) -> Any:
         from matplotlib.lines import Line2D
@@ -339,11 +291,7 @@ class _Drawn(NamedTuple):
     point: str
 
 
-def _drawn(curve: Any, y: str) -> _Drawn:
-    if isinstance(curve, StepsToTargetResult):
-        return _drawn_steps(curve, y)
-    check_type("curve", curve, ConvergenceCurve, "convergence_curve")
-    _check_curve(curve)
+def _drawn(curve: ConvergenceCurve, y: str) -> _Drawn:
     sizes, costs = curve.folds_["resolved_batch_size"].mean(axis=1), curve.folds_[y]
     order = np.argsort(sizes, kind="stable")
     values = [curve.param_range[number] for number in order]
@@ -354,10 +302,6 @@ def _drawn(curve: Any, y: str) -> _Drawn:
 
 
 def _drawn_steps(result: StepsToTargetResult, y: str) -> _Drawn:
-    if y == "seconds_to_target":
-        raise ValueError("y='seconds_to_target' is not in a StepsToTargetResult; use updates, epochs or samples.")
-    if (result.updates == 0).any():
-        raise ValueError("The target is met before the first update: there is no number to draw on a logarithmic axis.")
     costs = getattr(result, y.removesuffix("_to_target"))[:, None]
     title = f"each size at its best learning rate; up to {result.max_updates} updates a trial"
     sizes = result.batch_sizes.astype(float)
@@ -366,16 +310,6 @@ def _drawn_steps(result: StepsToTargetResult, y: str) -> _Drawn:
 
 def _goal_words(target: Any, scoring: str) -> str:
     return f"{quantity_words(target.name, scoring)} {'≤' if target.lower_is_better else '≥'} {target.value:g}"
-
-
-_NO_TARGET = (
-    "BatchSizeScalingDisplay shows what it takes to reach a target, and this curve has none; make it with target=, for "
-    "example convergence_curve(..., target=0.9)."
-)
-
-
-def _check_quantity(y: str) -> None:
-    one_of("y (quantity in from_estimator)", y, list(_LABELS))
 
 
 def _check_curve(curve: ConvergenceCurve) -> None:

@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from minibatch.diagnostics import HessianSpectrumResult, hessian_spectrum
-from minibatch.plotting._style import axes_of, check_type, draw_legend, merged, plain_ticks, small_title, spans_decades
+from minibatch.plotting._display import ResultDisplay
+from minibatch.plotting._style import label_axes, merged, plain_ticks, spans_decades
 
 _LIMITS = {"sgd": "2/η", "momentum": "2(1 + β)/η", "nesterov": "2(1 + β)/((1 + 2β)η)"}
 # On a linear axis an edge beyond this many times the largest eigenvalue would press them all onto the line of zero.
@@ -14,11 +14,12 @@ _FARTHEST_EDGE = 3.0
 _VISIBLE = 0.01  # of the height of the axes; shorter bars would hide behind the markers
 
 
-class HessianSpectrumDisplay:
+class HessianSpectrumDisplay(ResultDisplay):
     """The largest eigenvalues of the Hessian by rank, and the edge of stability of the solver that trained the model.
 
-    Make one with :meth:`from_estimator` or :meth:`from_result`. Eigenvalues above the edge are directions along which
-    a full-batch update at the last learning rate overshoots.
+    Make one with :meth:`from_estimator`, of a fitted estimator, or with :meth:`from_result`. Eigenvalues above the edge
+    are directions along which a full-batch update at the last learning rate overshoots. The axis is logarithmic where
+    eigenvalues and edge are positive and differ by a factor of 50 or more.
 
     Parameters
     ----------
@@ -63,83 +64,12 @@ class HessianSpectrumDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, result: HessianSpectrumResult) -> None:
-        self.result = result
+    _make, _drawn = staticmethod(hessian_spectrum), HessianSpectrumResult
 
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **parameters: Any
-    ) -> "HessianSpectrumDisplay":
-        """Compute the spectrum and draw it.
-
-        Parameters
-        ----------
-        estimator : fitted estimator of this package, or fitted Pipeline that ends in one
-            It stays as it is.
-
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows that the objective is made of, as a rule the training rows.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Their labels or targets.
-
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
-
-        **parameters
-            Of :func:`minibatch.diagnostics.hessian_spectrum`.
-
-        Returns
-        -------
-        HessianSpectrumDisplay
-        """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        return cls.from_result(hessian_spectrum(estimator, X, y, **parameters), ax=ax)
-
-    @classmethod
-    def from_result(cls, result: HessianSpectrumResult, *, ax: Any = None, **kwargs: Any) -> "HessianSpectrumDisplay":
-        """Draw a spectrum that has been computed.
-
-        Parameters
-        ----------
-        result : HessianSpectrumResult
-            What to draw.
-
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
-
-        **kwargs
-            For the line of the eigenvalues.
-
-        Returns
-        -------
-        HessianSpectrumDisplay
-        """
-        return cls(result).plot(ax, **kwargs)
-
-    def plot(self, ax: Any = None, **kwargs: Any) -> "HessianSpectrumDisplay":
-        """Draw. The axis is logarithmic where eigenvalues and edge are positive and differ by a factor of 50 or more.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure. The legend stands beside the axes if the figure has a layout engine
-            (``layout="constrained"``), else inside.
-
-        **kwargs
-            For the line of the eigenvalues.
-
-        Returns
-        -------
-        HessianSpectrumDisplay
-            The display itself.
-        """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
+    def _draw(self, ax: Any, **kwargs: Any) -> None:
         from matplotlib.ticker import MaxNLocator
 
         result = self.result
-        check_type("result", result, HessianSpectrumResult, "hessian_spectrum")
-        ax = axes_of(ax, width=8.5)
         ranks = np.arange(1, len(result.eigenvalues) + 1)
         style = {"color": "C0", "marker": "o", "markersize": 6, "linewidth": 1.0, "label": "eigenvalue", "zorder": 3}
         (self.line_,) = ax.plot(ranks, result.eigenvalues, **merged(style, kwargs))
@@ -147,15 +77,11 @@ class HessianSpectrumDisplay:
         self._scale(ax)
         keys += self._draw_residuals(ax, ranks)
         keys += ax.plot([], [], " ", label=f"smallest eigenvalue {result.smallest:.3g}")
-        ax.set(xlabel="rank of the eigenvalue", ylabel="eigenvalue of the Hessian")
         ax.set_xlim(0.5, len(ranks) + 0.5)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         error = f" ± {result.trace_error:.2g}" if result.trace_error > 0.0 else ""
         found = f"{len(ranks)} largest of {result.n_parameters} eigenvalues; trace {result.trace:.4g}{error}"
-        small_title(ax, f"Hessian spectrum: {found}")
-        draw_legend(ax, keys)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        label_axes(ax, "Rank of the eigenvalue", "Eigenvalue of the Hessian", f"Hessian spectrum: {found}", keys)
 
     def _draw_not_converged(self, ax: Any, ranks: Any) -> list[Any]:
         # one that was not found at all has no place

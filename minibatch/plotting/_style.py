@@ -2,11 +2,13 @@
 
 import textwrap
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._plotting import _validate_style_kwargs
+from scipy.stats import rankdata
+from sklearn.utils._plotting import _validate_score_name, _validate_style_kwargs
 
 from minibatch.model_selection import ConvergenceCurve
 
@@ -22,35 +24,11 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "<", "p", ">", "h", "d", "*")
 _LOG_FROM = {"x": 10.0, "y": 50.0}
 _PLAIN = (1e-3, 1e5)  # between these, numbers are as short as powers of 10
 _PARAMETERS = {"batch_size": "Batch size", "train_size": "Training rows"}
-_CHARACTERS_PER_INCH = 15.0  # of a small title
-_INCHES_A_CHARACTER = 0.092  # of a tick label
-
-
-def axes_of(ax: Any, width: float = 7.4, n_axes: int = 1) -> Any:
-    """The axes given, or those of a new figure, whose layout makes room for what stands beside them."""
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(1, n_axes, figsize=(width, 4.6), layout="constrained")[1]
-
-
-def check_type(name: str, value: Any, expected: type, maker: str) -> None:
-    """A result is what was given to draw; it may be handed over from outside."""
-    if not isinstance(value, expected):
-        raise TypeError(f"{name} must be a {expected.__name__}, as {maker} returns; got {value!r}.")
 
 
 def merged(style: dict[str, Any], given: dict[str, Any] | None) -> dict[str, Any]:
     """A style with what the user gave, which may use short names such as ``lw``."""
     return dict(_validate_style_kwargs(style, given or {}))
-
-
-def one_of(name: str, value: Any, allowed: Sequence[Any]) -> Any:
-    """The value, if it is allowed."""
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
-    return value
 
 
 def spans_decades(values: Any, name: str) -> bool:
@@ -78,15 +56,12 @@ def plain_ticks(axis: Any) -> None:
 
 
 def score_words(scoring: str) -> str:
-    """A score's name as it is spoken.
+    """A score's name as it is spoken, for the middle of a line.
 
     >>> [score_words(name) for name in ("r2", "neg_log_loss", "balanced_accuracy")]
     ['R²', 'negative log loss', 'balanced accuracy']
     """
-    if scoring == "r2":
-        return "R²"
-    words = scoring.removeprefix("neg_").replace("_", " ")
-    return f"negative {words}" if scoring.startswith("neg_") else words
+    return "R²" if scoring == "r2" else str(_validate_score_name(None, scoring, negate_score=False)).lower()
 
 
 def capital(words: str) -> str:
@@ -107,7 +82,8 @@ def quantity_words(name: str, scoring: str) -> str:
 
 
 def parameter_words(name: str) -> str:
-    return _PARAMETERS.get(name, name)
+    """A parameter as a label has it; those without a plain name keep theirs."""
+    return _PARAMETERS.get(name, f"Value of {name}")
 
 
 def value_words(value: Any) -> str:
@@ -142,7 +118,8 @@ def value_ranks(curve: ConvergenceCurve) -> NDArray[np.intp]:
         keys = np.array(curve.param_range, dtype=float)
     else:
         keys = np.arange(len(curve.param_range), dtype=float)
-    return np.argsort(np.argsort(keys, kind="stable"), kind="stable")
+    ranks: NDArray[np.intp] = rankdata(keys, method="ordinal") - 1
+    return ranks
 
 
 def value_styles(curve: ConvergenceCurve) -> list[dict[str, Any]]:
@@ -180,33 +157,56 @@ def folds_and_budget(curve: ConvergenceCurve, spread: str) -> str:
     return f"{folds}; budget: {curve.budget}"
 
 
-def small_title(ax: Any, words: str, pad: float | None = None) -> None:
-    """What a comparison depends on, above the axes; in several lines where they are narrow."""
-    inches = ax.get_window_extent().width / ax.figure.dpi
-    lines = textwrap.fill(words, max(20, int(_CHARACTERS_PER_INCH * inches)))
-    ax.set_title(lines, loc="left", fontsize="small", pad=pad)
+def label_axes(
+    ax: Any,
+    x: str,
+    y: str,
+    title: str,
+    keys: Sequence[Any],
+    keys_title: str | None = None,
+    place: str = "best",
+) -> None:
+    """Labels, title and legend, in the style of all displays and in the sizes of Matplotlib's settings.
+
+    The legend stands beside the axes where the figure's layout makes room for it, else inside.
+    """
+    ax.set(xlabel=x, ylabel=y)
+    if keys and ax.figure.get_layout_engine() is not None:
+        beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0, "frameon": False}
+        ax.legend(handles=keys, title=keys_title, **beside)
+    elif keys:
+        columns = 1 + (len(keys) - 1) // 6 if place == "best" else 1
+        ax.legend(handles=keys, title=keys_title, loc=place, ncols=columns, columnspacing=1.0, handlelength=1.6)
+    write_title(ax, title)
 
 
-def draw_legend(ax: Any, handles: list[Any], title: str | None = None, inside: str = "best") -> None:
-    """Beside the axes where the figure's layout makes room for it, else inside."""
-    if ax.figure.get_layout_engine() is not None:
-        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0, "frameon": False}
-        ax.legend(handles=handles, title=title, fontsize="small", title_fontsize="small", **place)
-    else:
-        columns = 1 + (len(handles) - 1) // 6 if inside == "best" else 1
-        size = "small" if len(handles) <= 4 else "x-small"
-        style = {"framealpha": 0.8, "columnspacing": 1.0, "handlelength": 1.6}
-        ax.legend(handles=handles, title=title, loc=inside, ncols=columns, fontsize=size, title_fontsize=size, **style)
+def write_title(ax: Any, words: str, pad: float | None = None) -> None:
+    """On the left; in several lines where the axes, and the legend beside them, are narrow."""
+    title = ax.set_title(words, loc="left", fontsize="medium", pad=pad)
+    if title.get_window_extent().width < 0.5 * ax.get_window_extent().width:
+        return  # no layout makes the axes so narrow
+    place_axes(ax)
+    box, legend = ax.get_window_extent(), ax.get_legend()
+    beside = legend is not None and ax.figure.get_layout_engine() is not None
+    right = max(box.x1, legend.get_window_extent().x1) if beside else box.x1
+    share = 0.95 * (right - box.x0) / title.get_window_extent().width
+    if share < 1.0:
+        width = max(20, int(share * len(words)))
+        title.set_text("\n".join(textwrap.fill(part, width) for part in words.replace("; ", ";\n").split("\n")))
 
 
-def categories(ax: Any, labels: list[str]) -> None:
-    """Ticks at 0, 1, ... with these labels, turned where they would not stand side by side."""
-    widths = np.array([max(map(len, label.split("\n"))) for label in labels])
-    pitch = ax.get_window_extent().width / ax.figure.dpi / (len(labels) + 0.2)
-    crowded = len(labels) > 1 and np.max(widths[1:] + widths[:-1]) / 2.0 * _INCHES_A_CHARACTER + 0.06 > pitch
-    if crowded:
+def place_axes(ax: Any) -> None:
+    """Let the layout of the figure move the axes to where they will be, so that texts can be measured."""
+    ax.figure.canvas.figure.draw_without_rendering()
+
+
+def write_categories(ax: Any, labels: list[str]) -> None:
+    """Ticks at 0, 1, ... with these labels, turned where they would not stand side by side; call it when all else
+    stands."""
+    ax.set_xticks(range(len(labels)), labels)
+    ax.set_xlim(-0.6, len(labels) - 0.4)
+    place_axes(ax)
+    boxes = [label.get_window_extent().padded(2.0) for label in ax.get_xticklabels()]
+    if any(box.overlaps(after) for box, after in pairwise(boxes)):
         turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
         ax.set_xticks(range(len(labels)), [label.replace("\n", " ") for label in labels], **turned)
-    else:
-        ax.set_xticks(range(len(labels)), labels)
-    ax.set_xlim(-0.6, len(labels) - 0.4)

@@ -107,14 +107,39 @@ class TestConvergence:
         assert ConvergenceDisplay.from_curve(steep).ax_.get_yscale() == "log"
         assert ConvergenceDisplay.from_curve(curve).ax_.get_yscale() == "linear"
 
-    def test_logarithmic_axis_keeps_to_the_means_where_a_band_reaches_zero(self, curve):
-        losses = np.full_like(curve.curves_["test_loss"], 0.1)
-        losses[:, 0] = 1e-9
-        losses[:, 1] = 0.5
-        display = ConvergenceDisplay.from_curve(
-            dataclasses.replace(curve, curves_={**curve.curves_, "test_loss": losses}), log_y=True
-        )
-        assert display.ax_.get_ylim()[0] == pytest.approx(losses[0].mean(axis=0)[0] / 3)
+    def test_on_a_logarithmic_axis_lines_and_bands_are_geometric(self, curve):
+        """Folds a / r, a, a r have the geometric mean a and the geometric standard deviation r^sqrt(2 / 3)."""
+        middle, factor = np.linspace(2.0, 1.0, EPOCHS), 1000.0
+        losses = np.stack([middle / factor, middle, middle * factor])
+        spread = dataclasses.replace(curve, curves_={**curve.curves_, "test_loss": np.stack([losses] * len(SIZES))})
+        display = ConvergenceDisplay.from_curve(spread, log_y=True)
+        assert losses.mean(axis=0)[0] < losses.std(axis=0)[0]  # mean - std has no place on this axis
+        ends = factor ** np.sqrt(2 / 3)
+        for line, band in zip(display.lines_, display.fill_between_, strict=True):
+            np.testing.assert_allclose(line.get_ydata(), middle)
+            heights = band.get_paths()[0].vertices[:, 1]
+            np.testing.assert_allclose([heights.min(), heights.max()], [1.0 / ends, 2.0 * ends])
+        low, high = display.ax_.get_ylim()
+        assert low < 1.0 / ends < 2.0 * ends < high
+        assert "geometric mean ×/÷ std over 3 folds" in display.ax_.get_title(loc="left")
+        without = ConvergenceDisplay.from_curve(spread, log_y=True, std_display_style=None)
+        assert without.ax_.get_title(loc="left").startswith("geometric mean over")
+
+    def test_statistics_follow_the_axis_that_was_given(self, curve):
+        _, ax = plt.subplots()
+        ax.set_yscale("log")
+        line = ConvergenceDisplay.from_curve(curve, ax=ax).lines_[0]
+        losses = curve.curves_["test_loss"][0]
+        np.testing.assert_allclose(line.get_ydata(), np.exp(np.log(losses).mean(axis=0)))
+
+    def test_a_fold_at_zero_leaves_a_gap_on_a_logarithmic_axis(self, curve):
+        losses = curve.curves_["test_loss"].copy()
+        losses[0, 1, 3] = 0.0
+        at_zero = dataclasses.replace(curve, curves_={**curve.curves_, "test_loss": losses})
+        display = ConvergenceDisplay.from_curve(at_zero, log_y=True)
+        assert np.isnan(display.lines_[0].get_ydata()).nonzero()[0].tolist() == [3]
+        low, _ = display.ax_.get_ylim()
+        assert low > 0.1
 
     def test_a_diverged_fold_is_left_out_and_marked(self, curve):
         partly = changed(curve, status={(1, 0): "diverged"}, ends={(1, 0): 3})
@@ -199,9 +224,9 @@ class TestConvergence:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"x": "updates"}, r"x must be one of 'epoch', 'n_updates'.*got 'updates'"),
-            ({"y": "accuracy"}, r"y .* must be one of 'train_loss'.*got 'accuracy'"),
-            ({"std_display_style": "bars"}, r"std_display_style must be one of 'fill_between', None; got 'bars'"),
+            ({"x": "updates"}, r"'x' .* must be a str among {.*'n_updates'.*}. Got 'updates'"),
+            ({"y": "accuracy"}, r"'y' .* must be a str among {.*'train_loss'.*}. Got 'accuracy'"),
+            ({"std_display_style": "bars"}, r"'std_display_style' .* among {'fill_between'} or None. Got 'bars'"),
         ],
     )
     def test_wrong_options(self, curve, options, message):

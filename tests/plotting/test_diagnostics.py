@@ -113,9 +113,9 @@ class TestLearningRateRange:
         )
         ax = display.ax_
         assert ax.get_xscale() == scale_name
-        assert ax.get_xlabel() == "learning rate of the update"
-        assert ax.get_ylabel() == "mean loss on the probe rows"
-        assert "batch size 16" in ax.get_title()
+        assert ax.get_xlabel() == "Learning rate of the update"
+        assert ax.get_ylabel() == "Mean loss on the probe rows"
+        assert "batch size 16" in ax.get_title(loc="left")
 
     def test_a_divergence_does_not_squeeze_the_rest(self):
         X, y = np.full((4, 1), 2.0), np.zeros(4)
@@ -154,7 +154,7 @@ class TestLossInterpolation:
             assert_array_equal(line.get_xdata(), result.alphas)
             assert_array_equal(line.get_ydata(), curve)
         assert [line.get_linestyle() for line in display.lines_] == ["-", "--", "-", "--"]
-        assert [ax.get_ylabel() for ax in display.ax_] == ["mean loss", "accuracy"]
+        assert [ax.get_ylabel() for ax in display.ax_] == ["Mean loss", "Accuracy"]
         assert all("first" in ax.get_xlabel() for ax in display.ax_)
         assert nothing_is_covered(display)
 

@@ -152,5 +152,5 @@ class TestGeneralizationGap:
         assert "1 fold" in display.ax_.get_title(loc="left")
 
     def test_wrong_x(self, curve):
-        with pytest.raises(ValueError, match=r"x must be one of None, 'epoch'.*got 'updates'"):
+        with pytest.raises(ValueError, match=r"'x' .* must be a str among {.*'epoch'.*} or None. Got 'updates'"):
             GeneralizationGapDisplay.from_curve(curve, x="updates")

@@ -197,7 +197,7 @@ class TestRateMap:
     @pytest.mark.parametrize(
         ("estimator", "options", "message"),
         [
-            (SGD, {"rate": "log"}, "rate must be one of 'eta', 'base'; got 'log'"),
+            (SGD, {"rate": "log"}, "'rate' .* must be a str among {'.*', '.*'}. Got 'log'"),
             (SGD, {"budget": {"seconds": 1}}, "budget must be in epochs or updates here; got"),
             (SGD, {"learning_rates": [0.1, -1.0]}, "eta0"),
             (SGD, {"batch_sizes": [0]}, "batch_size"),

@@ -152,7 +152,7 @@ class TestScaling:
             BatchSizeScalingDisplay.from_curve(dataclasses.replace(curve, target=None))
         with pytest.raises(ValueError, match=r"needs a curve over batch_size; .*param_name='eta0'"):
             BatchSizeScalingDisplay.from_curve(diverging)
-        with pytest.raises(ValueError, match=r"y .* must be one of 'updates_to_target'.*got 'updates'"):
+        with pytest.raises(ValueError, match=r"'y' .* must be a str among {.*'updates_to_target'.*}. Got 'updates'"):
             BatchSizeScalingDisplay.from_curve(curve, y="updates")
         with pytest.raises(ValueError, match="target="):
             BatchSizeScalingDisplay.from_estimator(SGD, X, Y, target=None)

@@ -46,8 +46,8 @@ class TestEigenvalues:
         display = HessianSpectrumDisplay.from_result(spectrum([3.0, 2.0, 1.5]))
         assert_array_equal(display.line_.get_xdata(), [1, 2, 3])
         assert_array_equal(display.line_.get_ydata(), [3.0, 2.0, 1.5])
-        assert display.ax_.get_xlabel() == "rank of the eigenvalue"
-        assert display.ax_.get_ylabel() == "eigenvalue of the Hessian"
+        assert display.ax_.get_xlabel() == "Rank of the eigenvalue"
+        assert display.ax_.get_ylabel() == "Eigenvalue of the Hessian"
         assert display.ax_._left_title.get_text() == "Hessian spectrum: 3 largest of 40 eigenvalues; trace 7.5"
         assert "smallest eigenvalue -0.25" in words_of(display)
         assert_legible(display.figure_)
