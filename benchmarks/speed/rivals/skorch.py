@@ -26,8 +26,8 @@ def _network(task):
     torch.manual_seed(0)
     return NeuralNetClassifier(
         layers(task), criterion=torch.nn.CrossEntropyLoss, optimizer=torch.optim.SGD, optimizer__momentum=MOMENTUM,
-        optimizer__nesterov=True, optimizer__weight_decay=task.alpha, lr=task.rate, max_epochs=task.length, train_split=None,
-        batch_size=task.rows_of_batch, iterator_train__shuffle=True, verbose=0,
+        optimizer__nesterov=True, optimizer__weight_decay=task.alpha, lr=task.rate, max_epochs=task.length,
+        batch_size=task.rows_of_batch, iterator_train__shuffle=True, train_split=None, verbose=0,
     )  # fmt: skip
 
 

@@ -1,0 +1,87 @@
+"""The rivals of benchmarks/speed: each keeps the interface, all minimise the same. Not installed: skipped."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+data = pytest.importorskip("data", reason="without benchmarks/speed")
+rivals, report, solvers, tables = map(pytest.importorskip, ("rivals", "report", "solvers", "tables"))
+task_module = pytest.importorskip("task")
+
+BATCH_SIZES = {"linear": (1, 32, "full"), "network": (32, "full"), "objective": (32, None)}
+RIVALS = rivals.every()
+
+
+def task_of(kind, n_classes, batch_size=32, **more):
+    dtype = np.float64 if kind == "objective" else np.float32
+    rows = data.dense_rows(200, 10, n_classes, dtype)
+    return task_module.Task(kind, *rows, batch_size, 0.1, **more)
+
+
+def installed(name):
+    if rivals.version_of(RIVALS[name]) == "not installed":
+        pytest.skip("not installed")
+    return RIVALS[name]
+
+
+def names(slow):
+    return [pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in RIVALS]
+
+
+def test_a_file_is_a_rival_and_ours_is_the_first():
+    assert len(RIVALS) == len(list(Path(rivals.__file__).parent.glob("*.py"))) - 1
+    assert next(iter(RIVALS)) == "ours"
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_can_needs_nothing_installed(name):
+    tasks = [
+        task_of(kind, n_classes, size) for kind in BATCH_SIZES for n_classes in (2, 3) for size in BATCH_SIZES[kind]
+    ]
+    answers = [RIVALS[name].can(task) for task in tasks]
+    assert set(answers) <= {True, False}
+    assert any(answers)
+
+
+@pytest.mark.parametrize("name", names(slow=("torch.compile", "skorch")))
+@pytest.mark.parametrize("kind", ["linear", "network"])
+def test_trains_and_goes_on(name, kind):
+    rival = installed(name)
+    for task in (task_of(kind, 2, length=3), task_of(kind, 3, length=3)):
+        if rival.can(task):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = rival.fit(task._replace(length=1))
+                for _ in range(9):
+                    model = rival.fit(task, model)
+            assert np.mean(rival.predict(model, task.X) == task.y) > 0.75
+
+
+@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_same_optimum(name, n_classes):
+    rival, task = installed(name), task_of("objective", n_classes, None, alpha=1e-2, length=1000)
+    if not rival.can(task):
+        pytest.skip("it does not do that")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        lowest, model = solvers.optimum(task), rival.fit(task)
+    assert solvers.objective(model, task) == pytest.approx(lowest, rel=1e-6)
+    assert np.mean(rival.predict(model, task.X) == task.y) > 0.8
+
+
+def test_ours_comes_near_the_optimum_in_batches():
+    task = task_of("objective", 2, alpha=1e-2, length=1000)
+    assert solvers.objective(RIVALS["ours"].fit(task), task) == pytest.approx(solvers.optimum(task), rel=1e-4)
+
+
+def test_absent_ones_are_marked(monkeypatch):
+    monkeypatch.setattr(RIVALS["river"], "requires", "no-such-distribution")
+    present, absent = rivals.able(task_of("linear", 2), tables.QUICK)
+    assert "river" not in present
+    assert "river" in absent
+    table = tables.Table("linear", "Epoch", "ms", rows=None)
+    row = {"data": "rows", "at": 1, "yardsticks": {}, "values": {"ours": [1.0] * 3}, "ratios": {}}
+    assert report.cells(table, row | {"not installed": absent})["river"] == "not installed"
