@@ -8,6 +8,7 @@ What is timed is a fit of as many epochs.
 
 import time
 import warnings
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -82,7 +83,7 @@ def _rows(kind, data, target, pace):
         rivals, absent = able(task, pace)
         found = {name: tuned(rival, task, data, target, pace.trial) for name, rival in rivals.items()}
         found = {name: best for name, best in found.items() if best}
-        fits = {name: lambda name=name: seconds_of(rivals[name].fit, found[name]) for name in found}  # noqa: B023
+        fits = {name: partial(seconds_of, rivals[name].fit, best) for name, best in found.items()}
         yield {
             "data": f"{kind}, {data.name}, accuracy {target:.3f}",
             "at": batch_size,

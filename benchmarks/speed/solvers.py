@@ -6,6 +6,7 @@ enough, and those in batches take the best of ``RATES``; this search is not time
 """
 
 import warnings
+from functools import partial
 
 import numpy as np
 from data import Source, load
@@ -74,7 +75,7 @@ def _searched(task, goal, pace):
 
 def _rows(data, task, above, lowest, pace):
     best, absent = _searched(task, lowest * (1 + above), pace)
-    fits = {key: lambda rival=rival, found=found: seconds_of(rival.fit, found) for key, (rival, found) in best.items()}
+    fits = {key: partial(seconds_of, rival.fit, found) for key, (rival, found) in best.items()}
     seconds = in_turns(fits, pace.rounds)
     for batch_size in pace.batch_sizes:
         keys = {name: (name, size) for name, size in best if size in (batch_size, None)}

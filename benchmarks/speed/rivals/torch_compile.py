@@ -7,7 +7,8 @@ compiler.
 from functools import lru_cache
 from shutil import which
 
-from task import MOMENTUM
+import numpy as np
+from task import MOMENTUM, Task
 
 from rivals.pytorch import layers, loss_of
 from rivals.pytorch import predict as predict_eagerly
@@ -45,9 +46,7 @@ def _begin(task):
 @lru_cache(maxsize=1)
 def _compiled(kind, n_columns, n_outputs, batch_size, dtype, alpha):
     """One step; what was compiled for another task is forgotten, since so much is kept and no more."""
-    import numpy as np
     import torch
-    from task import Task
 
     torch.compiler.reset()
     task = Task(kind, np.empty((1, n_columns), dtype), np.array([max(n_outputs, 2) - 1]), alpha=alpha)
