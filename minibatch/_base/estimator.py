@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial as partially
 from numbers import Integral, Real
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -36,7 +35,9 @@ from minibatch._base.rates import (
     rate_is_calibrated,
     schedule_for,
 )
+from minibatch._base.rows import Rows, relative_weights, split_off
 from minibatch._base.unchanged import unchanged_on_error
+from minibatch._base.watch import Evaluation, Measures, Watch
 from minibatch._problems.batching import resolve_batch_size
 from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import Problem, State, Vector
@@ -46,51 +47,6 @@ from minibatch._training.rules import Rule
 from minibatch.history import History
 
 SEEDS = np.iinfo(np.int32).max
-
-
-class Rows(NamedTuple):
-    """Checked input: X (C order or CSR), the encoded target, sample weights (None: all 1)."""
-
-    X: Any
-    target: NDArray[Any]
-    weight: NDArray[np.float64] | None
-
-
-class Evaluation(NamedTuple):
-    """Loss and score of parameters on some rows, without penalty and class weights."""
-
-    problem: Any
-    rows: Rows
-    score_of: Callable[..., float]
-
-    def loss(self, theta: Vector) -> float:
-        return self.problem.mean_loss(self.problem.scores(theta))
-
-    def score(self, theta: Vector) -> float:
-        return self.score_of(self.problem.scores(theta), self.rows.target, self.rows.weight)
-
-    def both(self, theta: Vector) -> tuple[float, float]:
-        scores = self.problem.scores(theta)
-        return self.problem.mean_loss(scores), self.score_of(scores, self.rows.target, self.rows.weight)
-
-
-class Measures(NamedTuple):
-    """What there is to ask about parameters during a fit."""
-
-    training: Callable[[Vector], dict[str, float]]  # train_loss and gradient_norm, in one pass
-    train: Evaluation
-    test: Evaluation
-    fitted: Callable[[Vector], Any]  # an estimator with these parameters
-
-
-class Watch(Observer, Protocol):
-    """An observer of a whole fit, with a test part that takes no part in it. ``begin`` sees the first parameters."""
-
-    test: tuple[Any, Any, Any]  # X, y, sample_weight
-    limits: dict[str, Any]  # fields of the plan, in place of the estimator's; a schedule is asked for one rate more
-
-    def begin(self, measures: Measures, theta: Vector) -> None: ...
-    def end(self, theta: Vector) -> None: ...
 
 
 class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
@@ -151,20 +107,14 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         ``watch`` is told about the fit; it reports divergence and the like itself.
         """
         with unchanged_on_error(self), ExitStack() as stack:
-            if (partial or watch is not None) and not get_config()["skip_parameter_validation"]:
-                self._validate_params()  # for fit, its decorator does
-            self._check_parameters(partial)
+            self._check_before_data(partial, watched=watch is not None)
             fresh = not hasattr(self, "history_") or not (partial or self.warm_start)
-            reset = not partial or fresh
-            # weights that are all zero get a better message from the validation split
-            all_zero = self.early_stopping
-            rows = self._checked_rows(X, y, sample_weight, reset=reset, all_zero=all_zero, partial=partial, **labels)
+            rows = self._checked_rows(
+                X, y, sample_weight, reset=not partial or fresh, partial=partial, **labels,
+                all_zero=self.early_stopping,  # weights that are all zero get a better message from the split
+            )  # fmt: skip
             kept, held_out = self._validation_split(rows, validation)
-            weights = self._training_weights(rows, kept, normalize=not partial)
-            problem = self._new_problem(
-                rows.X, rows.target, rows=kept, **weights, threads=pool_of(self._n_threads(), stack)
-            )
-            self._check_batches(problem.n_samples)
+            problem = self._problem_of(rows, kept, normalize=not partial, stack=stack)
             theta = self._initial_theta(problem, fresh, init)
             seed = int(check_random_state(self.random_state).randint(SEEDS))
             rate = self._rate(problem, theta, fresh, partial, seed)
@@ -175,18 +125,10 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             fit = self if partial else copy.copy(self)  # with parameters that callbacks cannot change
             before = set(vars(fit))
             bridge = None if partial else CallbackBridge(self, X, y, sample_weight, fit._attributes_function(problem))
-            goes_on = not fresh and all(part is None for part in init)
-            # partial_fit appends to the history, at the very end; fit makes a new one, which may still fail
-            history = (self.history_ if partial else self.history_.copy()) if goes_on else History()
-            outcome = fit._optimize(
-                problem,
-                plan,
-                state,
-                history,
-                None if held_out is None else self._evaluation(held_out).both,
-                bridge if hasattr(self, "_skl_callbacks") else None,
-                watch,
-            )
+            history = self._history_so_far(partial, goes_on=not fresh and all(part is None for part in init))
+            validate = None if held_out is None else self._evaluation(held_out).both
+            callbacks = bridge if hasattr(self, "_skl_callbacks") else None
+            outcome = fit._optimize(problem, plan, state, history, validate, callbacks, watch)
             fit._publish(problem, outcome, history, rate)
             if bridge is not None:
                 take_over(self, fit, before)
@@ -196,6 +138,27 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         if watch is None:
             fit._warn(problem, outcome, partial)
         return self
+
+    def _check_before_data(self, partial: bool, watched: bool) -> None:
+        """Refuse parameters; those of ``fit`` itself its decorator has checked one by one."""
+        if (partial or watched) and not get_config()["skip_parameter_validation"]:
+            self._validate_params()
+        self._check_parameters(partial)
+
+    def _problem_of(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool, stack: ExitStack) -> Problem:
+        """The problem to train on. Its threads live as long as the stack."""
+        weights = self._training_weights(rows, kept, normalize)
+        problem = self._new_problem(
+            rows.X, rows.target, rows=kept, **weights, threads=pool_of(self._n_threads(), stack)
+        )
+        self._check_batches(problem.n_samples)
+        return problem
+
+    def _history_so_far(self, partial: bool, goes_on: bool) -> History:
+        """``partial_fit`` appends to the history, at the very end; ``fit`` makes a new one, which may still fail."""
+        if not goes_on:
+            return History()
+        return self.history_ if partial else self.history_.copy()
 
     def _checked_rows(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool, dtype: Any = None, all_zero: bool = False,
@@ -241,34 +204,13 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         if not self.early_stopping:
             return None, None
         stratified = is_classifier(self) and rows.target.ndim == 1
-        splitter = StratifiedShuffleSplit if stratified else ShuffleSplit
-        split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
-        # bools as strings, for the message of the splitter about a class with one row: scikit-learn's tests look at it
-        labels = rows.target.astype(str) if rows.target.dtype == bool else rows.target
-        kept, out = (np.sort(part) for part in next(split.split(np.zeros((len(labels), 1)), labels)))
-        if len(out) < 2:
-            raise ValueError(
-                f"The validation set is too small: {len(out)} row. Increase validation_fraction="
-                f"{self.validation_fraction:g}, or give more rows than {len(rows.target)}."
-            )
-        weight = None if rows.weight is None else rows.weight[out]
-        if weight is not None and not weight.any():
-            raise ValueError(
-                "The sample weights for validation set are all zero, consider using a different random state."
-            )
-        return kept, Rows(rows.X[out], rows.target[out], weight)
+        return split_off(rows, self.validation_fraction, stratified, self.random_state)
 
     def _training_weights(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool) -> dict[str, Any]:
         """Weights with mean 1 over the rows trained on; ``partial_fit`` takes them as they are."""
         if rows.weight is None or not normalize:
             return {"weight": rows.weight}
-        with np.errstate(over="ignore"):
-            mean = np.mean(rows.weight if kept is None else rows.weight[kept])
-        if mean == 0.0:
-            raise ValueError("The weights of all rows to train on are zero; give some row a positive sample_weight.")
-        if not np.isfinite(mean):
-            raise ValueError("The sum of sample_weight overflows; only ratios matter, so divide all by the largest.")
-        return {"weight": rows.weight / mean}
+        return {"weight": relative_weights(rows.weight, kept)}
 
     def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: dict[str, Any]) -> Plan:
         """``limits`` are fields in place of the estimator's."""

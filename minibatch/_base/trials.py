@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import clone
 
-from minibatch._base.estimator import Measures, MiniBatchEstimator
+from minibatch._base.estimator import MiniBatchEstimator
+from minibatch._base.watch import Measures
 
 # One rate and one batch size to the end; no stopping rule, nothing recorded or held out.
 _PLAIN: dict[str, Any] = {

@@ -11,8 +11,9 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from minibatch._base.estimator import Evaluation, MiniBatchEstimator
+from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.pipelines import split_pipeline, transform
+from minibatch._base.watch import Evaluation
 from minibatch._tables import frame_of, html_table, text_table
 
 Curve = NDArray[np.float64]

@@ -12,9 +12,10 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from minibatch._base.estimator import SEEDS, Measures, MiniBatchEstimator
+from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, split_pipeline
 from minibatch._base.trials import check_parameters, without_callbacks
+from minibatch._base.watch import Measures
 from minibatch._problems.batching import rows_in_batches
 from minibatch._tables import frame_of, html_table, text_table
 from minibatch._training.noise import GradientNoise, gradient_noise

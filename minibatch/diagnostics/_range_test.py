@@ -12,9 +12,10 @@ from sklearn.utils import _safe_indexing, check_random_state, indexable
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import _check_sample_weight, _num_samples
 
-from minibatch._base.estimator import SEEDS, Measures, MiniBatchEstimator
+from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, split_pipeline
 from minibatch._base.trials import plain_clone
+from minibatch._base.watch import Measures
 from minibatch._tables import frame_of, html_table, text_table
 from minibatch.diagnostics._suggestions import Curve, median_curve, smoothed, stop_level, suggest
 

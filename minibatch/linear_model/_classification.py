@@ -9,7 +9,7 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from minibatch._base.estimator import Rows
+from minibatch._base.rows import Rows
 from minibatch._base.targets import refuse_balanced_chunks, softmax_of_rows
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.linear import LinearProblem

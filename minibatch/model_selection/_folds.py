@@ -10,9 +10,9 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
-from minibatch._base.estimator import Measures
 from minibatch._base.pipelines import fit_transform, split_pipeline, transform
 from minibatch._base.trials import Updates, without_callbacks
+from minibatch._base.watch import Measures
 from minibatch._problems.state import Vector
 
 # What is recorded at every evaluation. `epoch` comes in fractions: batches done of those in an epoch.

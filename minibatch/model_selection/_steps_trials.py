@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch._base.estimator import Measures, MiniBatchEstimator
+from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.trials import plain_clone
+from minibatch._base.watch import Measures
 from minibatch.model_selection._folds import Part
 from minibatch.model_selection._summary import Target
 

@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
-from minibatch._base.estimator import Rows
+from minibatch._base.rows import Rows
 from minibatch._base.targets import refuse_balanced_chunks, softmax_of_rows
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.mlp import MLPProblem
