@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+__all__ = ["frame_of", "html_table", "short", "text_table"]
+
 
 def frame_of(columns: Mapping[str, Any]) -> Any:
     """The columns as a ``pandas.DataFrame``, or a ``polars.DataFrame`` where only polars is installed.

@@ -3,6 +3,7 @@
 import builtins
 import re
 import sys
+from html import unescape
 from types import ModuleType
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.testing import assert_array_equal
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from minibatch import MiniBatchSGDRegressor
+from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch._base.pipelines import fit_transform, parameter_path, split_pipeline, transform
 from minibatch._tables import frame_of, html_table, short, text_table
 from minibatch.model_selection import convergence_curve
@@ -105,6 +106,51 @@ def test_html_escapes_captions_headers_and_cells():
     assert page.count("<tr") == 4
     for tag in ("table", "caption", "thead", "tbody", "tr"):
         assert len(re.findall(rf"<{tag}\b", page)) == page.count(f"</{tag}>") > 0
+
+
+def widest(page):
+    """About the least width of a table in pixels, at the 16 of a browser: for every column the longest piece of text
+    that may not break, in letters of 53 % of the font's size, and the cell's padding."""
+    font = 16 * float(re.search(r"font-size: ([.0-9]+)em", page)[1])
+    widths = []
+    for row in re.findall(r"<tr>(.*?)</tr>", page):
+        pieces = []
+        for style, cell in re.findall(r'<t[hd][^>]*style="([^"]*)"[^>]*>(.*?)</t[hd]>', row):
+            parts = [cell] if "nowrap" in style else re.split(r"<wbr>|\s", cell)
+            narrowest = float(found[1]) if (found := re.search(r"min-width: (\d+)em", style)) else 0.0
+            pieces.append(max(narrowest * font, 0.53 * font * max(len(unescape(part)) for part in parts)) + font)
+        widths.append(pieces)
+    assert len({len(pieces) for pieces in widths}) == 1
+    return sum(map(max, zip(*widths, strict=True)))
+
+
+def test_tables_of_results_fit_into_a_thousand_pixels():
+    model = MiniBatchSGDClassifier("log_loss", max_iter=8, tol=None, early_stopping=True, random_state=0)
+    y = np.arange(30) % 2
+    curve = convergence_curve(
+        model, X, y, param_range=[4, 0.5, "full"], cv=2, target={"test_loss": 0.6}, scoring="balanced_accuracy",
+        paired_params={"eta0": [0.01, 0.123456, 0.1], "alpha": [1e-4, 1.23e-4, 0.001]},
+    )  # fmt: skip
+    history = model.fit(X, y).history_
+    assert len(history) == 10
+    for shown in (curve, history):
+        assert 300 < widest(shown._repr_html_()) < 1000
+
+
+def test_what_is_wider_can_be_scrolled():
+    page = html_table("wide", ["a_column"] * 100, [[1e-9] * 100])
+    assert widest(page) > 1000
+    style = re.match('<table style="([^"]*)"', page)[1]
+    for rule in ("display: block", "overflow-x: auto", "max-width: min(100%, 1000px)"):
+        assert rule in style
+
+
+def test_names_break_at_underscores_and_long_texts_at_spaces():
+    page = html_table("", ["n_samples_seen"], [["0.976 ± 0.01"], ["the loss did not rise far enough"]])
+    assert ">n_<wbr>samples_<wbr>seen</th>" in page
+    short_cell, long_cell = re.findall(r"<td [^>]*>", page)
+    assert "nowrap" in short_cell
+    assert "nowrap" not in long_cell
 
 
 # ---------------------------------------------------------------------- frames
