@@ -58,17 +58,31 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
 
 
+_CELL = "padding: 0.1em 0.5em; text-align: right"
+_LONGEST_LINE = 24  # characters of a cell; a longer text goes over several lines
+
+
 def html_table(caption: str, header: Sequence[str], rows: Iterable[Sequence[Any] | None]) -> str:
-    """An HTML table; a row that is None stands for rows left out."""
-    style = "padding: 0.1em 0.7em; text-align: right; white-space: nowrap"
-    head = "".join(f'<th scope="col" style="{style}">{escape(name)}</th>' for name in header)
+    """An HTML table for a page or a notebook 1,000 pixels wide; a row that is None stands for rows left out.
+
+    Names of columns break at underscores and long texts at spaces. What is wider all the same can be scrolled.
+    """
+    head = "".join(f'<th scope="col" style="{_CELL}">{escape(name).replace("_", "_<wbr>")}</th>' for name in header)
     body = ""
     for row in rows:
         if row is None:
             body += f'<tr><td colspan="{len(header)}" style="text-align: center">&hellip;</td></tr>'
         else:
-            body += "<tr>" + "".join(f'<td style="{style}">{escape(short(value))}</td>' for value in row) + "</tr>"
+            body += f"<tr>{''.join(map(_html_cell, row))}</tr>"
     return (
-        f'<table style="border-collapse: collapse"><caption style="padding-bottom: 0.4em">{escape(caption)}</caption>'
-        f'<thead style="border-bottom: 1px solid"><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        '<table style="display: block; max-width: min(100%, 1000px); overflow-x: auto; border-collapse: collapse; '
+        f'font-size: 0.85em"><caption style="padding-bottom: 0.4em; text-align: left">{escape(caption)}</caption>'
+        f'<thead style="border-bottom: 1px solid; vertical-align: bottom"><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table>"
     )
+
+
+def _html_cell(value: Any) -> str:
+    words = short(value)
+    width = "white-space: nowrap" if len(words) <= _LONGEST_LINE else "min-width: 14em"
+    return f'<td style="{_CELL}; {width}">{escape(words)}</td>'
