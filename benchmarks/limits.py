@@ -1,4 +1,4 @@
-"""What limits an epoch of a linear model: python benchmarks/limits.py
+"""What limits an epoch of a linear model: python benchmarks/limits.py [--out FOLDER]
 
 Nanoseconds a row, medians: drawing the order of the rows; adding up the values of all rows, in their order and in the
 drawn one, asked for ahead of their use as the engine does (what memory allows); a logistic loss after the other, each
@@ -9,6 +9,7 @@ log loss. ``GB/s`` is what the epoch at batch size 1 reads of X.
 import time
 
 import numpy as np
+from plain_table import folder_of, show
 
 from minibatch import MiniBatchSGDClassifier
 from minibatch._problems.batching import sample_order
@@ -70,8 +71,8 @@ def seconds_of_epoch(X, y, batch_size):
     return (median_seconds(fit, 1 + EPOCHS) - median_seconds(fit, 1)) / EPOCHS
 
 
-def main():
-    n = 1_000_000
+def main(folder):
+    n, lines = 1_000_000, []
     print(f"loss and slope, one after the other: {1e9 * median_seconds(chain_of_losses, n) / n:.1f} ns")
     for n, d in SHAPES:
         drawn = sample_order(n, True, 0, 0)
@@ -79,12 +80,13 @@ def main():
         for dtype in (np.float64, np.float32):
             X = np.random.default_rng(0).standard_normal((n, d)).astype(dtype)
             y = (X[:, 0] > 0).astype(int)
-            seconds = {"order": of_order, "sequential": median_seconds(sum_of_rows, X, np.arange(n))}
-            seconds["random"] = median_seconds(sum_of_rows, X, drawn)
+            seconds = {"order": of_order, "in sequence": median_seconds(sum_of_rows, X, np.arange(n))}
+            seconds["drawn order"] = median_seconds(sum_of_rows, X, drawn)
             seconds |= {f"batch {size}": seconds_of_epoch(X, y, size) for size in BATCH_SIZES}
-            cells = ", ".join(f"{name} {1e9 * value / n:.1f}" for name, value in seconds.items())
-            print(f"{n} x {d} {X.dtype}: {cells}; {X.nbytes / seconds['batch 1'] / 1e9:.1f} GB/s", flush=True)
+            cells = [f"{1e9 * value / n:.1f}" for value in seconds.values()]
+            lines.append([f"{n} x {d} {X.dtype}", *cells, f"{X.nbytes / seconds['batch 1'] / 1e9:.1f}"])
+    show("limits", ["data", *seconds, "GB/s"], lines, folder)
 
 
 if __name__ == "__main__":
-    main()
+    main(folder_of(__doc__))

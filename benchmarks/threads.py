@@ -1,12 +1,13 @@
-"""What a second thread gives: python benchmarks/threads.py
+"""What a second thread gives: python benchmarks/threads.py [--out FOLDER]
 
-Seconds of an epoch on one thread in units of those on two, the two taking turns; median, lowest and highest. Linear
+Seconds of an epoch on one thread in units of those on two, the two taking turns; medians. Linear
 models take as many threads as ``n_jobs`` says, networks as many as BLAS is set to.
 """
 
 import warnings
 
 import numpy as np
+from plain_table import folder_of, show
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
@@ -37,8 +38,8 @@ def seconds_of_epoch(model, X, y, n_threads):
     return np.median(np.diff(model.history_["seconds"]))
 
 
-def table(title, make, cases):
-    print(f"| {title} | " + " | ".join(map(str, BATCH_SIZES)) + " |\n" + "|---" * (1 + len(BATCH_SIZES)) + "|")
+def table(title, make, cases, folder):
+    lines = []
     for n, d, n_classes, what in cases:
         random, cells = np.random.default_rng(0), []
         X = random.standard_normal((n, d)).astype(what if title == "linear" else np.float32)
@@ -50,12 +51,15 @@ def table(title, make, cases):
             for _ in range(ROUNDS):
                 one, two = (seconds_of_epoch(model, X[rows], y[rows], k) for k, model in models.items())
                 ratios.append(one / two)
-            cells.append(f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+            cells.append(f"{np.median(ratios):.2f}")
+            print(f"{title} {n} x {d}, {batch_size}: {min(ratios):.2f} to {max(ratios):.2f}", flush=True)
         name = np.dtype(what).name if title == "linear" else f"hidden {what}"
-        print(f"| {n} x {d}, {n_classes} classes, {name} | " + " | ".join(cells) + " |", flush=True)
+        lines.append([f"{n} x {d}, {n_classes} classes, {name}", *cells])
+    show(f"threads_{title}", [title, *map(str, BATCH_SIZES)], lines, folder)
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore", ConvergenceWarning)
-    table("linear", linear, LINEAR)
-    table("network", network, NETWORKS)
+    where = folder_of(__doc__)
+    table("linear", linear, LINEAR, where)
+    table("network", network, NETWORKS, where)

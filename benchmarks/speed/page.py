@@ -2,7 +2,8 @@
 
 A table stands between ``<!-- table: linear data="adult|letter" at="1|full" columns="ours|passes=ours, passes" -->`` and
 ``<!-- end -->``: the saved file; what ``data`` has in it, in this order; values of the table's other column; columns,
-``shown=saved``. What is not given is all there is. Medians only.
+``shown=saved``. What is not given is all there is. Medians only. Files of other scripts (plain_table.py) are shown as
+they are.
 """
 
 import json
@@ -27,6 +28,8 @@ def _table(asked, folder):
     name, *options = shlex.split(asked)
     options = {key: value.split("|") for key, _, value in (each.partition("=") for each in options)}
     saved = json.loads((folder / f"{name}.json").read_text())
+    if "columns" in saved:
+        return _markdown(saved["columns"], saved["rows"])
     rows = [row for part in options.get("data", [""]) for row in saved["rows"] if part in row["data"]]
     rows = [row for row in rows if str(row["at"]) in options.get("at", [str(row["at"])])]
     is_ratio = options.get("values", ["ratios"]) == ["ratios"]
@@ -34,10 +37,15 @@ def _table(asked, folder):
     names = options.get("columns") or dict.fromkeys(key for cells in found for key in cells)
     columns = {shown: key or shown for shown, _, key in (each.partition("=") for each in names)}
     head = ["data", saved["over"], *(f"{each}, {saved['unit']}" if each == "ours" else each for each in columns)]
-    lines = [head, ["---"] * len(head)]
-    for row, cells in zip(rows, found, strict=True):
-        lines.append([row["data"], _number(row["at"]), *(cells.get(key, "-") for key in columns.values())])
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    lines = [
+        [row["data"], _number(row["at"]), *(cells.get(key, "-") for key in columns.values())]
+        for row, cells in zip(rows, found, strict=True)
+    ]
+    return _markdown(head, lines)
+
+
+def _markdown(head, lines):
+    return "".join("| " + " | ".join(line) + " |\n" for line in (head, ["---"] * len(head), *lines))
 
 
 def _cells(row, is_ratio):
