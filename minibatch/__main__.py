@@ -16,6 +16,8 @@ from minibatch.engine.sgd import sgd_epoch
 from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.neural_network import MiniBatchMLPRegressor
 
+__all__ = ["main", "warm_up"]
+
 # Fits that need all kernels between them: name, estimator, parameters. Losses, penalties, schedules, the number of
 # outputs and the sizes of batches beyond these need no kernels of their own, nor do classifiers beside regressors.
 _FITS: tuple[tuple[str, type, dict[str, Any]], ...] = (

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from minibatch._tables import frame_of, html_table, short
 
+__all__ = ["History"]
+
 # The number of the format in which models and histories are saved. Raise it where earlier versions could not make sense
 # of what is saved from now on, and go on reading what they saved (tests/saved). What only comes in addition needs no
 # new number: they leave it out, parts of the model with a warning.

@@ -15,6 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "constant", "cosine", "exp_range", "inverse_time", "invscaling", "one_cycle", "optimal", "scale_adam",
+    "scale_learning_rate", "step", "triangular", "triangular2", "warmup",
+]  # fmt: skip
+
 Rates = NDArray[np.float64]
 
 # ``learning_rate="adaptive"`` is divided by this when training stalls, as in scikit-learn, until it is this small.

@@ -5,6 +5,8 @@ from typing import Any
 
 from minibatch._problems.state import Vector
 
+__all__ = ["CallbackBridge", "take_over"]
+
 
 class CallbackBridge:
     """Tells the callbacks of an estimator about the fit and each of its epochs.

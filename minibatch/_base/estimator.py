@@ -46,6 +46,8 @@ from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Va
 from minibatch._training.rules import Rule
 from minibatch.history import History
 
+__all__ = ["SEEDS", "MiniBatchEstimator"]
+
 SEEDS = np.iinfo(np.int32).max
 
 

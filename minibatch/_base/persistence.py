@@ -18,6 +18,8 @@ from sklearn.preprocessing import LabelBinarizer
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import FORMAT, FORMAT_KEY, History, check_format
 
+__all__ = ["OptimizerMemory", "Rate", "live_state", "plain_state"]
+
 _PARTS_KEY = "_minibatch_parts"
 
 

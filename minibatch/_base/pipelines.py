@@ -6,6 +6,8 @@ from sklearn.pipeline import Pipeline
 
 from minibatch._base.estimator import MiniBatchEstimator
 
+__all__ = ["fit_transform", "parameter_path", "split_pipeline", "transform"]
+
 
 def split_pipeline(estimator: Any) -> tuple[list[Any], MiniBatchEstimator]:
     """The pipelines of transformers before the final estimator (not copied), from the outermost in, and that estimator.

@@ -12,6 +12,11 @@ from minibatch._problems.batching import resolve_batch_size, rows_in_batches
 from minibatch._training.growth import Growth, grown
 from minibatch.schedules import CYCLES, ONCE_A_RUN, Schedule, Shape, optimal, scale_learning_rate, schedule_of
 
+__all__ = [
+    "CONSTRAINTS", "EPOCHS_A_CYCLE", "EPOCHS_A_GROWTH", "FIRST_RATE", "RISE", "at_most_below_top", "check_rates",
+    "epochs_of_run", "first_rate", "growth_of", "rate_is_calibrated", "schedule_for",
+]  # fmt: skip
+
 # Defaults. Smith: half a cycle takes 2 to 10 epochs, and its top is 3 or 4 times its bottom.
 EPOCHS_A_CYCLE, RISE = 8, 4.0
 EPOCHS_A_GROWTH = 10

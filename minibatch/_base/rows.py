@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
+__all__ = ["Rows", "relative_weights", "split_off"]
+
 
 class Rows(NamedTuple):
     """Checked input: X (C order or CSR), the encoded target, sample weights (None: all 1)."""

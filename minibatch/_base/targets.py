@@ -8,6 +8,8 @@ from scipy.special import softmax
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
+__all__ = ["RegressionTarget", "refuse_balanced_chunks", "softmax_of_rows"]
+
 
 class RegressionTarget(RegressorMixin):
     """Part of a regressor: checks of y, link function, validation score. The estimator has a parameter ``loss``."""

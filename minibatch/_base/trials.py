@@ -10,6 +10,8 @@ from sklearn.base import clone
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.watch import Measures
 
+__all__ = ["Updates", "check_parameters", "plain_clone", "without_callbacks"]
+
 # One rate and one batch size to the end; no stopping rule, nothing recorded or held out.
 _PLAIN: dict[str, Any] = {
     "learning_rate": "constant",

@@ -13,35 +13,12 @@ from sklearn.base import _fit_context
 from sklearn.utils.metaestimators import available_if as _available_if
 
 __all__ = [
-    "Activation",
-    "BatchGrowth",
-    "BatchNormalization",
-    "BatchSize",
-    "ClassWeight",
-    "ClassWeights",
-    "ClassificationLoss",
-    "FirstRate",
-    "Flag",
-    "Integer",
-    "Integers",
-    "LargestBatchSize",
-    "LastBatch",
-    "LinearSchedule",
-    "LinearSolver",
-    "Matrix",
-    "MultiClass",
-    "NetworkLoss",
-    "NetworkSchedule",
-    "NetworkSolver",
-    "Number",
-    "Penalty",
-    "RandomState",
-    "RateScaling",
-    "RegressionLoss",
-    "Shuffle",
-    "available_if",
+    "Activation", "BatchGrowth", "BatchNormalization", "BatchSize", "ClassWeight", "ClassWeights", "ClassificationLoss",
+    "FirstRate", "Flag", "Integer", "Integers", "LargestBatchSize", "LastBatch", "LinearSchedule", "LinearSolver",
+    "Matrix", "Method", "MultiClass", "NetworkLoss", "NetworkSchedule", "NetworkSolver", "Number", "Penalty",
+    "RandomState", "RateScaling", "RegressionLoss", "SharedLoss", "Shuffle", "SparseMatrix", "available_if",
     "checks_parameters",
-]
+]  # fmt: skip
 
 Integer: TypeAlias = int | np.integer[Any]
 Number: TypeAlias = float | np.floating[Any] | np.integer[Any]

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+__all__ = ["unchanged_on_error"]
+
 
 @contextmanager
 def unchanged_on_error(estimator: Any) -> Iterator[None]:

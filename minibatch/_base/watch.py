@@ -7,6 +7,8 @@ from minibatch._base.rows import Rows
 from minibatch._problems.state import Vector
 from minibatch._training.loop import Observer
 
+__all__ = ["Evaluation", "Measures", "Watch"]
+
 
 class Evaluation(NamedTuple):
     """Loss and score of parameters on some rows, without penalty and class weights."""

@@ -8,6 +8,11 @@ from numpy.typing import NDArray
 
 from minibatch.engine.shuffle import exchange_places
 
+__all__ = [
+    "BLOCKS_AT_ONCE", "BLOCK_ROWS", "UNIFORMS_AT_ONCE", "Order", "epoch_seed", "power_of_two_below_root",
+    "resolve_batch_size", "rows_in_batches", "sample_order",
+]  # fmt: skip
+
 Order = NDArray[np.int64]
 
 # Of shuffle="block": rows that stay neighbours until the last step, and how many such blocks are mixed with each other.

@@ -15,6 +15,8 @@ from typing import Any
 import scipy.linalg.cython_blas  # noqa: F401  # the BLAS that Numba calls; loaded, it is there to be limited
 from threadpoolctl import ThreadpoolController
 
+__all__ = ["Visit", "n_blas_threads", "one_blas_thread"]
+
 Visit = tuple[int, object]  # of a thread; it may come in again before it goes
 
 # Held while the limit is made, and while BLAS is set, which has a lock of its own then. Forks wait until it is free: in

@@ -11,6 +11,8 @@ from minibatch._problems.state import Vector
 from minibatch.engine.network import Network, Work
 from minibatch.engine.rows import CSR
 
+__all__ = ["Layers", "buffer_sizes", "buffer_type", "buffers", "layers_of", "network_of"]
+
 
 class Layers(NamedTuple):
     """Views of a flat vector: weights (inputs, units) and intercepts of every layer; with batch normalization also

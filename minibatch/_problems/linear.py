@@ -43,6 +43,10 @@ from minibatch.engine.rows import CSR
 from minibatch.engine.sgd import four_row_epoch, one_row_epoch, sgd_epoch
 from minibatch.engine.sparse_sgd import WINDOW, lazy_sgd_epoch
 
+__all__ = [
+    "CACHED_BYTES", "CHUNKS", "LARGE_BATCH", "OUTPUTS", "STORED_WORK", "UPDATE_WORK", "VALUE_WORK", "LinearProblem",
+]  # fmt: skip
+
 OUTPUTS = {"separate": SEPARATE, "ovr": ONE_VS_REST, "multinomial": SOFTMAX}
 
 # Batches of so many rows are cut into chunks that threads share. The cut depends on the batch alone, so that the

@@ -31,6 +31,11 @@ from minibatch.engine.network import Network, Work
 from minibatch.engine.optimizers import N_SLOTS, SGD
 from minibatch.engine.rows import CSR
 
+__all__ = [
+    "BLOCK_ROWS", "BLOCK_WORK", "FEW_ROWS", "LARGE_BATCH", "MAX_SHARES", "ROWS_OF_UPDATE", "SHARE_WORK", "SMALL_WORK",
+    "STORED_WORK", "UNIT_WORK", "UPDATE_WORK", "WEIGHT_WORK", "MLPProblem", "scores_of",
+]  # fmt: skip
+
 # The work on a batch is cut into shares that threads take, by the data alone, so that results do not depend on the
 # number of threads: from SMALL_WORK multiplications by a weight on (an update counts as ROWS_OF_UPDATE rows), of
 # SHARE_WORK, at most MAX_SHARES. A share goes through the network in blocks of BLOCK_ROWS rows, which the cache holds.

@@ -8,6 +8,8 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
+__all__ = ["ALONE", "WORK_AT_ONCE", "Threads", "at_once", "cut", "pool_of", "share_out"]
+
 # Work is counted in nanoseconds of a slow core with slow memory, rounded up: most pieces take a third of these 0.2 s.
 # The call of a piece costs some tens of microseconds.
 WORK_AT_ONCE = 200_000_000

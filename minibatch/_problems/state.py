@@ -25,6 +25,11 @@ from minibatch.engine.linear import Data, Objective, Solver, losses_of_scores
 from minibatch.engine.rows import CSR
 from minibatch.schedules import Rates
 
+__all__ = [
+    "LOSS_WORK", "ROWS_AT_ONCE", "Epoch", "Problem", "ProblemOnRows", "RowGradients", "State", "Vector",
+    "blocks_of_rows", "data_of", "largest_value", "matrix_of", "norm_of", "read_only", "rows_of",
+]  # fmt: skip
+
 Vector = NDArray[np.floating[Any]]
 
 ROWS_AT_ONCE = 4096  # that are copied, where NumPy does what kernels do elsewhere

@@ -12,6 +12,10 @@ from minibatch._problems.batching import rows_in_batches
 from minibatch._problems.pieces import ALONE
 from minibatch._problems.state import Epoch, Vector
 
+__all__ = [
+    "FEWEST_UPDATES", "MOST_DOUBLINGS", "MOST_HALVINGS", "SAMPLE_ROWS", "calibrated_rate", "lower_end_of_bracket",
+]  # fmt: skip
+
 # Bottou takes 1000 rows and one pass in batches of one. Larger batches make more passes, to this many updates: a few
 # steps of gradient descent go well at rates that run away later.
 SAMPLE_ROWS, FEWEST_UPDATES = 1000, 16

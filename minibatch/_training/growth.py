@@ -7,6 +7,8 @@ import numpy as np
 from minibatch._problems.state import Problem, Vector
 from minibatch._training.noise import noise_scale
 
+__all__ = ["BATCHES_LOOKED_AT", "LARGEST_FACTOR", "ROWS_LOOKED_AT", "THETA", "Growth", "grown", "next_batch_size"]
+
 # The norm test looks at so many batches, and at so many rows at least: a single batch says little about its own noise.
 BATCHES_LOOKED_AT, ROWS_LOOKED_AT = 4, 1024
 # Byrd et al. ask for a standard error of the gradient below theta times its norm; of Bollapragada et al., theta.

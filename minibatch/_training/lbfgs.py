@@ -13,6 +13,8 @@ from minibatch._training.loop import Counters, EpochCallbacks, Observer, Outcome
 from minibatch._training.rules import Rule
 from minibatch.history import History
 
+__all__ = ["minimize"]
+
 
 class _Run:
     """What happens after every iteration of L-BFGS, which is a row of the history (one update of all rows)."""

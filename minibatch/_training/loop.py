@@ -19,6 +19,11 @@ from minibatch._training.rules import Rule
 from minibatch.history import History
 from minibatch.schedules import ADAPTIVE_END, ADAPTIVE_FACTOR, Progress, Rates, Schedule
 
+__all__ = [
+    "Counters", "EpochCallbacks", "Observer", "Outcome", "Plan", "Validate", "divergence_message", "evaluation", "keep",
+    "train",
+]  # fmt: skip
+
 
 class Plan(NamedTuple):
     """How to train; the parameters of the estimator, resolved."""

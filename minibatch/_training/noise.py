@@ -15,6 +15,11 @@ from scipy.stats import t as student_t
 from minibatch._problems.batching import Order
 from minibatch._problems.state import Problem, Vector
 
+__all__ = [
+    "Deviations", "GradientNoise", "estimated_noise", "fieller_interval", "gradient_noise", "noise_scale",
+    "row_deviations",
+]  # fmt: skip
+
 
 class Deviations(NamedTuple):
     """How the gradients of ``m`` rows lie around their mean ``g``; ``p`` is the gradient of the penalty."""

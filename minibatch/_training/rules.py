@@ -7,6 +7,8 @@ import numpy as np
 
 from minibatch._problems.state import State
 
+__all__ = ["BestRule", "Rule", "WindowRule"]
+
 
 class Rule(Protocol):
     """When to stop: shown the objective and the validation score (NaN without a validation set) of every epoch."""

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
+__all__ = ["CONVERGED", "Array", "Product", "extreme_eigenpairs", "matrix_of_product", "residuals"]
+
 Array = NDArray[np.float64]
 Product = Callable[[Array], Array]
 

@@ -15,6 +15,8 @@ from minibatch.diagnostics._hessian_product import hessian_product
 from minibatch.diagnostics._objective import Trained, trained_objective
 from minibatch.diagnostics._solvers import solver_of, stable_product
 
+__all__ = ["HessianSpectrumResult", "hessian_spectrum"]
+
 _DEFAULT_K = 5
 # Up to so many parameters, or so many for every eigenvalue asked for, the whole matrix takes fewer products.
 _DENSE, _DENSE_PER_EIGENVALUE = 128, 4

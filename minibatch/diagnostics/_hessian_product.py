@@ -17,6 +17,8 @@ from minibatch.diagnostics._solvers import STRAIGHT_LOSSES
 from minibatch.engine import losses
 from minibatch.engine.linear import ONE_VS_REST
 
+__all__ = ["Array", "has_independent_outputs", "hessian_product", "row_curvatures"]
+
 Array = NDArray[np.float64]
 
 # The error of a central difference is least where its truncation, h^2, is as large as its rounding, eps / h. Where the

@@ -16,6 +16,8 @@ from minibatch._base.pipelines import split_pipeline, transform
 from minibatch._base.watch import Evaluation
 from minibatch._tables import frame_of, html_table, text_table
 
+__all__ = ["Curve", "LossInterpolationResult", "Theta", "loss_interpolation"]
+
 Curve = NDArray[np.float64]
 Theta = NDArray[np.floating[Any]]
 

@@ -10,6 +10,8 @@ from scipy.optimize import Bounds, minimize
 
 from minibatch.diagnostics._objective import Trained, TrainedObjective
 
+__all__ = ["Found", "Neighbourhood", "Rise", "average", "ball", "box", "highest"]
+
 _TOLERANCES = {"ftol": 1e-10, "gtol": 1e-8}
 _PUSHES = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0] + 4 * [1e100]  # the last ones reach a vertex
 _STOPPED = 1  # scipy's status for a search that max_iter ended

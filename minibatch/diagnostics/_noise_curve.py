@@ -22,6 +22,8 @@ from minibatch._training.noise import GradientNoise, gradient_noise
 from minibatch.diagnostics._noise_scale import CONSTRAINTS, drawn_rows, rows_in_words
 from minibatch.diagnostics._objective import trained_objective
 
+__all__ = ["Curve", "GradientNoiseCurve", "gradient_noise_curve"]
+
 Curve = NDArray[np.float64]
 
 

@@ -13,6 +13,8 @@ from minibatch._tables import html_table, short, text_table
 from minibatch._training.noise import gradient_noise
 from minibatch.diagnostics._objective import trained_objective
 
+__all__ = ["CONSTRAINTS", "GradientNoiseResult", "drawn_rows", "gradient_noise_scale", "rows_in_words"]
+
 CONSTRAINTS: dict[str, list[Any]] = {
     "batch_size": [Interval(Integral, 2, None, closed="left"), None],
     "reference": [StrOptions({"train", "population"})],

@@ -14,6 +14,8 @@ from minibatch._training.noise import Deviations, row_deviations
 from minibatch.diagnostics._objective import TrainedObjective, trained_objective
 from minibatch.engine.optimizers import SGD
 
+__all__ = ["NormTestResult", "norm_test"]
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class NormTestResult:

@@ -17,6 +17,8 @@ from minibatch._base.trials import plain_clone
 from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import Problem
 
+__all__ = ["Trained", "TrainedObjective", "trained_objective"]
+
 Trained = NDArray[np.float64]  # (n_trained,): the parameters that training changes, as they lie in theta
 
 

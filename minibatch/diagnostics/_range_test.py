@@ -19,6 +19,8 @@ from minibatch._base.watch import Measures
 from minibatch._tables import frame_of, html_table, text_table
 from minibatch.diagnostics._suggestions import Curve, median_curve, smoothed, stop_level, suggest
 
+__all__ = ["LearningRateRangeResult", "learning_rate_range_test"]
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class LearningRateRangeResult:

@@ -13,6 +13,8 @@ from minibatch._tables import html_table, text_table
 from minibatch.diagnostics._neighbourhoods import Rise, average, ball, box, highest
 from minibatch.diagnostics._objective import trained_objective
 
+__all__ = ["SharpnessResult", "sharpness"]
+
 # The published sizes: Keskar's box and Foret's ball. Keskar's search is inexact on purpose.
 _BOX, _BALL = 1e-3, 0.05
 _BOX_ITERATIONS, _BALL_ITERATIONS = 10, 200

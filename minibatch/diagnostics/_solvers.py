@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+__all__ = ["STRAIGHT_LOSSES", "solver_of", "stable_product"]
+
 # Their gradient is constant but for jumps: they are curved nowhere.
 STRAIGHT_LOSSES = ("hinge", "perceptron", "absolute_error", "epsilon_insensitive", "quantile")
 

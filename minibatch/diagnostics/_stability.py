@@ -15,6 +15,8 @@ from minibatch.diagnostics._hessian_product import has_independent_outputs, hess
 from minibatch.diagnostics._objective import TrainedObjective, trained_objective
 from minibatch.diagnostics._solvers import STRAIGHT_LOSSES, solver_of, stable_product
 
+__all__ = ["Array", "StabilityLimit", "stability_limit"]
+
 Array = NDArray[np.float64]
 
 # Beyond so many n_samples * n_features**2 the noise of batches is left out. Measured: this many take about 10 s on two

@@ -3,6 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "GRACE", "LOST", "NAMES", "SMOOTHING", "VISIBLE", "Curve", "median_curve", "smoothed", "stop_level", "suggest",
+]  # fmt: skip
+
 Curve = NDArray[np.float64]
 
 NAMES = ("steepest", "valley", "minimum/10", "stable_max")

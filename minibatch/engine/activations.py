@@ -7,6 +7,8 @@ from math import copysign, erf, exp, pi, sqrt
 
 from minibatch.engine.compile import kernel
 
+__all__ = ["ACTIVATIONS", "GELU", "IDENTITY", "LOGISTIC", "RELU", "TANH", "activate"]
+
 IDENTITY, LOGISTIC, TANH, RELU, GELU = range(5)
 ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU, "gelu": GELU}
 

@@ -14,6 +14,8 @@ from numba.np.arrayobj import make_array
 
 from minibatch.engine.compile import INLINED, OPTIONS
 
+__all__ = ["PATIENCE", "abandon", "new_barrier", "wait_for_others"]
+
 # Looks at the barrier before a thread offers its core to others: some microseconds.
 PATIENCE = 2000
 _ARRIVED, _ROUND, _ABANDONED = 0, 8, 16  # far apart, for a cache line each

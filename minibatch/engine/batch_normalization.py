@@ -6,6 +6,10 @@ from minibatch.engine.compile import kernel
 from minibatch.engine.network import layer_rows, part
 from minibatch.engine.products import add_column_products, add_column_sums
 
+__all__ = [
+    "STATISTICS_RATE", "VARIANCE_EPSILON", "normalize", "normalize_backward", "standardize", "standardize_inputs",
+]  # fmt: skip
+
 # Added to variances; what a new batch weighs in the running statistics (PyTorch's values). The first batches weigh the
 # same, so that the statistics do not begin somewhere else.
 VARIANCE_EPSILON, STATISTICS_RATE = 1e-5, 0.1

@@ -21,6 +21,8 @@ from numba.core.caching import (
 )
 from numba.core.serialize import dumps
 
+__all__ = ["DiskCache", "opened", "sealed"]
+
 
 class _GivenDirectory(UserProvidedCacheLocator):
     """``NUMBA_CACHE_DIR``, writable or not: it may have been filled when a container was built."""

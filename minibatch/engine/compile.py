@@ -20,6 +20,8 @@ from numba.core.compiler_lock import global_compiler_lock
 from minibatch.engine.cache import DiskCache
 from minibatch.engine.inlined import InlinedCompiler
 
+__all__ = ["COMPILED", "FASTMATH", "INLINED", "OPTIONS", "SOURCE_STAMP", "aside", "entry", "kernel", "kernel_in_order"]
+
 # Sums may be reordered (SIMD) and fused, but NaN and infinity keep their meaning: divergence is detected by them.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 # Without Numba's runtime there is no allocation and no reference count in compiled code. A view or an unpacked tuple in

@@ -2,6 +2,8 @@
 
 from minibatch.engine.compile import kernel
 
+__all__ = ["drop_units", "hashed"]
+
 
 @kernel
 def hashed(x):

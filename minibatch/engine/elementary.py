@@ -12,6 +12,8 @@ from numba.extending import intrinsic, overload
 
 from minibatch.engine.compile import INLINED, OPTIONS, kernel_in_order
 
+__all__ = ["exp_of_negative", "log_of_one_plus", "power_of_two"]
+
 _LOG2_E, _LN_2 = 1.4426950408889634, 0.6931471805599453
 # log(2) in two parts; multiples of the first are exact.
 _LN_2_HIGH, _LN_2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10

@@ -29,6 +29,11 @@ from minibatch.engine.vectors import (
     vector_type,
 )
 
+__all__ = [
+    "FEW_SUMS", "VECTORS_OF_LINE", "WITH_ROWS", "WITH_WEIGHTS", "add_four_rows", "four_row_dots", "prefetch_rows",
+    "products_of_four_rows",
+]  # fmt: skip
+
 VECTORS_OF_LINE = CACHE_LINE // VECTOR_BYTES
 # A sum that every vector is added to waits for itself; where there are few, each vector of a line has its own.
 FEW_SUMS = 4

@@ -12,6 +12,8 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering, NopythonTypeInference
 
+__all__ = ["InlinedCompiler"]
+
 
 class _Library(JITCodeLibrary):
     """Code that is there to be linked into other code."""

@@ -9,6 +9,8 @@ from numba.np.arrayobj import make_array, populate_array
 
 from minibatch.engine.compile import COMPILED
 
+__all__ = ["LANES", "lanes"]
+
 # Numbers in a buffer.
 LANES = 64
 

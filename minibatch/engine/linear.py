@@ -19,6 +19,15 @@ from minibatch.engine.losses import LOG_LOSS, loss_and_slope, softmax_loss_and_s
 from minibatch.engine.optimizers import SGD, bias_corrections, shrinkage, take_step
 from minibatch.engine.rows import add_row, prefetch, prefetch_row, row_dot
 
+__all__ = [
+    "AHEAD", "BLOCK_BYTES", "BLOCK_ROWS", "CLASSES_AT_ONCE", "ONE_VS_REST", "ROWS_PER_SUM", "SEPARATE", "SOFTMAX",
+    "Data", "Objective", "Parameters", "Solver", "add_gradient", "add_parameters", "add_rows", "apply_step",
+    "chunk_gradient", "fits_ahead", "gradient_epoch", "loss_of_output", "loss_of_score", "losses_of_scores",
+    "one_vs_rest_slopes", "places_ahead", "prefetch_place", "prefetch_target", "row_at", "scores_of_four_rows",
+    "scores_of_row", "scores_of_rows", "slopes_from_scores", "slopes_of_loss", "slopes_of_output", "softmax_slopes",
+    "target_of_output", "two_rows", "update", "weighted_loss_and_slope",
+]  # fmt: skip
+
 # How the outputs read the target: a column of y each; class k against the rest; or all together through a softmax.
 SEPARATE, ONE_VS_REST, SOFTMAX = range(3)
 

@@ -14,6 +14,12 @@ import numpy as np
 from minibatch.engine.compile import kernel
 from minibatch.engine.elementary import exp_of_negative, log_of_one_plus
 
+__all__ = [
+    "ABSOLUTE_ERROR", "CLASSIFICATION", "EPSILON_INSENSITIVE", "GAMMA", "HINGE", "HUBER", "LOG_LOSS", "MAX_SLOPE",
+    "MODIFIED_HUBER", "PERCEPTRON", "POISSON", "QUANTILE", "REGRESSION", "SQUARED_EPSILON_INSENSITIVE", "SQUARED_ERROR",
+    "SQUARED_HINGE", "bounded", "loss_and_slope", "softmax_loss_and_slopes",
+]  # fmt: skip
+
 (
     LOG_LOSS,
     HINGE,

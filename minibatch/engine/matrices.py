@@ -13,6 +13,10 @@ from minibatch.engine.compile import INLINED, OPTIONS
 from minibatch.engine.products import product, product_at
 from minibatch.engine.rows import CSR, prefetch_row
 
+__all__ = [
+    "GATHER_AHEAD", "gather_columns", "input_gradient", "input_product", "is_sparse", "matrix", "rows_in_sequence",
+]  # fmt: skip
+
 _JIT = {**OPTIONS, **INLINED}
 # Rows to gather are asked for this far ahead.
 GATHER_AHEAD = 4

@@ -21,6 +21,11 @@ from minibatch.engine.passes import (
 from minibatch.engine.products import copy_to, fits_tiles, product
 from minibatch.engine.tiles import TILE_ROWS
 
+__all__ = [
+    "WEIGHTS_AT_ONCE", "WEIGHTS_IN_TILES", "add_inner_products", "add_squared_norms", "inputs_of_share", "mlp_epoch",
+    "mlp_gradient", "mlp_row_gradients", "mlp_scores", "mlp_update", "train_weights", "update", "update_others",
+]  # fmt: skip
+
 # Weights whose gradient is found at once and, while the cache has it, taken off them: as many as the second level holds
 # for BLAS, which does best with a lot, and the first for tiles.
 WEIGHTS_AT_ONCE, WEIGHTS_IN_TILES = 32_768, 2_048

@@ -15,6 +15,8 @@ from minibatch.engine.network import block_of, layer_rows, part
 from minibatch.engine.passes import activate_layer, inputs_of, intercept_gradients, last_delta
 from minibatch.engine.products import copy_to, product, product_bt
 
+__all__ = ["mlp_epoch_by_inputs", "own_deltas", "own_inputs", "own_weights", "part_of_product", "sum_of_parts"]
+
 
 @kernel
 def own_inputs(network, layer, share, n_shares):

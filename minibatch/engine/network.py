@@ -14,6 +14,8 @@ import numpy as np
 from minibatch.engine.compile import kernel
 from minibatch.engine.matrices import matrix
 
+__all__ = ["Block", "Network", "Work", "block_of", "layer_rows", "part", "weights_of"]
+
 
 class Network(NamedTuple):
     """The layers: ``units`` is (layers + 1,), inputs first; ``weights_at`` and so on say where in ``theta`` the

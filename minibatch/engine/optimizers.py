@@ -19,6 +19,11 @@ from math import copysign, sqrt
 
 from minibatch.engine.compile import kernel
 
+__all__ = [
+    "ADAGRAD", "ADAM", "ADAMW", "MOMENTUM", "NESTEROV", "N_SLOTS", "RMSPROP", "SGD", "SOLVERS", "bias_corrections",
+    "shrinkage", "soft_threshold", "take_step",
+]  # fmt: skip
+
 SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW = range(7)
 SOLVERS = {
     "sgd": SGD,

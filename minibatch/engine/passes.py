@@ -20,6 +20,11 @@ from minibatch.engine.matrices import (
 from minibatch.engine.network import layer_rows, part, weights_of
 from minibatch.engine.products import add_column_sums, add_to_rows, product, product_at, product_bt
 
+__all__ = [
+    "activate_layer", "delta_below", "deltas_of_rows", "forward", "inputs_of", "intercept_gradients", "last_delta",
+    "prepare_inputs", "weight_gradient",
+]  # fmt: skip
+
 
 @kernel
 def inputs_of(X, block, network, work, first, last):

@@ -18,6 +18,12 @@ from minibatch.engine.four_rows import add_four_rows, four_row_dots
 from minibatch.engine.rows import add_row, row_dot
 from minibatch.engine.tiles import TILE_ROWS, multiply_in_tiles, vector_lanes
 
+__all__ = [
+    "COLUMNS_IN_TILES", "FEWEST_ROWS", "FEW_ROWS", "ROWS_IN_TILES", "SMALL_PRODUCT", "add_column_products",
+    "add_column_sums", "add_to_rows", "blas_copies", "copy_to", "fits_tiles", "multiply", "multiply_in_pieces",
+    "product", "product_at", "product_bt", "product_bt_of_few_rows", "product_of_few_rows",
+]  # fmt: skip
+
 _JIT = {**OPTIONS, **INLINED}
 # OpenBLAS copies both matrices into an order of its own. For small ones that is most of the work: measured on AVX2,
 # 1 row times (784, 100), float32, takes 6 us here and 57 there. Up to so many rows, or columns of the result, tiles are

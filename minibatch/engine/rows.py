@@ -16,6 +16,10 @@ from numba.extending import intrinsic, overload
 
 from minibatch.engine.compile import INLINED, OPTIONS, kernel_in_order
 
+__all__ = [
+    "CACHE_LINE", "CSR", "PREFETCHED_LINES", "add_row", "prefetch", "prefetch_address", "prefetch_row", "row_dot",
+]  # fmt: skip
+
 CACHE_LINE = 64
 # Lines of a row to ask for ahead of time, so that rows ahead do not push those in use out of the cache.
 PREFETCHED_LINES = 128

@@ -25,6 +25,11 @@ from minibatch.engine.linear import (
 from minibatch.engine.optimizers import shrinkage
 from minibatch.engine.rows import add_row, row_dot
 
+__all__ = [
+    "SMALLEST_SCALE", "add_batch", "add_scaled", "are_finite", "batch_slopes", "four_row_epoch", "one_row_epoch",
+    "rescale", "scales_after", "sgd_epoch", "step_of_row", "step_on_row", "steps_on_four_rows",
+]  # fmt: skip
+
 # A scale below this is multiplied into the weights (float32 ends at 1e-38).
 SMALLEST_SCALE = 1e-9
 

@@ -3,6 +3,8 @@
 from minibatch.engine.compile import entry
 from minibatch.engine.rows import prefetch
 
+__all__ = ["AHEAD", "exchange_places"]
+
 # Places are asked for so many exchanges ahead. Measured on 10**7 rows: 10 ns a row with, 18 without.
 AHEAD = 24
 

@@ -26,6 +26,8 @@ from minibatch.engine.compile import entry, kernel
 from minibatch.engine.optimizers import shrinkage, soft_threshold
 from minibatch.engine.sgd import add_batch, batch_slopes, rescale
 
+__all__ = ["SMALLEST_LAZY_SCALE", "WINDOW", "last_update_below", "lazy_sgd_epoch", "settle", "settle_all"]
+
 # The scale at which a window ends early: ``U`` grows as it falls, and the sums lose the digits.
 SMALLEST_LAZY_SCALE = 1e-4
 # Updates in a window. Settling all columns costs a pass over the weights, so windows are long; ``U`` fits into L1.

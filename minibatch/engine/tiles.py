@@ -15,6 +15,8 @@ from numba.np.arrayobj import make_array
 from minibatch.engine.compile import INLINED, OPTIONS, kernel
 from minibatch.engine.vectors import INT, VECTOR_BYTES, multiply_add, splat
 
+__all__ = ["TERMS_AT_ONCE", "TILE_ROWS", "TILE_VECTORS", "add_tile", "multiply_in_tiles", "vector_lanes"]
+
 # A tile is so many rows and up to so many vectors: of the 16 registers of AVX2, it takes 12, a row of vectors 3.
 TILE_ROWS, TILE_VECTORS = 4, 3
 # Terms that are added up before the next tile: their rows of the second matrix stay in the first level of the cache.

@@ -19,6 +19,11 @@ from minibatch.model_selection._folds import Fold
 from minibatch.model_selection._scorer import ConvergenceScorer
 from minibatch.model_selection._summary import Target
 
+__all__ = [
+    "budget_in_words", "check_budget_replaces_nothing", "folds_of_rows", "is_number", "limits_of", "positive_integer",
+    "scorer_of", "scoring_in_words", "seed_of", "seeded", "subset", "target_of",
+]  # fmt: skip
+
 _BUDGETS = ("epochs", "updates", "samples", "seconds")
 _TARGETS = ("test_score", "train_score", "test_loss", "train_loss", "gradient_norm")
 

@@ -27,6 +27,8 @@ from minibatch.model_selection._result import ConvergenceCurve
 from minibatch.model_selection._summary import curves_of, folds_of, summary_of
 from minibatch.model_selection._varied import Varied, varied
 
+__all__ = ["convergence_curve"]
+
 
 def convergence_curve(
     estimator: Any,

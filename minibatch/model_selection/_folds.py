@@ -15,6 +15,10 @@ from minibatch._base.trials import Updates, without_callbacks
 from minibatch._base.watch import Measures
 from minibatch._problems.state import Vector
 
+__all__ = [
+    "COUNTS", "QUANTITIES", "Candidate", "Fold", "Part", "Recorder", "Scorer", "WatchedFit", "run_all", "watched_fit",
+]  # fmt: skip
+
 # What is recorded at every evaluation. `epoch` comes in fractions: batches done of those in an epoch.
 COUNTS = ("epoch", "n_updates", "n_samples_seen", "seconds")
 QUANTITIES = (

@@ -4,6 +4,8 @@ from math import sqrt
 from numbers import Integral, Real
 from typing import Any
 
+__all__ = ["batch_size_grid"]
+
 _MOST_VALUES = 13
 
 

@@ -17,6 +17,8 @@ from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.pieces import Threads
 from minibatch._tables import frame_of, html_table, text_table
 
+__all__ = ["MemoryRequired", "Parts", "memory_required"]
+
 Parts = dict[str, int]  # bytes by name
 
 # What scikit-learn takes in passing, in bytes a row, measured (1.9): the stratified and the plain split of a validation

@@ -3,6 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "Path", "best_evaluation", "convergence_rate", "first_reached", "overfitting_onset", "roughness", "share_of_rises",
+]  # fmt: skip
+
 Path = NDArray[np.float64]
 _VISIBLE_RISE = 0.01  # of a loss
 

@@ -10,6 +10,8 @@ from scipy import optimize, stats
 
 from minibatch._tables import frame_of, html_table
 
+__all__ = ["Array", "PowerLaw", "fit_power_law"]
+
 Array = NDArray[np.float64]
 _EXPONENTS = (0.01, 5.0)
 _COLUMNS = ("parameter", "value", "low", "high")

@@ -15,6 +15,8 @@ from minibatch.model_selection._arguments import budget_in_words, limits_of, sco
 from minibatch.model_selection._scorer import ConvergenceScorer
 from minibatch.model_selection._varied import check_candidate, plain_values
 
+__all__ = ["RateGrid"]
+
 
 class RateGrid(NamedTuple):
     """Batch size, learning rate and score of every candidate, and what the scores depend on."""

@@ -22,6 +22,11 @@ from minibatch.model_selection._memory import memory_required
 from minibatch.model_selection._recommendation import BatchSizeRecommendation, Table
 from minibatch.model_selection._step_time import StepTime, step_time
 
+__all__ = [
+    "CHANGED", "CROOKED", "FEWEST_UPDATES", "LOOKS", "MOST_UPDATES", "ROWS_LOOKED_AT", "RUN_EPOCHS", "RUN_ROWS",
+    "SIMILAR", "SPREAD", "SUGGESTIONS", "critical_batch_size", "recommend_batch_size",
+]  # fmt: skip
+
 # The short run along which the noise is looked at: batches of RUN_ROWS, five epochs of them but within these bounds.
 RUN_ROWS, RUN_EPOCHS, FEWEST_UPDATES, MOST_UPDATES = 32, 5, 200, 3000
 LOOKS, ROWS_LOOKED_AT = 12, 5000

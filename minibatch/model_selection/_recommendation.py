@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from minibatch._tables import frame_of, html_table, text_table
 from minibatch.diagnostics import GradientNoiseCurve, LearningRateRangeResult
 
+__all__ = ["BatchSizeRecommendation", "Table"]
+
 Table = dict[str, NDArray[Any]]
 
 

@@ -11,6 +11,8 @@ from minibatch._tables import frame_of, html_table, text_table
 from minibatch.model_selection._power_law import PowerLaw, fit_power_law
 from minibatch.model_selection._summary import METRICS, Target
 
+__all__ = ["ConvergenceCurve"]
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ConvergenceCurve:

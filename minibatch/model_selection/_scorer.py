@@ -10,6 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from minibatch._base.pipelines import split_pipeline, transform
 
+__all__ = ["ConvergenceScorer"]
+
 _KEPT = ("loss", "n_updates", "n_iter", "n_samples_seen", "seconds", "train_loss", "batch_size")
 _STATUSES = ("converged", "max_iter", "max_updates", "early_stopped", "stopped_by_callback", "diverged")
 

@@ -8,6 +8,8 @@ from scipy.optimize import nnls
 
 from minibatch._base.trials import Updates, plain_clone
 
+__all__ = ["MOST_UPDATES", "NEAR", "ROUNDS", "SECONDS_A_RUN", "SIZES", "StepTime", "step_time"]
+
 # A run is long enough for the clock. All sizes are timed in turn, several times, and the fastest run of each counts:
 # whatever else the machine does only makes a run slower.
 SECONDS_A_RUN, ROUNDS = 0.015, 5

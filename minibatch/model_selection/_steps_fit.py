@@ -11,6 +11,8 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 
 from minibatch._tables import frame_of, html_table, text_table
 
+__all__ = ["Array", "StepsFit", "fit_steps_to_target", "optimal_batch_size"]
+
 Array = NDArray[np.float64]
 
 # log B_c is looked for this far beyond the sizes; from _LIMIT on the curve is that of B_c = 0 or infinity, to rounding

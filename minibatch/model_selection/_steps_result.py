@@ -11,6 +11,8 @@ from minibatch.model_selection._steps_fit import StepsFit, fit_steps_to_target
 from minibatch.model_selection._steps_trials import Run, Task, distance, middle
 from minibatch.model_selection._summary import Target
 
+__all__ = ["Array", "StepsToTargetResult", "result_of"]
+
 Array = NDArray[np.float64]
 
 _PERFECT, _PLATEAU = -0.8, -0.2  # slopes of S_min (1 + B_c / B) at a quarter of B_c, and at four times B_c

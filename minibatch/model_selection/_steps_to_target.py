@@ -20,6 +20,8 @@ from minibatch.model_selection._steps_trials import Task, looks_up_to, search
 from minibatch.model_selection._summary import Target
 from minibatch.model_selection._varied import check_candidate, plain_values
 
+__all__ = ["steps_to_target"]
+
 _CONSTRAINTS: dict[str, list[Any]] = {
     "max_updates": [Interval(Integral, 1, None, closed="left")],
     "n_repeats": [Interval(Integral, 1, None, closed="left")],

@@ -13,6 +13,8 @@ from minibatch._base.watch import Measures
 from minibatch.model_selection._folds import Part
 from minibatch.model_selection._summary import Target
 
+__all__ = ["Looks", "Run", "Task", "distance", "looks_up_to", "middle", "rungs_of", "search"]
+
 Looks = NDArray[np.int64]  # numbers of the updates after which to look
 
 _RESOLUTION = 0.04  # between two looks, of the updates

@@ -11,6 +11,8 @@ from scipy import stats
 from minibatch.model_selection import _paths
 from minibatch.model_selection._folds import QUANTITIES, WatchedFit
 
+__all__ = ["CONFIDENCE", "METRICS", "SPENT", "TO_TARGET", "Array", "Target", "curves_of", "folds_of", "summary_of"]
+
 Array = NDArray[Any]
 METRICS = ("train_score", "test_score", "train_loss", "test_loss")
 TO_TARGET = {

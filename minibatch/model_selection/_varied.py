@@ -10,6 +10,8 @@ from minibatch._base.pipelines import parameter_path, split_pipeline
 from minibatch._base.trials import check_parameters
 from minibatch.model_selection._grid import batch_size_grid
 
+__all__ = ["Varied", "check_candidate", "plain_values", "varied"]
+
 _TRAIN_SIZES = (0.1, 0.2, 0.4, 0.7, 1.0)
 
 

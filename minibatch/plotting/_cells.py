@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from minibatch.plotting._style import merged, place_axes
 
+__all__ = ["Cell", "cells_of", "draw_cells", "draw_hatches", "frame_cell", "score_digits", "write_scores"]
+
 _HALF_WIDTH = 0.48  # leaves a gap between columns
 _FONT_SIZES = (9.0, 7.5, 6.0)
 

@@ -15,6 +15,8 @@ from minibatch.plotting._style import (
     quantity_words,
 )
 
+__all__ = ["ConvergenceDisplay"]
+
 # Two quantities in one picture: training dashed, test solid.
 _PAIRS = {"loss": ("train_loss", "test_loss"), "score": ("train_score", "test_score")}
 _QUANTITIES = ("train_loss", "test_loss", "train_score", "test_score", "gradient_norm", *_PAIRS)

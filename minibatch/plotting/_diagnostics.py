@@ -14,6 +14,8 @@ from minibatch.diagnostics import (
 from minibatch.plotting._display import ResultDisplay
 from minibatch.plotting._style import capital, label_axes, merged, plain_ticks, spans_decades
 
+__all__ = ["LearningRateRangeDisplay", "LossInterpolationDisplay"]
+
 # A dash pattern and a marker for each suggestion, so that they can be told apart without colour.
 _SUGGESTIONS = {
     "steepest": ("C1", (0, (5, 1.5)), "v"),

@@ -9,6 +9,8 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 
 from minibatch.model_selection import ConvergenceCurve, convergence_curve
 
+__all__ = ["CurveDisplay", "Display", "ResultDisplay", "check_type"]
+
 
 class Display:
     """Makes what is drawn, checks all options before that, and gives `_draw` its axes.

@@ -21,6 +21,8 @@ from minibatch.plotting._style import (
     write_categories,
 )
 
+__all__ = ["Array", "GeneralizationGapDisplay"]
+
 Array = NDArray[Any]
 _JITTER = 0.16  # half the width that the points of a value's folds are spread over
 _ONSET = {"color": "none", "marker": "o", "markersize": 12.0, "markeredgecolor": "black", "markeredgewidth": 1.8}

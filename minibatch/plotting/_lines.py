@@ -17,6 +17,10 @@ from minibatch.plotting._style import (
     with_divergence,
 )
 
+__all__ = [
+    "Array", "Drawn", "MeanPath", "Quantity", "cross_in_legend", "draw_crosses", "draw_paths", "marked", "mean_paths",
+]  # fmt: skip
+
 Array = NDArray[Any]
 
 

@@ -9,6 +9,8 @@ from minibatch.diagnostics import GradientNoiseCurve, gradient_noise_curve
 from minibatch.plotting._display import ResultDisplay
 from minibatch.plotting._style import X_LABELS, label_axes, merged, plain_ticks
 
+__all__ = ["NoiseScaleDisplay"]
+
 # An interval that is nearly open would squeeze all else: its end is cut off so far above the highest estimate.
 _HEADROOM = 5.0
 

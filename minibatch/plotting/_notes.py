@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 from minibatch.plotting._style import place_axes
 
+__all__ = ["Note", "Point", "write_notes"]
+
 _MARGIN = 4.0  # half the width of a marker and of the caps of its bar, in points
 _AROUND: dict[str, dict[str, Any]] = {
     "below": {"xytext": (0, -9), "ha": "center", "va": "top"},

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from minibatch.model_selection import ConvergenceCurve
 from minibatch.plotting._style import merged, not_diverged
 
+__all__ = ["Array", "draw_arrow", "farthest_shown", "show_up_to", "sizes_of"]
+
 Array = NDArray[Any]
 # Gaps beyond this many times the smallest value's, and the best score, are left out. Scores of models that learned
 # something differ by less than the best of them is from 0, whatever their unit.

@@ -12,6 +12,8 @@ from minibatch.plotting._cells import Cell, cells_of, draw_cells, draw_hatches, 
 from minibatch.plotting._display import Display
 from minibatch.plotting._style import merged, score_words, value_words, write_categories, write_title
 
+__all__ = ["BatchSizeLearningRateDisplay"]
+
 _LABELS = {"eta": ("Batch size", "Learning rate η"), "base": ("Batch size B", "Base learning rate η / B")}
 _TICKED_RATES = 12  # so many learning rates get a tick each
 

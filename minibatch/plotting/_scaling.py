@@ -18,6 +18,8 @@ from minibatch.plotting._style import (
     value_words,
 )
 
+__all__ = ["Array", "BatchSizeScalingDisplay"]
+
 Array = NDArray[Any]
 _LABELS = {
     "updates_to_target": "Updates",

@@ -8,6 +8,8 @@ from minibatch.diagnostics import HessianSpectrumResult, hessian_spectrum
 from minibatch.plotting._display import ResultDisplay
 from minibatch.plotting._style import label_axes, merged, plain_ticks, spans_decades
 
+__all__ = ["HessianSpectrumDisplay"]
+
 _LIMITS = {"sgd": "2/η", "momentum": "2(1 + β)/η", "nesterov": "2(1 + β)/((1 + 2β)η)"}
 # On a linear axis an edge beyond this many times the largest eigenvalue would press them all onto the line of zero.
 _FARTHEST_EDGE = 3.0

@@ -29,6 +29,13 @@ from minibatch.testing._models import (
     rounding,
 )
 
+__all__ = [
+    "LINEAR", "check_all_rows_are_a_full_batch", "check_clone_pickle_and_refit_give_the_same_model",
+    "check_dense_equals_sparse", "check_full_batch_ignores_the_order_of_rows",
+    "check_partial_fits_over_slices_are_an_epoch", "check_penalty_does_not_depend_on_batch_size",
+    "check_seed_alone_orders_the_rows", "check_updates_are_counted", "check_weights_are_repetitions",
+]  # fmt: skip
+
 LINEAR = (MiniBatchSGDClassifier, MiniBatchSGDRegressor)
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+__all__ = ["EIGHTHS", "LABELS", "LETTERS", "SCALES", "batch_sizes", "classification_data", "regression_data"]
+
 LETTERS = "abcdefghij"
 LABELS: dict[str, Callable[[int], Any]] = {
     "int": int,

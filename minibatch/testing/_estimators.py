@@ -17,6 +17,8 @@ from minibatch.neural_network import MiniBatchMLPClassifier, MiniBatchMLPRegress
 from minibatch.schedules import ONCE_A_RUN, SCHEDULES
 from minibatch.testing._data import batch_sizes
 
+__all__ = ["KINDS", "LOSSES", "OF_ALL", "OF_LINEAR", "OF_NETWORKS", "estimators"]
+
 KINDS: dict[str | None, tuple[type[MiniBatchEstimator], ...]] = {
     None: (MiniBatchSGDRegressor, MiniBatchSGDClassifier, MiniBatchMLPRegressor, MiniBatchMLPClassifier),
     "classifier": (MiniBatchSGDClassifier, MiniBatchMLPClassifier),

@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 
+__all__ = [
+    "FIRST_RATE", "LEARNT", "ONE_RATE", "ROW_BY_ROW", "TO_THE_END", "adjusted", "assert_same_model", "data_for",
+    "difference", "fitted", "learnt", "rounding", "short_repr",
+]  # fmt: skip
+
 # What a check does not want to hear about, where an estimator has it.
 FIRST_RATE: dict[str, Any] = {"eta0": 0.01, "learning_rate_init": 0.01}  # not calibrated: a tie may go either way
 ONE_RATE: dict[str, Any] = {**FIRST_RATE, "learning_rate": "constant", "learning_rate_scaling": None, "warmup": 0.0}

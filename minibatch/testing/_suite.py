@@ -9,6 +9,8 @@ from sklearn.utils import get_tags
 from minibatch.testing import _checks as checks
 from minibatch.testing._models import short_repr
 
+__all__ = ["Check", "batch_checks", "parametrize_with_batch_checks"]
+
 Check = Callable[[Any], None]
 
 
