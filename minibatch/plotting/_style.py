@@ -188,9 +188,10 @@ def label_axes(
 
 def write_title(ax: Any, words: str, pad: float | None = None) -> None:
     """On the left; in several lines where the axes, and the legend beside them, are narrow."""
+    words = capital(words)
     title = ax.set_title(words, loc="left", fontsize="medium", pad=pad)
     if title.get_window_extent().width < 0.5 * ax.get_window_extent().width:
-        return  # no layout makes the axes so narrow
+        return  # no layout makes axes and legend so narrow
     place_axes(ax)
     box, legend = ax.get_window_extent(), ax.get_legend()
     beside = legend is not None and ax.figure.get_layout_engine() is not None

@@ -121,9 +121,9 @@ class TestConvergence:
             np.testing.assert_allclose([heights.min(), heights.max()], [1.0 / ends, 2.0 * ends])
         low, high = display.ax_.get_ylim()
         assert low < 1.0 / ends < 2.0 * ends < high
-        assert "geometric mean ×/÷ std over 3 folds" in display.ax_.get_title(loc="left")
+        assert "Geometric mean ×/÷ std over 3 folds" in display.ax_.get_title(loc="left")
         without = ConvergenceDisplay.from_curve(spread, log_y=True, std_display_style=None)
-        assert without.ax_.get_title(loc="left").startswith("geometric mean over")
+        assert without.ax_.get_title(loc="left").startswith("Geometric mean over")
 
     def test_statistics_follow_the_axis_that_was_given(self, curve):
         _, ax = plt.subplots()

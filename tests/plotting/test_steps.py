@@ -33,7 +33,7 @@ def test_points_are_the_sizes_that_arrived(result):
     assert legend_words(display) == [
         "fewest", f"fit, critical batch size {result.critical_batch_size:.3g}", "perfect scaling", "not reached",
     ]  # fmt: skip
-    assert display.ax_.get_title(loc="left") == "each size at its best learning rate; up to 40 updates a trial"
+    assert display.ax_.get_title(loc="left") == "Each size at its best learning rate; up to 40 updates a trial"
     assert_legible(display.figure_)
 
 

@@ -73,7 +73,7 @@ def axes(request, draw):
 
 
 def is_sentence_case(words):
-    return words[:1].isupper() and words.split()[0][1:] == words.split()[0][1:].lower()
+    return not words[:1].islower() and words.split()[0][1:] == words.split()[0][1:].lower()
 
 
 class TestStyle:
@@ -84,7 +84,7 @@ class TestStyle:
                     assert is_sentence_case(words), words
 
     def test_a_title_stands_on_the_left_in_one_size(self, axes):
-        assert axes[0].get_title(loc="left")
+        assert is_sentence_case(axes[0].get_title(loc="left"))
         for ax in axes:
             assert ax.get_title() == ax.get_title(loc="right") == ""
             assert ax._left_title.get_fontsize() == plt.rcParams["font.size"]
