@@ -23,7 +23,7 @@ class Display:
     _options: ClassVar[dict[str, list[Any]]] = {}
     _size: ClassVar[tuple[float, float]] = (8.5, 4.6)  # of a new figure, in inches
     _n_axes: ClassVar[int] = 1
-    plot: Callable[..., Any]
+    plot: Callable[..., Self]
     _draw: Callable[..., None]
 
     @classmethod
@@ -33,8 +33,8 @@ class Display:
         Parameters
         ----------
         estimator, X, y
-            As they are for the function that computes it, which the class names under See Also. The estimator stays as
-            it is.
+            As the function takes them that computes what is drawn; the class names it under See Also. The estimator
+            stays as it is.
 
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
@@ -52,10 +52,9 @@ class Display:
         check_matplotlib_support(caller)
         words = {"quantity" if name == "y" else name: name for name in cls._options}
         given = {word: params.pop(word) for word in words if word in params}
-        validate_parameter_constraints({word: cls._options[name] for word, name in words.items()}, given, caller)
+        validate_parameter_constraints({word: cls._options[words[word]] for word in given}, given, caller)
         made = cls._make(estimator, X, y, **params)
-        display: Self = cls._of(made).plot(ax, **{words[word]: value for word, value in given.items()})
-        return display
+        return cls._of(made).plot(ax, **{words[word]: value for word, value in given.items()})
 
     @classmethod
     def _of(cls, made: Any) -> Self:
@@ -161,8 +160,7 @@ class CurveDisplay(Display):
         display
             The display, drawn.
         """
-        display: Self = cls(curve).plot(ax, **plot_params)
-        return display
+        return cls(curve).plot(ax, **plot_params)
 
     @classmethod
     def _of(cls, made: Any) -> Self:
