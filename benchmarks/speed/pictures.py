@@ -48,12 +48,15 @@ def _what(table):
 
 def _panel(ax, table, title, rows):
     """Draws the rivals; returns the line of each."""
-    what, lines = _what(table), {}
+    import matplotlib as mpl
+
+    what, lines, pairs = _what(table), {}, mpl.colormaps["tab20"].colors
+    colours = pairs[::2] + pairs[1::2]  # the light ones last
     for number, name in enumerate(every()):
         points = [(i, *row[what][name]) for i, row in enumerate(rows) if name in row[what]]
         if points:
             places, middle, low, high = zip(*points, strict=True)
-            style = {"color": f"C{number % 10}", "marker": MARKERS[number % len(MARKERS)]}
+            style = {"color": colours[number % len(colours)], "marker": MARKERS[number % len(MARKERS)]}
             (lines[name],) = ax.plot(places, middle, markersize=4, **style)
             ax.vlines(places, low, high, color=style["color"], linewidth=3, alpha=0.4)
     if table.ratios:
