@@ -81,7 +81,8 @@ scale = np.nanmedian(steps.updates / np.exp(here))  # another target, so only th
 updates.loglog(steps.batch_sizes, steps.updates, "o", label="measured, own best rates")
 updates.loglog(table["batch_size"], scale * table["updates"], label="shape predicted from the noise")
 updates.axvline(advice.batch_size, color="0.5", linestyle=":", label="recommended")
-updates.set(xlabel="Batch size", ylabel="Updates to a training loss of 0.2", title="What larger batches save")
+updates.set(xlabel="Batch size", ylabel="Updates to a training loss of 0.2")
+updates.set_title("What larger batches save", loc="left", fontsize="medium")
 updates.legend()
 
 figure.savefig("choose_batch_size.png", dpi=120)

@@ -10,7 +10,7 @@ import minibatch
 
 PACKAGE = Path(minibatch.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-LONGEST_FILE, LONGEST_FUNCTION = 420, 60  # docstrings not counted
+LONGEST_FILE, LONGEST_FUNCTION = 400, 40  # a function without its docstring
 
 # What each room at the root may import of the package besides itself: only rooms that stand below it in this table.
 MAY_IMPORT = {
@@ -61,12 +61,6 @@ def body_length(function):
     return body[-1].end_lineno - body[0].lineno + 1 if body else 0
 
 
-def docstring_lines(path):
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
-    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, documented)]
-    return sum(n.body[0].end_lineno - n.body[0].lineno + 1 for n in nodes if ast.get_docstring(n) is not None)
-
-
 @pytest.mark.parametrize("module", MAY_IMPORT)
 def test_imports_point_one_way(module):
     files = [path for path in FILES if module_of(path) == module]
@@ -106,10 +100,10 @@ def test_the_engine_knows_no_scikit_learn():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_files_and_functions_are_short(path):
-    assert len(path.read_text().splitlines()) - docstring_lines(path) <= LONGEST_FILE
-    # an estimator's __init__ is one line a parameter, as scikit-learn asks for
-    too_long = [f.name for f in functions_of(path) if body_length(f) > LONGEST_FUNCTION and f.name != "__init__"]
-    assert not too_long
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+    # an estimator's __init__ is one line a parameter, as scikit-learn asks for; an epoch of the engine is one function
+    longest = 60 if path.parent.name == "engine" else LONGEST_FUNCTION
+    assert not [f.name for f in functions_of(path) if body_length(f) > longest and f.name != "__init__"]
 
 
 def test_no_file_imports_the_tests():
