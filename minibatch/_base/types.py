@@ -13,10 +13,36 @@ from sklearn.base import _fit_context
 from sklearn.utils.metaestimators import available_if as _available_if
 
 __all__ = [
-    "Activation", "BatchGrowth", "BatchNormalization", "BatchSize", "ClassWeight", "ClassWeights", "ClassificationLoss",
-    "FirstRate", "Flag", "Integer", "Integers", "LargestBatchSize", "LastBatch", "LinearSchedule", "LinearSolver",
-    "Matrix", "Method", "MultiClass", "NetworkLoss", "NetworkSchedule", "NetworkSolver", "Number", "Penalty",
-    "RandomState", "RateScaling", "RegressionLoss", "SharedLoss", "Shuffle", "SparseMatrix", "available_if",
+    "Activation",
+    "BatchGrowth",
+    "BatchNormalization",
+    "BatchSize",
+    "ClassWeight",
+    "ClassificationLoss",
+    "FirstRate",
+    "Flag",
+    "Integer",
+    "Integers",
+    "LargestBatchSize",
+    "LastBatch",
+    "LinearSchedule",
+    "LinearSolver",
+    "Matrix",
+    "Method",
+    "MultiClass",
+    "NetworkClassWeight",
+    "NetworkLoss",
+    "NetworkSchedule",
+    "NetworkSolver",
+    "Number",
+    "Penalty",
+    "RandomState",
+    "RateScaling",
+    "RegressionLoss",
+    "SharedLoss",
+    "Shuffle",
+    "SparseMatrix",
+    "available_if",
     "checks_parameters",
 ]  # fmt: skip
 
@@ -70,7 +96,7 @@ RegressionLoss: TypeAlias = SharedLoss | Literal["absolute_error", "quantile", "
 
 Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu", "gelu"]
 NetworkLoss: TypeAlias = Literal["squared_error", "poisson"]
-ClassWeights: TypeAlias = ClassWeight | list[dict[Any, Any]]  # for several labels a row
+NetworkClassWeight: TypeAlias = ClassWeight | list[dict[Any, Any]]  # for several labels a row
 BatchNormalization: TypeAlias = Flag | Literal["input"]
 
 Method = TypeVar("Method", bound=Callable[..., Any])

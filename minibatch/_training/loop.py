@@ -113,7 +113,7 @@ def train(
         if not status and told_to_stop:
             status = "stopped_by_callback"
         if not status:
-            status = _end_after_epoch(plan, rule, state, clock, done, n_bad_epochs)
+            status = _end_or_lower_rate(plan, rule, state, clock, done, n_bad_epochs)
         if not status and plan.growth is not None:
             plan = _with_next_batch_size(plan, plan.growth, problem, state, clock.epoch, done.n_epochs)
     _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
@@ -122,7 +122,9 @@ def train(
     return Outcome(status, why, done.n_epochs, rule, rule.state_to_keep(state), done, next_rate)
 
 
-def _end_after_epoch(plan: Plan, rule: Rule, state: State, clock: "Counters", done: History, n_bad_epochs: int) -> str:
+def _end_or_lower_rate(
+    plan: Plan, rule: Rule, state: State, clock: "Counters", done: History, n_bad_epochs: int
+) -> str:
     """What ends the run now, as a status. Empty: it goes on, at a lower rate where the adaptive schedule says so."""
     if n_bad_epochs >= plan.patience:
         return "diverged"

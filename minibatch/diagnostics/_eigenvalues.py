@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-__all__ = ["CONVERGED", "Array", "Product", "extreme_eigenpairs", "matrix_of_product", "residuals"]
+__all__ = ["CONVERGED", "Product", "extreme_eigenpairs", "matrix_of_product", "residuals"]
 
-Array = NDArray[np.float64]
-Product = Callable[[Array], Array]
+_Array = NDArray[np.float64]
+Product = Callable[[_Array], _Array]
 
 # Up to so many dimensions the matrix is made; ARPACK needs room.
 _SMALL = 20
@@ -18,15 +18,15 @@ _RESTARTS = 100
 CONVERGED = 1e-4
 
 
-def matrix_of_product(product: Product, n: int) -> Array:
+def matrix_of_product(product: Product, n: int) -> _Array:
     """The whole matrix, column by column, its two halves made equal."""
     matrix = np.array([product(column) for column in np.eye(n)])
     return (matrix + matrix.T) / 2.0
 
 
 def extreme_eigenpairs(
-    product: Product, start: Array, k: int, tolerance: float, *, shift: float = 0.0, n_vectors: int | None = None
-) -> tuple[Array, Array]:
+    product: Product, start: _Array, k: int, tolerance: float, *, shift: float = 0.0, n_vectors: int | None = None
+) -> tuple[_Array, _Array]:
     """The ``k`` largest eigenvalues, in descending order, and eigenvectors; NaN for those that Lanczos did not find.
 
     ARPACK's ``tolerance`` is relative to each eigenvalue. A ``shift`` beyond them all makes it relative to the shift:
@@ -51,7 +51,7 @@ def extreme_eigenpairs(
     return values, vectors
 
 
-def residuals(product: Product, values: Array, vectors: Array) -> Array:
+def residuals(product: Product, values: _Array, vectors: _Array) -> _Array:
     """``||H v - lambda v||``, within which an eigenvalue lies; NaN where there is none."""
     pairs = zip(values, vectors.T, strict=True)
     return np.array([np.linalg.norm(product(v) - value * v) if np.isfinite(value) else np.nan for value, v in pairs])

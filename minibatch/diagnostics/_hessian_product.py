@@ -17,9 +17,9 @@ from minibatch.diagnostics._solvers import STRAIGHT_LOSSES
 from minibatch.engine import losses
 from minibatch.engine.linear import ONE_VS_REST
 
-__all__ = ["Array", "has_independent_outputs", "hessian_product", "row_curvatures"]
+__all__ = ["has_independent_outputs", "hessian_product", "row_curvatures"]
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 # The error of a central difference is least where its truncation, h^2, is as large as its rounding, eps / h. Where the
 # gradient jumps, a shorter step has fewer jumps in it, and rounding still leaves half of the digits.
@@ -27,7 +27,7 @@ _EPS = float(np.finfo(np.float64).eps)
 _STEP, _STEP_AMONG_JUMPS = _EPS ** (1 / 3), _EPS ** (1 / 2)
 
 # Second derivatives in the score z, for a target y and the loss's parameter; other losses are straight.
-_SECOND_DERIVATIVES: dict[int, Callable[[Array, Array, float], NDArray[Any]]] = {
+_SECOND_DERIVATIVES: dict[int, Callable[[_Array, _Array, float], NDArray[Any]]] = {
     losses.LOG_LOSS: lambda z, y, _: expit(z) * expit(-z),
     losses.SQUARED_HINGE: lambda z, y, _: 2.0 * (y * z < 1.0),
     losses.MODIFIED_HUBER: lambda z, y, _: 2.0 * (np.abs(y * z) < 1.0),
@@ -55,7 +55,7 @@ def has_independent_outputs(problem: Any) -> bool:
     return isinstance(problem, LinearProblem) and problem.n_objectives == problem.n_outputs
 
 
-def row_curvatures(objective: TrainedObjective) -> Array:
+def row_curvatures(objective: TrainedObjective) -> _Array:
     """``s_i loss_i''`` in the score of every row, (n_samples, outputs), of a linear model with independent outputs."""
     problem: Any = objective.problem
     y, weight, class_weight = problem.data.y, problem.data.weight, problem.data.class_weight

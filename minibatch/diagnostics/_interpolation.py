@@ -16,9 +16,9 @@ from minibatch._base.pipelines import split_pipeline, transform
 from minibatch._base.watch import Evaluation
 from minibatch._tables import frame_of, html_table, text_table
 
-__all__ = ["Curve", "LossInterpolationResult", "Theta", "loss_interpolation"]
+__all__ = ["LossInterpolationResult", "Theta", "loss_interpolation"]
 
-Curve = NDArray[np.float64]
+_Curve = NDArray[np.float64]
 Theta = NDArray[np.floating[Any]]
 
 
@@ -53,19 +53,19 @@ class LossInterpolationResult:
         ``'accuracy'`` or ``'R squared'``.
     """
 
-    alphas: Curve
-    losses: Curve
-    scores: Curve
-    test_losses: Curve | None
-    test_scores: Curve | None
-    end_losses: Curve
-    end_scores: Curve
+    alphas: _Curve
+    losses: _Curve
+    scores: _Curve
+    test_losses: _Curve | None
+    test_scores: _Curve | None
+    end_losses: _Curve
+    end_scores: _Curve
     batch_sizes: tuple[int, int]
     path: str
     score_name: str
 
-    def _columns(self) -> dict[str, Curve]:
-        columns: dict[str, Curve | None] = {
+    def _columns(self) -> dict[str, _Curve]:
+        columns: dict[str, _Curve | None] = {
             "alpha": self.alphas,
             "loss": self.losses,
             "score": self.scores,
@@ -208,7 +208,7 @@ def loss_interpolation(
     theta_at = _path(path, start, end)
     losses, scores = _curves(train, theta_at, alphas)
     end_losses, end_scores = _curves(train, lambda a: end if a else start, np.array([0.0, 1.0]))
-    test: tuple[Curve | None, Curve | None] = (None, None)
+    test: tuple[_Curve | None, _Curve | None] = (None, None)
     if X_test is not None:
         held_out = final._checked_rows(transform(transformers, X_test), y_test, None, reset=False)
         test = _curves(final._evaluation(held_out), theta_at, alphas)
@@ -217,7 +217,7 @@ def loss_interpolation(
     return LossInterpolationResult(alphas, losses, scores, *test, end_losses, end_scores, batch_sizes, path, score_name)
 
 
-def _curves(rows: Evaluation, theta_at: Callable[[float], Theta], alphas: Curve) -> tuple[Curve, Curve]:
+def _curves(rows: Evaluation, theta_at: Callable[[float], Theta], alphas: _Curve) -> tuple[_Curve, _Curve]:
     """Losses and scores at the places ``alphas``."""
     with np.errstate(over="ignore", invalid="ignore"):
         both = np.array([rows.both(theta_at(alpha)) for alpha in alphas])
@@ -237,7 +237,7 @@ def _path(path: str, start: Theta, end: Theta) -> Callable[[float], Theta]:
     return theta_at
 
 
-def _checked_alphas(alphas: Any) -> Curve:
+def _checked_alphas(alphas: Any) -> _Curve:
     if alphas is None:
         # -1 + i / 20 as a quotient, so that 0 and 1 are among them exactly
         return np.arange(-20, 41) / 20

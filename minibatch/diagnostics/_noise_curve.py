@@ -22,9 +22,9 @@ from minibatch._training.noise import GradientNoise, gradient_noise
 from minibatch.diagnostics._noise_scale import CONSTRAINTS, drawn_rows, rows_in_words
 from minibatch.diagnostics._objective import trained_objective
 
-__all__ = ["Curve", "GradientNoiseCurve", "gradient_noise_curve"]
+__all__ = ["GradientNoiseCurve", "gradient_noise_curve"]
 
-Curve = NDArray[np.float64]
+_Curve = NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -75,13 +75,13 @@ class GradientNoiseCurve:
     """
 
     n_updates: NDArray[np.int64]
-    epochs: Curve
-    losses: Curve
-    noise_scales: Curve
-    intervals: Curve
+    epochs: _Curve
+    losses: _Curve
+    noise_scales: _Curve
+    intervals: _Curve
     resolved: NDArray[np.bool_]
-    traces: Curve
-    squared_norms: Curve
+    traces: _Curve
+    squared_norms: _Curve
     batch_sizes: NDArray[np.int64]
     status: str
     n_rows: int
@@ -128,7 +128,7 @@ class _Looks:
     """The ``Watch`` of a training run: the noise scale after some of its updates, and at its end."""
 
     def __init__(
-        self, noise_at: Callable[[Curve], GradientNoise], data: tuple[Any, Any, Any], limits: dict[str, Any]
+        self, noise_at: Callable[[_Curve], GradientNoise], data: tuple[Any, Any, Any], limits: dict[str, Any]
     ) -> None:
         self.noise_at, self.test, self.limits = noise_at, data, limits
         self.rows: list[dict[str, Any]] = []
@@ -292,7 +292,7 @@ def gradient_noise_curve(
         problem = objective.problem
         rows = drawn_rows(problem.n_samples, batch_size, random)
 
-        def noise_at(theta: Curve) -> GradientNoise:
+        def noise_at(theta: _Curve) -> GradientNoise:
             return gradient_noise(problem, theta, rows, reference=reference, confidence=confidence)
 
         noise_at(objective.theta)  # refuses what has no such noise, before training

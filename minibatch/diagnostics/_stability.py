@@ -15,9 +15,9 @@ from minibatch.diagnostics._hessian_product import has_independent_outputs, hess
 from minibatch.diagnostics._objective import TrainedObjective, trained_objective
 from minibatch.diagnostics._solvers import STRAIGHT_LOSSES, solver_of, stable_product
 
-__all__ = ["Array", "StabilityLimit", "stability_limit"]
+__all__ = ["StabilityLimit", "stability_limit"]
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 # Beyond so many n_samples * n_features**2 the noise of batches is left out. Measured: this many take about 10 s on two
 # cores, and n_features = 300 with 10,000 rows are below it.
@@ -240,7 +240,7 @@ def _limits_of_outputs(found: TrainedObjective, batch_size: int, solver: str, mo
     ]
 
 
-def _mean_square_limit(rows: Array, penalty: Array, batch_size: int, solver: str, momentum: float) -> float:
+def _mean_square_limit(rows: _Array, penalty: _Array, batch_size: int, solver: str, momentum: float) -> float:
     """The limit for the objective ``mean_i (rows_i @ w)**2 / 2 + penalty @ w**2 / 2`` with batches of random rows.
 
     In the eigenbasis of the Hessian, a noise of the gradient with second moments N leaves second moments ``R(eta) * N``
@@ -260,7 +260,7 @@ def _mean_square_limit(rows: Array, penalty: Array, batch_size: int, solver: str
     mean, d = rows.T @ rows / n, len(curvatures)
     full = stable_product(solver, momentum) / curvatures[-1]
 
-    def noise(S: Array) -> Array:
+    def noise(S: _Array) -> _Array:
         squares = np.einsum("ij,ij->i", rows @ S, rows)
         return ((squares[:, None] * rows).T @ rows / n - mean @ S @ mean) / batch_size
 
@@ -281,7 +281,7 @@ def _mean_square_limit(rows: Array, penalty: Array, batch_size: int, solver: str
     return np.nan
 
 
-def _rate_of(S: Array, noise: float, curvatures: Array, full: float, solver: str, momentum: float) -> float:
+def _rate_of(S: _Array, noise: float, curvatures: _Array, full: float, solver: str, momentum: float) -> float:
     """The rate at which ``<S, S / R> = noise``, up to ``full``."""
 
     def excess(share: float) -> float:
@@ -295,7 +295,7 @@ def _rate_of(S: Array, noise: float, curvatures: Array, full: float, solver: str
     return full * brentq(excess, least, most, rtol=_ACCURACY / 10)
 
 
-def _response(curvatures: Array, rate: float, solver: str, momentum: float) -> Array:
+def _response(curvatures: _Array, rate: float, solver: str, momentum: float) -> _Array:
     """Second moments of the weights per second moment of the noise in the gradient, for every two eigendirections.
 
     From ``w' = (1 + m - eta h) w - m w_before - eta noise`` for momentum, and for Nesterov's from ``w' = (1 + m) u - m

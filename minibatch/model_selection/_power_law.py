@@ -10,9 +10,9 @@ from scipy import optimize, stats
 
 from minibatch._tables import frame_of, html_table
 
-__all__ = ["Array", "PowerLaw", "fit_power_law"]
+__all__ = ["PowerLaw", "fit_power_law"]
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 _EXPONENTS = (0.01, 5.0)
 _COLUMNS = ("parameter", "value", "low", "high")
 
@@ -130,11 +130,11 @@ def fit_power_law(
     )  # fmt: skip
 
 
-def _best_of_all_exponents(x: Array, values: Array, errors: Array) -> Array:
+def _best_of_all_exponents(x: _Array, values: _Array, errors: _Array) -> _Array:
     """``a``, ``b``, ``c`` with the least weighted squares, to some digits. The law is linear in ``a`` and ``c``, so
     only ``b`` is searched for, and any values have a fit."""
 
-    def law(b: float) -> Array:
+    def law(b: float) -> _Array:
         design = np.stack([x**-b, np.ones_like(x)], axis=1)
         scale = design.max(axis=0)
         a, c = np.linalg.lstsq(design / scale / errors[:, None], values / errors)[0] / scale
@@ -151,7 +151,7 @@ def _best_of_all_exponents(x: Array, values: Array, errors: Array) -> Array:
     return law(min(exponents[best], between, key=squares))
 
 
-def _polished(start: Array, x: Array, values: Array, errors: Array) -> tuple[Array, Array]:
+def _polished(start: _Array, x: _Array, values: _Array, errors: _Array) -> tuple[_Array, _Array]:
     """The parameters to all digits, and their covariance; NaN where the search for it does not end."""
     bounds = ([-np.inf, _EXPONENTS[0], -np.inf], [np.inf, _EXPONENTS[1], np.inf])
     unknown = np.full((3, 3), np.nan)
@@ -167,14 +167,14 @@ def _polished(start: Array, x: Array, values: Array, errors: Array) -> tuple[Arr
     return found, np.where(np.isfinite(covariance), covariance, unknown)
 
 
-def _determined(a: float, b: float, x: Array) -> bool:
+def _determined(a: float, b: float, x: _Array) -> bool:
     """Whether the linearised model has intervals: not at a bound, nor where a flat curve has no exponent."""
     by_number = np.stack([x**-b, a * x**-b * np.log(x), np.ones_like(x)], axis=1)
     inside = _EXPONENTS[0] * 1.01 < b < _EXPONENTS[1] * 0.99
     return inside and bool(np.linalg.matrix_rank(by_number, rtol=1e-9) == 3)
 
 
-def _checked(n: Any, values: Any, errors: Any, confidence: float) -> tuple[Array, Array, Array]:
+def _checked(n: Any, values: Any, errors: Any, confidence: float) -> tuple[_Array, _Array, _Array]:
     n, values = np.asarray(n, np.float64), np.asarray(values, np.float64)
     errors = np.ones_like(values) if errors is None else np.asarray(errors, np.float64)
     if n.ndim != 1 or not n.shape == values.shape == errors.shape:

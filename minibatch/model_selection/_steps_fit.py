@@ -11,9 +11,9 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 
 from minibatch._tables import frame_of, html_table, text_table
 
-__all__ = ["Array", "StepsFit", "fit_steps_to_target", "optimal_batch_size"]
+__all__ = ["StepsFit", "fit_steps_to_target", "optimal_batch_size"]
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 # log B_c is looked for this far beyond the sizes; from _LIMIT on the curve is that of B_c = 0 or infinity, to rounding
 _BEYOND, _LIMIT, _STEP = 20.0, 40.0, 0.02
@@ -67,7 +67,7 @@ class StepsFit:
     n_censored: int
     warnings: tuple[str, ...]
 
-    def predict(self, batch_sizes: ArrayLike) -> Array:
+    def predict(self, batch_sizes: ArrayLike) -> _Array:
         """Updates at these batch sizes, ``S_min + E_min / B``; times the size, the examples."""
         return self.min_steps + self.min_samples / np.asarray(batch_sizes, np.float64)
 
@@ -185,7 +185,7 @@ def fit_steps_to_target(batch_sizes: ArrayLike, updates: ArrayLike, *, confidenc
     )
 
 
-def _checked(batch_sizes: Any, updates: Any, confidence: Any) -> tuple[Array, Array, int]:
+def _checked(batch_sizes: Any, updates: Any, confidence: Any) -> tuple[_Array, _Array, int]:
     """Sizes and updates that are finite, and how many are not."""
     validate_parameter_constraints(
         {"confidence": [Interval(Real, 0, 1, closed="neither")]}, {"confidence": confidence}, "fit_steps_to_target"
@@ -209,24 +209,24 @@ def _checked(batch_sizes: Any, updates: Any, confidence: Any) -> tuple[Array, Ar
     return sizes[reached], steps[reached], int((~reached).sum())
 
 
-def _profile(log_size: Array, x: Array, y: Array) -> tuple[Array, Array]:
+def _profile(log_size: _Array, x: _Array, y: _Array) -> tuple[_Array, _Array]:
     """The best ``log S_min`` for each ``log B_c``, and the sum of squares that is left."""
     residuals = y - np.logaddexp(0.0, log_size[:, None] - x)
     log_steps = residuals.mean(axis=1)
     return log_steps, ((residuals - log_steps[:, None]) ** 2).sum(axis=1)
 
 
-def _squares(log_size: float, x: Array, y: Array) -> float:
+def _squares(log_size: float, x: _Array, y: _Array) -> float:
     return float(_profile(np.array([log_size]), x, y)[1][0])
 
 
-def _grid(x: Array) -> Array:
+def _grid(x: _Array) -> _Array:
     """Values of ``log B_c``; at the first and the last the curve has no bend."""
     inner = np.arange(x.min() - _BEYOND, x.max() + _BEYOND, _STEP)
     return np.concatenate([[x.min() - _LIMIT], inner, [x.max() + _LIMIT]])
 
 
-def _best(x: Array, y: Array) -> float:
+def _best(x: _Array, y: _Array) -> float:
     """The best ``log B_c``; an end of the grid if no bend is as good."""
     grid = _grid(x)
     squares = _profile(grid, x, y)[1]
@@ -243,7 +243,7 @@ def _best(x: Array, y: Array) -> float:
     return float(optimize.brentq(slope, grid[here - 1], grid[here + 1]))
 
 
-def _interval(best: float, limit: float, x: Array, y: Array) -> tuple[float, float]:
+def _interval(best: float, limit: float, x: _Array, y: _Array) -> tuple[float, float]:
     """The outermost ``log B_c`` whose squares are up to the limit; infinite where the curve without a bend is one."""
     grid = np.union1d(_grid(x), best)
     inside = np.flatnonzero(_profile(grid, x, y)[1] <= limit)
@@ -257,7 +257,7 @@ def _interval(best: float, limit: float, x: Array, y: Array) -> tuple[float, flo
 
 
 def _other_intervals(
-    best: float, low: float, high: float, limit: float, x: Array, y: Array
+    best: float, low: float, high: float, limit: float, x: _Array, y: _Array
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Intervals of ``log S_min`` and ``log E_min``: over all ``B_c`` of the interval, those up to the same limit."""
     ends = np.clip([low, high], x.min() - _LIMIT, x.max() + _LIMIT)
@@ -270,7 +270,7 @@ def _other_intervals(
     return steps, samples
 
 
-def _warnings(best: float, low: float, high: float, sizes: Array, x: Array) -> tuple[str, ...]:
+def _warnings(best: float, low: float, high: float, sizes: _Array, x: _Array) -> tuple[str, ...]:
     if best < x.min():
         return (
             f"critical_batch_size is below the smallest size, {sizes.min():g}: only its upper bound is known. Add "

@@ -11,9 +11,9 @@ from minibatch.model_selection._steps_fit import StepsFit, fit_steps_to_target
 from minibatch.model_selection._steps_trials import Run, Task, distance, middle
 from minibatch.model_selection._summary import Target
 
-__all__ = ["Array", "StepsToTargetResult", "result_of"]
+__all__ = ["StepsToTargetResult", "result_of"]
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 _PERFECT, _PLATEAU = -0.8, -0.2  # slopes of S_min (1 + B_c / B) at a quarter of B_c, and at four times B_c
 
@@ -71,13 +71,13 @@ class StepsToTargetResult:
     """
 
     batch_sizes: NDArray[np.int64]
-    updates: Array
-    samples: Array
-    epochs: Array
-    learning_rates: Array
-    momenta: Array | None
+    updates: _Array
+    samples: _Array
+    epochs: _Array
+    learning_rates: _Array
+    momenta: _Array | None
     at_edge: NDArray[np.bool_]
-    slopes: Array
+    slopes: _Array
     regimes: list[str]
     trials: dict[str, NDArray[Any]]
     target: Target
@@ -189,7 +189,7 @@ def _best(runs: list[list[Run]], target: Target) -> int | None:
     return best if np.isfinite(keys[best][0]) else None
 
 
-def _slopes(sizes: NDArray[np.int64], updates: Array) -> Array:
+def _slopes(sizes: NDArray[np.int64], updates: _Array) -> _Array:
     slopes = np.full(len(sizes), np.nan)
     there = updates > 0
     if there.sum() > 1:
@@ -225,7 +225,7 @@ def _trials(sizes: NDArray[np.int64], found: list[list[list[Run]]], task: Task) 
     }
 
 
-def _fit(sizes: NDArray[np.int64], updates: Array, confidence: float) -> tuple[StepsFit | None, tuple[str, ...]]:
+def _fit(sizes: NDArray[np.int64], updates: _Array, confidence: float) -> tuple[StepsFit | None, tuple[str, ...]]:
     """The fit and its warnings, or why there is none."""
     if (updates == 0).any():
         return None, ("No fit: the target is met before the first update. Choose one that is harder to reach.",)
@@ -236,7 +236,7 @@ def _fit(sizes: NDArray[np.int64], updates: Array, confidence: float) -> tuple[S
     return fit, fit.warnings
 
 
-def _about_rates(sizes: NDArray[np.int64], best: Array, rates: list[float]) -> list[str]:
+def _about_rates(sizes: NDArray[np.int64], best: _Array, rates: list[float]) -> list[str]:
     """Where another rate may be better."""
     if len(rates) == 1:
         return ["There is one learning rate: no batch size is at its own, so they cannot be compared."]

@@ -11,9 +11,9 @@ from scipy import stats
 from minibatch.model_selection import _paths
 from minibatch.model_selection._folds import QUANTITIES, WatchedFit
 
-__all__ = ["CONFIDENCE", "METRICS", "SPENT", "TO_TARGET", "Array", "Target", "curves_of", "folds_of", "summary_of"]
+__all__ = ["CONFIDENCE", "METRICS", "SPENT", "TO_TARGET", "Target", "curves_of", "folds_of", "summary_of"]
 
-Array = NDArray[Any]
+_Array = NDArray[Any]
 METRICS = ("train_score", "test_score", "train_loss", "test_loss")
 TO_TARGET = {
     "epochs_to_target": "epoch",
@@ -39,7 +39,7 @@ class Target(NamedTuple):
         return f"{self.name} {'<=' if self.lower_is_better else '>='} {self.value:g}"
 
 
-def curves_of(fits: Sequence[Sequence[WatchedFit]]) -> dict[str, Array]:
+def curves_of(fits: Sequence[Sequence[WatchedFit]]) -> dict[str, _Array]:
     """Arrays of values x folds x evaluations; NaN where a fit had ended or diverged."""
     longest = max(len(fit.rows) for folds in fits for fit in folds)
     curves = {name: np.full((len(fits), len(fits[0]), longest), np.nan) for name in QUANTITIES}
@@ -50,19 +50,21 @@ def curves_of(fits: Sequence[Sequence[WatchedFit]]) -> dict[str, Array]:
     return curves
 
 
-def folds_of(fits: Sequence[Sequence[WatchedFit]], curves: dict[str, Array], target: Target | None) -> dict[str, Array]:
+def folds_of(
+    fits: Sequence[Sequence[WatchedFit]], curves: dict[str, _Array], target: Target | None
+) -> dict[str, _Array]:
     """Arrays of values x folds: how every fit ended, and what its path says."""
     by_fit = [[_fold(fit, _path(curves, v, f), target) for f, fit in enumerate(folds)] for v, folds in enumerate(fits)]
     return {name: np.array([[fold[name] for fold in folds] for folds in by_fit]) for name in by_fit[0][0]}
 
 
-def _path(curves: dict[str, Array], value: int, fold: int) -> dict[str, Array]:
+def _path(curves: dict[str, _Array], value: int, fold: int) -> dict[str, _Array]:
     """The evaluations of one fit."""
     done = np.isfinite(curves["n_updates"][value, fold])
     return {name: curve[value, fold][done] for name, curve in curves.items()}
 
 
-def _fold(fit: WatchedFit, path: dict[str, Array], target: Target | None) -> dict[str, Any]:
+def _fold(fit: WatchedFit, path: dict[str, _Array], target: Target | None) -> dict[str, Any]:
     best = _paths.best_evaluation(path["test_loss"])
     onset = _paths.overfitting_onset(path["train_loss"], path["test_loss"])
     fold: dict[str, Any] = {"status": fit.status, "resolved_batch_size": fit.batch_size, "n_samples": fit.n_samples}
@@ -80,11 +82,11 @@ def _fold(fit: WatchedFit, path: dict[str, Array], target: Target | None) -> dic
     }
 
 
-def _at(values: Array, evaluation: int | None) -> float:
+def _at(values: _Array, evaluation: int | None) -> float:
     return np.nan if evaluation is None else float(values[evaluation])
 
 
-def summary_of(folds: dict[str, Array], parameters: dict[str, list[Any]], n_test: float) -> dict[str, Any]:
+def summary_of(folds: dict[str, _Array], parameters: dict[str, list[Any]], n_test: float) -> dict[str, Any]:
     """One entry a value, in the manner of ``cv_results_``."""
     score_gap = folds["train_score"] - folds["test_score"]
     summary: dict[str, Any] = {**parameters, "status": [_counted(row) for row in folds["status"]]}
@@ -109,18 +111,18 @@ def summary_of(folds: dict[str, Array], parameters: dict[str, list[Any]], n_test
     return summary
 
 
-def _mean_and_std(name: str, values: Array) -> dict[str, Array]:
+def _mean_and_std(name: str, values: _Array) -> dict[str, _Array]:
     return {f"mean_{name}": values.mean(axis=1), f"std_{name}": values.std(axis=1)}
 
 
-def _counted(statuses: Array) -> str:
+def _counted(statuses: _Array) -> str:
     counts = Counter(statuses.tolist())
     if len(counts) == 1:
         return str(statuses[0])
     return ", ".join(f"{status} ({count} of {len(statuses)})" for status, count in counts.most_common())
 
 
-def _median_where(values: Array) -> Array:
+def _median_where(values: _Array) -> _Array:
     """Medians over the folds that have a number; NaN where none has.
 
     >>> _median_where(np.array([[1.0, 2.0, np.nan], [np.nan, np.nan, np.nan]]))
@@ -130,7 +132,7 @@ def _median_where(values: Array) -> Array:
     return np.array([np.median(row[here]) if here.any() else np.nan for row, here in zip(values, there, strict=True)])
 
 
-def _ranks(scores: Array, diverged: Array) -> Array:
+def _ranks(scores: _Array, diverged: _Array) -> _Array:
     """1 for the best, ties alike; values of which a fit diverged after all others; NaN last.
 
     >>> _ranks(np.array([0.5, 0.9, np.nan, 0.7]), np.array([False, True, False, False]))
@@ -142,7 +144,7 @@ def _ranks(scores: Array, diverged: Array) -> Array:
     return 1 + (np.cumsum(counts) - counts)[ranks.ravel()]
 
 
-def _compared(name: str, values: Array, best: int, test_to_train: Array) -> dict[str, Array]:
+def _compared(name: str, values: _Array, best: int, test_to_train: _Array) -> dict[str, _Array]:
     """Mean difference to the best value, fold by fold, and half the width of its 95 % interval.
 
     Training parts of folds overlap, so differences are not independent; their variance is taken times
