@@ -137,7 +137,7 @@ def _best_of_all_exponents(x: _Array, values: _Array, errors: _Array) -> _Array:
     def law(b: float) -> _Array:
         design = np.stack([x**-b, np.ones_like(x)], axis=1)
         scale = design.max(axis=0)
-        a, c = np.linalg.lstsq(design / scale / errors[:, None], values / errors)[0] / scale
+        a, c = np.linalg.lstsq(design / scale / errors[:, None], values / errors, rcond=None)[0] / scale
         return np.array([a, b, c])
 
     def squares(b: float) -> float:
@@ -171,7 +171,8 @@ def _determined(a: float, b: float, x: _Array) -> bool:
     """Whether the linearised model has intervals: not at a bound, nor where a flat curve has no exponent."""
     by_number = np.stack([x**-b, a * x**-b * np.log(x), np.ones_like(x)], axis=1)
     inside = _EXPONENTS[0] * 1.01 < b < _EXPONENTS[1] * 0.99
-    return inside and bool(np.linalg.matrix_rank(by_number, rtol=1e-9) == 3)
+    sizes = np.linalg.svd(by_number, compute_uv=False)  # NumPy 1 has no matrix_rank(..., rtol=)
+    return inside and bool(sizes[-1] > 1e-9 * sizes[0])
 
 
 def _checked(n: Any, values: Any, errors: Any, confidence: float) -> tuple[_Array, _Array, _Array]:

@@ -167,7 +167,8 @@ def test_y_and_weights_in_any_array(estimator, tmp_path):
 def test_numbers_that_are_none(estimator):
     target, model = target_of(estimator, y), fitted(estimator)
     before = parameters_of(model)
-    for bad, message in ((X + 1j, "omplex"), (X.astype(str) + "x", "could not convert|dtype"), (X[None], "dim")):
+    words = np.char.add(X.astype(str), "x")
+    for bad, message in ((X + 1j, "omplex"), (words, "could not convert|dtype"), (X[None], "dim")):
         with pytest.raises(ValueError, match=message):
             model.fit(bad, target)
     assert_array_equal(parameters_of(model), before)

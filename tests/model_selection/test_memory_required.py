@@ -230,7 +230,7 @@ class TestWrongInput:
             memory_required(MiniBatchSGDRegressor(), 2, 1.5, n_samples=10)
 
     def test_the_type_is_one_that_is_trained_in(self):
-        for dtype in (np.int64, "foo", "f4,", ">f8", {"a": 1}):
+        for dtype in (np.int64, "foo", "f4,f4", ">f8", {"a": 1}):
             with pytest.raises(ValueError, match=r"dtype must be numpy\.float64 or numpy\.float32.*got ") as error:
                 memory_required(MiniBatchSGDRegressor(), 2, n_samples=10, dtype=dtype)
             assert str(error.value).endswith(f"got {dtype!r}.")

@@ -162,7 +162,7 @@ def test_updates_to_a_target_fall_with_the_batch_size_and_end_on_a_plateau():
     h, n, rates = TestQuadraticModel.h, 8192, np.geomspace(0.002, 1.9, 9)
     X = stream(np.diag(np.sqrt(8 * h)), n, 1)
     y = X.sum(axis=1) + 6 * np.random.default_rng(0).standard_normal(n)
-    optimum = np.linalg.lstsq(X, y)[0]
+    optimum = np.linalg.lstsq(X, y, rcond=None)[0]
     excess = 0.02 * 0.5 * np.sum(h * optimum**2)
     model = MiniBatchSGDRegressor(penalty=None, fit_intercept=False, shuffle=False)
     result = steps_to_target(
