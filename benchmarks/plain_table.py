@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from speed.markdown_table import markdown_table
+
 
 def folder_of(description):
     """What --out says; None if nothing."""
@@ -12,13 +14,8 @@ def folder_of(description):
     return parser.parse_args().out
 
 
-def markdown(columns, rows):
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
 def show(name, columns, rows, folder):
-    print(markdown(columns, rows), flush=True)
+    print(markdown_table(columns, rows), flush=True)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"columns": columns, "rows": rows}, indent=1, ensure_ascii=False)

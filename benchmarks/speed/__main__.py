@@ -26,7 +26,7 @@ import solvers
 from machine import description
 from pictures import draw
 from report import cells, markdown, save
-from rivals import every, version_of
+from rivals import every, is_installed
 from sklearn.exceptions import ConvergenceWarning
 from tables import FULL, QUICK
 
@@ -54,7 +54,7 @@ def measure(options):
     warnings.simplefilter("ignore", ConvergenceWarning)
     pace, machine = (QUICK if options.quick else FULL)._replace(rivals=options.rivals, data=options.data), description()
     for name, rival in every().items():
-        if version_of(rival) == "not installed":
+        if not is_installed(rival):
             print(f"{name}: not installed")
     for table in map(TABLES.get, options.only):
         start, rows = time.perf_counter(), []

@@ -11,6 +11,8 @@ import re
 import shlex
 from pathlib import Path
 
+from markdown_table import markdown_table
+
 FOLDER = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -29,7 +31,7 @@ def _table(asked, folder):
     options = {key: value.split("|") for key, _, value in (each.partition("=") for each in options)}
     saved = json.loads((folder / f"{name}.json").read_text())
     if "columns" in saved:
-        return _markdown(saved["columns"], saved["rows"])
+        return markdown_table(saved["columns"], saved["rows"])
     rows = [row for part in options.get("data", [""]) for row in saved["rows"] if part in row["data"]]
     rows = [row for row in rows if str(row["at"]) in options.get("at", [str(row["at"])])]
     is_ratio = options.get("values", ["ratios"]) == ["ratios"]
@@ -41,11 +43,7 @@ def _table(asked, folder):
         [row["data"], _number(row["at"]), *(cells.get(key, "-") for key in columns.values())]
         for row, cells in zip(rows, found, strict=True)
     ]
-    return _markdown(head, lines)
-
-
-def _markdown(head, lines):
-    return "".join("| " + " | ".join(line) + " |\n" for line in (head, ["---"] * len(head), *lines))
+    return markdown_table(head, lines)
 
 
 def _cells(row, is_ratio):

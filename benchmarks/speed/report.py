@@ -2,6 +2,8 @@
 
 import json
 
+from markdown_table import markdown_table
+
 
 def _cell(value):
     if isinstance(value, list):
@@ -22,15 +24,12 @@ def markdown(table, rows, machine):
     """The table, with what it was measured on."""
     lines = [cells(table, row) for row in rows]
     columns = list(dict.fromkeys(name for line in lines for name in line))
-    lines = [columns, *([line.get(name, "-") for name in columns] for line in lines)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    text = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines]
-    text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    text = markdown_table(columns, [[line.get(name, "-") for name in columns] for line in lines])
     others = "; the others as multiples of ours: above 1, ours is faster" if table.ratios else ""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     rates = ", ".join(f"{rate:g} GFLOP/s in {dtype}" for dtype, rate in machine["gemm_gflops"].items())
     about = f"{machine['processor']}, {machine['cores']} cores, GEMM {rates}. {versions}."
-    return f"{table.title}: median (lowest to highest){others}.\n\n" + "\n".join(text) + f"\n\n{about}\n"
+    return f"{table.title}: median (lowest to highest){others}.\n\n{text}\n{about}\n"
 
 
 def save(table, rows, machine, folder):

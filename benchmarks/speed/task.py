@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 ALPHA, N_UNITS, MOMENTUM = 1e-4, 100, 0.9
-KINDS = ("linear", "network", "objective")
 
 
 class Task(NamedTuple):
@@ -65,3 +64,19 @@ def trained(make, task, model):
 def largest(scores):
     """The class of the largest of the scores; the second of two where there is one score."""
     return scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(int)
+
+
+def needs_no_batches(task):
+    """Whether the task is one of solvers that take all rows at once, or choose their own."""
+    return task.kind == "objective" and task.batch_size is None
+
+
+def logistic_regression(task, LogisticRegression, **options):
+    """A trained model of a class with scikit-learn's parameters: C, of a sum over rows where alpha is of the mean."""
+    C = 1 / (task.alpha * len(task.y))
+    return LogisticRegression(C=C, tol=0.0, max_iter=task.length, **options).fit(task.X, task.y)
+
+
+def linear_classes(model, X):
+    """The classes by ``coef_`` and ``intercept_``."""
+    return largest(X @ model.coef_.T + model.intercept_)

@@ -22,8 +22,8 @@ def test_a_table_has_rows_and_columns_that_were_asked_for(tmp_path):
     (tmp_path / "linear.json").write_text(json.dumps({"unit": "ms", "over": "batch size", "rows": rows}))
     asked = '<!-- table: linear data="letter" at="full" columns="ours|floor=pass|river|glum|saga" -->\n'
     assert page.filled(f"{asked}old\n<!-- end -->", tmp_path) == asked + (
-        "| data | batch size | ours, ms | floor | river | glum | saga |\n"
-        "| --- | --- | --- | --- | --- | --- | --- |\n"
-        "| letter, 2 classes | full | 1,230 | 0.5 | 2.35 | not installed | - |\n"
+        "| data              | batch size | ours, ms | floor | river | glum          | saga |\n"
+        "|-------------------|------------|----------|-------|-------|---------------|------|\n"
+        "| letter, 2 classes | full       | 1,230    | 0.5   | 2.35  | not installed | -    |\n"
         "<!-- end -->"
     )

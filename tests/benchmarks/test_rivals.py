@@ -21,7 +21,7 @@ def task_of(kind, n_classes, batch_size=32, **more):
 
 
 def installed(name):
-    if rivals.version_of(RIVALS[name]) == "not installed":
+    if not rivals.is_installed(RIVALS[name]):
         pytest.skip("not installed")
     return RIVALS[name]
 
@@ -85,3 +85,14 @@ def test_absent_ones_are_marked(monkeypatch):
     table = tables.Table("linear", "Epoch", "ms", rows=None)
     row = {"data": "rows", "at": 1, "yardsticks": {}, "values": {"ours": [1.0] * 3}, "ratios": {}}
     assert report.cells(table, row | {"not installed": absent})["river"] == "not installed"
+
+
+@pytest.mark.parametrize("path", [None, "/usr/bin/c++"])
+def test_without_a_program_that_it_needs_it_is_absent(monkeypatch, path):
+    name, task = "torch.compile", task_of("linear", 2)
+    monkeypatch.setattr(RIVALS[name], "requires", "numpy")  # which is there
+    monkeypatch.setattr(rivals, "which", lambda program: path)
+    present, absent = rivals.able(task, tables.QUICK)
+    assert RIVALS[name].can(task)
+    assert (name in absent, name in present) == (path is None, path is not None)
+    assert "ours" in present

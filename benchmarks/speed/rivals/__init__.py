@@ -1,6 +1,7 @@
 """Who is compared: a file each in this folder, which is all that adding one takes. A file has
 
-- ``name``, its column; ``requires``, the distribution without which it is "not installed";
+- ``name``, its column; ``requires``, the distribution without which it is "not installed"; where it also needs a
+  program, ``needs_program``, names of which one is enough;
 - ``can(task)``: whether it does that at all, which needs nothing installed;
 - ``fit(task, model=None)``: a model trained from the beginning for ``task.length`` epochs or iterations, or ``model``,
   a former result, for as many more epochs. Of the kind "objective", it has ``coef_`` and ``intercept_`` as
@@ -13,6 +14,7 @@ Libraries are imported within functions, so that the first fit of one does not w
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shutil import which
 
 
 def every():
@@ -23,10 +25,17 @@ def every():
 
 
 def version_of(rival):
+    """Of its distribution."""
     try:
         return version(rival.requires)
     except PackageNotFoundError:
         return "not installed"
+
+
+def is_installed(rival):
+    """Its distribution, and a program of those that it needs, if any."""
+    programs = getattr(rival, "needs_program", ())
+    return version_of(rival) != "not installed" and (not programs or any(map(which, programs)))
 
 
 def able(task, pace):
@@ -36,5 +45,5 @@ def able(task, pace):
         for name, rival in every().items()
         if (pace.rivals is None or name in ("ours", *pace.rivals)) and rival.can(task)
     }
-    absent = [name for name, rival in chosen.items() if version_of(rival) == "not installed"]
+    absent = [name for name, rival in chosen.items() if not is_installed(rival)]
     return {name: rival for name, rival in chosen.items() if name not in absent}, absent

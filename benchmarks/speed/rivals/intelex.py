@@ -1,18 +1,16 @@
 """scikit-learn-intelex: its own LogisticRegression, by L-BFGS of oneDAL."""
 
+from task import logistic_regression, needs_no_batches
+
 name = "intelex"
 requires = "scikit-learn-intelex"
-
-
-def can(task):
-    return task.kind == "objective" and task.batch_size is None
+can = needs_no_batches
 
 
 def fit(task, model=None):
     from sklearnex.linear_model import LogisticRegression
 
-    C = 1 / (task.alpha * len(task.y))
-    return LogisticRegression(C=C, tol=0.0, max_iter=task.length).fit(task.X, task.y)
+    return logistic_regression(task, LogisticRegression)
 
 
 def predict(model, X):

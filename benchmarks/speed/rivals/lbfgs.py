@@ -1,19 +1,16 @@
 """scikit-learn's LogisticRegression(solver="lbfgs")."""
 
+from task import logistic_regression, needs_no_batches
+
 name = "lbfgs"
 requires = "scikit-learn"
-
-
-def can(task):
-    return task.kind == "objective" and task.batch_size is None
+can = needs_no_batches
 
 
 def fit(task, model=None):
     from sklearn.linear_model import LogisticRegression
 
-    C = 1 / (task.alpha * len(task.y))
-    model = LogisticRegression(C=C, solver="lbfgs", tol=0.0, max_iter=task.length)
-    return model.fit(task.X, task.y)
+    return logistic_regression(task, LogisticRegression, solver="lbfgs")
 
 
 def predict(model, X):

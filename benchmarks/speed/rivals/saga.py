@@ -1,19 +1,16 @@
 """scikit-learn's LogisticRegression(solver="saga")."""
 
+from task import logistic_regression, needs_no_batches
+
 name = "saga"
 requires = "scikit-learn"
-
-
-def can(task):
-    return task.kind == "objective" and task.batch_size is None
+can = needs_no_batches
 
 
 def fit(task, model=None):
     from sklearn.linear_model import LogisticRegression
 
-    C = 1 / (task.alpha * len(task.y))
-    model = LogisticRegression(C=C, solver="saga", tol=0.0, max_iter=task.length, random_state=0)
-    return model.fit(task.X, task.y)
+    return logistic_regression(task, LogisticRegression, solver="saga", random_state=0)
 
 
 def predict(model, X):

@@ -1,11 +1,9 @@
 """PyTorch with a whole step, from the rows of a batch to the new weights, under torch.compile.
 
-The loop over the batches stays in Python: compiled, it would be written out, a step after the other. Needs a C++
-compiler.
+The loop over the batches stays in Python: compiled, it would be written out, a step after the other.
 """
 
 from functools import lru_cache
-from shutil import which
 
 import numpy as np
 from task import MOMENTUM, Task
@@ -15,10 +13,11 @@ from rivals.pytorch import predict as predict_eagerly
 
 name = "torch.compile"
 requires = "torch"
+needs_program = ("c++", "g++", "clang++")
 
 
 def can(task):
-    return task.kind in ("linear", "network") and not task.is_sparse and any(map(which, ("c++", "g++", "clang++")))
+    return task.kind in ("linear", "network") and not task.is_sparse
 
 
 def fit(task, model=None):
