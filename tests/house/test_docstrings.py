@@ -14,7 +14,7 @@ from sklearn.datasets import make_classification
 
 import minibatch
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ESTIMATORS = [getattr(minibatch, name) for name in minibatch.__all__ if name.startswith("MiniBatch")]
 METHODS = ["fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "decision_function"]
 DOCUMENTED = [(kind, None) for kind in ESTIMATORS] + [
