@@ -125,8 +125,9 @@ for row, (name, budget) in enumerate(BUDGETS.items()):
         draw(axes[row], x, size, means)
     print(f"\n{name} for every batch size, each at its own rate (means over {len(SEEDS)} seeds):")
     print(pd.DataFrame(table).set_index("batch_size").to_string())
-    for ax, label in zip(axes[row], ("cross-entropy", "accuracy"), strict=True):
-        ax.set(xscale="log", xlabel=x, ylabel=label, title=f"{name} for each: {label}")
+    for ax, label in zip(axes[row], ("Cross-entropy", "Accuracy"), strict=True):
+        ax.set(xscale="log", xlabel=x.capitalize(), ylabel=label)
+        ax.set_title(f"{name} for each: {label.lower()}", loc="left", fontsize="medium")
         ax.set_xlim(left=0.05 if x == "epochs" else None)
         ax.xaxis.set_major_formatter("{x:g}")
         ax.grid(color="0.92")

@@ -88,9 +88,9 @@ def draw(axes, runs, target):
         for ax, name in zip(axes, ("epoch", "n_updates"), strict=True):
             every = np.unique(np.geomspace(1, EPOCHS, 9).astype(int)) - 1
             ax.plot(history[name], history["objective"], color=colour, marker=mark, markevery=list(every), label=size)
-    for ax, label in zip(axes, ("epochs", "updates"), strict=True):
+    for ax, label in zip(axes, ("Epochs", "Updates"), strict=True):
         ax.axhline(target, color="0.5", linestyle=":", linewidth=1)
-        ax.set(xscale="log", yscale="log", xlabel=label, ylabel="training objective")
+        ax.set(xscale="log", yscale="log", xlabel=label, ylabel="Training objective")
 
 
 figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained", sharey="row")
@@ -104,8 +104,8 @@ for row, (name, load) in enumerate({"digits": load_digits, "breast cancer": load
     print(f"At each size's best rate, cost of a training objective of {target:.3g}:")
     print(table(best, runs, target).to_string(float_format="{:.3g}".format, na_rep="never"))
     draw(axes[row], runs, target)
-    axes[row, 0].set_title(f"{name}: the same runs, by epochs ...")
-    axes[row, 1].set_title("... and by updates (dotted: the target)")
+    axes[row, 0].set_title(f"{name.capitalize()}: the same runs, by epochs ...", loc="left", fontsize="medium")
+    axes[row, 1].set_title("... and by updates (dotted: the target)", loc="left", fontsize="medium")
     axes[row, 1].legend(title="batch_size", loc="center left", bbox_to_anchor=(1.02, 0.5))
 
 figure.savefig("tune_batch_size.png", dpi=120)

@@ -64,6 +64,8 @@ def measure(options):
                 table.name, *(f"{column}: {cell}" for column, cell in cells(table, row).items()), sep="  ", flush=True
             )
             save(table, rows, machine, options.out)  # what is measured is kept, wherever this ends
+        if not rows:
+            raise SystemExit(f"{table.name}: nothing to measure; --data and --rivals leave no data set and rival")
         draw(table, rows, options.out / f"{table.name}.png")
         print(
             f"\n{markdown(table, rows, machine)}\n{table.name} took {time.perf_counter() - start:.0f} s\n", flush=True
