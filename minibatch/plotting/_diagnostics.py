@@ -11,7 +11,7 @@ from minibatch.diagnostics import (
     learning_rate_range_test,
     loss_interpolation,
 )
-from minibatch.plotting._display import ResultDisplay
+from minibatch.plotting._display import FromEstimator, ResultDisplay
 from minibatch.plotting._style import capital, label_axes, merged, plain_ticks, spans_decades
 
 __all__ = ["LearningRateRangeDisplay", "LossInterpolationDisplay"]
@@ -27,7 +27,7 @@ _SUGGESTIONS = {
 _HEADROOM = 0.6
 
 
-class LearningRateRangeDisplay(ResultDisplay):
+class LearningRateRangeDisplay(FromEstimator, ResultDisplay):
     """The curve of a learning-rate range test: loss against rate, every repeat, and the suggested rates.
 
     Make one with :meth:`from_estimator` or :meth:`from_result`.
@@ -157,7 +157,6 @@ class LossInterpolationDisplay(ResultDisplay):
 
     _make, _drawn = staticmethod(loss_interpolation), LossInterpolationResult
     _size, _n_axes = (10.5, 4.6), 2
-    from_estimator = None  # type: ignore[assignment]  # a path has two ends: from_estimators
 
     @classmethod
     def from_estimators(cls, first: Any, second: Any, X: Any, y: Any, *, ax: Any = None, **parameters: Any) -> Self:
@@ -197,8 +196,8 @@ class LossInterpolationDisplay(ResultDisplay):
             panels.append((result.score_name, result.scores, result.test_scores, result.end_scores))
         self.lines_: list[Any] = []
         formulas = {"straight": "(1 − α) first + α second", "curved": "cos(απ/2) first + sin(απ/2) second"}
-        titles = [f"{capital(result.path)} path between two models", ""]
-        for axis, (label, train, test, ends), title in zip(axes, panels, titles, strict=False):
+        titles = [f"{capital(result.path)} path between two models", ""][: len(axes)]
+        for axis, (label, train, test, ends), title in zip(axes, panels, titles, strict=True):
             keys = self._draw_panel(axis, train, test, ends, kwargs)
             shown = keys if axis is axes[-1] else []
             label_axes(axis, f"Place α: {formulas[result.path]}", capital(label), title, shown)

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 
 from minibatch.model_selection import ConvergenceCurve, convergence_curve
 
-__all__ = ["CurveDisplay", "Display", "ResultDisplay", "check_type"]
+__all__ = ["CurveDisplay", "Display", "FromEstimator", "ResultDisplay", "check_type"]
 
 
 class Display:
@@ -25,36 +25,6 @@ class Display:
     _n_axes: ClassVar[int] = 1
     plot: Callable[..., Self]
     _draw: Callable[..., None]
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **params: Any) -> Self:
-        """Compute what is drawn, and draw it.
-
-        Parameters
-        ----------
-        estimator, X, y
-            As the function takes them that computes what is drawn; the class names it under See Also. The estimator
-            stays as it is.
-
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
-
-        **params
-            Options of `plot`, which are checked before anything is computed, and parameters of that function. The
-            option ``y`` of `plot` is called ``quantity`` here, where ``y`` are the targets.
-
-        Returns
-        -------
-        display
-            The display, drawn.
-        """
-        caller = f"{cls.__name__}.from_estimator"
-        check_matplotlib_support(caller)
-        words = {"quantity" if name == "y" else name: name for name in cls._options}
-        given = {word: params.pop(word) for word in words if word in params}
-        validate_parameter_constraints({word: cls._options[words[word]] for word in given}, given, caller)
-        made = cls._make(estimator, X, y, **params)
-        return cls._of(made).plot(ax, **{words[word]: value for word, value in given.items()})
 
     @classmethod
     def _of(cls, made: Any) -> Self:
@@ -79,6 +49,40 @@ class Display:
         import matplotlib.pyplot as plt
 
         return plt.subplots(1, self._n_axes, figsize=self._size, layout="constrained")[1]
+
+
+class FromEstimator(Display):
+    """A display that an estimator and its data are enough for."""
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **params: Any) -> Self:
+        """Compute what is drawn, and draw it.
+
+        Parameters
+        ----------
+        estimator, X, y
+            As the function takes them that computes what is drawn; the class names it under See Also. The estimator
+            stays as it is.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        **params
+            Parameters of that function, and the options that `plot` has by name, which are checked before anything is
+            computed; its option ``y`` is called ``quantity`` here, where ``y`` are the targets.
+
+        Returns
+        -------
+        display
+            The display, drawn.
+        """
+        caller = f"{cls.__name__}.from_estimator"
+        check_matplotlib_support(caller)
+        words = {"quantity" if name == "y" else name: name for name in cls._options}
+        given = {word: params.pop(word) for word in words if word in params}
+        validate_parameter_constraints({word: cls._options[words[word]] for word in given}, given, caller)
+        made = cls._make(estimator, X, y, **params)
+        return cls._of(made).plot(ax, **{words[word]: value for word, value in given.items()})
 
 
 class ResultDisplay(Display):
@@ -135,7 +139,7 @@ class ResultDisplay(Display):
         check_type("result", self.result, self._drawn, self._make.__name__)
 
 
-class CurveDisplay(Display):
+class CurveDisplay(FromEstimator):
     """Draws a `ConvergenceCurve`."""
 
     _make = staticmethod(convergence_curve)

@@ -48,7 +48,13 @@ class Drawn(NamedTuple):
     lines: list[Any]
     bands: list[Any]
     legend: list[Any]
-    statistic: str
+    geometric: bool
+
+    @property
+    def statistic(self) -> str:
+        """What lines and bands are, in words; a display may have taken bands away."""
+        words, sign = ("geometric mean", "×/÷") if self.geometric else ("mean", "±")
+        return f"{words} {sign} std" if self.bands else words
 
 
 def mean_paths(curve: ConvergenceCurve, x: str, values: Array, *, geometric: bool = False) -> list[MeanPath]:
@@ -86,7 +92,7 @@ def draw_paths(
     """Lines and bands of every value on axes whose scales suit them."""
     paths = [mean_paths(curve, x, quantity.values) for quantity in quantities]
     _scale_axes(ax, [path for drawn in paths for path in drawn], log_x, log_y)
-    geometric = ax.get_yscale() == "log"
+    geometric = log_y is not False and ax.get_yscale() == "log"  # gaps are differences on any axis
     if geometric:
         paths = [mean_paths(curve, x, quantity.values, geometric=True) for quantity in quantities]
     lines, bands, legend = [], [], []
@@ -102,12 +108,7 @@ def draw_paths(
                 band = merged({"color": style["color"], "alpha": alpha, "linewidth": 0.0}, fill_between_kw)
                 bands.append(ax.fill_between(path.x, path.low, path.high, **band))
         legend.append(lines[-1])
-    return Drawn(lines, bands, legend, _statistic_words(geometric, bool(bands)))
-
-
-def _statistic_words(geometric: bool, with_bands: bool) -> str:
-    words, sign = ("geometric mean", "×/÷") if geometric else ("mean", "±")
-    return f"{words} {sign} std" if with_bands else words
+    return Drawn(lines, bands, legend, geometric)
 
 
 def draw_crosses(ax: Any, curve: ConvergenceCurve, x: str, quantities: Sequence[Quantity]) -> list[Any]:

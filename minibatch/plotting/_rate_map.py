@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from minibatch.model_selection._rate_grid import RateGrid
 from minibatch.plotting._cells import Cell, cells_of, draw_cells, draw_hatches, frame_cell, write_scores
-from minibatch.plotting._display import Display
+from minibatch.plotting._display import FromEstimator
 from minibatch.plotting._style import merged, score_words, value_words, write_categories, write_title
 
 __all__ = ["BatchSizeLearningRateDisplay"]
@@ -18,7 +18,7 @@ _LABELS = {"eta": ("Batch size", "Learning rate η"), "base": ("Batch size B", "
 _TICKED_RATES = 12  # so many learning rates get a tick each
 
 
-class BatchSizeLearningRateDisplay(Display):
+class BatchSizeLearningRateDisplay(FromEstimator):
     """Heat map of the mean test score over batch size and learning rate.
 
     Make one with `from_estimator` or `from_search`.

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from minibatch.diagnostics import HessianSpectrumResult, hessian_spectrum
-from minibatch.plotting._display import ResultDisplay
+from minibatch.plotting._display import FromEstimator, ResultDisplay
 from minibatch.plotting._style import label_axes, merged, plain_ticks, spans_decades
 
 __all__ = ["HessianSpectrumDisplay"]
@@ -16,7 +16,7 @@ _FARTHEST_EDGE = 3.0
 _VISIBLE = 0.01  # of the height of the axes; shorter bars would hide behind the markers
 
 
-class HessianSpectrumDisplay(ResultDisplay):
+class HessianSpectrumDisplay(FromEstimator, ResultDisplay):
     """The largest eigenvalues of the Hessian by rank, and the edge of stability of the solver that trained the model.
 
     Make one with :meth:`from_estimator`, of a fitted estimator, or with :meth:`from_result`. Eigenvalues above the edge

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.utils._plotting import _validate_score_name, _validate_style_kwargs
+from sklearn.utils._plotting import _validate_style_kwargs
 
 from minibatch.model_selection import ConvergenceCurve
 
@@ -64,10 +64,13 @@ def plain_ticks(axis: Any) -> None:
 def score_words(scoring: str) -> str:
     """A score's name as it is spoken, for the middle of a line.
 
-    >>> [score_words(name) for name in ("r2", "neg_log_loss", "balanced_accuracy")]
-    ['R²', 'negative log loss', 'balanced accuracy']
+    >>> [score_words(name) for name in ("r2", "neg_log_loss", "balanced_accuracy", "RMSLE")]
+    ['R²', 'negative log loss', 'balanced accuracy', 'RMSLE']
     """
-    return "R²" if scoring == "r2" else str(_validate_score_name(None, scoring, negate_score=False)).lower()
+    if scoring == "r2":
+        return "R²"
+    words = scoring.removeprefix("neg_").replace("_", " ")
+    return f"negative {words}" if scoring.startswith("neg_") else words
 
 
 def capital(words: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from minibatch.plotting import ConvergenceDisplay, GeneralizationGapDisplay
+from minibatch.plotting._lines import Quantity, draw_paths
 from references.plots import FOLDS, SGD, X, Y, assert_legible, changed, legend_words
 
 pytestmark = pytest.mark.usefixtures("close_figures")
@@ -154,3 +155,27 @@ class TestGeneralizationGap:
     def test_wrong_x(self, curve):
         with pytest.raises(ValueError, match=r"'x' .* must be a str among {.*'epoch'.*} or None. Got 'updates'"):
             GeneralizationGapDisplay.from_curve(curve, x="updates")
+
+
+def test_gaps_are_means_on_axes_that_are_logarithmic_already(curve):
+    """They may be negative: a geometric mean has no meaning for them."""
+    _, (plain, logarithmic) = plt.subplots(1, 2)
+    logarithmic.set_yscale("log")
+    on_plain, on_logarithmic = (
+        GeneralizationGapDisplay.from_curve(curve, x="epoch", ax=ax) for ax in (plain, logarithmic)
+    )
+    for expected, line in zip(on_plain.lines_, on_logarithmic.lines_, strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), expected.get_ydata())
+
+
+def test_the_title_names_the_bands_only_where_there_are_some(curve):
+    with_bands = GeneralizationGapDisplay.from_curve(curve, x="epoch")
+    assert ("± std" in with_bands.ax_.get_title(loc="left")) == bool(with_bands.fill_between_)
+    gap = curve.curves_["train_score"] - curve.curves_["test_score"]
+    drawn = draw_paths(
+        with_bands.ax_, curve, "epoch", [Quantity(gap)], log_x=None, log_y=False,
+        std_display_style="fill_between", line_kw=None, fill_between_kw=None,
+    )  # fmt: skip
+    assert drawn.statistic == "mean ± std"
+    drawn.bands.clear()
+    assert drawn.statistic == "mean"
