@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from sklearn.utils._param_validation import StrOptions
 
+from minibatch.model_selection import ConvergenceCurve
 from minibatch.plotting._display import CurveDisplay
 from minibatch.plotting._lines import Quantity, cross_in_legend, draw_crosses, draw_paths
 from minibatch.plotting._style import (
@@ -89,6 +90,46 @@ class ConvergenceDisplay(CurveDisplay):
         "line_kw": [dict, None],
         "fill_between_kw": [dict, None],
     }
+    curve: ConvergenceCurve
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        ax: Any = None,
+        x: str = "epoch",
+        quantity: str = "test_loss",
+        log_x: bool | None = None,
+        log_y: bool | None = None,
+        std_display_style: str | None = "fill_between",
+        line_kw: dict[str, Any] | None = None,
+        fill_between_kw: dict[str, Any] | None = None,
+        **curve_params: Any,
+    ) -> Self:
+        """Train every value on every fold, and draw.
+
+        Parameters
+        ----------
+        estimator, X, y, **curve_params
+            As in `convergence_curve`.
+
+        quantity : str, default="test_loss"
+            What `plot` calls ``y``, which here are the targets.
+
+        ax, x, log_x, log_y, std_display_style, line_kw, fill_between_kw
+            As in `plot`.
+
+        Returns
+        -------
+        ConvergenceDisplay
+        """
+        return cls._from_estimator(
+            estimator, X, y, curve_params, ax=ax, x=x, quantity=quantity, log_x=log_x, log_y=log_y,
+            std_display_style=std_display_style, line_kw=line_kw, fill_between_kw=fill_between_kw,
+        )  # fmt: skip
 
     def plot(
         self,

@@ -11,7 +11,7 @@ from minibatch.diagnostics import (
     learning_rate_range_test,
     loss_interpolation,
 )
-from minibatch.plotting._display import FromEstimator, ResultDisplay
+from minibatch.plotting._display import EstimatorResultDisplay, ResultDisplay
 from minibatch.plotting._style import capital, label_axes, merged, plain_ticks, spans_decades
 
 __all__ = ["LearningRateRangeDisplay", "LossInterpolationDisplay"]
@@ -27,7 +27,7 @@ _SUGGESTIONS = {
 _HEADROOM = 0.6
 
 
-class LearningRateRangeDisplay(FromEstimator, ResultDisplay):
+class LearningRateRangeDisplay(EstimatorResultDisplay[LearningRateRangeResult]):
     """The curve of a learning-rate range test: loss against rate, every repeat, and the suggested rates.
 
     Make one with :meth:`from_estimator` or :meth:`from_result`.
@@ -114,7 +114,7 @@ class LearningRateRangeDisplay(FromEstimator, ResultDisplay):
         return keys
 
 
-class LossInterpolationDisplay(ResultDisplay):
+class LossInterpolationDisplay(ResultDisplay[LossInterpolationResult]):
     """Loss and score along a path from one fitted model to another, on training rows (solid) and test rows (dashed).
 
     Make one with :meth:`from_estimators` or :meth:`from_result`. Their ``ax``, as that of :meth:`plot`, is a sequence
@@ -186,18 +186,37 @@ class LossInterpolationDisplay(ResultDisplay):
         check_matplotlib_support(f"{cls.__name__}.from_estimators")
         return cls.from_result(loss_interpolation(first, second, X, y, **parameters), ax=ax)
 
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, sequence of two, or None, default=None
+            Where to draw loss and score; one Axes gets the loss alone; None makes a new figure with two. The legend
+            stands beside the axes if the figure has a layout engine (``layout="constrained"``), else inside.
+
+        **kwargs
+            For the lines of losses and scores (``ax.plot``): ``color``, ``lw`` and so on.
+
+        Returns
+        -------
+        LossInterpolationDisplay
+            The display itself.
+        """
+        return super().plot(ax, **kwargs)
+
     def _draw(self, ax: Any, **kwargs: Any) -> None:
         result = self.result
         axes = np.atleast_1d(ax).ravel()
         if len(axes) > 2:
             raise ValueError(f"ax must be one Axes or two (loss and score); got {len(axes)}.")
-        panels = [("mean loss", result.losses, result.test_losses, result.end_losses)]
+        title = f"{capital(result.path)} path between two models"
+        panels = [(title, "mean loss", result.losses, result.test_losses, result.end_losses)]
         if len(axes) == 2:
-            panels.append((result.score_name, result.scores, result.test_scores, result.end_scores))
+            panels.append(("", result.score_name, result.scores, result.test_scores, result.end_scores))
         self.lines_: list[Any] = []
         formulas = {"straight": "(1 − α) first + α second", "curved": "cos(απ/2) first + sin(απ/2) second"}
-        titles = [f"{capital(result.path)} path between two models", ""][: len(axes)]
-        for axis, (label, train, test, ends), title in zip(axes, panels, titles, strict=True):
+        for axis, (title, label, train, test, ends) in zip(axes, panels, strict=True):
             keys = self._draw_panel(axis, train, test, ends, kwargs)
             shown = keys if axis is axes[-1] else []
             label_axes(axis, f"Place α: {formulas[result.path]}", capital(label), title, shown)

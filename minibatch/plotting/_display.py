@@ -1,7 +1,7 @@
 """What all displays share: how one is made, checked and drawn. A display says what it draws."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -9,7 +9,9 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 
 from minibatch.model_selection import ConvergenceCurve, convergence_curve
 
-__all__ = ["CurveDisplay", "Display", "FromEstimator", "ResultDisplay", "check_type"]
+__all__ = ["CurveDisplay", "Display", "EstimatorResultDisplay", "ResultDisplay", "check_type"]
+
+_Result = TypeVar("_Result")
 
 
 class Display:
@@ -31,6 +33,21 @@ class Display:
         """The display of what was made."""
         raise NotImplementedError
 
+    @classmethod
+    def _from_estimator(
+        cls, estimator: Any, X: Any, y: Any, params: dict[str, Any], *, ax: Any, **options: Any
+    ) -> Self:
+        """Check the options of `plot`, compute with ``params``, draw.
+
+        The option ``y`` of `plot` is ``quantity`` here, where ``y`` are the targets.
+        """
+        caller = f"{cls.__name__}.from_estimator"
+        check_matplotlib_support(caller)
+        names = {"quantity" if name == "y" else name: name for name in cls._options}
+        validate_parameter_constraints({word: cls._options[name] for word, name in names.items()}, options, caller)
+        made = cls._make(estimator, X, y, **params)
+        return cls._of(made).plot(ax, **{names[word]: value for word, value in options.items()})
+
     def _plot(self, ax: Any, **options: Any) -> Self:
         caller = f"{type(self).__name__}.plot"
         check_matplotlib_support(caller)
@@ -51,50 +68,16 @@ class Display:
         return plt.subplots(1, self._n_axes, figsize=self._size, layout="constrained")[1]
 
 
-class FromEstimator(Display):
-    """A display that an estimator and its data are enough for."""
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **params: Any) -> Self:
-        """Compute what is drawn, and draw it.
-
-        Parameters
-        ----------
-        estimator, X, y
-            As the function takes them that computes what is drawn; the class names it under See Also. The estimator
-            stays as it is.
-
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
-
-        **params
-            Parameters of that function, and the options that `plot` has by name, which are checked before anything is
-            computed; its option ``y`` is called ``quantity`` here, where ``y`` are the targets.
-
-        Returns
-        -------
-        display
-            The display, drawn.
-        """
-        caller = f"{cls.__name__}.from_estimator"
-        check_matplotlib_support(caller)
-        words = {"quantity" if name == "y" else name: name for name in cls._options}
-        given = {word: params.pop(word) for word in words if word in params}
-        validate_parameter_constraints({word: cls._options[words[word]] for word in given}, given, caller)
-        made = cls._make(estimator, X, y, **params)
-        return cls._of(made).plot(ax, **{words[word]: value for word, value in given.items()})
-
-
-class ResultDisplay(Display):
+class ResultDisplay(Display, Generic[_Result]):
     """Draws a result of ``minibatch.diagnostics``, of the type ``_drawn``."""
 
     _drawn: ClassVar[type]
 
-    def __init__(self, result: Any) -> None:
+    def __init__(self, result: _Result) -> None:
         self.result = result
 
     @classmethod
-    def from_result(cls, result: Any, *, ax: Any = None, **kwargs: Any) -> Self:
+    def from_result(cls, result: _Result, *, ax: Any = None, **kwargs: Any) -> Self:
         """Draw what has been computed.
 
         Parameters
@@ -139,12 +122,46 @@ class ResultDisplay(Display):
         check_type("result", self.result, self._drawn, self._make.__name__)
 
 
-class CurveDisplay(FromEstimator):
+class EstimatorResultDisplay(ResultDisplay[_Result]):
+    """Draws a result that one estimator and its data are enough for."""
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **params: Any) -> Self:
+        """Compute what is drawn, and draw it.
+
+        Parameters
+        ----------
+        estimator : estimator of this package, or Pipeline that ends in one
+            It stays as it is.
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their labels or targets.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        **params
+            Of the function that computes what is drawn; the class names it under See Also.
+
+        Returns
+        -------
+        display
+            The display, drawn.
+        """
+        return cls._from_estimator(estimator, X, y, params, ax=ax)
+
+
+class CurveDisplay(Display):
     """Draws a `ConvergenceCurve`."""
 
     _make = staticmethod(convergence_curve)
 
-    def __init__(self, curve: Any) -> None:
+    curve: Any  # each display says of which type
+
+    def __init__(self, curve: ConvergenceCurve) -> None:
         self.curve = curve
 
     @classmethod

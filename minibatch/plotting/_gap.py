@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import StrOptions
 
+from minibatch.model_selection import ConvergenceCurve
 from minibatch.plotting._display import CurveDisplay
 from minibatch.plotting._lines import Quantity, cross_in_legend, draw_crosses, draw_paths, marked, mean_paths
 from minibatch.plotting._outside import draw_arrow, farthest_shown, show_up_to, sizes_of
 from minibatch.plotting._style import (
     X_LABELS,
+    Array,
     folds_and_budget,
     label_axes,
     merged,
@@ -21,9 +23,8 @@ from minibatch.plotting._style import (
     write_categories,
 )
 
-__all__ = ["Array", "GeneralizationGapDisplay"]
+__all__ = ["GeneralizationGapDisplay"]
 
-Array = NDArray[Any]
 _JITTER = 0.16  # half the width that the points of a value's folds are spread over
 _ONSET = {"color": "none", "marker": "o", "markersize": 12.0, "markeredgecolor": "black", "markeredgewidth": 1.8}
 
@@ -103,6 +104,42 @@ class GeneralizationGapDisplay(CurveDisplay):
         "fill_between_kw": [dict, None],
         "errorbar_kw": [dict, None],
     }
+    curve: ConvergenceCurve
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        ax: Any = None,
+        x: str | None = None,
+        log_x: bool | None = None,
+        std_display_style: str | None = "fill_between",
+        line_kw: dict[str, Any] | None = None,
+        fill_between_kw: dict[str, Any] | None = None,
+        errorbar_kw: dict[str, Any] | None = None,
+        **curve_params: Any,
+    ) -> Self:
+        """Train every value on every fold, and draw.
+
+        Parameters
+        ----------
+        estimator, X, y, **curve_params
+            As in `convergence_curve`.
+
+        ax, x, log_x, std_display_style, line_kw, fill_between_kw, errorbar_kw
+            As in `plot`.
+
+        Returns
+        -------
+        GeneralizationGapDisplay
+        """
+        return cls._from_estimator(
+            estimator, X, y, curve_params, ax=ax, x=x, log_x=log_x, std_display_style=std_display_style,
+            line_kw=line_kw, fill_between_kw=fill_between_kw, errorbar_kw=errorbar_kw,
+        )  # fmt: skip
 
     def plot(
         self,

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minibatch.model_selection import ConvergenceCurve
 from minibatch.plotting._style import (
+    Array,
     merged,
     not_diverged,
     plain_ticks,
@@ -18,10 +18,8 @@ from minibatch.plotting._style import (
 )
 
 __all__ = [
-    "Array", "Drawn", "MeanPath", "Quantity", "cross_in_legend", "draw_crosses", "draw_paths", "marked", "mean_paths",
+    "Drawn", "MeanPath", "Quantity", "cross_in_legend", "draw_crosses", "draw_paths", "marked", "mean_paths",
 ]  # fmt: skip
-
-Array = NDArray[Any]
 
 
 class MeanPath(NamedTuple):

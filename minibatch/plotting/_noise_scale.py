@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minibatch.diagnostics import GradientNoiseCurve, gradient_noise_curve
-from minibatch.plotting._display import FromEstimator, ResultDisplay
+from minibatch.plotting._display import EstimatorResultDisplay
 from minibatch.plotting._style import X_LABELS, label_axes, merged, plain_ticks
 
 __all__ = ["NoiseScaleDisplay"]
@@ -15,7 +15,7 @@ __all__ = ["NoiseScaleDisplay"]
 _HEADROOM = 5.0
 
 
-class NoiseScaleDisplay(FromEstimator, ResultDisplay):
+class NoiseScaleDisplay(EstimatorResultDisplay[GradientNoiseCurve]):
     """The gradient noise scale along a training run, next to the batch size that was trained with.
 
     Where the rows that were looked at do not resolve it, an arrow stands at the lower bound. Make one with

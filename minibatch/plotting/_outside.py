@@ -3,14 +3,12 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minibatch.model_selection import ConvergenceCurve
-from minibatch.plotting._style import merged, not_diverged
+from minibatch.plotting._style import Array, merged, not_diverged
 
-__all__ = ["Array", "draw_arrow", "farthest_shown", "show_up_to", "sizes_of"]
+__all__ = ["draw_arrow", "farthest_shown", "show_up_to", "sizes_of"]
 
-Array = NDArray[Any]
 # Gaps beyond this many times the smallest value's, and the best score, are left out. Scores of models that learned
 # something differ by less than the best of them is from 0, whatever their unit.
 _TIMES_SMALLEST, _TIMES_BEST_SCORE = 30.0, 3.0

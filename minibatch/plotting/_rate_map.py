@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from minibatch.model_selection._rate_grid import RateGrid
 from minibatch.plotting._cells import Cell, cells_of, draw_cells, draw_hatches, frame_cell, write_scores
-from minibatch.plotting._display import FromEstimator
+from minibatch.plotting._display import Display
 from minibatch.plotting._style import merged, score_words, value_words, write_categories, write_title
 
 __all__ = ["BatchSizeLearningRateDisplay"]
@@ -18,7 +18,7 @@ _LABELS = {"eta": ("Batch size", "Learning rate η"), "base": ("Batch size B", "
 _TICKED_RATES = 12  # so many learning rates get a tick each
 
 
-class BatchSizeLearningRateDisplay(FromEstimator):
+class BatchSizeLearningRateDisplay(Display):
     """Heat map of the mean test score over batch size and learning rate.
 
     Make one with `from_estimator` or `from_search`.
@@ -126,7 +126,7 @@ class BatchSizeLearningRateDisplay(FromEstimator):
         self.n_folds = n_folds
 
     @classmethod
-    def from_estimator(  # type: ignore[override]  # it names what `RateGrid`, which is private, takes
+    def from_estimator(
         cls,
         estimator: Any,
         X: Any,
@@ -194,11 +194,13 @@ class BatchSizeLearningRateDisplay(FromEstimator):
             For wrong values before any fit, and where the learning rate has no effect: with
             ``learning_rate="optimal"``, and with ``solver="lbfgs"``.
         """
-        return super().from_estimator(
-            estimator, X, y, batch_sizes=batch_sizes, learning_rates=learning_rates, cv=cv, scoring=scoring,
-            budget=budget, groups=groups, random_state=random_state, n_jobs=n_jobs, ax=ax, rate=rate, cmap=cmap,
-            image_kw=image_kw, text_kw=text_kw,
-        )  # fmt: skip
+        params = {
+            "batch_sizes": batch_sizes, "learning_rates": learning_rates, "cv": cv, "scoring": scoring,
+            "budget": budget, "groups": groups, "random_state": random_state, "n_jobs": n_jobs,
+        }  # fmt: skip
+        return cls._from_estimator(
+            estimator, X, y, params, ax=ax, rate=rate, cmap=cmap, image_kw=image_kw, text_kw=text_kw
+        )
 
     @classmethod
     def from_search(
@@ -266,6 +268,9 @@ class BatchSizeLearningRateDisplay(FromEstimator):
             The display itself.
         """
         return self._plot(ax, rate=rate, cmap=cmap, image_kw=image_kw, text_kw=text_kw)
+
+    def _check(self, **options: Any) -> None:
+        self._divisors(options["rate"])
 
     def _draw(
         self, ax: Any, *, rate: str, cmap: Any, image_kw: dict[str, Any] | None, text_kw: dict[str, Any] | None

@@ -1,5 +1,6 @@
 """BatchSizeScalingDisplay: what it takes to reach the target, against the batch size."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ from minibatch.model_selection import ConvergenceCurve, StepsToTargetResult, con
 from minibatch.plotting._display import CurveDisplay, check_type
 from minibatch.plotting._notes import Note, Point, write_notes
 from minibatch.plotting._style import (
+    Array,
     folds_and_budget,
     label_axes,
     merged,
@@ -18,9 +20,8 @@ from minibatch.plotting._style import (
     value_words,
 )
 
-__all__ = ["Array", "BatchSizeScalingDisplay"]
+__all__ = ["BatchSizeScalingDisplay"]
 
-Array = NDArray[Any]
 _LABELS = {
     "updates_to_target": "Updates",
     "epochs_to_target": "Epochs",
@@ -103,6 +104,65 @@ class BatchSizeScalingDisplay(CurveDisplay):
     """
 
     _options = {"y": [StrOptions(set(_LABELS))], "errorbar_kw": [dict, None], "line_kw": [dict, None]}
+
+    curve: ConvergenceCurve | StepsToTargetResult
+
+    def __init__(self, curve: ConvergenceCurve | StepsToTargetResult) -> None:
+        self.curve = curve
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        target: float | Mapping[str, float],
+        ax: Any = None,
+        quantity: str = "updates_to_target",
+        errorbar_kw: dict[str, Any] | None = None,
+        line_kw: dict[str, Any] | None = None,
+        **curve_params: Any,
+    ) -> Self:
+        """Train every batch size on every fold, and draw.
+
+        Parameters
+        ----------
+        estimator, X, y, target, **curve_params
+            As in `convergence_curve`; ``param_name`` is ``"batch_size"``.
+
+        quantity : str, default="updates_to_target"
+            What `plot` calls ``y``, which here are the targets of the estimator.
+
+        ax, errorbar_kw, line_kw
+            As in `plot`.
+
+        Returns
+        -------
+        BatchSizeScalingDisplay
+        """
+        params = {"target": target, **curve_params}
+        return cls._from_estimator(
+            estimator, X, y, params, ax=ax, quantity=quantity, errorbar_kw=errorbar_kw, line_kw=line_kw
+        )
+
+    @classmethod
+    def from_curve(cls, curve: ConvergenceCurve, *, ax: Any = None, **plot_params: Any) -> Self:
+        """Draw a curve that has been made.
+
+        Parameters
+        ----------
+        curve : ConvergenceCurve
+            Over ``batch_size``, with a target.
+
+        ax, **plot_params
+            As in `plot`.
+
+        Returns
+        -------
+        BatchSizeScalingDisplay
+        """
+        return super().from_curve(curve, ax=ax, **plot_params)
 
     @staticmethod
     def _make(estimator: Any, X: Any, y: Any, *, target: Any = None, **curve_params: Any) -> ConvergenceCurve:

@@ -1,11 +1,11 @@
 """Display of the largest eigenvalues of a Hessian."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from minibatch.diagnostics import HessianSpectrumResult, hessian_spectrum
-from minibatch.plotting._display import FromEstimator, ResultDisplay
+from minibatch.plotting._display import EstimatorResultDisplay
 from minibatch.plotting._style import label_axes, merged, plain_ticks, spans_decades
 
 __all__ = ["HessianSpectrumDisplay"]
@@ -16,7 +16,7 @@ _FARTHEST_EDGE = 3.0
 _VISIBLE = 0.01  # of the height of the axes; shorter bars would hide behind the markers
 
 
-class HessianSpectrumDisplay(FromEstimator, ResultDisplay):
+class HessianSpectrumDisplay(EstimatorResultDisplay[HessianSpectrumResult]):
     """The largest eigenvalues of the Hessian by rank, and the edge of stability of the solver that trained the model.
 
     Make one with :meth:`from_estimator`, of a fitted estimator, or with :meth:`from_result`. Eigenvalues above the edge
@@ -67,6 +67,33 @@ class HessianSpectrumDisplay(FromEstimator, ResultDisplay):
     """
 
     _make, _drawn = staticmethod(hessian_spectrum), HessianSpectrumResult
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **params: Any) -> Self:
+        """Compute the spectrum and draw it.
+
+        Parameters
+        ----------
+        estimator : fitted estimator of this package, or fitted Pipeline that ends in one
+            It stays as it is.
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows that the objective is made of, as a rule the training rows.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their labels or targets.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        **params
+            Of :func:`minibatch.diagnostics.hessian_spectrum`.
+
+        Returns
+        -------
+        HessianSpectrumDisplay
+        """
+        return cls._from_estimator(estimator, X, y, params, ax=ax)
 
     def _draw(self, ax: Any, **kwargs: Any) -> None:
         from matplotlib.ticker import MaxNLocator

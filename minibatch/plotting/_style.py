@@ -13,11 +13,12 @@ from sklearn.utils._plotting import _validate_style_kwargs
 from minibatch.model_selection import ConvergenceCurve
 
 __all__ = [
-    "MARKERS", "X_LABELS", "capital", "folds_and_budget", "label_axes", "merged", "not_diverged", "parameter_words",
-    "place_axes", "plain_ticks", "quantity_words", "score_words", "spans_decades", "value_labels", "value_ranks",
-    "value_styles", "value_words", "with_divergence", "write_categories", "write_title",
+    "MARKERS", "X_LABELS", "Array", "capital", "folds_and_budget", "label_axes", "merged", "not_diverged",
+    "parameter_words", "place_axes", "plain_ticks", "quantity_words", "score_words", "spans_decades", "value_labels",
+    "value_ranks", "value_styles", "value_words", "with_divergence", "write_categories", "write_title",
 ]  # fmt: skip
 
+Array = NDArray[Any]
 X_LABELS = {
     "epoch": "Epochs (passes over the training rows)",
     "n_updates": "Updates",

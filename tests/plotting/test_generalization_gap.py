@@ -124,6 +124,9 @@ class TestGeneralizationGap:
         display = GeneralizationGapDisplay.from_curve(far, x=x)
         assert np.isfinite(display.ax_.get_ylim()).all()
         assert_legible(display.figure_)
+        if x == "epoch":  # a title names no bands where all were taken away
+            assert display.fill_between_ == []
+            assert display.ax_.get_title(loc="left").startswith("Mean over")
 
     def test_the_cross_stands_where_that_of_the_losses_stands(self, curve):
         dead = changed(curve, status={(1, 0): "diverged"})

@@ -158,8 +158,10 @@ class TestRateMap:
         assert (display.diverged is None) == (scoring is None)
         assert "1000 epochs a fit" in display.ax_.get_title(loc="left")
         if scoring is None:
+            plt.close("all")
             with pytest.raises(ValueError, match=r"batch_size='full'; search with scoring=ConvergenceScorer"):
                 display.plot(rate="base")
+            assert plt.get_fignums() == []
         else:
             heights = [path.get_extents().get_points()[:, 1] for path in display.plot(rate="base").image_.get_paths()]
             np.testing.assert_allclose(np.sqrt(np.prod(heights, axis=1)), [0.01, 0.1, 0.01 / 60, 0.1 / 60])

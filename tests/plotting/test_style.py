@@ -20,7 +20,8 @@ from minibatch.plotting import (
     LossInterpolationDisplay,
     NoiseScaleDisplay,
 )
-from minibatch.plotting._display import Display, FromEstimator
+from minibatch.plotting._display import Display, ResultDisplay
+from minibatch.plotting._style import score_words
 from references.plots import SGD, X, Y, rate_map
 
 pytestmark = pytest.mark.usefixtures("close_figures")
@@ -115,14 +116,28 @@ class TestStyle:
                 assert (ends[np.isfinite(ends)] > 0.0).all()
 
 
+def test_names_of_own_scores_stay_as_they_are():
+    assert [score_words(name) for name in ("RMSLE", "neg_RMSLE")] == ["RMSLE", "negative RMSLE"]
+
+
 class TestBase:
     @pytest.mark.parametrize("cls", DISPLAYS)
     def test_every_display_is_made_by_the_base(self, cls):
         assert issubclass(cls, Display)
         assert cls._plot is Display._plot
-        if cls not in (BatchSizeLearningRateDisplay, LossInterpolationDisplay):
-            assert cls.from_estimator.__func__ is FromEstimator.from_estimator.__func__
-        assert not {"from_result", "from_curve"} & vars(cls).keys()
+        if cls is not LossInterpolationDisplay:
+            assert cls._from_estimator.__func__ is Display._from_estimator.__func__
+        assert "from_result" not in vars(cls)
+
+    @pytest.mark.parametrize("cls", [cls for cls in DISPLAYS if not issubclass(cls, ResultDisplay)])
+    def test_an_editor_shows_the_options_of_plot_with_their_defaults(self, cls):
+        drawn, made = (inspect.signature(function).parameters for function in (cls.plot, cls.from_estimator))
+        for name in cls._options:
+            assert made["quantity" if name == "y" else name].default == drawn[name].default
+
+    def test_a_scaling_needs_a_target(self):
+        with pytest.raises(TypeError, match="'target'"):
+            BatchSizeScalingDisplay.from_estimator(SGD, X, Y)
 
     @pytest.mark.parametrize("cls", DISPLAYS)
     def test_names_of_plot_are_those_that_are_checked(self, cls):
