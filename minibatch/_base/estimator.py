@@ -39,8 +39,10 @@ from minibatch._base.rows import Rows, relative_weights, split_off
 from minibatch._base.unchanged import unchanged_on_error
 from minibatch._base.watch import Evaluation, Measures, Watch
 from minibatch._problems.batching import resolve_batch_size
+from minibatch._problems.best_constant import best_constant
 from minibatch._problems.pieces import pool_of
-from minibatch._problems.state import Problem, State, Vector
+from minibatch._problems.state import Problem, State, Vector, largest_value
+from minibatch._training.beginning import Beginning
 from minibatch._training.calibration import calibrated_rate
 from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Validate, divergence_message, train
 from minibatch._training.rules import Rule
@@ -130,15 +132,19 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             history = self._history_so_far(partial, goes_on=not fresh and all(part is None for part in init))
             validate = None if held_out is None else self._evaluation(held_out).both
             callbacks = bridge if hasattr(self, "_skl_callbacks") else None
-            outcome = fit._optimize(problem, plan, state, history, validate, callbacks, watch)
+            # a chunk of a stream says little about the others: rows of one class, one row
+            beginning = None if partial else Beginning(problem, state.result().copy(), best_constant(problem), seed)
+            outcome = fit._optimize(problem, plan, beginning, state, history, validate, callbacks, watch)
             fit._publish(problem, outcome, history, rate)
             if bridge is not None:
                 take_over(self, fit, before)
                 bridge.fit_ends()
             if watch is not None:
                 watch.end(outcome.state.result())
-        if watch is None:
-            fit._warn(problem, outcome, partial)
+            message = fit._complaint(problem, outcome, beginning)
+        if message and watch is None:
+            # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
+            warnings.warn(message, ConvergenceWarning, stacklevel=3 if partial else 4)
         return self
 
     def _check_before_data(self, partial: bool, watched: bool) -> None:
@@ -272,20 +278,23 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     def _auto_batch_size(self, n_samples: int) -> int:
         raise NotImplementedError
 
-    def _rule(self) -> Rule:
+    def _rule(self, problem: Any, unit: float) -> Rule:
+        """When to stop; ``unit`` is that of ``tol``."""
         raise NotImplementedError
 
     def _optimize(
         self,
         problem: Problem,
         plan: Plan,
+        beginning: Beginning | None,
         state: State,
         history: History,
         validate: Validate | None,
         callbacks: EpochCallbacks | None,
         observer: Observer | None,
     ) -> Outcome:
-        return train(problem, plan, self._rule(), state, history, validate, callbacks, observer)
+        rule = self._rule(problem, 1.0 if beginning is None else beginning.constant.unit)
+        return train(problem, plan, rule, beginning, state, history, validate, callbacks, observer)
 
     def _initial_state(
         self, problem: Problem, plan: Plan, theta: Vector, fresh: bool, partial: bool, init: tuple[Any, Any]
@@ -361,13 +370,21 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         self.n_updates_ = history.last("n_updates")
         self.batch_size_ = history.last("batch_size", problem.n_samples)
 
-    def _warn(self, problem: Problem, outcome: Outcome, partial: bool) -> None:
+    def _complaint(self, problem: Problem, outcome: Outcome, beginning: Beginning | None) -> str:
+        """What there is to say about how training ended; empty where that is well."""
         if outcome.status == "diverged":
-            message = divergence_message(problem, outcome, self._rate_parameter, regression=not is_classifier(self))
-        elif outcome.status == "max_iter" and self.tol is not None and not partial:
-            message = "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve "
-            message += f"the fit. {outcome.why}"
-        else:
-            return
-        # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
-        warnings.warn(message, ConvergenceWarning, stacklevel=4 if partial else 5)
+            lower = f"Lower {self._rate_parameter}"
+            if self.learning_rate == "optimal":  # has none
+                lower = f"Set learning_rate='constant' and a low {self._rate_parameter}"
+            return divergence_message(problem, outcome, beginning, lower, regression=not is_classifier(self))
+        if outcome.status != "max_iter" or self.tol is None or beginning is None:
+            return ""
+        message = "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the "
+        message += f"fit. {outcome.why}"
+        loss = outcome.history.last("progressive_loss", np.nan)
+        if not is_classifier(self) and loss > beginning.constant.loss:
+            message += (
+                f" The model is still worse than a constant, with |y| up to {largest_value(problem.data.y):.3g}: scale "
+                "y with TransformedTargetRegressor(model, transformer=StandardScaler())."
+            )
+        return message

@@ -45,6 +45,7 @@ class RegressionTarget(RegressorMixin):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
+        tags.target_tags.positive_only = self.loss in self._log_links
         return tags
 
 

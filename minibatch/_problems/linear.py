@@ -1,7 +1,7 @@
 """Linear models: which epoch loop of the engine trains what."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from sklearn.utils.extmath import row_norms
 from minibatch._problems.batching import Order
 from minibatch._problems.blas import one_blas_thread
 from minibatch._problems.pieces import at_once, cut, share_out
+from minibatch._problems.single_rows import finite_squares, train_on_single_rows
 from minibatch._problems.state import (
     LOSS_WORK,
     Epoch,
@@ -40,7 +41,7 @@ from minibatch.engine.linear import (
 )
 from minibatch.engine.optimizers import N_SLOTS, SGD
 from minibatch.engine.rows import CSR
-from minibatch.engine.sgd import four_row_epoch, one_row_epoch, sgd_epoch
+from minibatch.engine.sgd import sgd_epoch
 from minibatch.engine.sparse_sgd import WINDOW, lazy_sgd_epoch
 
 __all__ = [
@@ -64,7 +65,7 @@ class LinearProblem(ProblemOnRows):
     """A linear model with ``n_outputs`` rows of weights on dense (C order) or CSR rows."""
 
     n_outputs: int
-    n_features: int
+    squares: NDArray[np.float64] | None = field(default=None, kw_only=True)  # ||x||^2, see ``following_penalty``
 
     @classmethod
     def from_arrays(
@@ -79,7 +80,8 @@ class LinearProblem(ProblemOnRows):
         **more: Any,
     ) -> "LinearProblem":
         """``y`` as ``data_of`` takes it."""
-        return cls(data_of(X, y, weight, n_outputs, class_weight), objective, solver, n_outputs, X.shape[1], **more)
+        data = data_of(X, y, weight, n_outputs, class_weight)
+        return cls(data, objective, solver, n_outputs, n_features=X.shape[1], **more)
 
     @property
     def is_random(self) -> bool:
@@ -118,6 +120,12 @@ class LinearProblem(ProblemOnRows):
         if self.objective.l2 > 0.0:  # 0 times squares that overflow is not a number
             penalties += 0.5 * self.objective.l2 * np.einsum("ij,ij->i", w, w, dtype=np.float64)
         return penalties
+
+    def following_penalty(self, averaged: bool) -> "LinearProblem":
+        """To know the penalty before every update in batches of one row; where no loop does that, as it is."""
+        if self.objective.l2 == 0.0 or self._epoch_function(1, averaged) != self._plain_sgd:
+            return self
+        return replace(self, squares=finite_squares(matrix_of(self.data.X, self.n_features)))
 
     def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weighted mean losses over all rows, and the gradient of their sum (without penalty)."""
@@ -275,10 +283,8 @@ class LinearProblem(ProblemOnRows):
         averaged = first_averaged < len(etas)
         total = self._total(state, averaged)
         if batch_size == 1 and self.n_outputs == 1:
-            if not averaged and not isinstance(self.data.X, CSR):
-                four_row_epoch(self.data, order, etas, self.objective, theta, losses)
-                return
-            one_row_epoch(self.data, order, etas, self.objective, theta, total, first_averaged, losses)
+            more = total, first_averaged, losses, self.squares
+            state.penalty_seen += train_on_single_rows(self.data, order, etas, self.objective, theta, *more)
             return
 
         def train(here: slice, objective: Objective) -> None:

@@ -91,7 +91,8 @@ class MLPProblem(ProblemOnRows):
         **more: Any,
     ) -> "MLPProblem":
         """``y`` as ``data_of`` takes it."""
-        return cls(data_of(X, y, weight, int(network.units[-1])), objective, solver, network, **more)
+        data = data_of(X, y, weight, int(network.units[-1]))
+        return cls(data, objective, solver, network, n_features=X.shape[1], **more)
 
     @property
     def is_random(self) -> bool:
@@ -155,7 +156,7 @@ class MLPProblem(ProblemOnRows):
         if self.network.normalized:
             raise ValueError("With batch normalization a row has no gradient of its own: the batch's rows share it.")
         rows, directions = self._all_rows, np.ascontiguousarray(directions, dtype=theta.dtype)
-        blocks = blocks_of_rows(self.data.X, rows, int(self.network.units[0]))
+        blocks = blocks_of_rows(self.data.X, rows, self.n_features)
         input_norms = np.concatenate([row_norms(X, squared=True).astype(np.float64) for _, X in blocks])
         found = RowGradients(np.zeros(len(rows)), np.zeros((len(directions), len(rows))))
         works = _buffers_of_shares(self.network, len(rows), self.data.X, theta.dtype, gradient=False)

@@ -48,6 +48,7 @@ class State:
     schedule_updates: int = 0  # updates since the schedule began
     schedule_epochs: float = 0.0  # epochs since then, in fractions
     rate_factor: float = 1.0  # what "adaptive" has made of the learning rate
+    penalty_seen: float = 0.0  # sum over updates of the penalty before each, where the problem follows it
 
     def copy(self) -> "State":
         return replace(self, theta=self.theta.copy(), slots=self.slots.copy(), total=self.total.copy())
@@ -126,6 +127,7 @@ class ProblemOnRows:
     data: Data
     objective: Objective
     solver: Solver
+    n_features: int = field(kw_only=True)
     rows: Order | None = field(default=None, kw_only=True)  # the rows to train on, where it is not all of them
     threads: Threads = field(default=ALONE, kw_only=True)
 
@@ -140,6 +142,13 @@ class ProblemOnRows:
     def on_rows(self, places: Order) -> Self:
         """The problem of some of the rows trained on."""
         return replace(self, rows=self._all_rows[places])
+
+    def copied(self, places: Order) -> Self:
+        """The problem of copies of some of the rows trained on, for what looks at all rows that there are."""
+        rows, weight = self._all_rows[places], self.data.weight
+        X = rows_of(matrix_of(self.data.X, self.n_features)[rows])
+        y, weight = (read_only(part[rows]) if len(part) else part for part in (self.data.y, weight))
+        return replace(self, data=self.data._replace(X=X, y=y, weight=weight), rows=None)
 
     def with_penalty(self, theta: Vector, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """The gradient of the objective, from that of the loss."""

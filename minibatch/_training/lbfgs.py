@@ -63,7 +63,7 @@ class _Run:
         if self.observer is not None:
             self.observer.see(self.clock.row(learning_rate=np.nan, batch_size=problem.n_samples), theta)
         if self.rule is not None:
-            self.rule.see(objective, record.get("validation_score", np.nan), self.state)
+            self.rule.see(objective, record["validation_score"], record["validation_loss"], self.state)
         if self.callbacks is not None and self.callbacks.epoch_ends(theta):
             self.status = "stopped_by_callback"
         elif spent := self.clock.budget_spent(plan):

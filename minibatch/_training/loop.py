@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from minibatch._problems.batching import epoch_seed, rows_in_batches, sample_order
 from minibatch._problems.state import Epoch, Problem, State, Vector, largest_value, norm_of
+from minibatch._training.beginning import Beginning
 from minibatch._training.growth import Growth, next_batch_size
 from minibatch._training.rules import Rule
 from minibatch.history import History
@@ -78,6 +79,7 @@ def train(
     problem: Problem,
     plan: Plan,
     rule: Rule,
+    beginning: Beginning | None,
     state: State,
     history: History,
     validate: Validate | None = None,
@@ -86,7 +88,8 @@ def train(
 ) -> Outcome:
     """Train ``state`` for up to ``plan.max_iter`` epochs, until ``rule`` is met.
 
-    ``history`` is what came before; the rows of this run are in the outcome.
+    ``history`` is what came before; the rows of this run are in the outcome. Without a ``beginning`` the run is part of
+    another, and fails only where it leaves the finite numbers.
     """
     done, clock = History(), Counters(history)
     start, n_bad_epochs, status = state.theta.copy(), 0, ""
@@ -94,16 +97,16 @@ def train(
     while not status:
         if callbacks is not None:
             callbacks.epoch_begins()
-        before, penalty_before = state.copy(), penalty
+        before, penalty_before, n_updates, state.penalty_seen = state.copy(), penalty, clock.n_updates, 0.0
         losses, record = _run_epoch(problem, plan, state, clock, observer)
         if np.isfinite(state.theta).all():
-            # along an epoch the penalty goes from its value before to its value after; half of each is its share
             penalty = problem.penalties(state.theta).sum()
-            objective = float(losses.sum() + 0.5 * (penalty_before + penalty))
+            objective = float(losses.sum() + _mean_penalty(state, penalty_before, penalty, clock.n_updates - n_updates))
             n_bad_epochs = 0 if np.isfinite(objective) else n_bad_epochs + 1
             record["progressive_objective"] = objective
             record |= evaluation(problem, plan, clock.epoch, state.result(), start, validate)
-            rule.see(objective, record.get("validation_score", np.nan), state)
+            score, loss = (record.get(f"validation_{name}", np.nan) for name in ("score", "loss"))
+            rule.see(objective, score, loss, state)
         else:
             state, status = before, "diverged"
             columns = ["progressive_objective", *_evaluated_columns(plan, clock.epoch, validate)]
@@ -113,17 +116,34 @@ def train(
         if not status and told_to_stop:
             status = "stopped_by_callback"
         if not status:
-            status = _end_or_lower_rate(plan, rule, state, clock, done, n_bad_epochs)
+            status = _end_or_lower_rate(plan, rule, beginning, state, clock, done, n_bad_epochs)
         if not status and plan.growth is not None:
             plan = _with_next_batch_size(plan, plan.growth, problem, state, clock.epoch, done.n_epochs)
     _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
     next_rate = float(_rates(plan, state, clock, 1, whole)[0])
-    why = rule.why_not_met(plan.noisy) if status == "max_iter" else ""
-    return Outcome(status, why, done.n_epochs, rule, rule.state_to_keep(state), done, next_rate)
+    why, state = rule.why_not_met(plan.noisy) if status == "max_iter" else "", rule.state_to_keep(state)
+    if (
+        status not in ("converged", "diverged")
+        and beginning is not None
+        and beginning.judge(state.result()) == "failed"
+    ):
+        status = "diverged"
+    return Outcome(status, why, done.n_epochs, rule, state, done, next_rate)
+
+
+def _mean_penalty(state: State, before: float, after: float, n_updates: int) -> float:
+    """Along an epoch: as it was seen, or else half of its values before and after."""
+    return state.penalty_seen / n_updates if state.penalty_seen > 0.0 else 0.5 * (before + after)
 
 
 def _end_or_lower_rate(
-    plan: Plan, rule: Rule, state: State, clock: "Counters", done: History, n_bad_epochs: int
+    plan: Plan,
+    rule: Rule,
+    beginning: Beginning | None,
+    state: State,
+    clock: "Counters",
+    done: History,
+    n_bad_epochs: int,
 ) -> str:
     """What ends the run now, as a status. Empty: it goes on, at a lower rate where the adaptive schedule says so."""
     if n_bad_epochs >= plan.patience:
@@ -131,13 +151,24 @@ def _end_or_lower_rate(
     if spent := clock.budget_spent(plan):
         return spent
     if rule.is_met():
-        if not plan.adaptive or done.last("learning_rate") <= ADAPTIVE_END:
-            return rule.status
-        state.rate_factor /= ADAPTIVE_FACTOR
-        rule.start_over()
+        if plan.adaptive and done.last("learning_rate") > ADAPTIVE_END:
+            state.rate_factor /= ADAPTIVE_FACTOR
+            rule.start_over()
+        elif status := _status_without_progress(rule, beginning, state):
+            return status
     if done.n_epochs == plan.max_iter:
         return "diverged" if n_bad_epochs else "max_iter"
     return ""
+
+
+def _status_without_progress(rule: Rule, beginning: Beginning | None, state: State) -> str:
+    """What a run is called whose rule is met. Empty: it has not come to rest, or not yet below where it began."""
+    if beginning is None or rule.status != "converged":
+        return rule.status
+    verdict = beginning.judge(state.result(), against_constant=rule.waits)
+    if verdict == "failed" or (verdict == "below" and rule.has_risen() and not rule.waits):
+        return "diverged"
+    return rule.status if verdict == "below" and not rule.has_risen() else ""
 
 
 @dataclass
@@ -292,7 +323,9 @@ def keep(record: dict[str, Any], done: History, plan: Plan) -> None:
         print(", ".join(f"{name} {value:.6g}" for name, value in record.items()), flush=True)
 
 
-def divergence_message(problem: Problem, outcome: Outcome, rate_parameter: str, regression: bool) -> str:
+def divergence_message(
+    problem: Problem, outcome: Outcome, beginning: Beginning | None, lower_the_rate: str, regression: bool
+) -> str:
     """Where and with what a run diverged, and what to do."""
     last, sizes = outcome.history.last, f"largest |x| {largest_value(problem.data.X):.3g}"
     remedy = "scale X with StandardScaler"
@@ -304,8 +337,12 @@ def divergence_message(problem: Problem, outcome: Outcome, rate_parameter: str, 
             f"The objective is not finite after iteration {last('epoch')}, {sizes}; the last finite parameters are "
             f"kept. {remedy[0].upper()}{remedy[1:]}."
         )
-    return (
-        f"Diverged in epoch {last('epoch')} (by update {last('n_updates')}) at learning rate "
-        f"{last('learning_rate'):.3g}, batch size {last('batch_size')}, {sizes}; the last finite parameters are kept. "
-        f"Lower {rate_parameter}, or {remedy}."
-    )
+    where = f"in epoch {last('epoch')} (by update {last('n_updates')})"
+    rate = f"at learning rate {last('learning_rate'):.3g}, batch size {last('batch_size')}, {sizes}"
+    if beginning is None or not np.isfinite(last("progressive_objective", np.nan)):
+        what, kept = f"Diverged {where} {rate}", "; the last finite parameters are kept"
+    else:
+        first, end = beginning.first, beginning.objective(outcome.state.result())
+        what = f"Diverged: training ended {where} with an objective of {end:.3g}, above the {first:.3g} of its "
+        what, kept = what + f"beginning, {rate}", ""
+    return f"{what}{kept}. {lower_the_rate}, or {remedy}."

@@ -1,5 +1,6 @@
 """What the two linear models share: the penalty, the layout of the coefficients, the parameters of the problem."""
 
+from contextlib import ExitStack
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,11 +14,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.persistence import Rate
 from minibatch._base.rates import FIRST_RATE, check_rates
+from minibatch._base.rows import Rows
 from minibatch._problems.batching import power_of_two_below_root
+from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.state import State, Vector
 from minibatch._training.loop import Outcome, Plan
-from minibatch._training.rules import BestRule, Rule, WindowRule
+from minibatch._training.rules import BestRule, Rule, ScoreRule, WindowRule
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
@@ -78,10 +81,25 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     def _auto_batch_size(self, n_samples: int) -> int:
         return power_of_two_below_root(n_samples)
 
-    def _rule(self) -> Rule:
+    def _rule(self, problem: Any, unit: float) -> Rule:
         if self.early_stopping:
-            return BestRule(self.tol, self.n_iter_no_change, by_score=True)
-        return WindowRule(self.tol, self.n_iter_no_change)
+            return ScoreRule(self.tol, self.n_iter_no_change, unit)
+        if self._ends_as_in_scikit_learn(problem):
+            return BestRule(self.tol, self.n_iter_no_change, waits=False)
+        return WindowRule(self.tol, self.n_iter_no_change, unit)
+
+    def _ends_as_in_scikit_learn(self, problem: Any) -> bool:
+        """Whether the fit is one of ``SGDClassifier`` or ``SGDRegressor`` of one problem."""
+        theirs = self.solver == "sgd" and self.learning_rate in ("constant", "optimal", "invscaling", "adaptive")
+        one_row = self._resolved_batch_size(problem.n_samples) == 1 and self.batch_growth is None
+        return theirs and one_row and problem.n_outputs == 1
+
+    def _problem_of(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool, stack: ExitStack) -> Any:
+        problem: Any = super()._problem_of(rows, kept, normalize, stack)
+        looks_at_objective = normalize and self.tol is not None and not self.early_stopping
+        if looks_at_objective and self._ends_as_in_scikit_learn(problem):
+            return problem.following_penalty(averaged=bool(self.average))
+        return problem
 
     def _publish(self, problem: Any, outcome: Outcome, history: History, rate: Rate) -> None:
         for name in ("_standard_coef", "_standard_intercept", "_average_coef", "_average_intercept", "_n_averaged"):
@@ -95,6 +113,8 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         dtype = problem.data.y.dtype
         theta = np.zeros(problem.n_parameters, dtype)
         start = problem.parameters(theta)
+        if fresh and problem.objective.loss in LOG_LINKS and self.fit_intercept:  # at 0, a large mean is far away
+            start.intercept[:] = best_constant(problem).scores
         previous: tuple[Any, Any] = (None, None)
         if not fresh:
             averaged = self.average and hasattr(self, "_standard_coef")

@@ -55,7 +55,8 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
         coef_init : array-like, default=None
             Weights to begin with, of the shape of ``coef_``. Zeros if None.
         intercept_init : array-like, default=None
-            Intercepts to begin with, of the shape of ``intercept_``.
+            Intercepts to begin with, of the shape of ``intercept_``. Zeros if None; for ``'poisson'`` and ``'gamma'``
+            the logarithm of the mean of y.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative; only their ratios matter.
         X_val, y_val, sample_weight_val : array-like, default=None

@@ -65,10 +65,18 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
     max_iter : int, default=1000
         Largest number of epochs (passes over the training rows) of ``fit``.
     tol : float or None, default=1e-3
-        Training stops when the mean objective of the last ``n_iter_no_change`` epochs is less than ``tol`` below that
-        of the ``n_iter_no_change`` epochs before. The objective of an epoch is its progressive loss (every row before
-        it was trained on) plus the penalty. With ``early_stopping`` the validation score is compared instead. None
-        trains for ``max_iter`` epochs and keeps the last parameters.
+        Training has converged when the mean objective of the last ``n_iter_no_change`` epochs is at most ``tol`` times
+        the loss of the best constant below that of the ``n_iter_no_change`` epochs before. It must not have risen
+        either (by more than that and three standard errors, above its lowest mean of so many epochs), and it must be no
+        higher than where the fit began, nor far above the loss of the best constant; until then training goes on. The
+        objective of an epoch is its progressive loss (every row before it was trained on) plus the penalty. The loss of
+        the best constant, a model without columns, makes ``tol`` mean the same whatever the scale of y; of
+        ``'poisson'`` and ``'gamma'`` it counts from the least possible loss. With ``early_stopping`` the validation
+        score is compared instead. None trains for ``max_iter`` epochs and keeps the last parameters.
+
+        Batches of one row with a learning rate of scikit-learn (``'constant'``, ``'optimal'``, ``'invscaling'``,
+        ``'adaptive'``), ``solver='sgd'`` and one output stop where scikit-learn does: after ``n_iter_no_change`` epochs
+        in a row whose objective is not ``tol`` below the lowest before, with ``tol`` as it is.
     shuffle : bool or 'block', default=True
         Whether to draw a new order of the rows for every epoch. The order depends on ``random_state`` and the number of
         the epoch, not on the batch size. A full batch is not shuffled: its order does not matter. ``'block'`` draws an
@@ -112,7 +120,8 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
     early_stopping : bool, default=False
         Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
         validation score has not improved by ``tol`` for ``n_iter_no_change`` epochs, and to restore the parameters of
-        the best score.
+        the best score. Of equal scores the one with the lowest validation loss is the best, and a loss that falls (by
+        ``tol`` times that of the best constant) at an equal score is an improvement.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows that ``early_stopping`` holds out.
     n_iter_no_change : int, default=5
@@ -207,7 +216,8 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         ``'optimal'``; NaN for ``'lbfgs'``.
     status_ : str
         Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
-        ``'stopped_by_callback'`` or ``'diverged'``.
+        ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is no longer finite, or it ended
+        above where it began and above that of the best constant. Of a call of ``partial_fit`` only the former is said.
     history_ : History
         What happened, epoch by epoch.
     n_features_in_ : int

@@ -45,7 +45,8 @@ class RegressingLinearModel(RegressionTarget, LinearModel):
         coef_init : array-like, default=None
             Weights to begin with, of the shape of ``coef_``. Zeros if None.
         intercept_init : array-like, default=None
-            Intercepts to begin with, of the shape of ``intercept_``.
+            Intercepts to begin with, of the shape of ``intercept_``. Zeros if None; for ``'poisson'`` and ``'gamma'``
+            the logarithm of the mean of y.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative; only their ratios matter.
         X_val, y_val, sample_weight_val : array-like, default=None
@@ -75,7 +76,8 @@ class RegressingLinearModel(RegressionTarget, LinearModel):
         """Train for one epoch on a chunk of rows, going on from the last call.
 
         On the slices of an unshuffled epoch, one batch a call, this is that epoch, at any rate that does not count
-        epochs: ``cycle_length`` and ``warmup`` count calls. The batch does not grow.
+        epochs: ``cycle_length`` and ``warmup`` count calls. The batch does not grow. For ``'poisson'`` and ``'gamma'``
+        the intercept begins with the logarithm of the mean of the first chunk.
 
         Parameters
         ----------

@@ -14,14 +14,16 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.persistence import Rate
 from minibatch._base.rates import FIRST_RATE, check_rates
+from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.blas import n_blas_threads, one_blas_thread
 from minibatch._problems.layout import layers_of, network_of
 from minibatch._problems.mlp import MLPProblem, scores_of
 from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import State, Vector, rows_of
+from minibatch._training.beginning import Beginning
 from minibatch._training.lbfgs import minimize
 from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Validate
-from minibatch._training.rules import BestRule, Rule
+from minibatch._training.rules import BestRule, Rule, ScoreRule
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.linear import SEPARATE, Objective, Solver
 from minibatch.engine.network import Network
@@ -145,14 +147,16 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     def _auto_batch_size(self, n_samples: int) -> int:
         return 200
 
-    def _rule(self) -> Rule:
+    def _rule(self, problem: Any, unit: float) -> Rule:
+        rule = ScoreRule if self.early_stopping else BestRule
         # as in scikit-learn, *more* than n_iter_no_change epochs
-        return BestRule(self.tol, self.n_iter_no_change + 1, by_score=self.early_stopping)
+        return rule(self.tol, self.n_iter_no_change + 1, unit)
 
     def _optimize(
         self,
         problem: Any,
         plan: Plan,
+        beginning: Beginning | None,
         state: State,
         history: History,
         validate: Validate | None,
@@ -161,8 +165,11 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     ) -> Outcome:
         with one_blas_thread():  # all the time, so that other fits can see this one
             if self.solver != "lbfgs":
-                return super()._optimize(problem, plan, state, history, validate, callbacks, observer)
-            rule, tolerance = self._rule() if self.early_stopping else None, self.tol or 0.0
+                return super()._optimize(problem, plan, beginning, state, history, validate, callbacks, observer)
+            unit = 1.0 if beginning is None else beginning.constant.unit
+            rule = self._rule(problem, unit) if self.early_stopping else None
+            # the gradient of the last layer is of the size of y, the root of that of the loss
+            tolerance = (self.tol or 0.0) * np.sqrt(unit)
             return minimize(problem, plan, rule, tolerance, self.max_fun, state, history, validate, callbacks, observer)
 
     def _objective(self, loss: int, outputs: int = SEPARATE) -> Objective:
@@ -202,6 +209,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
             bound = np.sqrt(factor / sum(weights.shape))
             weights[...] = random.uniform(-bound, bound, weights.shape)
             intercepts[...] = random.uniform(-bound, bound, intercepts.shape)
+        if problem.objective.loss in LOG_LINKS:  # at 0, a large mean is far away
+            layers.intercepts[-1][:] += best_constant(problem).scores
         for part in (*layers.scales, *layers.variances):
             part[...] = 1.0
         return theta
@@ -244,7 +253,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         super()._publish(problem, outcome, history, rate)
         self.t_ = history.last("n_samples_seen")
         # nobody but scikit-learn's tests asks for it
-        self._no_improvement_count = outcome.rule.n_unimproved if isinstance(outcome.rule, BestRule) else 0
+        self._no_improvement_count = getattr(outcome.rule, "n_unimproved", 0)
 
     # What scikit-learn keeps beside the history: made when asked for, not for every chunk of a long stream.
 

@@ -102,11 +102,16 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         Seed of the first weights (those of scikit-learn for the same seed), of the sample order, of dropout and of the
         validation split. Pass an int for reproducible models.
     tol : float or None, default=1e-4
-        Training stops when more than ``n_iter_no_change`` epochs in a row have not lowered the objective by ``tol``
-        below its best value before. The objective of an epoch is its progressive loss (every row before it was trained
-        on) plus the penalty. With ``early_stopping`` the validation score is compared instead. None trains for
-        ``max_iter`` epochs and keeps the last parameters. For ``'lbfgs'``, the largest entry of the gradient to stop at
-        (it also stops where the objective no longer falls, by the default of scipy).
+        Training has converged when more than ``n_iter_no_change`` epochs in a row have not lowered the objective below
+        its lowest value before by ``tol`` times the loss of the best constant. Over so many epochs it must not have
+        risen either (by more than that and three standard errors, above its lowest mean of so many epochs), and it must
+        be no higher than where the fit began, nor far above the loss of the best constant; until then training goes on.
+        The objective of an epoch is its progressive loss (every row before it was trained on) plus the penalty. The
+        loss of the best constant, a model without columns, makes ``tol`` mean the same whatever the scale of y
+        (scikit-learn takes ``tol`` as it is); of ``'poisson'`` it counts from the least possible loss. With
+        ``early_stopping`` the validation score is compared instead. None trains for ``max_iter`` epochs and keeps the
+        last parameters. For ``'lbfgs'``, ``tol`` times the root of that loss is the largest entry of the gradient to
+        stop at (it also stops where the objective no longer falls, by the default of scipy).
     verbose : bool or int, default=False
         Whether to print a line for every epoch.
     warm_start : bool, default=False
@@ -120,7 +125,8 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
     early_stopping : bool, default=False
         Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
         validation score has not improved by ``tol`` for more than ``n_iter_no_change`` epochs, and to restore the
-        parameters of the best score.
+        parameters of the best score. Of equal scores the one with the lowest validation loss is the best, and a loss
+        that falls (by ``tol`` times that of the best constant) at an equal score is an improvement.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows that ``early_stopping`` holds out.
     beta_1 : float in [0, 1), default=0.9
@@ -229,7 +235,8 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         ``'optimal'``; NaN for ``'lbfgs'``.
     status_ : str
         Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
-        ``'stopped_by_callback'`` or ``'diverged'``.
+        ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is no longer finite, or it ended
+        above where it began and above that of the best constant. Of a call of ``partial_fit`` only the former is said.
     history_ : History
         What happened, epoch by epoch.
     n_features_in_ : int

@@ -217,9 +217,9 @@ def test_weights_whose_squares_overflow(penalty):
 def test_infinite_objectives_now_and_then_are_no_standstill():
     rule = WindowRule(tol=1e-3, patience=2)
     for objective, met in ((np.inf, False), (1.0, False), (np.inf, False), (1.0, False), (1.0, False), (1.0, False)):
-        rule.see(objective, np.nan, None)
+        rule.see(objective, np.nan, np.nan, None)
         assert rule.is_met() == met
-    rule.see(1.0, np.nan, None)
+    rule.see(1.0, np.nan, np.nan, None)
     assert rule.is_met()
 
 

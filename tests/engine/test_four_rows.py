@@ -21,9 +21,9 @@ def parameters_of(epoch, X, y, weight, order, etas, objective):
     theta, losses = Parameters(np.full((1, D), 0.25, X.dtype), np.full(1, -0.5, X.dtype)), np.zeros(1)
     if epoch is one_row_epoch:
         nothing = Parameters(np.empty((1, 0)), np.empty(1))
-        one_row_epoch(data, order, etas, objective, theta, nothing, len(etas), losses)
+        one_row_epoch(data, order, etas, objective, theta, nothing, len(etas), losses, np.empty(0), 0.0)
     else:
-        four_row_epoch(data, order, etas, objective, theta, losses)
+        four_row_epoch(data, order, etas, objective, theta, losses, np.empty(0), 0.0)
     return np.concatenate([theta.weights[0], theta.intercept, losses])
 
 

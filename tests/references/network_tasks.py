@@ -15,7 +15,8 @@ two = np.where(y > 0, "yes", "no")
 three = np.array(["low", "middle", "top"])[np.digitize(y, [-1.0, 1.0])]
 labels = np.c_[y > 0, X[:, 0] > 0, X.sum(axis=1) > 1].astype(int)
 Y = np.c_[y, X[:, 0] ** 2]
-counts = rng.poisson(np.exp(0.4 * y))
+counts = rng.poisson(np.exp(0.4 * y)) / 1.0
+counts /= counts.mean()  # a log link begins at the mean: here, as in scikit-learn, at 0
 weight = rng.random(N)
 X_new = rng.standard_normal((12, D))
 

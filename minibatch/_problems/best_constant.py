@@ -1,0 +1,115 @@
+"""The best model that looks at no column: where log links begin, and the unit in which ``tol`` is measured."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit, xlogy
+from sklearn.utils.stats import _weighted_percentile
+
+from minibatch._problems.state import ProblemOnRows, read_only
+from minibatch.engine.linear import ONE_VS_REST, SOFTMAX
+from minibatch.engine.losses import (
+    ABSOLUTE_ERROR,
+    EPSILON_INSENSITIVE,
+    GAMMA,
+    HINGE,
+    HUBER,
+    LOG_LOSS,
+    PERCEPTRON,
+    POISSON,
+    QUANTILE,
+)
+
+__all__ = ["LOG_LINKS", "BestConstant", "best_constant"]
+
+LOG_LINKS = (POISSON, GAMMA)
+
+
+class BestConstant(NamedTuple):
+    """The constant with the least loss. Nearly the least for Huber's loss and for those that are insensitive to small
+    residuals: these have the median, or the mean if they are squared."""
+
+    scores: NDArray[np.float64]  # of the outputs; finite, so 0 where a mean of 0 has no logarithm
+    loss: float  # summed over the outputs, without penalty
+    # What there is to gain: the loss, from the least that the targets allow. Where all rows have one target, that of
+    # the score 0, or 1. It is of the size of all differences between losses, whatever the scale of y.
+    unit: float
+    least_first: float = -np.inf  # for where training begins: a perceptron's loss is 0 at the score 0, a draw
+
+
+def best_constant(problem: Any) -> BestConstant:
+    """Of the rows trained on, with their weights."""
+    best, least, varied = _best_scores(problem), _least_loss(problem), _are_varied(*_targets_and_weights(problem))
+    if problem.objective.outputs in (ONE_VS_REST, SOFTMAX):
+        problem = _one_row_a_class(problem)
+    with np.errstate(over="ignore", invalid="ignore"):
+        loss, of_zero = (
+            problem.mean_loss(np.broadcast_to(scores, (len(problem.data.y), len(scores))))
+            for scores in (best, np.zeros_like(best))
+        )
+        gains = [loss - least, of_zero - least] if varied else [of_zero - least]
+    least_first = loss if problem.objective.loss == PERCEPTRON else -np.inf
+    return BestConstant(best, loss, next((gain for gain in gains if 0.0 < gain < np.inf), 1.0), least_first)
+
+
+def _best_scores(problem: ProblemOnRows) -> NDArray[np.float64]:
+    code, y, weight = problem.objective.loss, *_targets_and_weights(problem)
+    if problem.objective.outputs == SOFTMAX:
+        return _finite(np.log, weight)
+    if problem.objective.outputs == ONE_VS_REST:
+        of_rest, of_class = problem.data.class_weight * [1.0 - weight, weight]
+        mean = (of_class - of_rest) / np.maximum(of_class + of_rest, np.finfo(float).tiny)
+    else:
+        mean = weight @ y
+    if code in LOG_LINKS:
+        return _finite(np.log, mean)
+    if code == LOG_LOSS:
+        return _finite(logit, (1.0 + mean) / 2.0)
+    at_median = code in (HINGE, PERCEPTRON, HUBER, EPSILON_INSENSITIVE, ABSOLUTE_ERROR, QUANTILE)
+    if at_median and (problem.objective.outputs == ONE_VS_REST or code in (HINGE, PERCEPTRON)):
+        return np.where(mean > 0.0, 1.0, -1.0)
+    if at_median:
+        rank = problem.objective.parameter if code == QUANTILE else 0.5
+        return np.atleast_1d(_weighted_percentile(y, weight, 100.0 * rank))
+    return mean
+
+
+def _targets_and_weights(problem: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of the rows trained on, weights summing to 1; of classes that share rows, their numbers and shares."""
+    y, weight = problem.data.y[problem._all_rows].astype(np.float64), problem.data.weight
+    weight = weight[problem._all_rows].astype(np.float64) if len(weight) else np.ones(len(y))
+    weight = weight / weight.sum()
+    if problem.objective.outputs in (ONE_VS_REST, SOFTMAX):
+        n_classes = problem.data.class_weight.shape[1]
+        shares: Any = np.bincount(y[:, 0].astype(np.int64), weight, n_classes)
+        return np.arange(n_classes, dtype=np.float64)[:, None], shares
+    return y, weight
+
+
+def _are_varied(y: NDArray[np.float64], weight: NDArray[np.float64]) -> bool:
+    """Where they are not, the loss of the best constant is rounding."""
+    return bool(np.ptp(y[weight > 0.0], axis=0).any())
+
+
+def _one_row_a_class(problem: ProblemOnRows) -> ProblemOnRows:
+    """With the same losses of constants: their cost grows with the classes, not with rows times classes."""
+    y, weight = (read_only(part.astype(problem.data.y.dtype)) for part in _targets_and_weights(problem))
+    return replace(problem, data=problem.data._replace(y=y, weight=weight), rows=None)
+
+
+def _least_loss(problem: ProblemOnRows) -> float:
+    """That every row could have with a score of its own."""
+    code = problem.objective.loss
+    if code not in LOG_LINKS:
+        return 0.0
+    y, weight = _targets_and_weights(problem)
+    least = y - xlogy(y, y) if code == POISSON else 1.0 + np.log(y)
+    return float((weight @ least).sum())
+
+
+def _finite(function: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore"):
+        found = function(values)
+    return np.where(np.isfinite(found), found, 0.0)

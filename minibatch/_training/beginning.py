@@ -1,0 +1,74 @@
+"""Where a run began: a run that ends above that has failed, whatever ended it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from minibatch._problems.best_constant import BestConstant
+from minibatch._problems.state import Vector
+
+__all__ = ["CLEARLY", "ROWS_LOOKED_AT", "Beginning"]
+
+# Of more rows than this, so many are looked at first, and all of them only where these do not show a fall by this share
+# of what there is to gain: some six standard errors of the difference.
+ROWS_LOOKED_AT, CLEARLY = 4096, 0.1
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The first parameters of a run, by which later ones are judged."""
+
+    problem: Any
+    theta: Vector
+    constant: BestConstant
+    seed: int
+
+    @cached_property
+    def first(self) -> float:
+        """The objective at the beginning."""
+        return max(self.objective(self.theta), self.constant.least_first)
+
+    def objective(self, theta: Vector) -> float:
+        """Of all rows trained on."""
+        return _objective(self.problem, theta)
+
+    def judge(self, theta: Vector, against_constant: bool = True) -> str:
+        """``'below'`` the beginning or level with it; ``'above'``; or ``'failed'``, which is also above the constant.
+
+        A run that goes on from a good model is now below it, now above, by the noise of its batches; but it would have
+        to go far wrong to become worse than a constant. One that begins with zeros never is between the two. Far above
+        a constant that it could be, a run is not ``'below'`` either, unless that is not to count: it has hardly begun.
+        """
+        reachable = self._reachable if against_constant else np.inf
+        if self._is_clearly_below(theta, reachable):
+            return "below"
+        objective, rounding = self.objective(theta), 16.0 * float(np.finfo(theta.dtype).eps)
+        first, constant = (limit + rounding * abs(limit) for limit in (self.first, self.constant.loss))
+        if objective <= min(first, reachable):
+            return "below"
+        return "above" if objective <= max(first, constant) else "failed"
+
+    @property
+    def _reachable(self) -> float:
+        """Not far above what a model can reach that looks at no column."""
+        if not self.problem.objective.fit_intercept:
+            return np.inf
+        return self.constant.loss + CLEARLY * self.constant.unit
+
+    def _is_clearly_below(self, theta: Vector, reachable: float) -> bool:
+        if self.problem.n_samples <= ROWS_LOOKED_AT:
+            return False
+        limit = min(_objective(self._sample, self.theta), reachable) - CLEARLY * self.constant.unit
+        return _objective(self._sample, theta) < limit
+
+    @cached_property
+    def _sample(self) -> Any:
+        rows = np.random.default_rng(self.seed).choice(self.problem.n_samples, ROWS_LOOKED_AT, replace=False)
+        return self.problem.copied(np.sort(rows))
+
+
+def _objective(problem: Any, theta: Vector) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(problem.mean_loss(problem.scores(theta)) + problem.penalties(theta).sum())
