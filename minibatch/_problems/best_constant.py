@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import logit, xlogy
 from sklearn.utils.stats import _weighted_percentile
 
-from minibatch._problems.state import ProblemOnRows, read_only
+from minibatch._problems.state import read_only
 from minibatch.engine.linear import ONE_VS_REST, SOFTMAX
 from minibatch.engine.losses import (
     ABSOLUTE_ERROR,
@@ -41,34 +41,33 @@ class BestConstant(NamedTuple):
 
 def best_constant(problem: Any) -> BestConstant:
     """Of the rows trained on, with their weights."""
-    best, least, varied = _best_scores(problem), _least_loss(problem), _are_varied(*_targets_and_weights(problem))
-    if problem.objective.outputs in (ONE_VS_REST, SOFTMAX):
-        problem = _one_row_a_class(problem)
-    with np.errstate(over="ignore", invalid="ignore"):
-        loss, of_zero = (
-            problem.mean_loss(np.broadcast_to(scores, (len(problem.data.y), len(scores))))
-            for scores in (best, np.zeros_like(best))
-        )
-        gains = [loss - least, of_zero - least] if varied else [of_zero - least]
+    y, weight = _targets_and_weights(problem)
+    best, least = _best_scores(problem, y, weight), _least_loss(problem.objective.loss, y, weight)
+    of_classes = problem.objective.outputs in (ONE_VS_REST, SOFTMAX)
+    # one row a class has the same losses; its cost does not grow with rows times classes
+    problem = _on_rows_of(problem, y, weight) if of_classes else problem
+    loss = _loss_of(problem, best)
+    varied = np.ptp(y[weight > 0.0], axis=0).any()  # else the loss is rounding
+    gain = loss - least if varied else _loss_of(problem, np.zeros_like(best)) - least
     least_first = loss if problem.objective.loss == PERCEPTRON else -np.inf
-    return BestConstant(best, loss, next((gain for gain in gains if 0.0 < gain < np.inf), 1.0), least_first)
+    return BestConstant(best, loss, gain if 0.0 < gain < np.inf else 1.0, least_first)
 
 
-def _best_scores(problem: ProblemOnRows) -> NDArray[np.float64]:
-    code, y, weight = problem.objective.loss, *_targets_and_weights(problem)
-    if problem.objective.outputs == SOFTMAX:
+def _best_scores(problem: Any, y: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    code, outputs = problem.objective.loss, problem.objective.outputs
+    if outputs == SOFTMAX:
         return _finite(np.log, weight)
-    if problem.objective.outputs == ONE_VS_REST:
+    if outputs == ONE_VS_REST:
         of_rest, of_class = problem.data.class_weight * [1.0 - weight, weight]
         mean = (of_class - of_rest) / np.maximum(of_class + of_rest, np.finfo(float).tiny)
     else:
-        mean = weight @ y
+        mean = np.einsum("i,ij->j", weight, y)  # a product would wake the threads of BLAS
     if code in LOG_LINKS:
         return _finite(np.log, mean)
     if code == LOG_LOSS:
         return _finite(logit, (1.0 + mean) / 2.0)
     at_median = code in (HINGE, PERCEPTRON, HUBER, EPSILON_INSENSITIVE, ABSOLUTE_ERROR, QUANTILE)
-    if at_median and (problem.objective.outputs == ONE_VS_REST or code in (HINGE, PERCEPTRON)):
+    if at_median and (outputs == ONE_VS_REST or code in (HINGE, PERCEPTRON)):
         return np.where(mean > 0.0, 1.0, -1.0)
     if at_median:
         rank = problem.objective.parameter if code == QUANTILE else 0.5
@@ -78,8 +77,9 @@ def _best_scores(problem: ProblemOnRows) -> NDArray[np.float64]:
 
 def _targets_and_weights(problem: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of the rows trained on, weights summing to 1; of classes that share rows, their numbers and shares."""
-    y, weight = problem.data.y[problem._all_rows].astype(np.float64), problem.data.weight
-    weight = weight[problem._all_rows].astype(np.float64) if len(weight) else np.ones(len(y))
+    rows = slice(None) if problem.rows is None else problem.rows
+    y, weight = problem.data.y[rows].astype(np.float64), problem.data.weight
+    weight = weight[rows].astype(np.float64) if len(weight) else np.ones(len(y))
     weight = weight / weight.sum()
     if problem.objective.outputs in (ONE_VS_REST, SOFTMAX):
         n_classes = problem.data.class_weight.shape[1]
@@ -88,25 +88,23 @@ def _targets_and_weights(problem: Any) -> tuple[NDArray[np.float64], NDArray[np.
     return y, weight
 
 
-def _are_varied(y: NDArray[np.float64], weight: NDArray[np.float64]) -> bool:
-    """Where they are not, the loss of the best constant is rounding."""
-    return bool(np.ptp(y[weight > 0.0], axis=0).any())
+def _on_rows_of(problem: Any, y: NDArray[np.float64], weight: NDArray[np.float64]) -> Any:
+    targets, weights = (read_only(part.astype(problem.data.y.dtype)) for part in (y, weight))
+    return replace(problem, data=problem.data._replace(y=targets, weight=weights), rows=None)
 
 
-def _one_row_a_class(problem: ProblemOnRows) -> ProblemOnRows:
-    """With the same losses of constants: their cost grows with the classes, not with rows times classes."""
-    y, weight = (read_only(part.astype(problem.data.y.dtype)) for part in _targets_and_weights(problem))
-    return replace(problem, data=problem.data._replace(y=y, weight=weight), rows=None)
+def _loss_of(problem: Any, scores: NDArray[np.float64]) -> float:
+    """Of a constant."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(problem.mean_loss(np.broadcast_to(scores, (len(problem.data.y), len(scores)))))
 
 
-def _least_loss(problem: ProblemOnRows) -> float:
+def _least_loss(code: int, y: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
     """That every row could have with a score of its own."""
-    code = problem.objective.loss
     if code not in LOG_LINKS:
         return 0.0
-    y, weight = _targets_and_weights(problem)
     least = y - xlogy(y, y) if code == POISSON else 1.0 + np.log(y)
-    return float((weight @ least).sum())
+    return float(np.einsum("i,ij->", weight, least))
 
 
 def _finite(function: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
