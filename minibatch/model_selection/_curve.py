@@ -201,7 +201,7 @@ def _warn_of_divergence(parameter: Varied, fits: list[list[WatchedFit]]) -> None
     if any(counts):
         named = ", ".join(f"{value!r}" for value, count in zip(parameter.values, counts, strict=True) if count)
         message = (
-            f"{sum(counts)} of {sum(map(len, fits))} fits diverged, at {parameter.name} {named}; their curves end "
-            "there, the others are not affected. A lower learning rate, or scaled columns, would help."
+            f"{sum(counts)} of {sum(map(len, fits))} fits diverged, at {parameter.name} {named}; the "
+            "others are not affected. A lower learning rate, or scaled columns, would help."
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=3)

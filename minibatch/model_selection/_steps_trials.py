@@ -162,7 +162,8 @@ def _climb(final: MiniBatchEstimator, task: Task, candidate: int, seed: int, loo
         except Exception as error:
             error.add_note(f"In a trial of batch_size={model.batch_size!r} at the learning rate {rate:g}.")
             raise
-    return watch.run._replace(status="diverged") if model.status_ == "diverged" else watch.run
+    failed = model.status_ == "diverged" and watch.run.status != "reached"
+    return watch.run._replace(status="diverged") if failed else watch.run
 
 
 def middle(runs: Sequence[Run]) -> Run:
