@@ -39,6 +39,7 @@ class GradientNoise(NamedTuple):
     interval: tuple[float, float]
     resolved: bool  # the interval has an end: the squared norm is significantly above zero
     n_rows: int
+    largest_share: float  # of the trace, that of the largest hundredth of the rows, or of the largest one
 
 
 def gradient_noise(
@@ -84,7 +85,7 @@ def estimated_noise(rows: Deviations, n_population: float, confidence: float) ->
     total = float(rows.squares.sum())
     trace, squared_norm = _estimates(m, n_population, rows.squared_norm, total)
     if not np.isfinite([trace, squared_norm]).all():
-        return GradientNoise(trace, squared_norm, nan, (0.0, inf), False, m)
+        return GradientNoise(trace, squared_norm, nan, (0.0, inf), False, m, nan)
     covariance = np.zeros((2, 2))
     if 2 < m < n_population:
         norms_without = rows.squared_norm - 2.0 * rows.along / (m - 1) + rows.squares / (m - 1) ** 2
@@ -96,7 +97,8 @@ def estimated_noise(rows: Deviations, n_population: float, confidence: float) ->
     if m == 2 < n_population:  # no variance from two rows
         lower, upper = 0.0, inf
     scale, told = _ratio(trace, squared_norm, rows.rounding), squared_norm > rows.rounding
-    return GradientNoise(trace, squared_norm, scale, (lower, upper if told else inf), told and upper < inf, m)
+    share = float(np.sort(rows.squares)[-max(1, m // 100) :].sum() / total) if total > 0.0 else nan
+    return GradientNoise(trace, squared_norm, scale, (lower, upper if told else inf), told and upper < inf, m, share)
 
 
 def _ratio(trace: float, squared_norm: float, rounding: float) -> float:

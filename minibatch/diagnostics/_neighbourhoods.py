@@ -1,16 +1,21 @@
 """Neighbourhoods of a model, and the search for the highest point of the objective in them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, minimize
 
+from minibatch._problems.linear import LinearProblem
 from minibatch.diagnostics._objective import Trained, TrainedObjective
 
-__all__ = ["Found", "Neighbourhood", "Rise", "average", "ball", "box", "highest"]
+__all__ = ["MOST_ENUMERATED", "Found", "Neighbourhood", "Rise", "average", "ball", "box", "highest"]
+
+# Dimensions of a box whose corners are all looked at, 1,024.
+MOST_ENUMERATED = 10
 
 _TOLERANCES = {"ftol": 1e-10, "gtol": 1e-8}
 _PUSHES = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0] + 4 * [1e100]  # the last ones reach a vertex
@@ -37,6 +42,7 @@ class Found(NamedTuple):
     slope_rise: float
     converged: bool
     standard_error: float = 0.0
+    exact: bool = False  # the highest is the maximum
 
 
 class _Overflow(Exception):
@@ -50,6 +56,11 @@ class Rise:
         self.of, self.at = objective, objective.trained
         self.base, self.gradient = objective.both(self.at)
         self.n_evaluations = 1
+
+    @property
+    def is_convex(self) -> bool:
+        """As every loss is, and so every objective that is linear in the parameters inside it."""
+        return isinstance(self.of.problem, LinearProblem)
 
     def __call__(self, point: Trained) -> float:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -99,12 +110,13 @@ def box(
         )
     if n_directions is not None and n_directions > n:
         raise ValueError(f"n_directions must be at most the number of trained parameters, {n}; got {n_directions}.")
-    if n_directions is None:
-        A = sp.eye_array(n, format="csr")
-    else:
-        A = np.linalg.qr(random.standard_normal((n, n_directions)))[0]
-    # columns are orthonormal, so A^+ is the transpose
-    widths = epsilon * (np.abs(A.T @ rise.at) + 1.0)
+    A: Any = sp.eye_array(n, format="csr")
+    in_space: NDArray[np.floating[Any]] = rise.at
+    if n_directions is not None:
+        # not of unit length: a step along one moves every parameter by about epsilon, as one of the whole box does
+        A = random.standard_normal((n, n_directions))
+        in_space = np.linalg.lstsq(A, rise.at, rcond=None)[0]
+    widths = epsilon * (np.abs(in_space) + 1.0)
     # a coordinate with little slope must not come to lie at 0, where it has none
     off_axes = 0.01 * random.uniform(-1.0, 1.0, len(widths))
 
@@ -148,14 +160,31 @@ def ball(rise: Rise, rho: float, adaptive: bool, n_starts: int, random: np.rando
 
 
 def highest(rise: Rise, around: Neighbourhood, max_iter: int) -> Found:
-    """The highest rise that is found from all starts."""
+    """The highest rise that is found from all starts.
+
+    The maximum of a convex objective over a box is at a corner. Where these are few, all are looked at; of an objective
+    that is not convex, the highest is one more start.
+    """
+    starts = around.starts
     try:
-        found = [_climb(rise, around, start, max_iter) for start in around.starts]
+        if around.bounds is not None and len(starts[0]) <= MOST_ENUMERATED:
+            corner, height = _highest_corner(rise, around, len(starts[0]))
+            if rise.is_convex:
+                return Found(np.array([height]), height, height, around.slope_rise, True, exact=True)
+            starts = [*starts, corner]
+        found = [_climb(rise, around, start, max_iter) for start in starts]
     except _Overflow:
-        found = [(np.inf, False)] * len(around.starts)
+        found = [(np.inf, False)] * len(starts)
     rises = np.array([height for height, _ in found])
     best = int(rises.argmax())
     return Found(rises, float(rises[best]), float(rises[best]), around.slope_rise, found[best][1])
+
+
+def _highest_corner(rise: Rise, around: Neighbourhood, n: int) -> tuple[Trained, float]:
+    corners = [np.array(corner) for corner in product((-1.0, 1.0), repeat=n)]
+    heights = [rise(around.place(corner)) for corner in corners]
+    best = int(np.argmax(heights))
+    return corners[best], max(0.0, heights[best])
 
 
 def _climb(rise: Rise, around: Neighbourhood, start: Trained, max_iter: int) -> tuple[float, bool]:

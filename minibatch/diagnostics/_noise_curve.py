@@ -19,7 +19,7 @@ from minibatch._base.watch import Measures
 from minibatch._problems.batching import rows_in_batches
 from minibatch._tables import frame_of, html_table, text_table
 from minibatch._training.noise import GradientNoise, gradient_noise
-from minibatch.diagnostics._noise_scale import CONSTRAINTS, drawn_rows, rows_in_words
+from minibatch.diagnostics._noise_scale import CONSTRAINTS, carried_by_few, drawn_rows, rows_in_words
 from minibatch.diagnostics._objective import trained_objective
 
 __all__ = ["GradientNoiseCurve", "gradient_noise_curve"]
@@ -72,6 +72,13 @@ class GradientNoiseCurve:
 
     confidence : float
         Of the intervals.
+
+    largest_shares : ndarray of shape (n_looks,)
+        The share of the trace that the largest hundredth of the rows looked at carries.
+
+    carried_by_few : ndarray of bool of shape (n_looks,)
+        Whether an interval is to be doubted: it is from a sample of which few rows carry the noise. See
+        :func:`gradient_noise_scale`.
     """
 
     n_updates: NDArray[np.int64]
@@ -88,6 +95,8 @@ class GradientNoiseCurve:
     n_samples: int
     reference: str
     confidence: float
+    largest_shares: _Curve
+    carried_by_few: NDArray[np.bool_]
 
     def _columns(self) -> dict[str, NDArray[Any]]:
         return {
@@ -99,6 +108,7 @@ class GradientNoiseCurve:
             "lower": self.intervals[:, 0],
             "upper": self.intervals[:, 1],
             "resolved": self.resolved,
+            "largest_share": self.largest_shares,
         }
 
     def to_frame(self) -> Any:
@@ -111,11 +121,13 @@ class GradientNoiseCurve:
             f"Gradient noise scale at {n_looks} places of a training run that ended as {self.status!r}, from "
             f"{rows_in_words(self.n_rows, self.n_samples)}"
         )
-        return words + (f"; at {n_open} of them only a lower bound" if n_open else "")
+        n_carried = int(np.sum(self.carried_by_few))
+        words += f"; at {n_open} of them only a lower bound" if n_open else ""
+        return words + (f"; at {n_carried} a few rows carry it: intervals are too narrow" if n_carried else "")
 
     def _rows(self) -> list[list[Any]]:
-        rows = zip(*self._columns().values(), strict=True)
-        return [[*numbers, "yes" if resolved else "no"] for *numbers, resolved in rows]
+        columns = self._columns() | {"resolved": np.where(self.resolved, "yes", "no")}
+        return [list(row) for row in zip(*columns.values(), strict=True)]
 
     def __repr__(self) -> str:
         return f"{self._title()}\n{text_table(list(self._columns()), self._rows())}"
@@ -167,10 +179,12 @@ class _Looks:
         def column(name: str) -> NDArray[Any]:
             return np.array([row[name] for row in self.rows])
 
-        traces, squared_norms, scales, intervals, resolved, _ = map(np.array, zip(*self.found, strict=True))
+        traces, squared_norms, scales, intervals, resolved, _, shares = map(np.array, zip(*self.found, strict=True))
         return GradientNoiseCurve(
             column("n_updates"), column("epoch"), np.array(self.losses), scales, intervals, resolved, traces,
-            squared_norms, column("batch_size"), **more,
+            squared_norms, column("batch_size"), largest_shares=shares,
+            carried_by_few=carried_by_few(shares, more["n_rows"] < more["n_samples"] or more["reference"] != "train"),
+            **more,
         )  # fmt: skip
 
 

@@ -13,7 +13,15 @@ from minibatch._tables import html_table, short, text_table
 from minibatch._training.noise import gradient_noise
 from minibatch.diagnostics._objective import trained_objective
 
-__all__ = ["CONSTRAINTS", "GradientNoiseResult", "drawn_rows", "gradient_noise_scale", "rows_in_words"]
+__all__ = [
+    "CARRIED", "CONSTRAINTS", "GradientNoiseResult", "carried_by_few", "drawn_rows", "gradient_noise_scale",
+    "rows_in_words",
+]  # fmt: skip
+
+# A few rows carry the noise where the largest hundredth of them has more than this share of the trace. Of intervals
+# that should hold 95 % of the truth, those from 1,000 rows with t-distributed columns (3 degrees of freedom; 1, 5 and
+# 30 of them) held 8 to 44 %, and 78 to 100 % of these samples are above it; of normal ones, up to 4 % are.
+CARRIED = 0.35
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "batch_size": [Interval(Integral, 2, None, closed="left"), None],
@@ -62,6 +70,15 @@ class GradientNoiseResult:
     signal_to_noise : float
         ``batch_size / noise_scale``: how often the noise of a batch of independent rows, squared, fits into the
         gradient, squared. At 1 the batch size is the noise scale.
+
+    largest_share : float
+        The share of the trace that the largest hundredth of the rows looked at carries (the largest row, of fewer than
+        200).
+
+    carried_by_few : bool
+        Whether the interval is to be doubted: it is from a sample, and ``largest_share`` is above 0.35. Then the rows
+        that matter most may not be among those looked at, and no estimate of a variance knows. Such intervals are too
+        narrow, as a rule too low.
     """
 
     trace: float
@@ -75,6 +92,8 @@ class GradientNoiseResult:
     confidence: float
     batch_size: int
     signal_to_noise: float
+    largest_share: float
+    carried_by_few: bool
 
     def _title(self) -> str:
         rows = rows_in_words(self.n_rows, self.n_samples)
@@ -99,13 +118,24 @@ class GradientNoiseResult:
             ["squared norm of the gradient", self.squared_norm],
             ["batch size of the model", self.batch_size],
             ["signal to noise of a batch", self.signal_to_noise],
+            ["share of the largest rows in the trace", self.largest_share],
+        ]
+
+    def _doubts(self) -> list[str]:
+        if not self.carried_by_few:
+            return []
+        few = max(1, self.n_rows // 100)
+        rows = "row carries" if few == 1 else f"{few} rows carry"
+        return [
+            f"a few rows carry the noise: the largest {rows} {self.largest_share:.0%} of the trace, so the interval is "
+            "too narrow; look at more rows, or at columns and targets with heavy tails"
         ]
 
     def __repr__(self) -> str:
-        return f"{self._title()}\n{text_table(['', 'estimate'], self._rows())}"
+        return "\n".join([self._title(), text_table(["", "estimate"], self._rows()), *self._doubts()])
 
     def _repr_html_(self) -> str:
-        return html_table(self._title(), ["", "estimate"], self._rows())
+        return html_table("; ".join([self._title(), *self._doubts()]), ["", "estimate"], self._rows())
 
 
 def gradient_noise_scale(
@@ -184,7 +214,8 @@ def gradient_noise_scale(
     With ``g`` the mean of ``m`` gradients out of ``n``, ``T = sum_i ||g_i - g||^2 / (m - 1)`` and ``p`` the gradient of
     the penalty, the estimates are ``(1 - 1/n) T`` and ``||g + p||^2 - (1/m - 1/n) T``, for the population ``T`` and
     ``||g + p||^2 - T / m``. Neither has a bias; with one row per small batch they are those of [1]_. The interval of
-    their ratio is Fieller's [2]_, with variances of the jackknife.
+    their ratio is Fieller's [2]_, with variances of the jackknife. Where gradients have heavy tails, as with columns of
+    X that do, a sample knows neither its trace nor the variance of that; see ``carried_by_few``.
 
     It is an order of magnitude: it knows the training loss only, nothing of curvature, momentum or adaptive solvers,
     and it grows during training, often more than tenfold. It says which batch sizes use rows well, not which
@@ -224,8 +255,18 @@ def gradient_noise_scale(
         signal_to_noise = model_size / found.noise_scale if found.noise_scale > 0.0 else np.inf
     return GradientNoiseResult(
         found.trace, found.squared_norm, found.noise_scale, found.interval, found.resolved, found.n_rows, n_samples,
-        reference, confidence, model_size, signal_to_noise,
+        reference, confidence, model_size, signal_to_noise, found.largest_share,
+        carried_by_few(found.largest_share, found.n_rows < n_samples or reference == "population"),
     )  # fmt: skip
+
+
+def carried_by_few(largest_share: Any, sampled: bool) -> Any:
+    """Whether intervals from a sample are to be doubted; of all rows they are exact.
+
+    >>> carried_by_few(0.5, True), carried_by_few(0.5, False), carried_by_few(float("nan"), True)
+    (True, False, False)
+    """
+    return sampled & (largest_share > CARRIED)
 
 
 def drawn_rows(n_samples: int, size: int | None, random_state: Any) -> Order | None:

@@ -1,7 +1,7 @@
 """Whether one batch is large enough: the norm test and the two tests that it is made of."""
 
 from dataclasses import dataclass
-from math import ceil, inf, isfinite, nan, sqrt
+from math import ceil, inf, isfinite, isnan, nan, sqrt
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -32,14 +32,16 @@ class NormTestResult:
         What was asked for, by the names of the three.
 
     passes : dict {str: bool}
-        Whether each is at most its threshold.
+        Whether each is at most its threshold. A batch of all rows has the gradient of the objective, and passes
+        whatever is found.
 
     suggested_batch_size : int or float
-        The least batch size at which the norm test would pass with the variance and the gradient of this batch. May
-        exceed ``n_samples``: no batch short of all rows is large enough then. Infinite or NaN as ``theta_norm``.
+        The least batch size at which the norm test would pass with the variance and the gradient of this batch, or
+        ``n_samples`` if there is none below. NaN as ``theta_norm``.
 
     cabs_batch_size : int or None
-        The batch size by the rule of CABS, ``ceil(learning rate * trace / loss)``; None where it does not apply.
+        The batch size by the rule of CABS, ``ceil(learning rate * trace / loss)``, at most ``n_samples``; None where it
+        does not apply.
 
     cabs_missing : str
         Why there is none; empty where there is one.
@@ -74,6 +76,13 @@ class NormTestResult:
     def _title(self) -> str:
         if np.isnan(self.theta_norm):
             return f"Norm test of a batch of {self.batch_size} rows: neither gradient nor noise, nothing to test"
+        if self.batch_size == self.n_samples:
+            smaller = self.suggested_batch_size < self.n_samples
+            others = f"batches of {short(self.suggested_batch_size)}" if smaller else "no smaller batches"
+            return (
+                f"Norm test: a batch of all {self.n_samples} rows has the gradient of the objective; by its variance, "
+                f"{others} would pass"
+            )
         verdict = "large enough" if self.passes["theta_norm"] else "too small"
         return (
             f"Norm test: a batch of {self.batch_size} rows is {verdict} here; the suggested size is "
@@ -181,8 +190,8 @@ def norm_test(
     -----
     The suggestion is ``ceil(tr Var(g_i) / (theta^2 ||g||^2))``. The gradient of a batch has noise in its norm, so near
     the optimum the suggestion is too small: about ``B / theta^2`` for pure noise. It comes from one batch, and another
-    has another; repeat with other seeds. The tests take the rows of a batch as independent draws: that a batch
-    of all rows has no noise is not part of them.
+    has another; repeat with other seeds. The tests take the rows of a batch as independent draws: that batches of
+    almost all rows have less noise is not part of them.
 
     CABS [3]_ takes ``ceil(rate * tr Var(g_i) / loss)`` rows, with the learning rate of the last epoch. It assumes plain
     SGD, a least loss of about 0, and curvature that is the same in all directions.
@@ -224,9 +233,11 @@ def norm_test(
         losses, _ = batch.evaluate(objective.theta)
         cabs, missing = _cabs(objective, found.trace, float(losses.sum()))
     thresholds = {"theta_norm": theta, "theta_inner": theta, "nu": nu}
-    passes = {name: bool(getattr(found, name) <= threshold) for name, threshold in thresholds.items()}
+    certain = size == n_samples and not np.isnan(found.theta_norm)
+    passes = {name: certain or bool(getattr(found, name) <= threshold) for name, threshold in thresholds.items()}
+    suggested = found.suggested if isnan(found.suggested) else min(found.suggested, n_samples)
     return NormTestResult(
-        found.theta_norm, found.theta_inner, found.nu, thresholds, passes, found.suggested, cabs, missing, found.trace,
+        found.theta_norm, found.theta_inner, found.nu, thresholds, passes, suggested, cabs, missing, found.trace,
         found.squared_norm, float(losses.sum()), int(size), n_samples,
     )  # fmt: skip
 
@@ -261,4 +272,4 @@ def _cabs(objective: TrainedObjective, trace: float, loss: float) -> tuple[int |
         return None, f"it is for plain SGD, without momentum; the solver is {objective.final.solver!r}"
     if not loss > 0.0:
         return None, f"it divides by the loss of the batch, which is {loss:.3g}"
-    return max(1, ceil(rate * trace / loss)), ""
+    return max(1, ceil(min(rate * trace / loss, objective.problem.n_samples))), ""

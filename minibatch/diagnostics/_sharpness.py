@@ -18,6 +18,11 @@ __all__ = ["SharpnessResult", "sharpness"]
 # The published sizes: Keskar's box and Foret's ball. Keskar's search is inexact on purpose.
 _BOX, _BALL = 1e-3, 0.05
 _BOX_ITERATIONS, _BALL_ITERATIONS = 10, 200
+# Random corners of correlated quadratics: with 5 starts the best of them is up to 12 % below the highest in 12
+# dimensions, with 20 up to 0.1 %. The ball of a quadratic has one maximum.
+_BOX_STARTS, _BALL_STARTS = 20, 5
+# Starts that end so far below the highest of them have found something else.
+_APART = 0.01
 _N_PAIRS = 100  # of random points, for the average
 # Above this share of the rise, the gradient at the model explains too much of it for the model to count as a minimum.
 _SLOPE_SHARE = 0.1
@@ -47,7 +52,8 @@ class SharpnessResult:
 
     values : ndarray of shape (n_starts,) or (n_directions,)
         The sharpness from each start alone, of which ``value`` is the largest, or of each pair of random points, of
-        which it is the mean.
+        which it is the mean. A box of few dimensions adds its highest corner to the starts; where that is ``exact``, it
+        is all there is.
 
     n_directions : int or None
         Dimensions of the random subspace, or pairs of random points. None: all trained parameters.
@@ -64,8 +70,16 @@ class SharpnessResult:
         is at the model: all of it but for ``'average'``, where the steepness cancels.
 
     converged : bool
-        Whether the search from the best start ended by itself, before ``max_iter``. Always for an average, unless the
-        objective overflows.
+        Whether the search from the best start ended by itself, before ``max_iter``: at a maximum among the points near
+        it, which need not be the highest of all. Always for an average, unless the objective overflows.
+
+    exact : bool
+        Whether ``value`` is the maximum for certain: that of a linear model, which has a convex objective, in a box of
+        at most 10 dimensions, whose corners were all looked at.
+
+    starts_agree : bool
+        Whether the searches from all starts ended within 1 percent of the highest. If not, there are several maxima,
+        and there may be higher ones. Always for an average.
 
     n_evaluations : int
         Evaluations of the objective over all rows.
@@ -83,6 +97,8 @@ class SharpnessResult:
     slope_rise: float
     at_minimum: bool
     converged: bool
+    exact: bool
+    starts_agree: bool
     n_evaluations: int
 
     def _title(self) -> str:
@@ -112,6 +128,14 @@ class SharpnessResult:
             )
         if not self.converged:
             remarks.append("the search stopped at max_iter: the sharpness may be higher")
+        if self.exact:
+            remarks.append("all corners of the box were looked at: it is exact")
+        if not self.starts_agree:
+            shares = self.values / self.value
+            remarks.append(
+                f"the starts disagree: {np.sum(shares >= 1 - _APART)} of {len(shares)} end within {_APART:.0%} of the "
+                f"highest, the lowest at {shares.min():.0%} of it; there may be higher points, raise n_starts"
+            )
         return remarks
 
     def __repr__(self) -> str:
@@ -125,7 +149,7 @@ _CONSTRAINTS: dict[str, list[Any]] = {
     "kind": [StrOptions({"box", "worst_case", "average", "adaptive"})],
     "epsilon": [Interval(Real, 0, np.inf, closed="neither"), None],
     "n_directions": [Interval(Integral, 1, None, closed="left"), None],
-    "n_starts": [Interval(Integral, 1, None, closed="left")],
+    "n_starts": [Interval(Integral, 1, None, closed="left"), None],
     "max_iter": [Interval(Integral, 1, None, closed="left"), None],
     "random_state": ["random_state"],
 }
@@ -139,7 +163,7 @@ def sharpness(
     kind: str = "box",
     epsilon: float | None = None,
     n_directions: int | None = None,
-    n_starts: int = 5,
+    n_starts: int | None = None,
     max_iter: int | None = None,
     random_state: Any = None,
     sample_weight: Any = None,
@@ -176,11 +200,14 @@ def sharpness(
         Size of the neighbourhood. None means 1e-3 for ``'box'``, as published (with 5e-4), and 0.05 for the others.
 
     n_directions : int, default=None
-        For ``'box'``, the dimensions of a random subspace (100 as published); None is all parameters. For
-        ``'average'``, pairs of random points ``x + e`` and ``x - e``; None means 100. Not for the others.
+        For ``'box'``, the dimensions of a random subspace (100 as published); None is all parameters. The ``p``
+        directions are standard normal, the columns of an ``n x p`` matrix ``A``, and the box is ``|z_i| <= eps
+        (|(A^+ x)_i| + 1)`` for ``F(x + A z)``, with the pseudo-inverse ``A^+`` [1]_. For ``'average'``, pairs of random
+        points ``x + e`` and ``x - e``; None means 100. Not for the others.
 
-    n_starts : int, default=5
-        Random points from which the maximum is looked for; the highest counts. Not used by ``'average'``.
+    n_starts : int, default=None
+        Random points from which the maximum is looked for; the highest counts. None means 20 for ``'box'``, which may
+        have many maxima, and 5 for the others. Not used by ``'average'``, nor where the box is ``exact``.
 
     max_iter : int, default=None
         Iterations of L-BFGS-B from each start. None means 10 for ``'box'``, as published, and 200 for the others, which
@@ -224,9 +251,14 @@ def sharpness(
     steps follow, each to a point of the neighbourhood that lies far along the gradient at the last one: on the ball the
     ascent step of [2]_, in the box first towards its middle and ever more towards a vertex, as in mean-field annealing
     [7]_. From the highest of these points L-BFGS-B goes on. This finds higher points than the published search, which
-    is L-BFGS-B alone. ``'worst_case'`` and ``'adaptive'`` are searched on the surface of
-    the ball, which is where the maximum of a convex objective is. The highest point found is a bound from below on a
-    maximum that nobody can be sure of.
+    is L-BFGS-B alone. ``'worst_case'`` and ``'adaptive'`` are searched on the surface of the ball, which is where the
+    maximum of a convex objective is. Of a box of at most 10 dimensions all corners are looked at, 1,024 evaluations of
+    the objective. Where it is not ``exact``, the highest point found is a bound from below on a maximum that nobody can
+    be sure of: on correlated quadratics of 100 and 300 parameters, 20 starts end 1 to 5 % below 300 starts.
+
+    How long the random directions are is not published [1]_. Standard normal entries move every parameter by ``eps``
+    times the square root of the dimensions, so that the curvature counts as it does in the whole box; directions of
+    unit length move it so little that only the slope is seen.
 
     References
     ----------
@@ -272,9 +304,10 @@ def sharpness(
             n_directions = n_directions or _N_PAIRS
             found = average(rise, size, n_directions, random)
         elif kind == "box":
-            found = highest(rise, box(rise, size, n_directions, n_starts, random), max_iter or _BOX_ITERATIONS)
+            around = box(rise, size, n_directions, n_starts or _BOX_STARTS, random)
+            found = highest(rise, around, max_iter or _BOX_ITERATIONS)
         else:
-            around = ball(rise, size, kind == "adaptive", n_starts, random)
+            around = ball(rise, size, kind == "adaptive", n_starts or _BALL_STARTS, random)
             found = highest(rise, around, max_iter or _BALL_ITERATIONS)
     unit = 100.0 / (1.0 + rise.base) if kind == "box" else 1.0
     return SharpnessResult(
@@ -290,5 +323,7 @@ def sharpness(
         slope_rise=found.slope_rise,
         at_minimum=found.slope_rise <= _SLOPE_SHARE * found.rise,
         converged=found.converged,
+        exact=found.exact,
+        starts_agree=kind == "average" or bool(found.rises.min() >= (1 - _APART) * found.rise),
         n_evaluations=rise.n_evaluations,
     )

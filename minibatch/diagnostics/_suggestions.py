@@ -1,16 +1,21 @@
 """Learning rates read off the curve of a range test: plain functions of the rates and the losses after each update."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "GRACE", "LOST", "NAMES", "SMOOTHING", "VISIBLE", "Curve", "median_curve", "smoothed", "stop_level", "suggest",
+    "FEWEST_RATES", "GRACE", "LOST", "NAMES", "SMOOTHING", "VISIBLE", "Curve", "median_curve", "not_risen",
+    "smoothed", "stop_level", "suggest",
 ]  # fmt: skip
 
 Curve = NDArray[np.float64]
 
 NAMES = ("steepest", "valley", "minimum/10", "stable_max")
 
+# A curve of fewer points has no shape.
+FEWEST_RATES = 10
 # The weight of the past in the moving average. It shifts the curve 0.6 / 0.4 = 1.5 updates to the right. Measured on
 # six models with 20 seeds each, log10 of the steepest rate has a standard deviation of 0.02 to 0.16; with 0.5, up to
 # 0.31.
@@ -59,17 +64,21 @@ def stop_level(first_loss: float, best: float, stop_factor: float) -> float:
 
 
 def suggest(
-    rates: Curve, losses: Curve, first_loss: float, stop_factor: float
+    rates: Curve, losses: Curve, first_loss: float, stop_factor: float, scale: Callable[[bool], str] = lambda rose: ""
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Suggested rates by name, NaN where the curve has none, and for those the reason.
 
-    ``losses`` are those after every update, NaN from where the sweep was stopped.
+    ``losses`` are those after every update, NaN from where the sweep was stopped. ``scale`` is asked what the scale of
+    the data has to do with a loss that does not fall, but rises or stays where it is.
     """
     n = int(np.isfinite(losses).sum())
     curve = smoothed(losses)[:n]
     fall = first_loss - np.min(curve, initial=first_loss)
+    if len(rates) < FEWEST_RATES:
+        why = f"n_rates={len(rates)} updates are too few to read a curve from; raise n_rates to 20 or more"
+        return dict.fromkeys(NAMES, np.nan), dict.fromkeys(NAMES, why)
     if n < 2 or not fall > VISIBLE * abs(first_loss):
-        why = f"the loss did not fall by {VISIBLE:.0%} of its first value; lower min_rate, raise max_rate or n_rates"
+        why = _why_no_fall(rates, n, first_loss, scale(n < len(rates)))
         return dict.fromkeys(NAMES, np.nan), dict.fromkeys(NAMES, why)
     least = int(curve.argmin())
     slopes = np.gradient(curve, np.log(rates[:n]))[: least + 1]
@@ -85,15 +94,42 @@ def suggest(
         if falls_on and (name != "steepest" or slopes[-1] < slopes.min() / 2):
             missing[name] = f"the loss was still falling at max_rate={rates[-1]:g}; raise max_rate"
         elif place == 0:
-            missing[name] = f"the loss fell no more after min_rate={rates[0]:g}; lower min_rate"
+            reason = f"the loss fell no more after min_rate={rates[0]:g}"
+            missing[name] = f"{reason}; {_or(scale(True), 'lower min_rate')}"
         else:
             found[name] = float(rates[place] / (10 if name == "minimum/10" else 1))
     rose = n < len(rates) or losses[n - 1] > stop_level(first_loss, losses[:n].min(), stop_factor)
     if rose:
         found["stable_max"] = float(rates[_before_the_climb(losses[:n], first_loss)])
     else:
-        missing["stable_max"] = f"the loss did not rise far enough up to max_rate={rates[-1]:g}; raise max_rate"
+        missing["stable_max"] = not_risen(rates)
     return found, missing
+
+
+def not_risen(rates: Curve) -> str:
+    """Why there is no ``'stable_max'`` where the loss has fallen."""
+    return f"the loss did not rise far enough up to max_rate={rates[-1]:g}; raise max_rate"
+
+
+def _why_no_fall(rates: Curve, n: int, first_loss: float, scale: str) -> str:
+    """The reason and the remedy; the sweep went to rate ``n``."""
+    if first_loss == 0.0:
+        return "the loss is 0 before the first update; there is nothing to learn"
+    why = f"the loss did not fall by {VISIBLE:.0%} of its first value"
+    if n == len(rates):
+        return f"{why} up to max_rate={rates[-1]:g}; {_or(scale, 'raise max_rate or n_rates')}"
+    if n < 2:
+        return f"{why}, but rose at once, at min_rate={rates[0]:g}; {_or(scale, 'lower min_rate')}"
+    return f"{why} before it rose, at a rate of {rates[n]:.2g}; {_or(scale, 'lower min_rate and raise n_rates')}"
+
+
+def _or(scale: str, remedy: str) -> str:
+    """What to do, about the scale of the data if that is why.
+
+    >>> _or("", "lower min_rate"), _or("y has mean 5,000: scale y", "lower min_rate")
+    ('lower min_rate', 'y has mean 5,000: scale y, or lower min_rate')
+    """
+    return f"{scale}, or {remedy}" if scale else remedy
 
 
 def _valley(curve: Curve, begin: float) -> int:

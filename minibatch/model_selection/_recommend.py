@@ -40,6 +40,8 @@ SIMILAR = 1.2
 CHANGED, CROOKED, SPREAD = 4.0, 2.0, 3.0
 
 _CONSTRAINTS: dict[str, list[Any]] = {
+    "min_rate": [Interval(Real, 0, None, closed="neither")],
+    "max_rate": [Interval(Real, 0, None, closed="neither")],
     "max_memory": [Interval(Real, 0, None, closed="neither"), None],
     "random_state": ["random_state"],
 }
@@ -51,6 +53,8 @@ def recommend_batch_size(
     y: Any,
     *,
     max_memory: float | None = None,
+    min_rate: float = 1e-5,
+    max_rate: float = 10.0,
     random_state: Any = None,
     sample_weight: Any = None,
 ) -> BatchSizeRecommendation:
@@ -77,6 +81,9 @@ def recommend_batch_size(
         Bytes that a fit of the estimator may take beyond X and y, as :func:`memory_required` counts them. Larger
         batches are not recommended. None: no bound.
 
+    min_rate, max_rate : float, default=1e-5 and 10
+        First and last rate of the range tests. Widen them where an error says that a test found no rate.
+
     random_state : int, RandomState instance or None, default=None
         Seed of what is random. The times that are measured differ from run to run all the same, and the recommendation
         may with them, between sizes that are predicted to be about as good.
@@ -96,6 +103,7 @@ def recommend_batch_size(
     ValueError
         Before any training, if a parameter or the data are out of range, the solver makes no updates with batches, the
         model normalises batches (no row has a gradient of its own then), or ``max_memory`` is too small for one row.
+        After a range test that suggests no rate, with the reason: as a rule, columns of X that are not scaled.
 
     See Also
     --------
@@ -129,7 +137,7 @@ def recommend_batch_size(
     True
     >>> model = model.set_params(batch_size=advice.batch_size, eta0=advice.learning_rate).fit(X / 16, y)
     """
-    given = {"max_memory": max_memory, "random_state": random_state}
+    given = {"max_memory": max_memory, "min_rate": min_rate, "max_rate": max_rate, "random_state": random_state}
     validate_parameter_constraints(_CONSTRAINTS, given, caller_name="recommend_batch_size")
     if isinstance(max_memory, bool):  # a number to Python
         raise ValueError(f"max_memory must be a number of bytes or None; got {max_memory}.")
@@ -148,17 +156,21 @@ def recommend_batch_size(
 
     def range_test(batch_size: int) -> LearningRateRangeResult:
         sized = clone(model).set_params(batch_size=batch_size)
-        return learning_rate_range_test(sized, X, y, random_state=seed, sample_weight=weight)
+        test = learning_rate_range_test(
+            sized, X, y, min_rate=min_rate, max_rate=max_rate, random_state=seed, sample_weight=weight
+        )
+        return _with_a_rate(test)
 
     run_rows = min(RUN_ROWS, n_samples)
-    run, doubts = _short_run(model, range_test(run_rows))
+    rate, _ = _rate(range_test(run_rows))
+    run = clone(model).set_params(batch_size=run_rows, **{model._rate_parameter: rate})
     noise = gradient_noise_curve(
         run, X, y, n_looks=LOOKS, max_updates=_run_updates(n_samples, run_rows), random_state=seed,
         batch_size=min(n_samples, ROWS_LOOKED_AT), sample_weight=weight,
     )  # fmt: skip
     prediction = _predicted(sizes, memory, noise, step_time(run, X, y, weight))
     best = _middle(prediction.similar)
-    return _advice(best, prediction, range_test(best), final, doubts)
+    return _advice(best, prediction, range_test(best), final)
 
 
 class _Prediction(NamedTuple):
@@ -188,16 +200,13 @@ def _model_to_try(final: MiniBatchEstimator, seed: int) -> MiniBatchEstimator:
     return plain_clone(final, **parameters)
 
 
-def _short_run(model: MiniBatchEstimator, test: LearningRateRangeResult) -> tuple[MiniBatchEstimator, list[str]]:
-    """The model at the tested batch size and a rate from the test; what to doubt, where that says none."""
-    run, (rate, _) = clone(model).set_params(batch_size=test.batch_size), _rate(test)
-    if np.isfinite(rate):
-        return run.set_params(**{run._rate_parameter: rate}), []
-    name, why = run._rate_parameter, test.missing[SUGGESTIONS[0]]
-    return run, [
-        f"The range test with batches of {test.batch_size} suggests no learning rate ({why}), so the noise is that of "
-        f"a run with {name}={getattr(run, name):g}."
-    ]
+def _with_a_rate(test: LearningRateRangeResult) -> LearningRateRangeResult:
+    """The test, if it suggests one."""
+    if _rate(test)[1]:
+        return test
+    raise ValueError(
+        f"The range test with batches of {test.batch_size} suggests no learning rate: {test.missing[SUGGESTIONS[0]]}."
+    )
 
 
 def _run_updates(n_samples: int, batch_size: int) -> int:
@@ -205,10 +214,12 @@ def _run_updates(n_samples: int, batch_size: int) -> int:
 
 
 def _rate(test: LearningRateRangeResult) -> tuple[float, str]:
-    """The first suggestion that there is, and its name; NaN if there is none."""
+    """The first suggestion that there is, and its name, or the highest stable rate where that is lower; NaN if there is
+    none."""
     for name in SUGGESTIONS:
         if np.isfinite(test.suggestions[name]):
-            return test.suggestions[name], name
+            highest = test.suggestions["stable_max"]
+            return (highest, "stable_max") if highest < test.suggestions[name] else (test.suggestions[name], name)
     return np.nan, ""
 
 
@@ -280,9 +291,7 @@ def _advice(
     prediction: _Prediction,
     range_test: LearningRateRangeResult,
     final: MiniBatchEstimator,
-    doubts: list[str],
 ) -> BatchSizeRecommendation:
-    """``doubts`` are those about the short run."""
     table, critical, noise, timed = prediction
     lower, upper = (critical_batch_size(end, noise.n_updates, int(noise.batch_sizes[-1])) for end in noise.intervals.T)
     rate, suggestion = _rate(range_test)
@@ -301,7 +310,7 @@ def _advice(
         seconds_per_update=(timed.overhead, timed.per_sample),
         table=table,
         reason=reason,
-        unsure=(*doubts, *_doubts_about_size(best, prediction, final), *_doubts_about_rate(range_test)),
+        unsure=(*_doubts_about_size(best, prediction, final), *_doubts_about_rate(range_test)),
         noise=noise,
         range_test=range_test,
     )
@@ -316,6 +325,11 @@ def _doubts_about_size(best: int, prediction: _Prediction, final: MiniBatchEstim
         doubts.append(
             f"At {np.sum(~noise.resolved)} of {len(noise.resolved)} looks, {noise.n_rows} rows do not tell the "
             "gradient from its noise: the noise scale may be larger, and with it the best batch size."
+        )
+    if noise.carried_by_few.any():
+        doubts.append(
+            f"At {np.sum(noise.carried_by_few)} of {len(noise.carried_by_few)} looks, a few of the {noise.n_rows} rows "
+            "looked at carry the noise: its scale is rougher than its interval says."
         )
     if end > CHANGED * start:
         doubts.append(
@@ -335,10 +349,7 @@ def _doubts_about_size(best: int, prediction: _Prediction, final: MiniBatchEstim
 
 
 def _doubts_about_rate(test: LearningRateRangeResult) -> list[str]:
-    rate, name = _rate(test)
-    if np.isnan(rate):
-        return [f"The range test suggests no learning rate at this batch size: {test.missing[SUGGESTIONS[0]]}."]
-    lowest, highest = test.suggestion_ranges[name]
+    lowest, highest = test.suggestion_ranges[_rate(test)[1]]
     if highest > SPREAD * lowest:
         return [f"The learning rate is read off a noisy curve: its repeats say {lowest:.2g} to {highest:.2g}."]
     return []

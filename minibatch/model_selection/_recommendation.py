@@ -25,7 +25,7 @@ class BatchSizeRecommendation:
         least time, the one in the middle by ratios.
 
     learning_rate : float
-        A rate to begin with at this batch size, from ``range_test``; NaN if it suggests none.
+        A rate to begin with at this batch size, from ``range_test``.
 
     suggestion : str
         Which of its suggestions that is.
@@ -75,8 +75,7 @@ class BatchSizeRecommendation:
         return frame_of(self.table)
 
     def _title(self) -> str:
-        rate = f", learning rate {self.learning_rate:.2g}" if self.suggestion else ""
-        return f"Recommended batch size: {self.batch_size}{rate}"
+        return f"Recommended batch size: {self.batch_size}, learning rate {self.learning_rate:.2g}"
 
     def _header(self) -> list[str]:
         return ["", "batch size", "updates", "milliseconds", "megabytes", "signal/noise"]

@@ -54,6 +54,8 @@ def test_every_look_is_that_of_a_fit_that_ends_there(name, request):
         assert curve.noise_scales[i] == pytest.approx(expected.noise_scale, rel=1e-9)
         assert curve.intervals[i] == pytest.approx(expected.interval, rel=1e-6)
         assert curve.resolved[i] == expected.resolved
+        assert curve.largest_shares[i] == pytest.approx(expected.largest_share, rel=1e-9)
+        assert curve.carried_by_few[i] == expected.carried_by_few
         assert curve.losses[i] == pytest.approx(model._loss(X, y), rel=1e-9)
         assert curve.epochs[i] == pytest.approx(n_updates / -(-len(y) // model.batch_size_))
 
@@ -185,8 +187,12 @@ class TestSurroundings:
         frame = curve.to_frame()
         assert list(frame) == [
             "n_updates", "epoch", "batch_size", "loss", "noise_scale", "lower", "upper", "resolved",
+            "largest_share",
         ]  # fmt: skip
         assert_array_equal(frame["lower"], curve.intervals[:, 0])
+        n_carried = np.sum(curve.largest_shares > 0.35)
+        assert np.sum(curve.carried_by_few) == n_carried
+        assert (f"at {n_carried} a few rows carry it" in repr(curve)) == (n_carried > 0)
         assert pickle.loads(pickle.dumps(curve)).status == curve.status
 
 

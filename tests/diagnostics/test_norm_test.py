@@ -146,6 +146,41 @@ class TestSuggestions:
         assert norm_test(plain.fit(X, y), X, y).cabs_batch_size >= 1
 
 
+class TestAllRows:
+    @pytest.fixture(scope="class")
+    def at_optimum(self, cancer):
+        """Where the gradient is next to nothing, and any batch is too small by its variance."""
+        model = MiniBatchSGDClassifier("log_loss", alpha=0.1, batch_size="full", learning_rate="constant", eta0=1.0)
+        return model.set_params(max_iter=500, tol=None).fit(*cancer)
+
+    def test_no_suggestion_exceeds_the_rows(self, at_optimum, cancer):
+        for size in (2, 50, 199, 200):
+            found = norm_test(at_optimum, *cancer, batch_size=size, theta=0.01, random_state=0)
+            assert found.trace / (0.01**2 * found.squared_norm) > 200
+            assert found.suggested_batch_size == 200
+
+    def test_nor_does_that_of_cabs(self, least_squares):
+        model, X, y = least_squares
+        high = clone(model).set_params(eta0=10.0, max_iter=1, batch_size="full").fit(X, y)
+        high.coef_ = model.coef_
+        assert norm_test(high, X, y).cabs_batch_size == len(y)
+
+    def test_they_have_the_gradient_of_the_objective_and_pass(self, at_optimum, cancer):
+        found = norm_test(at_optimum, *cancer)
+        assert found.batch_size == found.n_samples == 200
+        assert found.theta_norm > 0.9
+        assert all(found.passes.values())
+        assert "a batch of all 200 rows has the gradient of the objective" in repr(found)
+        assert "no smaller batches would pass" in repr(found)
+        assert "too small" not in repr(found)
+        assert not norm_test(at_optimum, *cancer, batch_size=199, random_state=0).passes["theta_norm"]
+
+    def test_smaller_batches_that_would_pass_are_named(self, logistic, cancer):
+        found = norm_test(logistic, *cancer, batch_size=200)
+        assert found.suggested_batch_size < 200
+        assert f"batches of {found.suggested_batch_size} would pass" in repr(found)
+
+
 class TestResult:
     def test_it_shows_all_tests(self, logistic, cancer):
         found = norm_test(logistic, *cancer, random_state=0)
@@ -174,8 +209,15 @@ class TestResult:
         model = MiniBatchSGDRegressor(
             penalty=None, fit_intercept=False, learning_rate="constant", eta0=1e-30, max_iter=1, tol=None
         )
-        found = norm_test(model.fit(X, y), X, y, batch_size=4)
-        assert found.theta_norm == found.suggested_batch_size == np.inf
+        X, y = np.repeat(X, 2, axis=0), np.repeat(y, 2)
+        model.fit(X, y)
+        found = next(
+            one
+            for one in (norm_test(model, X, y, batch_size=4, random_state=seed) for seed in range(20))
+            if one.squared_norm == 0
+        )
+        assert found.theta_norm == np.inf
+        assert found.suggested_batch_size == 8  # no batch short of all rows would do
         assert not found.passes["theta_norm"]
 
     def test_a_gradient_of_rounding_errors_is_none(self, cancer):
@@ -184,7 +226,8 @@ class TestResult:
         model.coef_ = np.linalg.lstsq(X[:, 1:], X[:, 0], rcond=None)[0]
         found = norm_test(model, X[:, 1:], X[:, 0], batch_size=200)
         assert 0 < found.squared_norm < 1e-28
-        assert found.suggested_batch_size == np.inf
+        assert found.theta_norm == np.inf
+        assert found.suggested_batch_size == 200
 
     def test_the_model_stays_as_it_is(self, logistic, cancer):
         before, state = pickle.dumps(logistic), np.random.get_state()[1].copy()  # noqa: NPY002

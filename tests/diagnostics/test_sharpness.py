@@ -100,21 +100,85 @@ class TestBoxOnQuadratics:
         assert not result.at_minimum
         assert f"the slope there would by itself make a rise of {slope:.3g}" in repr(result)
 
-    def test_a_subspace_of_all_dimensions_has_the_box_of_its_axes(self):
-        """In the plane: both vertices of the turned box, by hand."""
-        w, H = np.array([1.0, -2.0]), np.diag([3.0, 1.0])
-        result = sharpness(*quadratic(H, w), n_directions=2, epsilon=0.01, n_starts=10, random_state=7)
-        random = np.random.RandomState(7)
-        A = np.linalg.qr(random.standard_normal((2, 2)))[0]
-        widths = 0.01 * (np.abs(A.T @ w) + 1)
+    def test_a_subspace_has_the_box_of_its_axes(self):
+        """Of two dimensions in three: both pairs of corners, by hand."""
+        result = sharpness(*quadratic(H3, W3), n_directions=2, epsilon=0.01, random_state=7)
+        A = np.random.RandomState(7).standard_normal((3, 2))
+        widths = 0.01 * (np.abs(np.linalg.pinv(A) @ W3) + 1)
         steps = [A @ (widths * sign) for sign in ([1, 1], [1, -1])]
-        assert result.value == pytest.approx(100 * max(0.5 * s @ H @ s for s in steps), rel=1e-6)
+        assert result.value == pytest.approx(100 * max(0.5 * s @ H3 @ s for s in steps), rel=1e-9)
+        assert result.exact
         assert "dimensions of the subspace" in repr(result)
 
-    def test_a_subspace_is_less_sharp_than_the_whole(self, digits):
-        model = MiniBatchMLPClassifier((8,), max_iter=50, random_state=0).fit(*digits)
-        whole, part = (sharpness(model, *digits, n_directions=p, random_state=0).value for p in (None, 5))
-        assert 0 < part < whole
+    def test_a_subspace_sees_the_curvature_that_the_whole_box_sees(self):
+        """Near a minimum, but not at it: twice the radius is nearly four times the rise, not twice."""
+        H, w = correlated(200, 0), np.random.default_rng(0).standard_normal(200)
+        model, X, y = quadratic(H, w)
+        model.coef_ = w + 1e-4 * np.random.default_rng(1).standard_normal(200)
+        for n_directions in (None, 20, 100):
+            one, half = (
+                sharpness(model, X, y, n_directions=n_directions, epsilon=epsilon, random_state=0)
+                for epsilon in (1e-3, 5e-4)
+            )
+            assert one.at_minimum
+            assert 3.7 < one.value / half.value < 4
+
+
+class TestMaxima:
+    @pytest.mark.parametrize("d", [1, 5, 10])
+    @pytest.mark.parametrize("seed", range(4))
+    def test_few_parameters_are_exact(self, d, seed):
+        H, w = correlated(d, seed), np.random.default_rng(seed).standard_normal(d)
+        model, X, y = quadratic(H, w)
+        model.coef_ = w + 0.01
+        result = sharpness(model, X, y, epsilon=0.01, n_starts=1, random_state=0)
+        corners = np.array(list(itertools.product([-1, 1], repeat=d))) * 0.01 * (np.abs(model.coef_) + 1)
+        rises = [((w - model.coef_ - s) @ H @ (w - model.coef_ - s)) / 2 for s in corners]
+        assert result.worst_objective == pytest.approx(max(rises), rel=1e-9)
+        assert (result.exact, result.starts_agree, result.n_evaluations) == (True, True, 1 + 2**d)
+        assert "all corners of the box were looked at: it is exact" in repr(result)
+
+    def test_more_parameters_are_not(self):
+        result = sharpness(*quadratic(correlated(11, 0), np.ones(11)), random_state=0)
+        assert not result.exact
+        assert len(result.values) == 20
+
+    def test_twenty_starts_are_near_the_highest_corner(self):
+        """Five of them are 12 percent below it in the worst of these."""
+        signs = np.array(list(itertools.product([-1.0, 1.0], repeat=12)))
+        for seed in range(6):
+            H, w = correlated(12, seed), np.random.default_rng(seed).standard_normal(12)
+            corners = signs * 0.01 * (np.abs(w) + 1)
+            highest = 50 * np.einsum("vi,ij,vj->v", corners, H, corners).max()
+            assert sharpness(*quadratic(H, w), epsilon=0.01, random_state=seed).value > 0.99 * highest
+
+    def test_starts_that_disagree_are_named(self):
+        H, w = correlated(30, 0), np.random.default_rng(0).standard_normal(30)
+        result = sharpness(*quadratic(H, w), random_state=0)
+        near = np.sum(result.values >= 0.99 * result.value)
+        assert near < 20
+        assert not result.starts_agree
+        assert f"the starts disagree: {near} of 20 end within 1% of the highest" in repr(result)
+        assert f"the lowest at {result.values.min() / result.value:.0%} of it" in result._repr_html_()
+
+    def test_starts_that_agree_are_not(self):
+        result = sharpness(*quadratic(np.diag(np.linspace(1, 2, 30)), np.ones(30)), random_state=0)
+        assert result.starts_agree
+        assert "disagree" not in repr(result)
+
+    def test_the_highest_corner_of_a_small_network_is_a_start(self):
+        """A box so large that the objective has several maxima in it."""
+        X = np.linspace(-1, 1, 20)[:, None]
+        model = MiniBatchMLPRegressor("squared_error", (2,), "tanh", max_iter=300, tol=None, random_state=0)
+        model.fit(X, np.sin(3 * X[:, 0]))
+        result = sharpness(model, X, np.sin(3 * X[:, 0]), epsilon=1.0, n_starts=1, random_state=0)
+        with trained_objective(model, X, np.sin(3 * X[:, 0])) as objective:
+            x = objective.trained
+            corners = np.array(list(itertools.product([-1, 1], repeat=len(x)))) * (np.abs(x) + 1)
+            highest = max(objective.value(x + step) for step in corners)
+        assert result.worst_objective >= highest * (1 - 1e-12)
+        assert not result.exact
+        assert len(result.values) == 2
 
 
 class TestBallsOnQuadratics:
@@ -309,7 +373,7 @@ class TestWrongInput:
             ({"kind": "flat"}, "'kind' parameter of sharpness must be a str among"),
             ({"epsilon": 0.0}, "'epsilon' parameter"),
             ({"epsilon": np.inf}, "'epsilon' parameter"),
-            ({"n_starts": 0}, "'n_starts' parameter"),
+            ({"n_starts": 0}, "'n_starts' parameter of sharpness must be"),
             ({"max_iter": 0}, "'max_iter' parameter"),
             ({"n_directions": 0}, "'n_directions' parameter"),
             ({"n_directions": 4}, "n_directions must be at most the number of trained parameters, 3; got 4"),
