@@ -15,9 +15,9 @@ from sklearn.utils.validation import _check_sample_weight, _num_samples
 from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, split_pipeline
 from minibatch._tables import frame_of, html_table, text_table
-from minibatch.diagnostics._constant_rates import highest_steady, rises_at
+from minibatch.diagnostics._constant_rates import Rises, highest_steady, rises_at
 from minibatch.diagnostics._scales import scale_in_words
-from minibatch.diagnostics._suggestions import Curve, median_curve, not_risen, smoothed, suggest
+from minibatch.diagnostics._suggestions import Curve, Scale, median_curve, not_risen, or_scale, smoothed, suggest
 from minibatch.diagnostics._sweep import Runs, probe_rows
 
 __all__ = ["LearningRateRangeResult", "learning_rate_range_test"]
@@ -55,8 +55,8 @@ class LearningRateRangeResult:
           smoothed) is above ``best + (first - best) / 10``, and the climb begins at the last update before that which
           lowered it; the last rate, if the sweep never rises far. From every repeat's beginning, a run at this rate
           alone follows, and the rate is lowered (halved, then bisected among those of the sweep) until no repeat is
-          stopped, ends above its beginning, or climbs by a tenth of its fall from its second to its last quarter. There
-          is none if the last rate holds.
+          stopped, climbs by a tenth of its fall from its second to its last quarter, or ends with less than half of the
+          sweep's fall. There is none if the last rate holds.
 
     suggestion_ranges : dict {str: (float, float)}
         Lowest and highest of each suggestion when it is made from one repeat alone; for ``'stable_max'``, of the rates
@@ -299,8 +299,9 @@ def _result(runs: Runs, rates: Curve, sweep: str) -> LearningRateRangeResult:
     alone = [suggest(rates, own, first, factor)[0] for own, first in zip(losses, first_losses, strict=True)]
     ranges = {name: _range([one[name] for one in alone]) for name in found}
     if missing.get("stable_max", not_risen(rates)) == not_risen(rates):
+        rises = rises_at(runs, repeats)
         found["stable_max"], ranges["stable_max"], why = _steady(
-            runs, rates, found["stable_max"], repeats[0].batch_size
+            rates, found["stable_max"], rises, partial(_scale, runs)
         )
         missing = {name: reason for name, reason in missing.items() if name != "stable_max"} | why
     return LearningRateRangeResult(
@@ -313,7 +314,7 @@ def _scale(runs: Runs, rose: bool) -> str:
     X, y, _ = runs.rows
     # of a linear model without a link, y scales the weights and changes no rate
     y_counts = is_regressor(runs.final) and not hasattr(type(runs.final), "sparsify")
-    return scale_in_words(X, y, too_large=rose, y_counts=y_counts)
+    return scale_in_words(X, y, rose=rose, y_counts=y_counts)
 
 
 def _range(rates: list[float]) -> tuple[float, float]:
@@ -322,17 +323,16 @@ def _range(rates: list[float]) -> tuple[float, float]:
 
 
 def _steady(
-    runs: Runs, rates: Curve, candidate: float, batch_size: int
+    rates: Curve, candidate: float, rises: Rises, scale: Scale
 ) -> tuple[float, tuple[float, float], dict[str, str]]:
     """``'stable_max'``, its range, and why there is none: the candidate, or the last rate, lowered until runs at it do
     not rise."""
-    last = len(rates) - 1
-    start = last if np.isnan(candidate) else int(np.searchsorted(rates, candidate))
-    place, tried = highest_steady(rates, start, rises_at(runs, batch_size))
+    none, last = (np.nan, np.nan), len(rates) - 1
+    place, tried = highest_steady(rates, last if np.isnan(candidate) else int(np.searchsorted(rates, candidate)), rises)
     if place == last:
-        return np.nan, (np.nan, np.nan), {"stable_max": not_risen(rates)}
+        return np.nan, none, {"stable_max": not_risen(rates)}
     if place < 0:
-        why = f"the loss rose in a run at a constant min_rate={rates[0]:g}; lower min_rate"
-        return np.nan, (np.nan, np.nan), {"stable_max": why}
-    of_one = [max(place for place, rose in tried.items() if not rose[i]) for i in range(len(runs.seeds))]
-    return float(rates[place]), _range([float(rates[place]) for place in of_one]), {}
+        why = f"runs at a constant min_rate={rates[0]:g} rose; {or_scale(scale(True), 'lower min_rate')}"
+        return np.nan, none, {"stable_max": why}
+    of_repeats = np.array([np.where(rose, -1, place) for place, rose in tried.items()]).max(axis=0)
+    return float(rates[place]), (float(rates[of_repeats.min()]), float(rates[of_repeats.max()])), {}

@@ -15,13 +15,15 @@ __all__ = ["FAR", "scale_in_words"]
 FAR = 10.0
 
 
-def scale_in_words(X: Any, y: Any, *, too_large: bool, y_counts: bool) -> str:
+def scale_in_words(X: Any, y: Any, *, rose: bool, y_counts: bool) -> str:
     """What is wrong with the scale of X, or of y where it counts, and what to do; empty if nothing is.
 
+    Large columns are a reason for a loss that rose, small ones (next to an intercept) for any.
+
     >>> X = np.array([[1.0, 2000.0], [3.0, 4000.0]])
-    >>> scale_in_words(X, None, too_large=True, y_counts=False)
+    >>> scale_in_words(X, None, rose=True, y_counts=False)
     'column 1 of X has mean 3,000 and standard deviation 1,000: scale X with StandardScaler'
-    >>> scale_in_words(X / 1e3, None, too_large=True, y_counts=False)
+    >>> scale_in_words(X / 1e3, None, rose=True, y_counts=False)
     ''
     """
     names = getattr(X, "columns", None)
@@ -29,14 +31,15 @@ def scale_in_words(X: Any, y: Any, *, too_large: bool, y_counts: bool) -> str:
     means, deviations = _moments(X)
     sizes = np.hypot(means, deviations)
     largest = int(sizes.argmax())
-    if sizes[largest] > FAR if too_large else sizes[largest] < 1.0 / FAR:
+    too_small = sizes[largest] < 1.0 / FAR
+    if too_small or (rose and sizes[largest] > FAR):
         name = f"column {largest}" if names is None else f"column {names[largest]!r}"
-        most = "" if too_large else ", the largest,"
+        most = ", the largest," if too_small else ""
         how = "scale X with MaxAbsScaler" if sp.issparse(X) else "scale X with StandardScaler"
         return f"{name} of X{most} has {_words(means[largest], deviations[largest])}: {how}"
     if y_counts:
         values = np.asarray(y, dtype=np.float64)
-        if np.sqrt(np.mean(values**2)) > FAR and too_large:
+        if np.sqrt(np.mean(values**2)) > FAR:
             return f"y has {_words(values.mean(), values.std())}: scale y (TransformedTargetRegressor)"
     return ""
 

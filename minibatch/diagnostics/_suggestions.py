@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "FEWEST_RATES", "GRACE", "LOST", "NAMES", "SMOOTHING", "VISIBLE", "Curve", "median_curve", "not_risen",
-    "smoothed", "stop_level", "suggest",
+    "FEWEST_RATES", "GRACE", "LOST", "NAMES", "SMOOTHING", "VISIBLE", "Curve", "Scale", "median_curve", "not_risen",
+    "or_scale", "smoothed", "stop_level", "suggest",
 ]  # fmt: skip
 
 Curve = NDArray[np.float64]
+Scale = Callable[[bool], str]  # what the scale of the data has to do with a loss that rose, or did not, in words
 
 NAMES = ("steepest", "valley", "minimum/10", "stable_max")
 
@@ -64,7 +65,7 @@ def stop_level(first_loss: float, best: float, stop_factor: float) -> float:
 
 
 def suggest(
-    rates: Curve, losses: Curve, first_loss: float, stop_factor: float, scale: Callable[[bool], str] = lambda rose: ""
+    rates: Curve, losses: Curve, first_loss: float, stop_factor: float, scale: Scale = lambda rose: ""
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Suggested rates by name, NaN where the curve has none, and for those the reason.
 
@@ -92,10 +93,12 @@ def suggest(
     for name, place in places.items():
         # a fall that has slowed down to half shows where it was steepest
         if falls_on and (name != "steepest" or slopes[-1] < slopes.min() / 2):
-            missing[name] = f"the loss was still falling at max_rate={rates[-1]:g}; raise max_rate"
+            missing[name] = (
+                f"the loss was still falling at max_rate={rates[-1]:g}; {or_scale(scale(False), 'raise max_rate')}"
+            )
         elif place == 0:
             reason = f"the loss fell no more after min_rate={rates[0]:g}"
-            missing[name] = f"{reason}; {_or(scale(True), 'lower min_rate')}"
+            missing[name] = f"{reason}; {or_scale(scale(True), 'lower min_rate')}"
         else:
             found[name] = float(rates[place] / (10 if name == "minimum/10" else 1))
     rose = n < len(rates) or losses[n - 1] > stop_level(first_loss, losses[:n].min(), stop_factor)
@@ -117,16 +120,17 @@ def _why_no_fall(rates: Curve, n: int, first_loss: float, scale: str) -> str:
         return "the loss is 0 before the first update; there is nothing to learn"
     why = f"the loss did not fall by {VISIBLE:.0%} of its first value"
     if n == len(rates):
-        return f"{why} up to max_rate={rates[-1]:g}; {_or(scale, 'raise max_rate or n_rates')}"
+        return f"{why} up to max_rate={rates[-1]:g}; {or_scale(scale, 'raise max_rate or n_rates')}"
     if n < 2:
-        return f"{why}, but rose at once, at min_rate={rates[0]:g}; {_or(scale, 'lower min_rate')}"
-    return f"{why} before it rose, at a rate of {rates[n]:.2g}; {_or(scale, 'lower min_rate and raise n_rates')}"
+        return f"{why}, but rose at once, at min_rate={rates[0]:g}; {or_scale(scale, 'lower min_rate')}"
+    remedy = "lower min_rate" if n < FEWEST_RATES else "raise n_rates"
+    return f"{why} before it rose, at a rate of {rates[n]:.2g}; {or_scale(scale, remedy)}"
 
 
-def _or(scale: str, remedy: str) -> str:
+def or_scale(scale: str, remedy: str) -> str:
     """What to do, about the scale of the data if that is why.
 
-    >>> _or("", "lower min_rate"), _or("y has mean 5,000: scale y", "lower min_rate")
+    >>> or_scale("", "lower min_rate"), or_scale("y has mean 5,000: scale y", "lower min_rate")
     ('lower min_rate', 'y has mean 5,000: scale y, or lower min_rate')
     """
     return f"{scale}, or {remedy}" if scale else remedy

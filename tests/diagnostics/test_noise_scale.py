@@ -222,6 +222,54 @@ class TestResult:
         assert pickle.loads(pickle.dumps(found)).interval == found.interval
 
 
+@pytest.fixture(scope="module")
+def heavy():
+    random = np.random.default_rng(0)
+    X = random.standard_t(3, size=(50_000, 5))
+    y = X @ np.full(5, 0.3) + random.standard_normal(50_000)
+    return MiniBatchSGDRegressor(penalty=None, fit_intercept=False, **AT_START).fit(X, y), X, y
+
+
+class TestHeavyTails:
+    """Columns with the t-distribution of 3 degrees of freedom: gradients have no variance, samples do not know it."""
+
+    def test_intervals_that_miss_are_doubted(self, heavy):
+        exact = gradient_noise_scale(*heavy)
+        assert not exact.carried_by_few
+        found = [gradient_noise_scale(*heavy, batch_size=1000, random_state=seed) for seed in range(40)]
+        held = np.array([low <= exact.noise_scale <= high for low, high in (one.interval for one in found)])
+        doubted = np.array([one.carried_by_few for one in found])
+        assert np.mean([one.resolved for one in found]) > 0.8
+        assert held.mean() < 0.7  # of intervals that should hold 95 %
+        assert doubted.mean() > 0.8
+        assert np.mean(~held & ~doubted) <= 0.05
+
+    def test_columns_with_light_tails_are_not(self):
+        random = np.random.default_rng(0)
+        X = random.standard_normal((20_000, 5))
+        y = X @ np.full(5, 0.3) + random.laplace(size=20_000)
+        model = MiniBatchSGDRegressor(penalty=None, fit_intercept=False, **AT_START).fit(X, y)
+        found = [gradient_noise_scale(model, X, y, batch_size=1000, random_state=seed) for seed in range(40)]
+        assert np.mean([one.carried_by_few for one in found]) < 0.1
+
+    def test_the_share_is_that_of_the_largest_hundredth(self, cancer):
+        X, y = cancer
+        model = MiniBatchSGDClassifier("log_loss", penalty=None, max_iter=2, tol=None, random_state=0).fit(X, y)
+        gradients = (model.predict_proba(X)[:, 1] - y)[:, None] * ones_beside(X)
+        squares = np.sort(np.sum((gradients - gradients.mean(axis=0)) ** 2, axis=1))
+        assert gradient_noise_scale(model, X, y).largest_share == pytest.approx(squares[-2:].sum() / squares.sum())
+
+    def test_the_words_say_so(self, heavy):
+        one = next(
+            one
+            for one in (gradient_noise_scale(*heavy, batch_size=1000, random_state=seed) for seed in range(9))
+            if one.carried_by_few
+        )
+        for text in (repr(one), one._repr_html_()):
+            assert f"a few rows carry the noise: the largest 10 rows carry {one.largest_share:.0%} of the trace" in text
+        assert "a few rows" not in repr(gradient_noise_scale(*heavy))
+
+
 class TestWrongInput:
     def test_a_model_that_is_not_fitted(self, cancer):
         with pytest.raises(NotFittedError, match="MiniBatchSGDClassifier is not fitted"):

@@ -201,13 +201,72 @@ def test_the_line_is_judged_by_factors_either_way():
     assert_allclose([timed.off_line(size) for size in (1, 8, 64, 512, 10**6)], [9, 9, 4, 4, 1])
 
 
-def test_a_short_run_whose_range_test_finds_no_rate_is_a_doubt(known_times):
-    model = clone(MODEL).set_params(eta0=0.0125)
-    doubt, *_ = recommend_batch_size(model, X * 1e8, Y, random_state=0).unsure
-    assert doubt.startswith("The range test with batches of 32 suggests no learning rate (the loss did not fall")
-    assert doubt.endswith("so the noise is that of a run with eta0=0.0125.")
-    unsure = recommend_batch_size(model, X, Y, random_state=0).unsure
-    assert not any("the noise is that of" in doubt for doubt in unsure)
+@pytest.mark.parametrize("model", [MODEL, MiniBatchMLPClassifier((8,), solver="sgd", random_state=0)])
+def test_a_rate_that_is_not_found_is_an_error_with_the_reason(known_times, model):
+    words = "batches of 32 suggests no learning rate: .* column [0-9]+ of X has mean .* scale X with StandardScaler"
+    with pytest.raises(ValueError, match=words):
+        recommend_batch_size(model, X * 1e8, Y, random_state=0)
+    advice = recommend_batch_size(make_pipeline(MinMaxScaler(), model), X * 1e8, Y, random_state=0)
+    assert advice.learning_rate > 0
+
+
+def test_so_it_is_where_only_the_recommended_size_has_none(known_times, monkeypatch):
+    real, n_rates = _recommend.learning_rate_range_test, iter([100, 2])
+
+    def none_the_second_time(*data, **setting):
+        return real(*data, n_rates=next(n_rates), **setting)
+
+    monkeypatch.setattr(_recommend, "learning_rate_range_test", none_the_second_time)
+    with pytest.raises(ValueError, match=r"suggests no learning rate: n_rates=2 updates are too few"):
+        recommend_batch_size(MODEL, X, Y, random_state=0)
+
+
+def test_the_rates_of_its_range_tests_can_be_given(known_times):
+    rows = 1e3 * X
+    with pytest.raises(ValueError, match="or lower min_rate"):
+        recommend_batch_size(MODEL, rows, Y, random_state=0)
+    advice = recommend_batch_size(MODEL, rows, Y, min_rate=1e-11, max_rate=1e-5, random_state=0)
+    assert_allclose(advice.range_test.rates[[0, -1]], [1e-11, 1e-5])
+    assert 1e-10 < advice.learning_rate < 1e-5
+    plain = recommend_batch_size(MODEL, X, Y, min_rate=1e-5, max_rate=10.0, random_state=0)
+    assert_allclose(advice.critical_batch_size, plain.critical_batch_size, rtol=1.0)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"min_rate": 0.0}, "'min_rate' parameter of recommend_batch_size must be"),
+        ({"max_rate": np.inf}, "'max_rate' parameter of recommend_batch_size must be"),
+        ({"min_rate": 1.0, "max_rate": 0.5}, "min_rate must be below max_rate; got min_rate=1 and max_rate=0.5"),
+    ],
+)
+def test_rates_are_checked(setting, words):
+    with pytest.raises(ValueError, match=words):
+        recommend_batch_size(MODEL, X, Y, **setting)
+
+
+def test_no_rate_is_above_the_highest_that_holds(known_times, monkeypatch):
+    real = _recommend.learning_rate_range_test
+
+    def lowered(*data, **setting):
+        test = real(*data, **setting)
+        test.suggestions["stable_max"] = test.suggestions["minimum/10"] / 3
+        return test
+
+    monkeypatch.setattr(_recommend, "learning_rate_range_test", lowered)
+    advice = recommend_batch_size(MODEL, X, Y, random_state=0)
+    assert advice.learning_rate == advice.range_test.suggestions["stable_max"]
+    assert advice.suggestion == "stable_max"
+
+
+def test_noise_that_a_few_rows_carry_is_a_doubt(known_times, monkeypatch):
+    monkeypatch.setattr(_recommend, "ROWS_LOOKED_AT", 300)
+    random = np.random.default_rng(0)
+    rows = random.standard_t(2, size=(600, 3))
+    model = MiniBatchSGDRegressor(learning_rate="constant", penalty=None, random_state=0)
+    for values, heavy in ((rows, True), (random.standard_normal((600, 30)), False)):
+        advice = recommend_batch_size(model, values, values.sum(axis=1), random_state=0)
+        assert any("rows looked at carry the noise" in doubt for doubt in advice.unsure) == heavy
 
 
 @pytest.mark.parametrize(
