@@ -18,6 +18,7 @@ from minibatch.diagnostics import (
     gradient_noise_curve,
     learning_rate_range_test,
 )
+from minibatch.diagnostics._suggestions import FEWEST_RATES, VISIBLE
 from minibatch.model_selection._memory import memory_required
 from minibatch.model_selection._recommendation import BatchSizeRecommendation, Table
 from minibatch.model_selection._step_time import StepTime, step_time
@@ -34,6 +35,8 @@ LOOKS, ROWS_LOOKED_AT = 12, 5000
 # batches of 8 and 64, five epochs): test accuracy was below that of the best of 11 rates by 0.6 points on average and 3
 # at most with minimum/10, by 2.6 and 39 with valley, by 4.4 and 53 with steepest.
 SUGGESTIONS = ("minimum/10", "valley", "steepest")
+# What stands for minimum/10 where the loss is least at the last rate.
+_TO_THE_END = "max_rate/10"
 # Predicted times this close are taken for the same.
 SIMILAR = 1.2
 # The factors that are worth a doubt: by which the noise scale grew, times are off a line, repeats are apart.
@@ -214,13 +217,22 @@ def _run_updates(n_samples: int, batch_size: int) -> int:
 
 
 def _rate(test: LearningRateRangeResult) -> tuple[float, str]:
-    """The first suggestion that there is, and its name, or the highest stable rate where that is lower; NaN if there is
-    none."""
-    for name in SUGGESTIONS:
-        if np.isfinite(test.suggestions[name]):
+    """The first suggestion that there is, or a tenth of the last rate where the loss fell to the end, and its name; or
+    the highest stable rate where that is lower. NaN if there is none."""
+    rates = {name: test.suggestions[name] for name in SUGGESTIONS}
+    if _falls_on(test):
+        rates[_TO_THE_END] = test.rates[-1] / 10
+    for name, rate in rates.items():
+        if np.isfinite(rate):
             highest = test.suggestions["stable_max"]
-            return (highest, "stable_max") if highest < test.suggestions[name] else (test.suggestions[name], name)
+            return (highest, "stable_max") if highest < rate else (float(rate), name)
     return np.nan, ""
+
+
+def _falls_on(test: LearningRateRangeResult) -> bool:
+    """Whether the loss has fallen, and is least at the last rate."""
+    first, least = float(np.median(test.first_losses)), np.nanmin(test.smoothed, initial=np.inf)
+    return bool(test.smoothed[-1] == least < first - VISIBLE * abs(first) and len(test.rates) >= FEWEST_RATES)
 
 
 def _sizes_in_memory(
@@ -349,7 +361,10 @@ def _doubts_about_size(best: int, prediction: _Prediction, final: MiniBatchEstim
 
 
 def _doubts_about_rate(test: LearningRateRangeResult) -> list[str]:
-    lowest, highest = test.suggestion_ranges[_rate(test)[1]]
+    _, name = _rate(test)
+    if name == _TO_THE_END:
+        return [f"The loss was still falling at max_rate={test.rates[-1]:g}: a higher learning rate may be faster."]
+    lowest, highest = test.suggestion_ranges[name]
     if highest > SPREAD * lowest:
         return [f"The learning rate is read off a noisy curve: its repeats say {lowest:.2g} to {highest:.2g}."]
     return []

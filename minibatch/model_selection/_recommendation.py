@@ -28,7 +28,7 @@ class BatchSizeRecommendation:
         A rate to begin with at this batch size, from ``range_test``.
 
     suggestion : str
-        Which of its suggestions that is.
+        Which of its suggestions that is, or ``'max_rate/10'`` where the loss was still falling at the last rate.
 
     critical_batch_size : float
         ``B_c``, in rows: the gradient noise scale along the short run. A batch of so many rows needs twice the updates

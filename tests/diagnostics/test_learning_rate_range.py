@@ -203,7 +203,12 @@ class TestReasons:
                 "steepest",
                 "the loss did not fall by 1% of its first value before it rose",
             ),
-            (MiniBatchSGDClassifier("log_loss"), labels, "valley", "the loss was still falling at max_rate=10"),
+            (
+                MiniBatchSGDClassifier("log_loss", batch_size="full"),
+                labels,
+                "valley",
+                "the loss was still falling at max_rate=10",
+            ),
         ):
             missing = learning_rate_range_test(estimator, 1e-6 * X, y, random_state=0).missing[name]
             assert missing.startswith(why)

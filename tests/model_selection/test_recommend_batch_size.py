@@ -221,6 +221,15 @@ def test_so_it_is_where_only_the_recommended_size_has_none(known_times, monkeypa
         recommend_batch_size(MODEL, X, Y, random_state=0)
 
 
+def test_a_loss_that_falls_to_the_last_rate_is_a_doubt(known_times):
+    """A few rows that can be separated."""
+    rows, labels = np.array([[-2.0], [-1.0], [1.0], [2.0]]), [0, 0, 1, 1]
+    advice = recommend_batch_size(MODEL, rows, labels, max_rate=0.5, random_state=0)
+    assert advice.learning_rate == pytest.approx(0.05)
+    assert advice.suggestion == "max_rate/10"
+    assert "The loss was still falling at max_rate=0.5: a higher learning rate may be faster." in advice.unsure
+
+
 def test_the_rates_of_its_range_tests_can_be_given(known_times):
     rows = 1e3 * X
     with pytest.raises(ValueError, match="or lower min_rate"):
