@@ -43,6 +43,9 @@ class NoiseScaleDisplay(EstimatorResultDisplay[GradientNoiseCurve]):
     bounds_ : matplotlib Line2D or None
         Lower bounds where the noise scale is not resolved.
 
+    carried_ : matplotlib Line2D or None
+        Hollow marks where a few of the rows looked at carry the noise, so that intervals are too narrow.
+
     batch_size_line_ : matplotlib Line2D
         The batch size.
 
@@ -71,7 +74,7 @@ class NoiseScaleDisplay(EstimatorResultDisplay[GradientNoiseCurve]):
         style = {"color": "C0", "linewidth": 2, "marker": "o", "markersize": 4, "label": "noise scale", "zorder": 3}
         scales = np.where(result.resolved, result.noise_scales, np.nan)
         (self.line_,) = ax.plot(result.n_updates, scales, **merged(style, kwargs))
-        keys = [self.line_, *self._draw_intervals(ax, low, high)]
+        keys = [self.line_, *self._draw_intervals(ax, low, high), *self._draw_carried(ax, scales)]
         (self.batch_size_line_,) = ax.step(
             result.n_updates, result.batch_sizes, where="post", color="black", linestyle="--", linewidth=1.2, zorder=2,
             label=_batch_size_words(result.batch_sizes),
@@ -99,6 +102,18 @@ class NoiseScaleDisplay(EstimatorResultDisplay[GradientNoiseCurve]):
             (self.bounds_,) = ax.plot(result.n_updates[bounded], lower[bounded], label=words, **style)
             keys.append(self.bounds_)
         return keys
+
+    def _draw_carried(self, ax: Any, scales: Any) -> list[Any]:
+        """Marks of intervals to be doubted, if there are any."""
+        self.carried_ = None
+        doubted = self.result.carried_by_few & np.isfinite(scales)
+        if not doubted.any():
+            return []
+        style = {"color": self.line_.get_color(), "marker": "o", "markersize": 6, "markerfacecolor": "white"}
+        words = "a few rows carry it: interval too narrow"
+        x, y = self.result.n_updates[doubted], scales[doubted]
+        (self.carried_,) = ax.plot(x, y, linestyle="none", zorder=4, label=words, **style)
+        return [self.carried_]
 
 
 def _limits(result: GradientNoiseCurve) -> tuple[float, float]:

@@ -54,6 +54,14 @@ def test_an_exact_curve_is_a_line_over_the_batch_size(exact):
     assert display.figure_ is display.ax_.figure
 
 
+def test_looks_at_which_a_few_rows_carry_the_noise_are_hollow(exact, partly_open):
+    assert NoiseScaleDisplay.from_result(exact).carried_ is None
+    curve = dataclasses.replace(partly_open, carried_by_few=np.array([False, True, True, False]))
+    display = NoiseScaleDisplay.from_result(curve)
+    assert_array_equal(display.carried_.get_xydata(), [[curve.n_updates[1], 40.0]])  # the third is an arrow
+    assert "a few rows carry it: interval too narrow" in words_of(display)
+
+
 def test_what_is_not_resolved_is_an_arrow_at_its_lower_bound(partly_open):
     display = NoiseScaleDisplay.from_result(partly_open)
     assert_array_equal(display.line_.get_ydata(), [20.0, 40.0, np.nan, np.nan])
