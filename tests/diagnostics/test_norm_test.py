@@ -160,6 +160,7 @@ class TestAllRows:
             assert found.trace / (0.01**2 * found.squared_norm) > 200
             assert found.suggested_batch_size == 200
 
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
     def test_nor_does_that_of_cabs(self, least_squares):
         model, X, y = least_squares
         high = clone(model).set_params(eta0=1e3, max_iter=1, batch_size="full").fit(X, y)
