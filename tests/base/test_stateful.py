@@ -96,6 +96,7 @@ class Calls(RuleBasedStateMachine):
             warnings.simplefilter("error")
             warnings.simplefilter("always", ConvergenceWarning)
             call(**task.keywords)
+        self.reference.sparse = sp.issparse(chunk.X)
         with np.errstate(all="ignore"):
             self.reference.train(X[chunk.rows], task.target, chunk.weight, partial, init)
         self.reference.classes = task.classes

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from references.ends import SINGLE_ROW_SCHEDULES, Ends, constant_scores
 from references.gradient_descent import Optimizer, slope, softmax_slopes
 from references.network import Net, gradient, mean_loss
 from references.orders import order_of_epoch
@@ -64,6 +65,7 @@ class Call:
     seed: int
     batch_size: int
     start: list
+    ends: Ends | None = None  # of a fit
     objectives: list = field(default_factory=list)
     waits_from: int = 0  # the first of them that the stopping rule counts
     n_epochs: int = 0
@@ -74,6 +76,7 @@ class Reference:
     """What linear models and networks do alike. ``parameters`` are those of the estimator."""
 
     rate_name = "eta0"
+    sparse = False  # the rows of the next call
 
     def __init__(self, parameters):
         self.parameters, self.kept, self.rows = parameters, None, []
@@ -101,6 +104,7 @@ class Reference:
         now = self.begin(data, partial, init)
         random = p["random_state"] if self.draws_on() else np.random.RandomState(p["random_state"])
         call = Call(random.randint(2**31 - 1), self.batch_size(len(X)), now.parts)
+        call.ends = None if partial else self.ends(now, data)
         most, status = 1 if partial else p["max_iter"], None
         while status is None:
             before = copy.deepcopy(now)
@@ -109,10 +113,26 @@ class Reference:
                 now, status = before, "diverged"
                 self.rows[-1] = dict.fromkeys(self.rows[-1], np.nan) | {name: self.rows[-1][name] for name in COUNTS}
             else:
-                status = self.why_to_stop(now, call, most)
+                status = self.why_to_stop(now, data, call, most)
             if p["batch_growth"] and not partial and call.n_epochs % p["batch_growth_interval"] == 0:
                 call.batch_size = min(int(np.ceil(call.batch_size * p["batch_growth"])), len(X))
+        if call.ends and status != "converged" and call.ends.judge(self.objective(now, data)) == "failed":
+            status = "diverged"
         self.kept, self.status, self.n_iter = now, status, call.n_epochs
+
+    def objective(self, now, data):
+        return self.loss(now.result(), *data[:]) + self.penalty(now.result())
+
+    def ends(self, now, data):
+        constant = self.constant_loss(data)
+        if (data.target[data.weight > 0] == data.target[data.weight > 0][0]).all():
+            unit = self.loss([np.zeros_like(part) for part in now.parts], *data[:])
+        else:
+            unit = constant
+        first, n_outputs = self.objective(now, data), data.target.shape[1]
+        single = self.ends_as_in_scikit_learn(len(data.X), n_outputs)
+        network = isinstance(self, Network)
+        return Ends(self.parameters, first, constant, unit if unit > 0 else 1.0, self.has_constant(), single, network)
 
     def draws_on(self):
         """Whether random numbers come from a generator that remembers, not from a seed."""
@@ -163,11 +183,12 @@ class Reference:
             order = order_of_epoch(n, call.seed, self.count("epoch"))
         batches = n // size if p["last_batch"] == "drop" else -(-n // size)
         budget = batches if p["max_updates"] is None else min(batches, p["max_updates"] - call.n_updates)
-        loss, seen = 0.0, self.count("n_samples_seen")
+        loss, seen, penalties = 0.0, self.count("n_samples_seen"), []
         for batch in range(budget):
             rows = order[batch * size : (batch + 1) * size]
             eta = self.rate(now, batches, self.batch_size(n, clipped=not partial))
             loss += len(rows) * self.loss(now.parts, *data[rows])
+            penalties.append(self.penalty(now.parts))
             self.step(now, data[rows], eta, noisy=partial or size < n)
             now.epochs += Fraction(1, batches)
             seen += len(rows)
@@ -178,7 +199,10 @@ class Reference:
         row = {"epoch": self.count("epoch") + 1, "n_updates": self.count("n_updates") + budget, "n_samples_seen": seen}
         row |= {"learning_rate": eta, "batch_size": size}
         row["progressive_loss"] = loss / (seen - self.count("n_samples_seen"))
-        row["progressive_objective"] = row["progressive_loss"] + (penalty + self.penalty(now.parts)) / 2
+        along = (penalty + self.penalty(now.parts)) / 2
+        if not partial and self.follows_penalty(call):
+            along = np.mean(penalties)
+        row["progressive_objective"] = row["progressive_loss"] + along
         call.objectives.append(row["progressive_objective"])
         return row | self.evaluation(now, data, call, row["epoch"])
 
@@ -221,16 +245,23 @@ class Reference:
         weights = [part for k, part in enumerate(parts) if self.is_penalised(k, parts)]
         return sum(l1 * np.abs(w).sum() + l2 / 2 * (w**2).sum() for w in weights)
 
-    def why_to_stop(self, now, call, most):
+    def follows_penalty(self, call):
+        """Single rows, where the penalty is known before every update."""
+        l1, l2 = self.strengths()
+        lazy = self.sparse and self.parameters.get("average")
+        return self.parameters["tol"] is not None and call.ends.single_rows and l1 == 0 and l2 > 0 and not lazy
+
+    def why_to_stop(self, now, data, call, most):
         """The status of a call that ends here, or None."""
         p = self.parameters
         if p["max_updates"] is not None and call.n_updates >= p["max_updates"]:
             return "max_updates"
-        if p["tol"] is not None and self.stands_still(call):
-            if p["learning_rate"] != "adaptive" or self.rows[-1]["learning_rate"] <= 1e-6:
-                return "converged"
-            now.factor /= 5
-            call.waits_from = len(call.objectives)
+        if call.ends and p["tol"] is not None and call.ends.is_met(call.objectives, call.waits_from):
+            if p["learning_rate"] == "adaptive" and self.rows[-1]["learning_rate"] > 1e-6:
+                now.factor /= 5
+                call.waits_from = len(call.objectives)
+            elif status := call.ends.at_rest(self.objective(now, data), call.objectives, call.waits_from):
+                return status
         return "max_iter" if call.n_epochs == most else None
 
 
@@ -282,12 +313,21 @@ class Linear(Reference):
         slopes = weight[:, None] * slopes / len(X)
         return [X.T @ slopes, slopes.sum(axis=0)]
 
-    def stands_still(self, call):
-        """The mean of the last epochs is hardly below that of the epochs before."""
-        size, objectives = self.parameters["n_iter_no_change"], call.objectives[call.waits_from :]
-        if len(objectives) < 2 * size:
-            return False
-        return np.mean(objectives[-2 * size : -size]) - np.mean(objectives[-size:]) < self.parameters["tol"]
+    def loss_name(self, target):
+        return "softmax" if self.is_softmax(target) else self.parameters["loss"]
+
+    def constant_loss(self, data):
+        target = (data.target > 0).astype(float) if self.is_softmax(data.target) else data.target
+        scores = constant_scores(self.loss_name(data.target), target, data.weight)
+        return self.loss([np.zeros((data.X.shape[1], len(scores))), scores], *data[:])
+
+    def has_constant(self):
+        return self.parameters["fit_intercept"]
+
+    def ends_as_in_scikit_learn(self, n, n_outputs):
+        p = self.parameters
+        theirs = p["solver"] == "sgd" and p["learning_rate"] in SINGLE_ROW_SCHEDULES
+        return theirs and n_outputs == 1 and self.batch_size(n) == 1 and p["batch_growth"] is None
 
 
 class Network(Reference):
@@ -335,10 +375,12 @@ class Network(Reference):
     def gradient(self, *arguments):
         return gradient(*self.arguments(*arguments))
 
-    def stands_still(self, call):
-        """More epochs in a row than are tolerated were not better than the best before."""
-        waited = 0
-        for number in range(call.waits_from, len(call.objectives)):
-            best = min(call.objectives[:number], default=np.inf)
-            waited = 0 if call.objectives[number] <= best - self.parameters["tol"] else waited + 1
-        return waited > self.parameters["n_iter_no_change"]
+    def constant_loss(self, data):
+        mean = np.average(data.target, axis=0, weights=data.weight)
+        return np.mean(data.weight * ((data.target - mean) ** 2 / 2).sum(axis=1))
+
+    def has_constant(self):
+        return True
+
+    def ends_as_in_scikit_learn(self, n, n_outputs):
+        return False

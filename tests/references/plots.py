@@ -10,7 +10,7 @@ from minibatch import MiniBatchSGDClassifier
 from minibatch.plotting import BatchSizeLearningRateDisplay
 
 X, Y = make_classification(120, 6, n_informative=4, flip_y=0.1, random_state=0)
-SGD = MiniBatchSGDClassifier("log_loss", learning_rate="constant", eta0=0.1, tol=None, random_state=0)
+SGD = MiniBatchSGDClassifier("log_loss", learning_rate="constant", eta0=0.03, tol=None, random_state=0)
 SIZES = [1, 8, 0.5, "full"]
 FOLDS, EPOCHS = 3, 6
 
