@@ -28,6 +28,7 @@ from minibatch.schedules import Rates
 __all__ = [
     "LOSS_WORK", "ROWS_AT_ONCE", "Epoch", "Problem", "ProblemOnRows", "RowGradients", "State", "Vector",
     "blocks_of_rows", "data_of", "largest_value", "matrix_of", "norm_of", "read_only", "rows_of",
+    "values_of_row",
 ]  # fmt: skip
 
 Vector = NDArray[np.floating[Any]]
@@ -225,6 +226,11 @@ def blocks_of_rows(X: Any, rows: Order, n_features: int) -> Iterator[tuple[slice
         if sp.issparse(block):
             block.sum_duplicates()
         yield here, block
+
+
+def values_of_row(X: Any) -> float:
+    """Stored values of the mean row."""
+    return len(X.data) / max(1, len(X.indptr) - 1) if isinstance(X, CSR) else float(X.shape[1])
 
 
 def largest_value(X: Any) -> float:

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from minibatch._problems.best_constant import BestConstant
-from minibatch._problems.state import Vector
+from minibatch._problems.state import Vector, values_of_row
 
-__all__ = ["CLEARLY", "ROWS_LOOKED_AT", "Beginning"]
+__all__ = ["CLEARLY", "FEWEST_ROWS", "ROWS_LOOKED_AT", "VALUES_LOOKED_AT", "Beginning"]
 
-# Of more rows than this, so many are looked at first, and all of them only where these do not show a fall by this share
-# of what there is to gain: some six standard errors of the difference.
+# Of more rows than this, so many are looked at first (fewer, where rows are wide: they are copied), and all of them
+# only where these do not show a fall by this share of what there is to gain: some six standard errors of the difference.
 ROWS_LOOKED_AT, CLEARLY = 4096, 0.1
+VALUES_LOOKED_AT, FEWEST_ROWS = 2**21, 512
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,19 @@ class Beginning:
         return self.constant.loss + CLEARLY * self.constant.unit
 
     def _is_clearly_below(self, theta: Vector, reachable: float) -> bool:
-        if self.problem.n_samples <= ROWS_LOOKED_AT:
+        if self.problem.n_samples <= self._n_looked_at:
             return False
-        limit = min(_objective(self._sample, self.theta), reachable) - CLEARLY * self.constant.unit
-        return _objective(self._sample, theta) < limit
+        fall = CLEARLY * np.sqrt(ROWS_LOOKED_AT / self._n_looked_at) * self.constant.unit
+        return _objective(self._sample, theta) < min(_objective(self._sample, self.theta), reachable) - fall
+
+    @cached_property
+    def _n_looked_at(self) -> int:
+        values = values_of_row(self.problem.data.X)
+        return int(np.clip(VALUES_LOOKED_AT / max(values, 1.0), FEWEST_ROWS, ROWS_LOOKED_AT))
 
     @cached_property
     def _sample(self) -> Any:
-        rows = np.random.default_rng(self.seed).choice(self.problem.n_samples, ROWS_LOOKED_AT, replace=False)
+        rows = np.random.default_rng(self.seed).choice(self.problem.n_samples, self._n_looked_at, replace=False)
         return self.problem.copied(np.sort(rows))
 
 

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -17,7 +18,7 @@ from sklearn.preprocessing import scale
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch._problems.best_constant import best_constant
-from minibatch._training.beginning import CLEARLY, ROWS_LOOKED_AT, Beginning
+from minibatch._training.beginning import CLEARLY, ROWS_LOOKED_AT, VALUES_LOOKED_AT, Beginning
 from minibatch._training.rules import BestRule, ScoreRule, WindowRule
 from minibatch.model_selection import ConvergenceScorer, convergence_curve
 
@@ -257,9 +258,10 @@ def test_a_full_batch_at_rest_has_a_small_gradient(rate):
 # ---------------------------------------------------------------------------------------------- where it began
 
 
-def test_many_rows_are_looked_at_in_part():
+@pytest.mark.parametrize("layout", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
+def test_many_rows_are_looked_at_in_part(layout):
     n = 3 * ROWS_LOOKED_AT
-    rows = np.random.default_rng(0).standard_normal((n, 2))
+    rows = layout(np.random.default_rng(0).standard_normal((n, 2)))
     target = rows @ [1.0, 2.0]
     model = MiniBatchSGDRegressor(max_updates=1, tol=None, learning_rate="constant").fit(rows, target)
     problem = model._new_problem(rows, target, weight=None)
@@ -272,6 +274,19 @@ def test_many_rows_are_looked_at_in_part():
     alone.judge(good)
     assert "first" not in vars(alone)
     assert CLEARLY * beginning.constant.unit < beginning.first - beginning.objective(good)
+
+
+def test_of_wide_rows_fewer_are_looked_at():
+    wide = np.random.default_rng(0).standard_normal((2000, 3000)).astype(np.float32)
+    model = MiniBatchSGDRegressor(max_updates=1, tol=None, learning_rate="constant").fit(wide, wide[:, 0])
+    problem = model._new_problem(wide, wide[:, 0], weight=None)
+    beginning = Beginning(problem, np.zeros(3001, np.float32), best_constant(problem), seed=0)
+    good, middling = np.eye(1, 3001, dtype=np.float32)[0], 0.1 * np.eye(1, 3001, dtype=np.float32)[0]
+    assert beginning.judge(good) == "below"
+    assert len(beginning._sample.data.y) == VALUES_LOOKED_AT // 3000
+    assert "first" not in vars(beginning)
+    assert beginning.judge(middling) == "below"  # a fall by a fifth, which so few rows do not show clearly
+    assert "first" in vars(beginning)
 
 
 def test_between_the_beginning_and_the_constant_is_neither():
