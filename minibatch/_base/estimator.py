@@ -2,8 +2,8 @@
 
 A model class provides its ``fit`` and ``partial_fit``, which call ``_train``, and the parts that differ:
 ``_check_parameters``, ``_encode`` (target to numbers), ``_new_problem``, ``_initial_theta``,
-``_fitted_attributes`` (parameters to public attributes), ``_fitted_theta`` (and back), ``_validation_score``, and in
-its ``_plan`` and ``_optimize`` what its parameters mean.
+``_fitted_attributes`` (parameters to public attributes), ``_fitted_theta`` (and back), ``_check_arrays`` (whether the
+attributes fit together), ``_validation_score``, and in its ``_plan`` and ``_optimize`` what its parameters mean.
 """
 
 import copy
@@ -25,6 +25,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from minibatch._base.callbacks import CallbackBridge, take_over
+from minibatch._base.fitted import check_fitted
 from minibatch._base.persistence import OptimizerMemory, Rate, live_state, plain_state
 from minibatch._base.rates import (
     CONSTRAINTS,
@@ -35,7 +36,8 @@ from minibatch._base.rates import (
     rate_is_calibrated,
     schedule_for,
 )
-from minibatch._base.rows import Rows, relative_weights, split_off
+from minibatch._base.rows import Rows, relative_weights, split_off, with_relative_weights, within_type
+from minibatch._base.sparse import refuse_damaged
 from minibatch._base.unchanged import unchanged_on_error
 from minibatch._base.watch import Evaluation, Measures, Watch
 from minibatch._problems.batching import resolve_batch_size
@@ -87,6 +89,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(live_state(type(self), state))
+        if hasattr(self, "history_"):
+            check_fitted(self)
 
     def __copy__(self) -> Any:
         """As without ``__getstate__``, which would pack the history at every look into a fit."""
@@ -113,6 +117,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         with unchanged_on_error(self), ExitStack() as stack:
             self._check_before_data(partial, watched=watch is not None)
             fresh = not hasattr(self, "history_") or not (partial or self.warm_start)
+            if not fresh:
+                check_fitted(self)
             rows = self._checked_rows(
                 X, y, sample_weight, reset=not partial or fresh, partial=partial, **labels,
                 all_zero=self.early_stopping,  # weights that are all zero get a better message from the split
@@ -175,6 +181,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         """Validated rows. A later chunk takes the type of the model's parameters."""
         if dtype is None:
             dtype = [np.float64, np.float32] if reset else self._optimizer.slots.dtype
+        refuse_damaged(X)
         X, y = validate_data(
             self, X, y, reset=reset, accept_sparse="csr", dtype=dtype, order="C", y_numeric=not is_classifier(self),
             multi_output=self._multi_output(),
@@ -216,9 +223,9 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _training_weights(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool) -> dict[str, Any]:
         """Weights with mean 1 over the rows trained on; ``partial_fit`` takes them as they are."""
-        if rows.weight is None or not normalize:
-            return {"weight": rows.weight}
-        return {"weight": relative_weights(rows.weight, kept)}
+        if rows.weight is None:
+            return {"weight": None}
+        return {"weight": relative_weights(rows.weight, kept) if normalize else within_type(rows.weight, rows.X.dtype)}
 
     def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: dict[str, Any]) -> Plan:
         """``limits`` are fields in place of the estimator's."""
@@ -315,8 +322,9 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         return state
 
     def _evaluation(self, of: Rows, **more: Any) -> Evaluation:
-        problem = self._new_problem(of.X, of.target, weight=of.weight, **more)
-        return Evaluation(problem, of, self._validation_score)
+        weight = None if of.weight is None else relative_weights(of.weight, more.get("rows"))
+        problem = self._new_problem(of.X, of.target, weight=weight, **more)
+        return Evaluation(problem, with_relative_weights(of), self._validation_score)
 
     def _loss(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The fitted model's mean loss on rows, without penalty and class weights."""
@@ -331,7 +339,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         except ValueError as error:
             raise ValueError(f"Test part: {error}") from error
         weighted = getattr(self, "class_weight", None) is not None
-        train = Evaluation(problem, rows, self._validation_score)
+        train = Evaluation(problem, with_relative_weights(rows), self._validation_score)
         if weighted:
             train = self._evaluation(rows, rows=kept, threads=problem.threads)
 

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.preprocessing import LabelBinarizer
 
+from minibatch._base.sparse import refuse_damaged
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import FORMAT, FORMAT_KEY, History, check_format
 
@@ -143,6 +144,7 @@ def _pack_coef(coef: Any) -> dict[str, Any] | None:
 
 def _unpack_coef(saved: dict[str, Any]) -> Any:
     csr = sp.csr_array((saved["data"], saved["indices"], saved["indptr"]), saved["shape"])
+    refuse_damaged(csr, "coef_")
     return sp.csr_matrix(csr) if saved["matrix"] else csr  # only this way is there a matrix of one dimension
 
 

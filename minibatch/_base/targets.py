@@ -1,5 +1,6 @@
 """What the linear models and the networks do alike with the target."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from scipy.special import softmax
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
-__all__ = ["RegressionTarget", "refuse_balanced_chunks", "softmax_of_rows"]
+__all__ = ["RegressionTarget", "check_class_weight", "softmax_of_rows"]
 
 
 class RegressionTarget(RegressorMixin):
@@ -49,9 +50,15 @@ class RegressionTarget(RegressorMixin):
         return tags
 
 
-def refuse_balanced_chunks(class_weight: Any, partial: bool) -> None:
-    """A chunk does not know the frequencies of the classes."""
-    if partial and class_weight == "balanced":
+def check_class_weight(class_weight: Any, partial: bool) -> None:
+    """Finite and not negative; a chunk does not know the frequencies of the classes."""
+    for weights in class_weight if isinstance(class_weight, list) else [class_weight]:
+        for label, weight in weights.items() if isinstance(weights, dict) else []:
+            if not isinstance(weight, Real) or weight < 0 or not weight <= np.finfo(float).max:
+                raise ValueError(
+                    f"class_weight must have finite numbers, none below 0; class {label!r} has {weight!r}."
+                )
+    if partial and isinstance(class_weight, str) and class_weight == "balanced":
         raise ValueError(
             "class_weight 'balanced' is not supported for partial_fit. In order to use 'balanced' weights, use "
             "compute_class_weight('balanced', classes=classes, y=y). In place of y you can use a large enough "

@@ -86,13 +86,14 @@ def buffer_sizes(network: Network, n_rows: int, X: Any, *, gradient: bool = True
         "normalized": n_rows * n_hidden if network.normalized else 0,
         "means": n_statistics,
         "inverse_deviations": n_statistics,
+        "shares": n_rows if network.normalized else 0,
         "deltas": n_rows * (n_hidden + n_outputs),
         "gradient": network.n_trained if gradient else 0,
     }
 
 
 def buffer_type(name: str, dtype: Any) -> Any:
-    return np.dtype(np.float64) if name in ("means", "inverse_deviations") else dtype
+    return np.dtype(np.float64) if name in ("means", "inverse_deviations", "shares") else dtype
 
 
 def buffers(network: Network, n_rows: int, X: Any, dtype: Any, **more: bool) -> Work:

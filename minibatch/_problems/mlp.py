@@ -254,8 +254,8 @@ class MLPProblem(ProblemOnRows):
             def train(thread: int, first_share: int, last_share: int, barrier: Vector, part: Epoch = part) -> None:
                 mlp_epoch(
                     self.data, part.order, part.etas, part.batch_size, self.objective, self.solver, self.network,
-                    state.theta, first, second, state.slot_updates, state.schedule_updates, work, part.seed, losses,
-                    first_share, last_share, barrier, threads.number,
+                    state.theta, first, second, state.slot_updates, state.schedule_updates, work, part.seed,
+                    not part.noisy, losses, first_share, last_share, barrier, threads.number,
                 )  # fmt: skip
 
             _together(train, n_shares, threads)

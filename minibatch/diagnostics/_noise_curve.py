@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 
 from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, split_pipeline
+from minibatch._base.sparse import refuse_damaged
 from minibatch._base.trials import check_parameters, without_callbacks
 from minibatch._base.watch import Measures
 from minibatch._problems.batching import rows_in_batches
@@ -300,6 +301,7 @@ def gradient_noise_curve(
     transformers, final = split_pipeline(estimator)
     random = np.random.RandomState() if random_state is None else check_random_state(random_state)
     model = _clone_to_watch(final, int(random.randint(SEEDS)))
+    refuse_damaged(X)
     X, y = indexable(X, y)
     X = fit_transform([clone(part) for part in transformers], X, y)
     with trained_objective(model, X, y, sample_weight, may_be_unfitted=True) as objective:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, _num_samples
 
 from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, split_pipeline
+from minibatch._base.sparse import refuse_damaged
 from minibatch._tables import frame_of, html_table, text_table
 from minibatch.diagnostics._constant_rates import Rises, highest_steady, rises_at
 from minibatch.diagnostics._scales import scale_in_words
@@ -266,6 +267,7 @@ def learning_rate_range_test(
     init = _initial_parameters(final, fit_params)
     if getattr(final, "solver", None) == "lbfgs":
         raise ValueError("solver='lbfgs' has no learning rate to test; choose 'sgd' or another stochastic solver.")
+    refuse_damaged(X)
     X, y = indexable(X, y)
     if _num_samples(X) < 2:
         raise ValueError(f"X must have at least two rows; got {_num_samples(X)}.")

@@ -1,13 +1,17 @@
 """Batch normalization, forward and backward."""
 
 from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
 
 from minibatch.engine.compile import kernel
 from minibatch.engine.network import layer_rows, part
 from minibatch.engine.products import add_column_products, add_column_sums
 
 __all__ = [
-    "STATISTICS_RATE", "VARIANCE_EPSILON", "normalize", "normalize_backward", "standardize", "standardize_inputs",
+    "STATISTICS_RATE", "VARIANCE_EPSILON", "Statistics", "normalize", "normalize_backward", "running_statistics",
+    "standardize", "standardize_inputs", "statistics_of_batch",
 ]  # fmt: skip
 
 # Added to variances; what a new batch weighs in the running statistics (PyTorch's values). The first batches weigh the
@@ -15,29 +19,72 @@ __all__ = [
 VARIANCE_EPSILON, STATISTICS_RATE = 1e-5, 0.1
 
 
-@kernel
-def standardize(z, out, running_mean, running_variance, mean, inverse, rate):
-    """Put ``(z - mean) / deviation`` of every column into ``out``.
+class Statistics(NamedTuple):
+    """How the rows of a block are normalised: by their own statistics, towards which the running ones go at ``rate``,
+    or where that is 0 by the running ones. Rows weigh ``shares`` (empty: all 1) of ``total``; the sum of their squared
+    deviations over ``divisor`` is the variance that the running one learns of."""
 
-    Mean and deviation are the batch's, by which the running ones are updated at ``rate``; where that is 0, they are the
-    running ones.
-    """
+    rate: float
+    shares: np.ndarray
+    total: float
+    divisor: float
+
+
+@kernel
+def running_statistics(work):
+    return Statistics(0.0, part(work.shares, 0, 0), 1.0, 1.0)
+
+
+@kernel
+def statistics_of_batch(block, weight, work, rate, whole):
+    """Those of a batch, which is all there is to train on where it is ``whole``: then its variance is the one looked
+    for, and a row of weight 2 counts as two rows. Else it is an estimate, made unbiased (by n / (n - 1), where all
+    weigh alike). Where fewer than two rows have weight there is nothing to estimate: the running statistics serve."""
+    n_rows = block.stop - block.start
+    if weight.shape[0] == 0:
+        return Statistics(rate, part(work.shares, 0, 0), 1.0 * n_rows, 1.0 * (n_rows if whole else n_rows - 1))
+    shares, total, spread = part(work.shares, 0, n_rows), 0.0, 0.0
+    for r in range(n_rows):
+        shares[r] = weight[block.order[block.start + r]]
+        total += shares[r]
+    for r in range(n_rows):
+        shares[r] = shares[r] / total if total > 0.0 else 0.0
+        spread += shares[r] * (1.0 - shares[r])
+    if spread == 0.0:
+        return running_statistics(work)
+    return Statistics(rate, shares, 1.0, 1.0 if whole else spread)
+
+
+@kernel
+def standardize(z, out, running_mean, running_variance, mean, inverse, statistics):
+    """Put ``(z - mean) / deviation`` of every column into ``out``."""
     n_rows, units = z.shape
+    rate, shares, total, divisor = statistics
     if rate > 0.0:
         mean[:] = 0.0
         inverse[:] = 0.0
-        for r in range(n_rows):
+        if shares.shape[0] > 0:
+            for r in range(n_rows):
+                if shares[r] > 0.0:  # else no row, whatever is in it
+                    for j in range(units):
+                        mean[j] += shares[r] * z[r, j]
+            for r in range(n_rows):
+                if shares[r] > 0.0:
+                    for j in range(units):
+                        inverse[j] += shares[r] * (z[r, j] - mean[j]) ** 2
+        else:
+            for r in range(n_rows):
+                for j in range(units):
+                    mean[j] += z[r, j]
             for j in range(units):
-                mean[j] += z[r, j]
-        for j in range(units):
-            mean[j] /= n_rows
-        for r in range(n_rows):
-            for j in range(units):
-                inverse[j] += (z[r, j] - mean[j]) ** 2
+                mean[j] /= n_rows
+            for r in range(n_rows):
+                for j in range(units):
+                    inverse[j] += (z[r, j] - mean[j]) ** 2
         for j in range(units):
             running_mean[j] += rate * (mean[j] - running_mean[j])
-            running_variance[j] += rate * (inverse[j] / (n_rows - 1) - running_variance[j])
-            inverse[j] = 1.0 / sqrt(inverse[j] / n_rows + VARIANCE_EPSILON)
+            running_variance[j] += rate * (inverse[j] / divisor - running_variance[j])
+            inverse[j] = 1.0 / sqrt(inverse[j] / total + VARIANCE_EPSILON)
     else:
         for j in range(units):
             mean[j] = running_mean[j]
@@ -48,23 +95,23 @@ def standardize(z, out, running_mean, running_variance, mean, inverse, rate):
 
 
 @kernel
-def standardize_inputs(inputs, out, network, theta, work, rate):
+def standardize_inputs(inputs, out, network, theta, work, statistics):
     d, n_hidden = network.units[0], network.hidden_at[-1]
     statistics_at = network.n_parameters - 2 * d
     running_mean, running_variance = part(theta, statistics_at, d), part(theta, statistics_at + d, d)
     mean, inverse = part(work.means, n_hidden, d), part(work.inverse_deviations, n_hidden, d)
-    standardize(inputs, out, running_mean, running_variance, mean, inverse, rate)
+    standardize(inputs, out, running_mean, running_variance, mean, inverse, statistics)
 
 
 @kernel
-def normalize(layer, z, network, theta, work, rate):
+def normalize(layer, z, network, theta, work, statistics):
     """Replace ``z`` of a hidden layer, all rows of a block, by ``scale * (z - mean) / deviation + intercept``."""
     units, at = z.shape[1], network.hidden_at[layer]
     normalized = layer_rows(work.normalized, work, network, layer, 0, z.shape[0])
     running_mean = part(theta, network.means_at[layer], units)
     running_variance = part(theta, network.variances_at[layer], units)
     mean, inverse = part(work.means, at, units), part(work.inverse_deviations, at, units)
-    standardize(z, normalized, running_mean, running_variance, mean, inverse, rate)
+    standardize(z, normalized, running_mean, running_variance, mean, inverse, statistics)
     scale = part(theta, network.scales_at[layer], units)
     intercepts = part(theta, network.intercepts_at[layer], units)
     for r in range(z.shape[0]):
@@ -73,11 +120,11 @@ def normalize(layer, z, network, theta, work, rate):
 
 
 @kernel
-def normalize_backward(layer, delta, network, theta, work, of_batch, keep):
+def normalize_backward(layer, delta, network, theta, work, statistics, keep):
     """Gradients of scale and intercept, added to what is there where that is to ``keep``; ``delta`` becomes the
-    derivative in what was normalised. ``of_batch`` says that mean and deviation were the batch's, of the rows of
-    ``delta``, and so depend on every row."""
-    n_rows, units = delta.shape
+    derivative in what was normalised. Mean and deviation of the batch's own depend on every row of ``delta`` with
+    weight."""
+    (n_rows, units), (rate, shares, total, _) = delta.shape, statistics
     normalized = layer_rows(work.normalized, work, network, layer, 0, n_rows)
     inverse = part(work.inverse_deviations, network.hidden_at[layer], units)
     scale = part(theta, network.scales_at[layer], units)
@@ -86,8 +133,9 @@ def normalize_backward(layer, delta, network, theta, work, of_batch, keep):
     add_column_sums(delta, keep, intercept_gradient)
     add_column_products(delta, normalized, keep, scale_gradient)
     for r in range(n_rows):
+        share = shares[r] if shares.shape[0] > 0 else 1.0
         for j in range(units):
             through_batch = 0.0
-            if of_batch:
-                through_batch = (intercept_gradient[j] + normalized[r, j] * scale_gradient[j]) / n_rows
+            if rate > 0.0:
+                through_batch = share * (intercept_gradient[j] + normalized[r, j] * scale_gradient[j]) / total
             delta[r, j] = scale[j] * inverse[j] * (delta[r, j] - through_batch)

@@ -4,7 +4,7 @@ See ``engine.network`` for the conventions and ``engine.passes`` for the passes.
 """
 
 from minibatch.engine.barrier import wait_for_others
-from minibatch.engine.batch_normalization import STATISTICS_RATE
+from minibatch.engine.batch_normalization import STATISTICS_RATE, running_statistics, statistics_of_batch
 from minibatch.engine.compile import entry, kernel
 from minibatch.engine.matrices import input_product, is_sparse, matrix
 from minibatch.engine.network import block_of, layer_rows, part, weights_of
@@ -83,15 +83,15 @@ def train_weights(
 def mlp_epoch(stamp):
     def mlp_epoch(
         data, order, etas, batch_size, objective, solver, network, theta, first, second, n_updates, n_earlier, work,
-        seed, losses, first_share, last_share, barrier, n_threads,
+        seed, whole, losses, first_share, last_share, barrier, n_threads,
     ):  # fmt: skip
         """Train on ``order`` in batches; adds the weighted losses of the shares to the rows of ``losses``.
 
         ``etas`` holds the rate of each batch, ``n_updates`` counts the earlier updates of the optimizer, ``n_earlier``
-        those of the running statistics, ``seed`` is dropout's. The work on a block is cut into as many shares as
-        ``losses`` has rows, by rows for the deltas (with batch normalization, the first share takes them all) and by
-        inputs of the layers for gradient and update. This call does shares ``first_share`` to ``last_share``;
-        ``n_threads`` such calls meet at the barrier.
+        those of the running statistics, ``seed`` is dropout's; a batch that is ``whole`` is all there is to train on.
+        The work on a block is cut into as many shares as ``losses`` has rows, by rows for the deltas (with batch
+        normalization, the first share takes them all) and by inputs of the layers for gradient and update. This call
+        does shares ``first_share`` to ``last_share``; ``n_threads`` such calls meet at the barrier.
         """
         _ = stamp
         n_shares, n_layers = losses.shape[0], network.units.shape[0] - 1
@@ -108,8 +108,11 @@ def mlp_epoch(stamp):
                     else:
                         low, high = share * n_rows // n_shares, (share + 1) * n_rows // n_shares
                     if low < high:
+                        statistics = running_statistics(work)
+                        if network.normalized:
+                            statistics = statistics_of_batch(block, data.weight, work, rate, whole)
                         deltas_of_rows(
-                            data, block, low, high, objective, network, theta, work, rate, network.dropout, seed,
+                            data, block, low, high, objective, network, theta, work, statistics, network.dropout, seed,
                             1.0 / (stop - start), begun, losses[share],
                         )  # fmt: skip
                 if not wait_for_others(barrier, n_threads):
@@ -145,8 +148,9 @@ def mlp_gradient(stamp):
             block = block_of(order, begin, min(begin + work.n_rows, stop))
             keep, n_rows = resumed or begin > start, block.stop - begin
             deltas_of_rows(
-                data, block, 0, n_rows, objective, network, theta, work, 0.0, dropout, seed, factor, keep, losses
-            )
+                data, block, 0, n_rows, objective, network, theta, work, running_statistics(work), dropout, seed,
+                factor, keep, losses,
+            )  # fmt: skip
             for layer in range(network.units.shape[0] - 1):
                 gradient = weights_of(work.gradient, network, layer)
                 weight_gradient(data.X, block, layer, 0, network.units[layer], network, work, keep, gradient)
@@ -207,7 +211,7 @@ def mlp_row_gradients(stamp):
         for begin in range(start, stop, work.n_rows):
             end = min(begin + work.n_rows, stop)
             block, n_rows = block_of(order, begin, end), end - begin
-            forward(data.X, block, 0, n_rows, network, theta, work, 0.0, 0.0, 0)
+            forward(data.X, block, 0, n_rows, network, theta, work, running_statistics(work), 0.0, 0)
             inputs = inputs_of(data.X, block, network, work, 0, n_rows)
             delta = last_delta(data, block, 0, n_rows, objective, network, work, 1.0, losses)
             for layer in range(network.units.shape[0] - 2, -1, -1):
@@ -237,7 +241,7 @@ def mlp_scores(stamp):
         for begin in range(start, stop, work.n_rows):
             end = min(begin + work.n_rows, stop)
             block = block_of(order, begin, end)
-            forward(X, block, 0, end - begin, network, theta, work, 0.0, 0.0, 0)
+            forward(X, block, 0, end - begin, network, theta, work, running_statistics(work), 0.0, 0)
             found = layer_rows(work.values, work, network, network.units.shape[0] - 2, 0, end - begin)
             copy_to(found, scores[begin:end])
 

@@ -50,6 +50,7 @@ class Work(NamedTuple):
     normalized: np.ndarray  # with batch normalization, what it scales
     means: np.ndarray  # of a batch: hidden units, then inputs
     inverse_deviations: np.ndarray
+    shares: np.ndarray  # of its rows in its weight
     deltas: np.ndarray
     gradient: np.ndarray  # (n_trained,)
 

@@ -36,8 +36,8 @@ def inputs_of(X, block, network, work, first, last):
 
 
 @kernel
-def prepare_inputs(X, block, network, theta, work, first, last, rate):
-    """Gather the rows and normalise them, where that is called for. ``rate`` is that of ``standardize``."""
+def prepare_inputs(X, block, network, theta, work, first, last, statistics):
+    """Gather the rows and normalise them, where that is called for."""
     inputs = inputs_of(X, block, network, work, first, last)
     if not block.in_sequence:
         gather_columns(X, block.order, block.start + first, 0, inputs.shape[1], inputs)
@@ -45,7 +45,7 @@ def prepare_inputs(X, block, network, theta, work, first, last, rate):
         rows = inputs
         if block.in_sequence:
             rows = rows_in_sequence(X, block.order[block.start] + first, last - first)
-        standardize_inputs(rows, inputs, network, theta, work, rate)
+        standardize_inputs(rows, inputs, network, theta, work, statistics)
     return inputs
 
 
@@ -59,10 +59,10 @@ def activate_layer(layer, block, first, z, network, work, dropout, seed):
 
 
 @kernel
-def forward(X, block, first, last, network, theta, work, rate, dropout, seed):
+def forward(X, block, first, last, network, theta, work, statistics, dropout, seed):
     """Fill ``work.values`` of all layers for rows ``first`` to ``last`` of the block; those of the last layer are the
     scores. With batch normalization, these are all rows of the block."""
-    inputs = prepare_inputs(X, block, network, theta, work, first, last, rate)
+    inputs = prepare_inputs(X, block, network, theta, work, first, last, statistics)
     last_layer, start = network.units.shape[0] - 2, block.start + first
     for layer in range(last_layer + 1):
         W, units = weights_of(theta, network, layer), network.units[layer + 1]
@@ -72,7 +72,7 @@ def forward(X, block, first, last, network, theta, work, rate, dropout, seed):
         else:
             product(layer_rows(work.values, work, network, layer - 1, first, last), W, z)
         if layer < last_layer and network.normalized:
-            normalize(layer, z, network, theta, work, rate)
+            normalize(layer, z, network, theta, work, statistics)
         else:
             add_to_rows(part(theta, network.intercepts_at[layer], units), z)
         if layer < last_layer:
@@ -109,17 +109,17 @@ def delta_below(layer, delta, first, network, theta, work):
 
 @kernel
 def deltas_of_rows(
-    data, block, first, last, objective, network, theta, work, rate, dropout, seed, factor, keep, losses
+    data, block, first, last, objective, network, theta, work, statistics, dropout, seed, factor, keep, losses
 ):  # fmt: skip
     """Fill ``work.values`` and ``work.deltas`` of rows ``first`` to ``last`` of the block, for ``factor`` times their
     weighted losses; add the losses. With batch normalization, these are all rows, and the gradients of scales and
     intercepts of hidden layers fall off: see ``normalize_backward``."""
-    forward(data.X, block, first, last, network, theta, work, rate, dropout, seed)
+    forward(data.X, block, first, last, network, theta, work, statistics, dropout, seed)
     delta = last_delta(data, block, first, last, objective, network, work, factor, losses)
     for layer in range(network.units.shape[0] - 2, 0, -1):
         delta = delta_below(layer, delta, first, network, theta, work)
         if network.normalized:
-            normalize_backward(layer - 1, delta, network, theta, work, rate > 0.0, keep)
+            normalize_backward(layer - 1, delta, network, theta, work, statistics, keep)
 
 
 @kernel

@@ -12,9 +12,11 @@ from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from minibatch._base.estimator import MiniBatchEstimator
+from minibatch._base.fitted import check_shape, fitted_attribute, not_fitting
 from minibatch._base.persistence import Rate
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
+from minibatch._base.sparse import refuse_damaged
 from minibatch._problems.batching import power_of_two_below_root
 from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.linear import OUTPUTS, LinearProblem
@@ -140,7 +142,35 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
             part[...] = value.reshape(part.shape)
         return theta
 
+    def _n_outputs(self) -> int:
+        """How many rows of weights there are, by what y was."""
+        raise NotImplementedError
+
+    def _check_arrays(self) -> int:
+        n_outputs, n_features = self._n_outputs(), self.n_features_in_
+        names = [("coef_", "intercept_")]
+        if hasattr(self, "_n_averaged"):
+            names += [("_standard_coef", "_standard_intercept"), ("_average_coef", "_average_intercept")]
+        for of_weights, of_intercept in names:
+            coef, intercept = fitted_attribute(self, of_weights), fitted_attribute(self, of_intercept)
+            shape = self._as_coef(np.empty((n_outputs, n_features))).shape
+            why = f"{n_features} features and {n_outputs} outputs"
+            if sp.issparse(coef):
+                refuse_damaged(coef, of_weights)
+                flat = shape[0] if len(shape) == 1 else -1
+                if coef.shape not in (shape, (1, flat)):
+                    raise not_fitting(self, f"{of_weights} has shape {coef.shape}, but {why} ask for {shape}")
+            else:
+                check_shape(self, of_weights, coef, shape, why)
+            check_shape(self, of_intercept, intercept, (n_outputs,), why)
+            for name, dtype in ((of_weights, coef.dtype), (of_intercept, intercept.dtype)):
+                if dtype.kind not in "fiu":
+                    raise not_fitting(self, f"{name} has the type {dtype}, not float32 or float64")
+        return n_outputs * (n_features + 1)
+
     def _fitted_theta(self, problem: LinearProblem) -> Vector:
+        if self._check_arrays() != problem.n_parameters:
+            raise not_fitting(self, f"coef_ is of {self.coef_.shape}, where the data need {problem.n_outputs} outputs")
         coef: Any = self.coef_
         coef = coef.toarray() if sp.issparse(coef) else coef
         return np.concatenate([np.ravel(coef), self.intercept_]).astype(problem.data.y.dtype, copy=False)

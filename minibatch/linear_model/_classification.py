@@ -9,8 +9,9 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from minibatch._base.rows import Rows
-from minibatch._base.targets import refuse_balanced_chunks, softmax_of_rows
+from minibatch._base.rows import Rows, relative_weights, times_class_weights
+from minibatch._base.sparse import refuse_damaged
+from minibatch._base.targets import check_class_weight, softmax_of_rows
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.linear import LinearProblem
 from minibatch.engine.losses import CLASSIFICATION
@@ -137,6 +138,9 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             ``X @ coef_.T + intercept_``; for two classes, above 0 where the second is predicted.
         """
+        check_is_fitted(self)
+        self._check_arrays()
+        refuse_damaged(X)
         with np.errstate(over="ignore"):  # infinity is the right answer
             return super().decision_function(X)
 
@@ -192,7 +196,7 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
         super()._check_parameters(partial)
         if self.multi_class == "multinomial" and self.loss != "log_loss":
             raise ValueError(f"multi_class='multinomial' needs loss='log_loss'; got loss={self.loss!r}.")
-        refuse_balanced_chunks(self.class_weight, partial)
+        check_class_weight(self.class_weight, partial)
 
     def _encode(self, y: Any, reset: bool, partial: bool = False, classes: Any = None) -> NDArray[np.int64]:
         """Class numbers; sets ``classes_`` where ``reset``."""
@@ -217,18 +221,32 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
         and LIBLINEAR."""
         if self.class_weight is None:
             return super()._training_weights(rows, kept, normalize)
-        classes = np.arange(len(self.classes_))
         by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[rows.target])
-        own = rows.target[:, None] == classes
-        sample = np.ones(len(own)) if rows.weight is None else rows.weight
+        weight = times_class_weights(rows.weight, by_class[rows.target], relative=normalize)
         if self._n_outputs() == 1 or self.multi_class == "multinomial":
-            return super()._training_weights(rows._replace(weight=sample * by_class[rows.target]), kept, normalize)
-        weights = super()._training_weights(rows._replace(weight=sample), kept, normalize)
+            return super()._training_weights(rows._replace(weight=weight), kept, normalize)
         class_weight = np.stack([np.ones_like(by_class), by_class])
-        if normalize:
-            here = slice(None) if kept is None else kept
-            class_weight /= np.mean(weights["weight"][here, None] * np.where(own[here], by_class, 1.0), axis=0)
-        return {**weights, "class_weight": class_weight}
+        if not normalize:
+            return {**super()._training_weights(rows, kept, normalize), "class_weight": class_weight}
+        relative_weights(weight, kept)  # refuses what is all zero
+        sample = relative_weights(np.ones(len(weight)) if rows.weight is None else rows.weight, kept)
+        class_weight /= np.maximum(1.0, by_class)  # so that sums do not overflow
+        return {"weight": sample, "class_weight": class_weight / self._mean_weights(rows.target, sample, class_weight)}
+
+    def _mean_weights(
+        self, target: NDArray[np.int64], sample: NDArray[np.float64], class_weight: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Of the rows in the one-vs-rest problem of every class, from those of mean 1 of the samples, and from what a
+        row of the rest and a row of the class weigh."""
+        own = np.bincount(target, sample, len(self.classes_))
+        rest = np.maximum(own.sum() - own, 0.0)
+        mean = (rest * class_weight[0] + own * class_weight[1]) / own.sum()
+        if not mean.all():
+            raise ValueError(
+                f"In the problem of class {self.classes_[mean.argmin()]} against the rest, all rows have weight zero; "
+                "give it a positive class_weight, or rows of the rest a positive sample_weight."
+            )
+        return mean
 
     def _n_outputs(self) -> int:
         return 1 if len(self.classes_) == 2 else len(self.classes_)

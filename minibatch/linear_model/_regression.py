@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from minibatch._base.sparse import refuse_damaged
 from minibatch._base.targets import RegressionTarget
 from minibatch._base.types import Matrix, checks_parameters
 from minibatch._problems.linear import LinearProblem
@@ -110,6 +111,8 @@ class RegressingLinearModel(RegressionTarget, LinearModel):
             One prediction a row, or one for every output.
         """
         check_is_fitted(self)
+        self._check_arrays()
+        refuse_damaged(X)
         X = validate_data(self, X, accept_sparse="csr", accept_large_sparse=True, reset=False)
         coef: Any = self.coef_
         if sp.issparse(coef) and coef.ndim == 1:  # sparsified: scipy has no product of it with sparse rows
@@ -123,6 +126,9 @@ class RegressingLinearModel(RegressionTarget, LinearModel):
         n_outputs = 1 if target.ndim == 1 else target.shape[1]
         objective = self._objective(REGRESSION[self.loss], parameter, "separate")
         return LinearProblem.from_arrays(X, target, weight, objective, self._solver(), n_outputs, **more)
+
+    def _n_outputs(self) -> int:
+        return self._target_shape[0] if self._target_shape else 1
 
     def _as_coef(self, coef: NDArray[Any]) -> NDArray[Any]:
         return coef if self._target_shape else coef[0]

@@ -10,6 +10,7 @@ from sklearn.utils import indexable
 from sklearn.utils.validation import _check_sample_weight
 
 from minibatch._base.pipelines import split_pipeline
+from minibatch._base.sparse import refuse_damaged
 from minibatch.model_selection._arguments import (
     budget_in_words,
     check_budget_replaces_nothing,
@@ -155,6 +156,7 @@ def convergence_curve(
     >>> curve.summary_["updates_to_target"]
     array([48.,  1.])
     """
+    refuse_damaged(X)
     X, y, groups = indexable(X, y, groups)
     if y is None:
         raise ValueError("y is None; convergence_curve requires y.")

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 
 from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, split_pipeline
+from minibatch._base.sparse import refuse_damaged
 from minibatch._base.trials import check_parameters, plain_clone
 from minibatch.diagnostics import (
     GradientNoiseCurve,
@@ -146,6 +147,7 @@ def recommend_batch_size(
         raise ValueError(f"max_memory must be a number of bytes or None; got {max_memory}.")
     transformers, final = split_pipeline(estimator)
     check_parameters(final)
+    refuse_damaged(X)
     X, y = indexable(X, y)
     random = np.random.RandomState() if random_state is None else check_random_state(random_state)
     seed = int(random.randint(SEEDS))

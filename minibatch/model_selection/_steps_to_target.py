@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, _num_samples
 
 from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, parameter_path, split_pipeline, transform
+from minibatch._base.sparse import refuse_damaged
 from minibatch.model_selection._arguments import is_number, seed_of, target_of
 from minibatch.model_selection._folds import Part, run_all
 from minibatch.model_selection._steps_result import StepsToTargetResult, result_of
@@ -163,6 +164,7 @@ def steps_to_target(
     transformers, final = split_pipeline(estimator)
     goal = _goal(target, X_test, y_test)
     rates, momentum_values = _positive_rates(learning_rates), _checked_momenta(estimator, momenta)
+    refuse_damaged(X)
     X, y = indexable(X, y)
     weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
     models = _models(estimator, batch_sizes, _num_samples(X))

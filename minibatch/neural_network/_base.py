@@ -14,6 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.persistence import Rate
 from minibatch._base.rates import FIRST_RATE, check_rates
+from minibatch._base.rows import Rows
+from minibatch._base.sparse import refuse_damaged
 from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.blas import n_blas_threads, one_blas_thread
 from minibatch._problems.layout import layers_of, network_of
@@ -29,6 +31,7 @@ from minibatch.engine.linear import SEPARATE, Objective, Solver
 from minibatch.engine.network import Network
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
+from minibatch.neural_network._layers import network_that_fits
 from minibatch.schedules import SCHEDULES
 
 __all__ = ["MultiLayerPerceptron", "takes_chunks"]
@@ -197,6 +200,16 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     def _out_activation(self) -> str:
         raise NotImplementedError
 
+    def _n_outputs(self) -> int:
+        """Of the network, by what y was."""
+        raise NotImplementedError
+
+    def _training_weights(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool) -> dict[str, Any]:
+        weights = super()._training_weights(rows, kept, normalize)
+        if normalize and self.batch_normalization and np.count_nonzero(weights["weight"]) == 1:
+            self._refuse_one_row("the weights leave", "Give more rows a positive sample_weight")
+        return weights
+
     def _initial_theta(self, problem: MLPProblem, fresh: bool, init: Any) -> Vector:
         """Random weights and intercepts (the draws of scikit-learn), or those of the last call."""
         network, dtype = problem.network, problem.data.y.dtype
@@ -217,7 +230,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _previous_theta(self, network: Network) -> Vector:
         """The parameters of the last call, if they fit."""
-        before, now = self._fitted_network(), network.units
+        before, now = network_that_fits(self, len(self.coefs_[0]), self.n_outputs_), network.units
         if before.units[0] != now[0]:
             raise ValueError(f"X has {now[0]} features, but warm_start=True goes on from a net for {before.units[0]}.")
         if not np.array_equal(before.units, now) or before.n_parameters != network.n_parameters:
@@ -226,7 +239,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
                 f"{now[-1]} outputs do not fit the net that warm_start=True goes on from, with layers "
                 f"{before.units[1:].tolist()}; fit with warm_start=False."
             )
-        return self._theta(before)
+        return self._theta()
 
     def _initial_state(self, problem: Any, plan: Plan, theta: Vector, fresh: bool, partial: bool, init: Any) -> State:
         state = super()._initial_state(problem, plan, theta, fresh, partial, init)
@@ -282,14 +295,15 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         return None if self.validation_scores_ is None else float(np.fmax.reduce(self.validation_scores_))
 
     def _fitted_theta(self, problem: MLPProblem) -> Vector:
-        return self._theta(problem.network)
+        return self._previous_theta(problem.network)
+
+    def _check_arrays(self) -> int:
+        return self._fitted_network().n_trained
 
     def _fitted_network(self) -> Network:
-        units = [len(self.coefs_[0]), *(W.shape[1] for W in self.coefs_)]
-        normalized, of_input = len(self.scales_) > 0, len(self.running_means_) > len(self.scales_)
-        return network_of(units, ACTIVATIONS[self._activation], normalized, of_input)
+        return network_that_fits(self, self.n_features_in_, self._n_outputs())
 
-    def _theta(self, network: Network) -> Vector:
+    def _theta(self) -> Vector:
         n_hidden = len(self.scales_)
         means, variances = self.running_means_, self.running_variances_
         parts = [*self.coefs_, *self.intercepts_, *self.scales_, *means[:n_hidden], *variances[:n_hidden]]
@@ -298,13 +312,14 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     def _scores(self, X: Any) -> NDArray[Any]:
         """What the last layer gives, (n_samples, n_outputs)."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, order="C", reset=False)
         network = self._fitted_network()
+        refuse_damaged(X)
+        X = validate_data(self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, order="C", reset=False)
         if network.normalized_inputs:
             _refuse_sparse(X)
         with ExitStack() as stack:
             threads = pool_of(self._n_threads(), stack)
-            return scores_of(rows_of(X), X.shape[0], network, self._theta(network), threads)
+            return scores_of(rows_of(X), X.shape[0], network, self._theta(), threads)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -16,8 +16,8 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
-from minibatch._base.rows import Rows
-from minibatch._base.targets import refuse_balanced_chunks, softmax_of_rows
+from minibatch._base.rows import Rows, times_class_weights
+from minibatch._base.targets import check_class_weight, softmax_of_rows
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.mlp import MLPProblem
 from minibatch.engine.linear import SOFTMAX
@@ -167,7 +167,7 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
 
     def _check_parameters(self, partial: bool) -> None:
         super()._check_parameters(partial)
-        refuse_balanced_chunks(self.class_weight, partial)
+        check_class_weight(self.class_weight, partial)
 
     def _encode(self, y: Any, reset: bool, partial: bool = False, classes: Any = None) -> NDArray[Any]:
         """Bools for two classes or for the columns of an indicator matrix, else class numbers; sets ``classes_`` where
@@ -219,8 +219,13 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
                 by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=labels)[target]
             else:
                 by_class = compute_sample_weight(self.class_weight, target)
-            rows = rows._replace(weight=by_class if rows.weight is None else rows.weight * by_class)
+            rows = rows._replace(weight=times_class_weights(rows.weight, by_class, relative=normalize))
         return super()._training_weights(rows, kept, normalize)
+
+    def _n_outputs(self) -> int:
+        """Of the network, by the labels."""
+        several = self._label_binarizer.y_type_ != "binary"
+        return len(self.classes_) if several else 1
 
     def _new_problem(self, X: Any, target: Any, weight: Any, **more: Any) -> MLPProblem:
         if self._out_activation() == "softmax":

@@ -108,5 +108,8 @@ class RegressingNetwork(RegressionTarget, MultiLayerPerceptron):
         n_outputs = 1 if target.ndim == 1 else target.shape[1]
         return self._mlp_problem(X, target, weight, self._objective(LOSSES[self.loss]), n_outputs, **more)
 
+    def _n_outputs(self) -> int:
+        return self._target_shape[0] if self._target_shape else 1
+
     def _out_activation(self) -> str:
         return "exp" if self.loss == "poisson" else "identity"

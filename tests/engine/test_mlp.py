@@ -143,10 +143,11 @@ def test_gradient_with_running_statistics_is_the_derivative_of_the_loss():
 
 
 def batch_normalized_objective(problem, theta, inputs):
-    """With the statistics of the batch, in plain NumPy."""
+    """With the statistics of the batch, whose rows count by their weights, in plain NumPy."""
 
     def standardized(z):
-        return (z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + VARIANCE_EPSILON)
+        mean = np.average(z, axis=0, weights=WEIGHT)
+        return (z - mean) / np.sqrt(np.average((z - mean) ** 2, axis=0, weights=WEIGHT) + VARIANCE_EPSILON)
 
     layers = layers_of(problem.network, theta)
     values = standardized(X) if inputs else X

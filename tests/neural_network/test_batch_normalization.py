@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 
-from references.network import forward, gradient, mean_loss, net_of, penalty
+from references.network import forward, gradient, mean_loss, moments, net_of, penalty
 from references.network_tasks import (
     TASKS,
     N,
@@ -45,21 +45,30 @@ def test_a_full_batch_step_with_batch_normalization(task, normalization):
     penalties = [0.05 * W for W in start.coefs] + [0.0] * (len(slopes) - n)
     expected = [part - 0.1 * (g + p) for part, g, p in zip(start.trained, slopes, penalties, strict=True)]
     assert_allclose(theta(net_of(model).with_trained(expected)), theta(model), rtol=1e-9, atol=1e-12)
-    # after one batch the running statistics are its own
-    _, raw = forward(start, X, "tanh", of_batch=True)
+    # after one batch of all rows the running statistics are its own
+    _, raw = forward(start, X, "tanh", True, weight)
     for mean, variance, z in zip(model.running_means_, model.running_variances_, raw, strict=True):
-        assert_allclose(mean, z.mean(axis=0), atol=1e-12)
-        assert_allclose(variance, z.var(axis=0, ddof=1), rtol=1e-10)
+        expected_mean, expected_variance = moments(z, weight)
+        assert_allclose(mean, expected_mean, atol=1e-12)
+        assert_allclose(variance, expected_variance, rtol=1e-10)
+
+
+# In batches of 2, some have two rows with weight, some one, some none.
+HOLES = np.tile([2.0, 1.0, 3.0, 0.0, 0.0, 0.0, 0.5, 1.0], 3)
 
 
 @pytest.mark.parametrize("normalization", [True, "input"])
-@pytest.mark.parametrize(("solver", "batch_size", "last_batch"), [("sgd", 5, "keep"), ("adam", 7, "drop")])
+@pytest.mark.parametrize(
+    ("solver", "batch_size", "last_batch"), [("sgd", 5, "keep"), ("adam", 7, "drop"), ("sgd", 2, "keep")]
+)
+@pytest.mark.parametrize("weights", [None, weight, HOLES], ids=["unweighted", "weighted", "holes"])
 @pytest.mark.parametrize("task", ["classes", "regression"])
-def test_batch_normalization_step_by_step(task, solver, batch_size, last_batch, normalization):
+def test_batch_normalization_step_by_step(task, solver, batch_size, last_batch, weights, normalization):
     """Trained and running parameters; over more than ten batches, where the weight of a new one becomes constant."""
     parameters = {"batch_size": batch_size, "last_batch": last_batch, "batch_normalization": normalization}
-    model = fitted(task, solver=solver, max_iter=4, learning_rate_init=0.05, alpha=0.05, epsilon=1e-4, **parameters)
-    expected = reference(task, solver=solver, epochs=4, etas=0.05, alpha=0.05, epsilon=1e-4, **parameters)
+    parameters |= {"solver": solver, "alpha": 0.05, "epsilon": 1e-4}
+    model = fitted(task, sample_weight=weights, max_iter=4, learning_rate_init=0.05, **parameters)
+    expected = reference(task, weights=weights, epochs=4, etas=0.05, **parameters)
     assert_same_net(model, expected, rtol=1e-7, atol=1e-9)
     assert changed(model, start_of(task, batch_normalization=normalization))
     scores, _ = forward(expected, X_new, "tanh")

@@ -55,13 +55,19 @@ def net_of(model):
     return Net(*([part.astype(float) for part in getattr(model, name, [])] for name in names))
 
 
-def forward(net, X, activation, of_batch=False):
+def moments(z, weights):
+    """Mean and variance of the columns; a row of weight 2 counts as two rows."""
+    shares = np.full(len(z), 1 / len(z)) if weights is None else weights / weights.sum()
+    mean = shares @ z
+    return mean, shares @ (z - mean) ** 2
+
+
+def forward(net, X, activation, of_batch=False, weights=None):
     """Scores, and what is normalised, as it is before. ``of_batch``: by means and variances of these rows, not by the
     running ones."""
 
     def normalized(z, layer):
-        mean = z.mean(axis=0) if of_batch else net.means[layer]
-        variance = ((z - mean) ** 2).mean(axis=0) if of_batch else net.variances[layer]
+        mean, variance = moments(z, weights) if of_batch else (net.means[layer], net.variances[layer])
         return (z - mean) / np.sqrt(variance + 1e-5)
 
     last, raw = len(net.coefs) - 1, []
@@ -77,7 +83,7 @@ def forward(net, X, activation, of_batch=False):
 
 def mean_loss(net, X, target, loss, activation, weights=None, of_batch=False):
     """Of the rows, each times its weight."""
-    losses = LOSSES[loss](forward(net, X, activation, of_batch)[0], target)
+    losses = LOSSES[loss](forward(net, X, activation, of_batch, weights)[0], target)
     return (losses if weights is None else weights * losses).mean()
 
 
@@ -113,13 +119,18 @@ def train(
             if last_batch == "drop" and start + batch_size > n:
                 continue
             updates += 1
-            slopes = gradient(net, X[rows], target[rows], loss, activation, s[rows], True)
-            if net.scales:
+            of_batch = np.count_nonzero(s[rows]) > 1  # else there is no variance: the running one serves
+            slopes = gradient(net, X[rows], target[rows], loss, activation, s[rows], of_batch)
+            if net.scales and of_batch:
                 # a new batch weighs 0.1, the first ten all the same
-                share, raw = max(0.1, 1 / updates), forward(net, X[rows], activation, of_batch=True)[1]
-                means = [(1 - share) * old + share * z.mean(axis=0) for old, z in zip(net.means, raw, strict=True)]
+                share, raw = max(0.1, 1 / updates), forward(net, X[rows], activation, True, s[rows])[1]
+                found = [moments(z, s[rows]) for z in raw]
+                # made unbiased, where a batch is not all there is
+                unbiased = 1 / (1 - ((s[rows] / s[rows].sum()) ** 2).sum()) if batch_size < n else 1.0
+                means = [(1 - share) * old + share * new for old, (new, _) in zip(net.means, found, strict=True)]
                 variances = [
-                    (1 - share) * old + share * z.var(axis=0, ddof=1) for old, z in zip(net.variances, raw, strict=True)
+                    (1 - share) * old + share * unbiased * new
+                    for old, (_, new) in zip(net.variances, found, strict=True)
                 ]
                 net = net._replace(means=means, variances=variances)
             net = net.with_trained(
