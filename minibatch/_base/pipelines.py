@@ -5,6 +5,7 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 
 from minibatch._base.estimator import MiniBatchEstimator
+from minibatch._base.sparse import refuse_damaged
 
 __all__ = ["fit_transform", "parameter_path", "split_pipeline", "transform"]
 
@@ -30,6 +31,7 @@ def split_pipeline(estimator: Any) -> tuple[list[Any], MiniBatchEstimator]:
 def fit_transform(transformers: list[Any], X: Any, y: Any) -> Any:
     """Fit the transformers on X and y; X as the final estimator gets it."""
     for pipeline in transformers:
+        refuse_damaged(X)
         X = pipeline.fit_transform(X, y)
     return X
 
@@ -37,6 +39,7 @@ def fit_transform(transformers: list[Any], X: Any, y: Any) -> Any:
 def transform(transformers: list[Any], X: Any) -> Any:
     """X as the final estimator gets it."""
     for pipeline in transformers:
+        refuse_damaged(X)
         X = pipeline.transform(X)
     return X
 

@@ -1,5 +1,6 @@
 """What the linear models and the networks do alike with the target."""
 
+import sys
 from numbers import Real
 from typing import Any
 
@@ -54,7 +55,7 @@ def check_class_weight(class_weight: Any, partial: bool) -> None:
     """Finite and not negative; a chunk does not know the frequencies of the classes."""
     for weights in class_weight if isinstance(class_weight, list) else [class_weight]:
         for label, weight in weights.items() if isinstance(weights, dict) else []:
-            if not isinstance(weight, Real) or weight < 0 or not weight <= np.finfo(float).max:
+            if not isinstance(weight, Real) or weight < 0 or not weight <= sys.float_info.max:
                 raise ValueError(
                     f"class_weight must have finite numbers, none below 0; class {label!r} has {weight!r}."
                 )

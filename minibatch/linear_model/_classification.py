@@ -231,22 +231,11 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
         relative_weights(weight, kept)  # refuses what is all zero
         sample = relative_weights(np.ones(len(weight)) if rows.weight is None else rows.weight, kept)
         class_weight /= np.maximum(1.0, by_class)  # so that sums do not overflow
-        return {"weight": sample, "class_weight": class_weight / self._mean_weights(rows.target, sample, class_weight)}
-
-    def _mean_weights(
-        self, target: NDArray[np.int64], sample: NDArray[np.float64], class_weight: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Of the rows in the one-vs-rest problem of every class, from those of mean 1 of the samples, and from what a
-        row of the rest and a row of the class weigh."""
-        own = np.bincount(target, sample, len(self.classes_))
-        rest = np.maximum(own.sum() - own, 0.0)
-        mean = (rest * class_weight[0] + own * class_weight[1]) / own.sum()
-        if not mean.all():
-            raise ValueError(
-                f"In the problem of class {self.classes_[mean.argmin()]} against the rest, all rows have weight zero; "
-                "give it a positive class_weight, or rows of the rest a positive sample_weight."
-            )
-        return mean
+        own = np.bincount(rows.target, sample, len(by_class))
+        before, after = np.cumsum(own), np.cumsum(own[::-1])[::-1]
+        rest = np.append(0.0, before[:-1]) + np.append(after[1:], 0.0)  # no difference, in which little would be lost
+        mean = (rest * class_weight[0] + own * class_weight[1]) / before[-1]
+        return {"weight": sample, "class_weight": class_weight / mean}
 
     def _n_outputs(self) -> int:
         return 1 if len(self.classes_) == 2 else len(self.classes_)

@@ -325,11 +325,7 @@ def _setting_up(fit: _Fit) -> dict[str, Parts]:
     if _weighted(fit):
         validation = {"validation rows": fit.n_held_out * fit.n_features * fit.itemsize}
         rows = validation | {"rows to train on": 8 * fit.n_trained_on if fit.n_held_out else 0}
-        of_classes = _CLASS_WEIGHTS * n
-        if isinstance(fit.problem, LinearProblem) and fit.problem.n_objectives > 1:
-            # the rows' weights in the problem of each class
-            of_classes = (17 * fit.problem.n_outputs + 16) * n
-        moments["while rows are weighted"] = {"target": encoded, **rows, "row weights": of_classes}
+        moments["while rows are weighted"] = {"target": encoded, **rows, "row weights": _CLASS_WEIGHTS * n}
     return moments
 
 

@@ -295,6 +295,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         return None if self.validation_scores_ is None else float(np.fmax.reduce(self.validation_scores_))
 
     def _fitted_theta(self, problem: MLPProblem) -> Vector:
+        self._check_arrays()
         return self._previous_theta(problem.network)
 
     def _check_arrays(self) -> int:

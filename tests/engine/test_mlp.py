@@ -167,6 +167,17 @@ def test_a_step_follows_the_gradient_through_the_batch_statistics(inputs):
     assert_allclose(after[:n], (before - 0.1 * slope)[:n], atol=1e-8)
 
 
+@pytest.mark.skipif(not COMPILED, reason="plain Python runs on one thread")
+def test_a_normalised_batch_with_weights_is_one_share_on_any_threads(monkeypatch):
+    whole = trained(problem_of(normalized=True, normalized_inputs=True, weight=WEIGHT), 11)
+    make_small_cuts(monkeypatch, "by rows")
+    with ThreadPoolExecutor(2) as pool:
+        for threads in (Threads(1, None), Threads(3, pool)):
+            problem = problem_of(normalized=True, normalized_inputs=True, weight=WEIGHT, threads=threads)
+            assert mlp._n_shares(problem.network, 11) > 1
+            assert_allclose(trained(problem, 11)[0], whole[0], atol=1e-12)
+
+
 def test_running_statistics_are_means_first_and_decay_later():
     problem = problem_of(normalized=True, normalized_inputs=True)
     theta, _ = trained(problem, 8, epochs=5, eta=0.0)

@@ -80,7 +80,7 @@ def test_batch_normalization_step_by_step(task, solver, batch_size, last_batch, 
 
 @pytest.mark.parametrize("layout", [np.asarray, sp.csr_array], ids=["dense", "csr"])
 def test_batch_normalization_of_float32(layout):
-    parameters = {"batch_normalization": True, "batch_size": 8, "learning_rate_init": 0.02}
+    parameters = {"batch_normalization": True, "batch_size": 8, "learning_rate_init": 0.02, "sample_weight": weight}
     model = fitted("classes", layout(X.astype(np.float32)), **parameters)
     parts = (model.coefs_, model.intercepts_, model.scales_, model.running_means_, model.running_variances_)
     assert {part.dtype for layer in parts for part in layer} == {np.dtype(np.float32)}
@@ -95,6 +95,61 @@ def test_partial_fits_with_batch_normalization_are_an_epoch(normalization):
         model.partial_fit(X[start : start + 6], three[start : start + 6], classes=np.unique(three))
         model = pickle.loads(pickle.dumps(model))
     assert_same_net(model, fitted("classes", **parameters), rtol=1e-11)
+
+
+NORMALIZATIONS = pytest.mark.parametrize("normalization", [True, "input"])
+
+
+@every_task
+@NORMALIZATIONS
+def test_weights_are_repetitions_with_batch_normalization(task, normalization):
+    """In full batches; running statistics, and so predictions, too. Only their ratios count."""
+    times = np.random.default_rng(1).integers(0, 4, N)
+    times[[np.flatnonzero(three == name)[0] for name in np.unique(three)]] = 1
+    far = np.where(times[:, None] == 0, X + 1e3, X)
+    parameters = {"batch_normalization": normalization, "batch_size": "full", "solver": "momentum", "max_iter": 10}
+    target = TASKS[task][2]
+    repeated = model_of(task, **parameters).fit(np.repeat(X, times, axis=0), np.repeat(target, times, axis=0))
+    for weights in (times, 1e200 * times):
+        assert_same_net(fitted(task, far, sample_weight=weights, **parameters), repeated, rtol=1e-7, atol=1e-9)
+    assert changed(repeated, fitted(task, **parameters))
+
+
+@NORMALIZATIONS
+@pytest.mark.parametrize("batch_size", [2, 5, "full"])
+def test_equal_weights_are_none(batch_size, normalization):
+    parameters = {"batch_normalization": normalization, "batch_size": batch_size, "solver": "adam"}
+    expected = fitted("classes", **parameters)
+    assert_same_net(fitted("classes", sample_weight=np.full(N, 3.0), **parameters), expected, rtol=1e-9)
+
+
+@NORMALIZATIONS
+def test_class_weights_are_sample_weights_with_batch_normalization(normalization):
+    parameters = {"batch_normalization": normalization, "batch_size": 5}
+    model = fitted("classes", class_weight={"low": 0.0, "top": 4.0}, sample_weight=weight, **parameters)
+    of_class = np.select([three == "low", three == "top"], [0.0, 4.0], 1.0)
+    assert_same_net(model, fitted("classes", sample_weight=weight * of_class, **parameters), rtol=1e-11)
+
+
+@NORMALIZATIONS
+def test_rows_without_weight_do_not_count_in_chunks(normalization):
+    """Nor does a chunk that has none, or one row: it is predicted by what is known, and teaches nothing of means."""
+    model, far = model_of("regression", batch_normalization=normalization), X.copy()
+    far[3:] = 1e3
+    model.partial_fit(far, y, np.r_[2.0, 1.0, 1.0, np.zeros(N - 3)])
+    own = X[:3] if normalization == "input" else X[:3] @ start_of("regression", batch_normalization=True).coefs[0]
+    found = model.running_means_[-1 if normalization == "input" else 0]
+    assert_allclose(found, np.average(own, axis=0, weights=[2, 1, 1]))
+    before = [part.copy() for part in (*model.running_means_, *model.running_variances_)]
+    model.partial_fit(far, y, np.r_[1.0, np.zeros(N - 1)])
+    for old, new in zip(before, (*model.running_means_, *model.running_variances_), strict=True):
+        assert_array_equal(old, new)
+    assert np.isfinite(theta(model)).all()
+
+
+def test_weights_of_a_single_row_are_refused():
+    with pytest.raises(ValueError, match=r"two rows or more, but the weights leave one of a single row.*positive"):
+        fitted("regression", sample_weight=np.eye(N)[3], batch_normalization=True)
 
 
 def test_batch_normalization_forgotten():
