@@ -10,7 +10,7 @@ from scipy.special import softmax
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
-__all__ = ["RegressionTarget", "check_class_weight", "softmax_of_rows"]
+__all__ = ["RegressionTarget", "check_class_weight", "numbers_of_labels", "softmax_of_rows"]
 
 
 class RegressionTarget(RegressorMixin):
@@ -66,6 +66,13 @@ def check_class_weight(class_weight: Any, partial: bool) -> None:
             "sample of the full training set target to properly estimate the class frequency distributions. Pass "
             "the resulting weights as the class_weight parameter."
         )
+
+
+def numbers_of_labels(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
+    """The places of labels among the classes, whose order a user may have changed since they were found."""
+    if not np.array_equal(np.unique(classes), classes):
+        raise ValueError(f"classes_ must be sorted and name each class once; it is {classes}. Fit again.")
+    return np.searchsorted(classes, y)
 
 
 def softmax_of_rows(scores: NDArray[Any]) -> NDArray[Any]:

@@ -247,5 +247,10 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _same_index_type(X: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Data, indices and row pointer of a CSR matrix, the last two of one type: one thing to compile, not four."""
-    return read_only(X.data), read_only(X.indices), read_only(X.indptr.astype(X.indices.dtype, copy=False))
+    """Data, indices and row pointer of a CSR matrix, the last two of one type, in which the pointers have room: two
+    things to compile, not many."""
+    kind = np.dtype(np.int64)
+    if X.indices.dtype == np.int32 and X.indptr[-1] <= np.iinfo(np.int32).max:
+        kind = X.indices.dtype
+    indices, indptr = (read_only(part.astype(kind, copy=False)) for part in (X.indices, X.indptr))
+    return read_only(X.data), indices, indptr

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from minibatch._base.rows import Rows, relative_weights, times_class_weights
 from minibatch._base.sparse import refuse_damaged
-from minibatch._base.targets import check_class_weight, softmax_of_rows
+from minibatch._base.targets import check_class_weight, numbers_of_labels, softmax_of_rows
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.linear import LinearProblem
 from minibatch.engine.losses import CLASSIFICATION
@@ -214,7 +214,7 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(f"y contains labels that are not in classes {self.classes_}: {unknown}.")
-        return np.searchsorted(self.classes_, y)
+        return numbers_of_labels(self.classes_, y)
 
     def _training_weights(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool) -> dict[str, Any]:
         """Sample times class weights; in one-vs-rest, a class weighs more in its own problem only, as in scikit-learn

@@ -17,7 +17,7 @@ from sklearn.utils.multiclass import (
 )
 
 from minibatch._base.rows import Rows, times_class_weights
-from minibatch._base.targets import check_class_weight, softmax_of_rows
+from minibatch._base.targets import check_class_weight, numbers_of_labels, softmax_of_rows
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.mlp import MLPProblem
 from minibatch.engine.linear import SOFTMAX
@@ -186,7 +186,7 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
         self._check_kind(y)
         self._check_classes(unique_labels(y), every=reset and goes_on and not partial)
         if self._out_activation() == "softmax":
-            return np.searchsorted(self.classes_, y)
+            return numbers_of_labels(self.classes_, y)
         encoded = self._label_binarizer.transform(y)
         encoded = (encoded.toarray() if sp.issparse(encoded) else encoded).astype(bool)
         return encoded if encoded.shape[1] > 1 else encoded[:, 0]

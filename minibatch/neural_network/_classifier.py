@@ -151,9 +151,9 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         before a trained scale and the intercept [Ioffe2015]_. Rows count by their weights. Predictions use running
         statistics, in which a batch weighs 0.1 (the first ten, equally), its variance made unbiased where it is not all
         there is to train on. Every batch needs two rows or more; one in which fewer have weight is normalized by the
-        running statistics. Batches then differ in more than noise: the objective depends on ``batch_size``. ``'input'``
-        does it to the columns of a dense X as well (without scale and intercept): a ``StandardScaler`` that learns along
-        with ``partial_fit``.
+        running statistics. Batches then differ in more than noise: the objective depends on ``batch_size``.
+        ``'input'`` does it to the columns of a dense X as well (without scale and intercept): a ``StandardScaler`` that
+        learns along with ``partial_fit``.
     last_batch : {'keep', 'drop'}, default='keep'
         Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
     max_updates : int or None, default=None

@@ -164,6 +164,19 @@ def test_nothing_stored_is_sound(X):
     refuse_damaged(X)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.uint8, np.uint32, np.int64, ">i4"])
+@ALL_FOUR
+def test_columns_of_a_type_that_cannot_count_the_values(estimator, dtype):
+    """Pointers to values do not take the type of the columns where they are beyond it."""
+    few, target = sp.vstack([ROWS] * 5, format="csr"), target_of(estimator, np.tile(y, 5))
+    assert few.nnz > 255
+    expected = model_of(estimator).fit(few, target)
+    few.indices = few.indices.astype(dtype)
+    found = model_of(estimator).fit(few, target)
+    assert_array_equal(parameters_of(found), parameters_of(expected))
+    assert_array_equal(found.predict(few), expected.predict(few))
+
+
 def test_rows_that_share_a_longer_buffer_are_sound():
     """SciPy leaves room behind the last value."""
     X = sp.csr_array((np.ones(9), np.r_[0, 1, 2, -1, -1, -1, 9, 9, 9], [0, 1, 3]), shape=(2, 3), copy=True)

@@ -202,6 +202,18 @@ def test_numbers_of_columns_and_outputs_that_were_changed(estimator, name):
         through_pickle(model, None).predict(rows)
 
 
+@pytest.mark.parametrize("estimator", CLASSIFIERS)
+@pytest.mark.parametrize("classes", [[2, 0, 1], [0, 1, 1], [1, 0, 2]])
+def test_classes_in_another_order_are_not_trained_on(estimator, classes):
+    """Their numbers, by which losses find their scores, might be beyond the last."""
+    model = fitted(estimator)
+    before, model.classes_ = model.predict(X), np.array(classes)
+    for use in (model.partial_fit, lambda *rows: gradient_noise_scale(model, *rows)):
+        with pytest.raises(ValueError, match=r"classes_ must be sorted|y contains labels that are not in classes"):
+            use(X, target_of(estimator, y))
+    assert model.predict(X).shape == before.shape
+
+
 MEMORY = {
     "slots too short": lambda m: m._replace(slots=m.slots[:, :-1]),
     "slots flat": lambda m: m._replace(slots=m.slots.ravel()),
