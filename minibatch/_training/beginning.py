@@ -9,12 +9,14 @@ import numpy as np
 from minibatch._problems.best_constant import BestConstant
 from minibatch._problems.state import Vector, values_of_row
 
-__all__ = ["CLEARLY", "FEWEST_ROWS", "ROWS_LOOKED_AT", "VALUES_LOOKED_AT", "Beginning"]
+__all__ = ["CLEARLY", "FEWEST_ROWS", "ROWS_LOOKED_AT", "SCORES_AT_ONCE", "VALUES_LOOKED_AT", "Beginning"]
 
 # Of more rows than this, so many are looked at first (fewer, where rows are wide: they are copied), and all of them
 # only where these do not show a fall by this share of what there is to gain: some six standard errors of the difference.
 ROWS_LOOKED_AT, CLEARLY = 4096, 0.1
 VALUES_LOOKED_AT, FEWEST_ROWS = 2**21, 512
+# More scores are not kept in a table of rows and outputs: the gradient, which comes with the loss then, needs none.
+SCORES_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -76,5 +78,10 @@ class Beginning:
 
 
 def _objective(problem: Any, theta: Vector) -> float:
+    n_scores = problem.n_samples * problem.data.class_weight.shape[1]
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(problem.mean_loss(problem.scores(theta)) + problem.penalties(theta).sum())
+        if n_scores > SCORES_AT_ONCE:
+            loss = float(problem.evaluate(theta)[0].sum())
+        else:
+            loss = problem.mean_loss(problem.scores(theta))
+        return loss + float(problem.penalties(theta).sum())

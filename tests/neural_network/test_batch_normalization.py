@@ -34,7 +34,7 @@ def test_a_full_batch_step_with_batch_normalization(task, normalization):
     """The gradient of the plain objective in which means and variances are functions of the weights."""
     parameters = {"batch_normalization": normalization}
     model = fitted(task, sample_weight=weight, batch_size="full", max_iter=1, alpha=0.05, **parameters)
-    start = start_of(task, **parameters)
+    start = start_of(task, sample_weight=weight, **parameters)
     start = start._replace(
         means=[np.zeros_like(part) for part in start.means], variances=[np.ones_like(part) for part in start.variances]
     )
