@@ -1,6 +1,8 @@
 """What happened during training: one row an epoch, one named column a quantity."""
 
+from array import array
 from collections.abc import Iterator, Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -17,10 +19,15 @@ FORMAT = 1
 FORMAT_KEY = "_minibatch_format"
 
 _SHOWN_ROWS = 10
+_STREAM_ROWS = 10_000  # that are kept of the calls of partial_fit since the last fit, at most
 
 
 class History(Mapping[str, NDArray[Any]]):
     """Record of a training run: a mapping from column names to arrays with one value an epoch.
+
+    Of a stream, the calls of ``partial_fit`` since the last ``fit``, at most 10,000 rows are kept: beyond that every
+    second, then every fourth and so on, evenly over the stream, with the first and the last, and the counts of all.
+    Rows of ``fit`` stay.
 
     Columns
     -------
@@ -59,63 +66,85 @@ class History(Mapping[str, NDArray[Any]]):
     """
 
     def __init__(self) -> None:
-        self._columns: dict[str, list[Any]] = {}
+        self._columns: dict[str, Any] = {}
         self._n_rows = 0
+        self._stream_from: int | None = None  # the first row of partial_fit since the last fit
 
     def __getstate__(self) -> dict[str, Any]:
         return {
             FORMAT_KEY: FORMAT,
             "n_epochs": self._n_rows,
+            "stream_from": self._stream_from,
             "columns": {name: _saved(values) for name, values in self._columns.items()},
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         check_format(state, "History")
         self._columns = {
-            name: [*(column.tolist() if isinstance(column, np.ndarray) else column)]
+            name: _column(column.tolist() if isinstance(column, np.ndarray) else column)
             for name, column in state["columns"].items()
         }
         self._n_rows = state["n_epochs"]
+        self._stream_from = state.get("stream_from")  # files from before have none
 
     def append(self, **row: Any) -> None:
         """Add an epoch. Values of columns that a row does not name are NaN."""
-        for name in row:
-            if name not in self._columns:
-                self._columns[name] = [np.nan] * self._n_rows
-        for name, values in self._columns.items():
-            values.append(row.get(name, np.nan))
-        self._n_rows += 1
+        self._add({name: _column([value]) for name, value in row.items()}, 1)
 
     def copy(self) -> "History":
         """A history of its own with the same rows."""
         new = History()
-        new._columns = {name: [*values] for name, values in self._columns.items()}
-        new._n_rows = self._n_rows
+        new._columns = {name: values[:] for name, values in self._columns.items()}
+        new._n_rows, new._stream_from = self._n_rows, self._stream_from
         return new
 
     def extend(self, other: "History") -> None:
         """Add the epochs of ``other``."""
-        n_rows = self._n_rows + other._n_rows
-        for name, values in other._columns.items():
-            self._columns.setdefault(name, [np.nan] * self._n_rows).extend(values)
-        for values in self._columns.values():
-            values.extend([np.nan] * (n_rows - len(values)))
-        self._n_rows = n_rows
+        self._add(other._columns, other._n_rows)
+        if self._stream_from is not None and self._n_rows - self._stream_from > _STREAM_ROWS:
+            self._thin(self._stream_from)
 
-    def _mark(self) -> tuple[int, int]:
+    def _add(self, columns: dict[str, Any], n_rows: int) -> None:
+        for name in columns:
+            if name not in self._columns:
+                self._columns[name] = _missing(self._n_rows)
+        for name, values in self._columns.items():
+            self._columns[name] = _joined(values, columns[name] if name in columns else _missing(n_rows))
+        self._n_rows += n_rows
+
+    def _stream(self, goes_on: bool) -> None:
+        """Rows to come are those of ``partial_fit``, of which a bounded number is kept, or of ``fit``."""
+        if not goes_on:
+            self._stream_from = None
+        elif self._stream_from is None:
+            self._stream_from = self._n_rows
+
+    def _thin(self, first: int) -> None:
+        """Keep every so many calls from row ``first`` on, a power of two: all of them are still there, whatever was
+        kept before."""
+        calls = _values(self._columns["epoch"][first:])
+        calls -= calls[0]
+        stride = 2
+        while calls[-1] // stride >= _STREAM_ROWS // 2:
+            stride *= 2
+        kept = [*range(first), *(first + np.flatnonzero(calls % stride == 0)).tolist()]
+        if kept[-1] != self._n_rows - 1:  # it has the counts
+            kept.append(self._n_rows - 1)
+        columns = {name: _column([values[i] for i in kept]) for name, values in self._columns.items()}
+        self._columns, self._n_rows = columns, len(kept)
+
+    def _mark(self) -> tuple[dict[str, Any], int, int | None]:
         """What ``_back_to`` needs to take back later rows, whole or half done."""
-        return self._n_rows, len(self._columns)
+        return dict(self._columns), self._n_rows, self._stream_from
 
-    def _back_to(self, mark: tuple[int, int]) -> None:
-        self._n_rows, n_columns = mark
-        for name in [*self._columns][n_columns:]:
-            del self._columns[name]
+    def _back_to(self, mark: tuple[dict[str, Any], int, int | None]) -> None:
+        self._columns, self._n_rows, self._stream_from = mark
         for values in self._columns.values():
             del values[self._n_rows :]
 
     @property
     def n_epochs(self) -> int:
-        """Number of rows."""
+        """Number of rows: of epochs, but for those of a long stream that are not kept."""
         return self._n_rows
 
     def last(self, name: str, default: Any = 0) -> Any:
@@ -125,7 +154,7 @@ class History(Mapping[str, NDArray[Any]]):
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self._columns:
             raise KeyError(f"{name!r} was not recorded; columns: {', '.join(self._columns) or 'none yet'}")
-        return np.array(self._columns[name])
+        return _values(self._columns[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
@@ -150,8 +179,8 @@ class History(Mapping[str, NDArray[Any]]):
         name = "objective" if np.isfinite(self.last("objective", np.nan)) else "progressive_loss"
         values = self._columns[name]
         first, last = next((value for value in values if np.isfinite(value)), values[0]), values[-1]
-        updates = self.last("n_updates")
-        return f"History of {self._n_rows} epochs, {updates} updates: {name} {short(first)} -> {short(last)}"
+        epochs, updates = self.last("epoch", self._n_rows), self.last("n_updates")
+        return f"History of {epochs} epochs, {updates} updates: {name} {short(first)} -> {short(last)}"
 
     def _repr_html_(self) -> str:
         shown: list[int | None] = [*range(self._n_rows)]
@@ -162,10 +191,44 @@ class History(Mapping[str, NDArray[Any]]):
         return html_table(repr(self), list(self._columns), rows)
 
 
-def _saved(values: list[Any]) -> Any:
+def _saved(values: Any) -> Any:
     """A column in a file: numbers as an array, which is small and read at once, in skops too."""
-    array = np.array(values)
-    return array if array.dtype.kind in "biuf" else [*values]
+    column = _values(values)
+    return column if column.dtype.kind in "biuf" else [*values]
+
+
+def _column(values: list[Any]) -> Any:
+    """Numbers in eight bytes each, anything else as a list."""
+    if any(isinstance(value, bool) for value in values):
+        return [*values]
+    if all(isinstance(value, Integral) for value in values):
+        return array("q", values)
+    return array("d", values) if all(isinstance(value, Real) for value in values) else [*values]
+
+
+def _values(column: Any) -> NDArray[Any]:
+    """A column as an array of NumPy's, of its own."""
+    return np.array(column, np.int64 if getattr(column, "typecode", "") == "q" else None)
+
+
+def _missing(n_rows: int) -> Any:
+    return array("d", [np.nan]) * n_rows
+
+
+def _joined(first: Any, second: Any) -> Any:
+    """A column with more rows: longer in place, where the type of its values stays."""
+    if len(first) == 0:
+        return second[:]
+    types = [getattr(part, "typecode", "") for part in (first, second)]
+    if types[0] == types[1]:
+        first.extend(second)
+    elif types == ["d", "q"]:
+        first.extend(array("d", second))
+    elif types == ["q", "d"]:
+        return array("d", [*first, *second])
+    else:
+        return [*first, *second]
+    return first
 
 
 def check_format(state: dict[str, Any], name: str) -> None:

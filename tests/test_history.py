@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from minibatch import History
+from minibatch import History, MiniBatchMLPRegressor, MiniBatchSGDRegressor
+from minibatch.history import _STREAM_ROWS
 
 
 @pytest.fixture
@@ -135,3 +136,125 @@ def test_any_number_can_be_shown(value):
     history.append(n_updates=1, progressive_loss=value)
     assert "progressive_loss" in repr(history)
     assert history._repr_html_().count("<td ") == 2
+
+
+# ---------------------------------------------------------------------- streams
+
+
+def call_number(n):
+    row = History()
+    row.append(epoch=n, n_updates=3 * n, progressive_loss=1.0 / n)
+    return row
+
+
+def stream_of(n_calls, first=1):
+    history = History()
+    for n in range(1, first):
+        history.extend(call_number(n))
+    history._stream(True)
+    for n in range(first, first + n_calls):
+        history.extend(call_number(n))
+    return history
+
+
+@pytest.fixture
+def few_rows(monkeypatch):
+    monkeypatch.setattr("minibatch.history._STREAM_ROWS", 40)
+
+
+@pytest.mark.parametrize("n_calls", [1, 39, 40, 41, 60, 500, 5000])
+@pytest.mark.parametrize("first", [1, 8])
+def test_rows_of_a_stream_are_few_and_evenly_spaced(few_rows, n_calls, first):
+    """Beside the fit before it: all multiples of one stride since the last thinning, then every call."""
+    history = stream_of(n_calls, first)
+    epochs = history["epoch"]
+    assert_array_equal(epochs[: first - 1], np.arange(1, first))
+    calls = epochs[first - 1 :] - first
+    assert len(calls) <= 40
+    assert len(calls) >= min(n_calls, 10)
+    assert (calls[0], calls[-1]) == (0, n_calls - 1)
+    assert set(np.diff(np.diff(calls)[:9])) <= {0}
+    stride = calls[1] if n_calls > 1 else 1
+    assert np.diff(calls).max(initial=1) <= stride
+    assert stride <= max(1, n_calls / 10)
+    for row, epoch in enumerate(epochs):  # the columns stay beside each other
+        assert (history["n_updates"][row], history["progressive_loss"][row]) == (3 * epoch, 1.0 / epoch)
+    assert (history.last("epoch"), history.last("n_updates")) == (epochs[-1], 3 * epochs[-1])
+    assert f"{epochs[-1]} epochs, {3 * epochs[-1]} updates: progressive_loss 1 ->" in repr(history)
+
+
+def test_rows_of_a_fit_stay_whatever_came_before(few_rows):
+    history = stream_of(100)
+    kept = history.n_epochs
+    history = history.copy()
+    history._stream(False)
+    for n in range(101, 301):
+        history.extend(call_number(n))
+    assert history.n_epochs == kept + 200
+    history._stream(True)
+    for n in range(301, 601):
+        history.extend(call_number(n))
+    assert_array_equal(history["epoch"][kept : kept + 200], np.arange(101, 301))
+    assert history.n_epochs <= kept + 200 + 40
+
+
+def test_a_stream_goes_on_after_pickling(few_rows):
+    straight, halted = stream_of(500), stream_of(333)
+    for n in range(334, 501):
+        halted = pickle.loads(pickle.dumps(halted))
+        halted.extend(call_number(n))
+    assert straight == halted
+
+
+@pytest.mark.parametrize("n_calls", [39, 40, 41, 45])
+def test_rows_can_be_taken_back_where_they_were_thinned_too(few_rows, n_calls):
+    history = stream_of(n_calls)
+    mark, before = history._mark(), history.copy()
+    late = History()
+    late.append(epoch=n_calls + 1, n_updates=2.5, another=1)
+    history.extend(late)
+    history.extend(call_number(n_calls + 2))
+    history._back_to(mark)
+    assert history == before
+    assert [history[name].dtype for name in history] == [before[name].dtype for name in before]
+
+
+@pytest.mark.parametrize("kind", [MiniBatchSGDRegressor, MiniBatchMLPRegressor])
+def test_a_long_stream_of_calls_is_bounded_and_counted(few_rows, kind):
+    X, y = np.eye(4), np.arange(4.0)
+    model = kind(batch_size=2, random_state=0)
+    for _ in range(150):
+        model.partial_fit(X, y)
+    history = model.history_
+    assert history.n_epochs <= 40
+    assert (history.last("epoch"), model.n_updates_, history.last("n_samples_seen")) == (150, 300, 600)
+    small = len(pickle.dumps(model))
+    for _ in range(850):
+        model.partial_fit(X, y)
+    assert abs(len(pickle.dumps(model)) - small) < 4000  # 3 kB of columns, at most twice
+    before = model.history_["epoch"]
+    model.set_params(warm_start=True, max_iter=60, tol=None).fit(X, y)
+    assert_array_equal(model.history_["epoch"], [*before, *range(1001, 1061)])
+
+
+def test_a_row_takes_eight_bytes_a_column():
+    history = stream_of(_STREAM_ROWS)
+    assert history.n_epochs == _STREAM_ROWS
+    assert sum(values.itemsize * len(values) for values in history._columns.values()) == 3 * 8 * _STREAM_ROWS
+    assert len(pickle.dumps(history)) < 3 * 8 * _STREAM_ROWS + 2000
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([1, 2], "i"), ([1, 2.5], "f"), ([2.5, 1], "f"), (["a", "b"], "U"), ([1, "b"], "U"), ([True, False], "b")],
+)
+def test_a_column_has_the_type_of_its_values(values, kind):
+    history, joined = History(), History()
+    for value in values:
+        history.append(column=value)
+        row = History()
+        row.append(column=value)
+        joined.extend(row)
+    for made in (history, joined, history.copy(), pickle.loads(pickle.dumps(history))):
+        assert made["column"].dtype.kind == kind
+        assert_array_equal(made["column"], values)
