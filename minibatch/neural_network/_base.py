@@ -324,5 +324,5 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = self.batch_normalization != "input"
         return tags

@@ -15,6 +15,7 @@ Checks are plain functions of an estimator, for anyone's estimators, that raise 
     def test_batch_sizes_are_honest(estimator, check):
         check(estimator)
 
+For scikit-learn's own checks, ``expected_failed_checks`` says what the estimators of this package fail, and why.
 Needs ``hypothesis``, the decorator also ``pytest``: ``pip install 'scikit-minibatch[testing]'``.
 """
 
@@ -36,7 +37,7 @@ from minibatch.testing._checks import (
 )
 from minibatch.testing._data import batch_sizes, classification_data, regression_data
 from minibatch.testing._estimators import estimators
-from minibatch.testing._suite import batch_checks, parametrize_with_batch_checks
+from minibatch.testing._suite import batch_checks, expected_failed_checks, parametrize_with_batch_checks
 
 __all__ = [
     "batch_checks",
@@ -52,6 +53,7 @@ __all__ = [
     "check_weights_are_repetitions",
     "classification_data",
     "estimators",
+    "expected_failed_checks",
     "parametrize_with_batch_checks",
     "regression_data",
 ]
