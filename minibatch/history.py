@@ -1,7 +1,7 @@
 """What happened during training: one row an epoch, one named column a quantity."""
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -19,6 +19,7 @@ FORMAT = 1
 FORMAT_KEY = "_minibatch_format"
 
 _SHOWN_ROWS = 10
+_TYPES = {"q": int, "d": float}  # of the values in a typed array
 _STREAM_ROWS = 10_000  # that are kept of the calls of partial_fit since the last fit, at most
 
 
@@ -89,7 +90,14 @@ class History(Mapping[str, NDArray[Any]]):
 
     def append(self, **row: Any) -> None:
         """Add an epoch. Values of columns that a row does not name are NaN."""
-        self._add({name: _column([value]) for name, value in row.items()}, 1)
+        self._begin_columns(row)
+        for name, values in self._columns.items():
+            value = row.get(name, np.nan)
+            if type(value) is _TYPES.get(getattr(values, "typecode", "")):
+                values.append(value)
+            else:
+                self._columns[name] = _joined(values, _column([value]))
+        self._n_rows += 1
 
     def copy(self) -> "History":
         """A history of its own with the same rows."""
@@ -100,17 +108,18 @@ class History(Mapping[str, NDArray[Any]]):
 
     def extend(self, other: "History") -> None:
         """Add the epochs of ``other``."""
-        self._add(other._columns, other._n_rows)
+        self._begin_columns(other._columns)
+        missing = _missing(other._n_rows)
+        for name, values in self._columns.items():
+            self._columns[name] = _joined(values, other._columns.get(name, missing))
+        self._n_rows += other._n_rows
         if self._stream_from is not None and self._n_rows - self._stream_from > _STREAM_ROWS:
             self._thin(self._stream_from)
 
-    def _add(self, columns: dict[str, Any], n_rows: int) -> None:
-        for name in columns:
+    def _begin_columns(self, names: Iterable[str]) -> None:
+        for name in names:
             if name not in self._columns:
                 self._columns[name] = _missing(self._n_rows)
-        for name, values in self._columns.items():
-            self._columns[name] = _joined(values, columns[name] if name in columns else _missing(n_rows))
-        self._n_rows += n_rows
 
     def _stream(self, goes_on: bool) -> None:
         """Rows to come are those of ``partial_fit``, of which a bounded number is kept, or of ``fit``."""

@@ -1,27 +1,28 @@
 """The one place that speaks scikit-learn's callback protocol (``sklearn.callback``, experimental in 1.9)."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
-from minibatch._problems.state import Vector
+from minibatch._training.loop import Outcome
 
-__all__ = ["CallbackBridge", "take_over"]
+__all__ = ["CallbackBridge", "is_bookkeeping", "take_over"]
 
 
 class CallbackBridge:
     """Tells the callbacks of an estimator about the fit and each of its epochs.
 
-    ``fitted_attributes(theta)`` gives the attributes that make a usable estimator out of the current parameters; it is
-    called only where a callback asks for a fitted estimator.
+    ``model_after(outcome)`` gives the model that a fit with this outcome leaves; it is called only where a callback
+    asks for a fitted estimator.
     """
 
     def __init__(
-        self, estimator: Any, X: Any, y: Any, sample_weight: Any, fitted_attributes: Callable[[Vector], dict[str, Any]]
+        self, estimator: Any, X: Any, y: Any, sample_weight: Any, model_after: Callable[[Outcome], Any]
     ) -> None:
         self._estimator = estimator
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
-        self._fitted_attributes = fitted_attributes
+        self._model_after = model_after
         self._fit = estimator._init_callback_context(max_subtasks=estimator.max_iter)
         self._fit.call_on_fit_task_begin(**self._data)
 
@@ -29,14 +30,31 @@ class CallbackBridge:
         self._epoch = self._fit.subcontext(task_name="epoch")
         self._epoch.call_on_fit_task_begin(**self._data)
 
-    def epoch_ends(self, theta: Vector) -> bool:
-        """Whether a callback asks to stop."""
+    def epoch_ends(self, outcome: Callable[[], Outcome]) -> bool:
+        """Whether a callback asks to stop. ``outcome`` is that of a fit that stops here."""
         return self._epoch.call_on_fit_task_end(
-            **self._data, reconstruction_attributes=lambda: self._fitted_attributes(theta.copy())
+            **self._data, reconstruction_attributes=lambda: _as_attribute(self._model_after(outcome()))
         )
 
     def fit_ends(self) -> None:
-        self._fit.call_on_fit_task_end(**self._data, reconstruction_attributes={})
+        self._fit.call_on_fit_task_end(**self._data, reconstruction_attributes=lambda: _as_attribute(self._own_copy()))
+
+    def _own_copy(self) -> Any:
+        """The fitted estimator, with a history that ``partial_fit`` may prolong."""
+        model = copy.copy(self._data["estimator"])
+        model.history_ = model.history_.copy()
+        return model
+
+
+def _as_attribute(model: Any) -> dict[str, Any]:
+    """All that a model is, in place of all that scikit-learn's copy of the estimator has: what an earlier fit left, and
+    the callbacks and contexts of the running one, which nobody wants in a file or in a fit that goes on."""
+    return {"__dict__": {name: vars(model)[name] for name in vars(model) if not is_bookkeeping(name)}}
+
+
+def is_bookkeeping(name: str) -> bool:
+    """Whether an attribute is scikit-learn's own, of callbacks."""
+    return name.startswith(("_skl_callbacks", "_callback_fit_ctx", "_parent_callback_ctx"))
 
 
 def take_over(estimator: Any, fit: Any, before: set[str]) -> None:

@@ -8,7 +8,6 @@ attributes fit together), ``_validation_score``, and in its ``_plan`` and ``_opt
 
 import copy
 import warnings
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial as partially
 from numbers import Integral, Real
@@ -83,6 +82,11 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     }
     _rate_parameter = "eta0"
     _invscaling_by_rows = False
+    # where notebooks find the parameters: the page of the class in the documentation that pyproject.toml names
+    _doc_link_module = "minibatch"
+    _doc_link_template = (
+        "https://scikit-minibatch.readthedocs.io/en/stable/generated/{estimator_module}.{estimator_name}.html"
+    )
 
     def __getstate__(self) -> dict[str, Any]:
         return plain_state(super().__getstate__())
@@ -134,8 +138,9 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
                 watch.begin(self._measures(problem, rows, kept, watch.test), state.theta)
             fit = self if partial else copy.copy(self)  # with parameters that callbacks cannot change
             before = set(vars(fit))
-            bridge = None if partial else CallbackBridge(self, X, y, sample_weight, fit._attributes_function(problem))
             history = self._history_so_far(partial, goes_on=not fresh and all(part is None for part in init))
+            seen = partially(fit._model_after, problem, history, rate)
+            bridge = None if partial else CallbackBridge(self, X, y, sample_weight, seen)
             validate = None if held_out is None else self._evaluation(held_out).both
             callbacks = bridge if hasattr(self, "_skl_callbacks") else None
             # a chunk of a stream says little about the others: rows of one class, one row
@@ -170,9 +175,9 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _history_so_far(self, partial: bool, goes_on: bool) -> History:
         """``partial_fit`` appends to the history, at the very end; ``fit`` makes a new one, which may still fail."""
-        if not goes_on:
-            return History()
-        return self.history_ if partial else self.history_.copy()
+        history = History() if not goes_on else self.history_ if partial else self.history_.copy()
+        history._stream(partial)
+        return history
 
     def _checked_rows(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool, dtype: Any = None, all_zero: bool = False,
@@ -239,7 +244,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             "growth": None if partial else growth_of(self, n_samples),
             "adaptive": self.learning_rate == "adaptive",
             "max_iter": 1 if partial else self.max_iter,
-            "max_updates": self.max_updates,
+            "max_updates": None if partial else self.max_updates,  # a chunk is trained on whole
             "max_samples": None,
             "max_seconds": None,
             "stretches": 1,
@@ -250,7 +255,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             **limits,
         }
         if "schedule" not in fields:
-            whole = fields if not partial else fields | {"max_iter": self.max_iter}  # calls of partial_fit
+            of_calls = {"max_iter": self.max_iter, "max_updates": self.max_updates}
+            whole = fields | of_calls if partial else fields
             length = partially(epochs_of_run, n_samples=n_samples, **whole)
             fields["schedule"] = schedule_for(self, rate.eta0, rate.batch_size, length)
         return Plan(**fields)
@@ -359,8 +365,11 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         """The fitted parameters as the problem lays them out."""
         raise NotImplementedError
 
-    def _attributes_function(self, problem: Problem) -> Callable[[Vector], dict[str, Any]]:
-        return lambda theta: self._fitted_attributes(problem, theta)
+    def _model_after(self, problem: Problem, history: History, rate: Rate, outcome: Outcome) -> Any:
+        """What a fit that is not over has come to, as a model of its own."""
+        model = copy.copy(self)
+        model._publish(problem, outcome._replace(state=outcome.state.copy()), history.copy(), rate)
+        return model
 
     def _publish(self, problem: Problem, outcome: Outcome, history: History, rate: Rate) -> None:
         """Set the fitted attributes."""

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from minibatch._base.callbacks import is_bookkeeping
+
 __all__ = ["unchanged_on_error"]
 
 
@@ -17,7 +19,7 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
         yield
     except BaseException:
         now = vars(estimator)
-        bookkeeping = {name: now[name] for name in now if name.startswith(("_skl_", "_callback"))}
+        bookkeeping = {name: now[name] for name in now if is_bookkeeping(name)}
         estimator.__dict__ = before | bookkeeping  # at once: a second Ctrl-C must not find it empty
         if history is not None:
             history._back_to(mark)

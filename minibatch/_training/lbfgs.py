@@ -64,15 +64,20 @@ class _Run:
             self.observer.see(self.clock.row(learning_rate=np.nan, batch_size=problem.n_samples), theta)
         if self.rule is not None:
             self.rule.see(objective, record["validation_score"], record["validation_loss"], self.state)
-        if self.callbacks is not None and self.callbacks.epoch_ends(theta):
-            self.status = "stopped_by_callback"
-        elif spent := self.clock.budget_spent(plan):
-            self.status = spent
-        elif self.rule is not None and self.rule.is_met():
+        self.status = self.clock.budget_spent(plan)
+        if not self.status and self.rule is not None and self.rule.is_met():
             self.status = self.rule.status
+        if self.callbacks is not None and self.callbacks.epoch_ends(self.outcome):
+            self.status = "stopped_by_callback"
         if self.status:
             raise StopIteration
         self.began = time.perf_counter()
+
+    def outcome(self) -> Outcome:
+        """Of a run that stops here."""
+        status = self.status or "stopped_by_callback"
+        last = self.state if self.rule is None else self.rule.state_to_keep(self.state)
+        return Outcome(status, "", self.done.n_epochs, self.rule, last, self.done, np.nan)
 
 
 def minimize(
@@ -101,5 +106,4 @@ def minimize(
     status = run.status or ("converged" if result.success else "max_iter")
     if not np.isfinite(result.fun):
         status = "diverged"
-    last = run.state if rule is None else rule.state_to_keep(run.state)
-    return Outcome(status, f"L-BFGS says: {result.message}", run.done.n_epochs, rule, last, run.done, np.nan)
+    return run.outcome()._replace(status=status, why=f"L-BFGS says: {result.message}")

@@ -6,6 +6,7 @@ Python decides once an epoch; ``problem.run_epoch`` trains in compiled code. Fai
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
@@ -50,10 +51,11 @@ class Plan(NamedTuple):
 
 
 class EpochCallbacks(Protocol):
-    """What train() tells the outside: before and after each epoch; a true answer stops."""
+    """What train() tells the outside: before and after each epoch; a true answer stops. ``outcome`` is that of a run
+    that stops there, whose state and history go on changing."""
 
     def epoch_begins(self) -> None: ...
-    def epoch_ends(self, theta: Vector) -> bool: ...
+    def epoch_ends(self, outcome: Callable[[], "Outcome"]) -> bool: ...
 
 
 class Observer(Protocol):
@@ -112,13 +114,27 @@ def train(
             columns = ["progressive_objective", *_evaluated_columns(plan, clock.epoch, validate)]
             record |= dict.fromkeys(columns, np.nan)
         keep(record, done, plan)
-        told_to_stop = callbacks is not None and callbacks.epoch_ends(state.result())
-        if not status and told_to_stop:
-            status = "stopped_by_callback"
-        if not status:
-            status = _end_or_lower_rate(plan, rule, beginning, state, clock, done, n_bad_epochs)
+        status = status or _end_or_lower_rate(plan, rule, beginning, state, clock, done, n_bad_epochs)
+        if callbacks is not None:
+            here = status or "stopped_by_callback"
+            if callbacks.epoch_ends(partial(_outcome, here, problem, plan, rule, beginning, state, clock, done)):
+                status = status if status == "diverged" else "stopped_by_callback"
         if not status and plan.growth is not None:
             plan = _with_next_batch_size(plan, plan.growth, problem, state, clock.epoch, done.n_epochs)
+    return _outcome(status, problem, plan, rule, beginning, state, clock, done)
+
+
+def _outcome(
+    status: str,
+    problem: Problem,
+    plan: Plan,
+    rule: Rule,
+    beginning: Beginning | None,
+    state: State,
+    clock: "Counters",
+    done: History,
+) -> Outcome:
+    """Of a run that stops here."""
     _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
     next_rate = float(_rates(plan, state, clock, 1, whole)[0])
     why, state = rule.why_not_met(plan.noisy) if status == "max_iter" else "", rule.state_to_keep(state)

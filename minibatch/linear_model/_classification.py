@@ -89,7 +89,8 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
         """Train for one epoch on a chunk of rows, going on from the last call.
 
         On the slices of an unshuffled epoch, one batch a call, this is that epoch, at any rate that does not count
-        epochs: ``cycle_length`` and ``warmup`` count calls. The batch does not grow.
+        epochs: ``cycle_length`` and ``warmup`` count calls. The batch does not grow, and ``max_iter`` and
+        ``max_updates`` end nothing: the whole chunk is trained on.
 
         Parameters
         ----------

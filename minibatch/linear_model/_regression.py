@@ -77,8 +77,9 @@ class RegressingLinearModel(RegressionTarget, LinearModel):
         """Train for one epoch on a chunk of rows, going on from the last call.
 
         On the slices of an unshuffled epoch, one batch a call, this is that epoch, at any rate that does not count
-        epochs: ``cycle_length`` and ``warmup`` count calls. The batch does not grow. For ``'poisson'`` and ``'gamma'``
-        the intercept begins with the logarithm of the mean of the first chunk.
+        epochs: ``cycle_length`` and ``warmup`` count calls. The batch does not grow, and ``max_iter`` and
+        ``max_updates`` end nothing: the whole chunk is trained on. For ``'poisson'`` and ``'gamma'`` the intercept
+        begins with the logarithm of the mean of the first chunk.
 
         Parameters
         ----------

@@ -68,8 +68,9 @@ class RegressingNetwork(RegressionTarget, MultiLayerPerceptron):
 
         On the slices of an unshuffled epoch, one batch a call, this is that epoch, at a constant rate and without
         dropout: ``'invscaling'`` changes the rate from call to call, ``cycle_length`` and ``warmup`` count calls, and
-        dropout takes the rows of a call by their number in it. ``'adaptive'`` keeps the rate. For ``'poisson'`` the
-        last intercept begins with the logarithm of the mean of the first chunk.
+        dropout takes the rows of a call by their number in it. ``'adaptive'`` keeps the rate. ``max_iter`` and
+        ``max_updates`` end nothing: the whole chunk is trained on. For ``'poisson'`` the last intercept begins with the
+        logarithm of the mean of the first chunk.
 
         Parameters
         ----------

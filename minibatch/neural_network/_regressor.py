@@ -156,7 +156,7 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
     max_updates : int or None, default=None
         Stops ``fit`` after so many updates, in the middle of an epoch if need be: a budget for comparing batch sizes.
-        ``max_iter`` holds all the same: set it high enough.
+        ``max_iter`` holds all the same: set it high enough. ``partial_fit`` trains on the whole chunk, whatever it is.
     evaluate_every : int or None, default=None
         Evaluate loss, objective and gradient norm over all training rows after every so many epochs, for ``history_``.
         Each evaluation costs about as much as a full-batch epoch.
@@ -235,8 +235,10 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
         ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is no longer finite, or it ended
         above where it began and above that of the best constant. Of a call of ``partial_fit`` only the former is said.
+        A model that a callback sees before the end has the status of a fit that was stopped there, which it is: it goes
+        on as that one does.
     history_ : History
-        What happened, epoch by epoch.
+        What happened, epoch by epoch; of more than 10,000 calls of ``partial_fit``, so many as are kept.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -192,6 +192,24 @@ def test_a_warm_start_goes_on_where_it_stopped(task, data):
 
 # ---------------------------------------------------------------------- C4: failure is a value
 
+
+@given(tasks(estimators(max_updates=st.integers(1, 3))))
+def test_budgets_of_a_fit_do_not_cut_a_chunk(task):
+    """``partial_fit`` trains on all of it, as one without a budget does."""
+    model, X, y = task
+    if not hasattr(model, "partial_fit"):
+        return
+    classes = {"classes": np.unique(y)} if is_classifier(model) else {}
+    whole = clone(model).set_params(max_updates=None, cycle_length=3)
+    model.set_params(cycle_length=3)  # None is the length of a run within the budget
+    for _ in range(2):
+        model.partial_fit(X, y, **classes)
+        whole.partial_fit(X, y, **classes)
+    assert model.n_updates_ == whole.n_updates_
+    assert model.status_ in ("max_iter", "diverged")
+    assert_array_equal(theta(model), theta(whole))
+
+
 STATUSES = {"converged", "max_iter", "max_updates", "diverged"}
 
 

@@ -43,8 +43,11 @@ PUBLIC = {
         check_clone_pickle_and_refit_give_the_same_model check_dense_equals_sparse
         check_full_batch_ignores_the_order_of_rows check_partial_fits_over_slices_are_an_epoch
         check_penalty_does_not_depend_on_batch_size check_seed_alone_orders_the_rows check_updates_are_counted
-        check_weights_are_repetitions classification_data estimators parametrize_with_batch_checks
-        regression_data
+        check_weights_are_repetitions classification_data estimators expected_failed_checks
+        parametrize_with_batch_checks regression_data
+    """,
+    "minibatch.callbacks": """
+        ModelCheckpoint latest_checkpoint
     """,
     "minibatch.schedules": """
         constant cosine exp_range inverse_time invscaling one_cycle optimal scale_adam scale_learning_rate step

@@ -65,6 +65,7 @@ class Call:
     seed: int
     batch_size: int
     start: list
+    max_updates: int | None
     ends: Ends | None = None  # of a fit
     objectives: list = field(default_factory=list)
     waits_from: int = 0  # the first of them that the stopping rule counts
@@ -103,7 +104,8 @@ class Reference:
         data = Rows(X, target, weight if partial else weight / weight.mean())
         now = self.begin(data, partial, init)
         random = p["random_state"] if self.draws_on() else np.random.RandomState(p["random_state"])
-        call = Call(random.randint(2**31 - 1), self.batch_size(len(X)), now.parts)
+        budget = None if partial else p["max_updates"]  # a chunk is trained on whole
+        call = Call(random.randint(2**31 - 1), self.batch_size(len(X)), now.parts, budget)
         call.ends = None if partial else self.ends(now, data)
         most, status = 1 if partial else p["max_iter"], None
         while status is None:
@@ -182,7 +184,7 @@ class Reference:
         if p["shuffle"] and size < n:
             order = order_of_epoch(n, call.seed, self.count("epoch"))
         batches = n // size if p["last_batch"] == "drop" else -(-n // size)
-        budget = batches if p["max_updates"] is None else min(batches, p["max_updates"] - call.n_updates)
+        budget = batches if call.max_updates is None else min(batches, call.max_updates - call.n_updates)
         loss, seen, penalties = 0.0, self.count("n_samples_seen"), []
         for batch in range(budget):
             rows = order[batch * size : (batch + 1) * size]
@@ -254,7 +256,7 @@ class Reference:
     def why_to_stop(self, now, data, call, most):
         """The status of a call that ends here, or None."""
         p = self.parameters
-        if p["max_updates"] is not None and call.n_updates >= p["max_updates"]:
+        if call.max_updates is not None and call.n_updates >= call.max_updates:
             return "max_updates"
         if call.ends and p["tol"] is not None and call.ends.is_met(call.objectives, call.waits_from):
             if p["learning_rate"] == "adaptive" and self.rows[-1]["learning_rate"] > 1e-6:
