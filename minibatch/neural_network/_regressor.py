@@ -209,7 +209,7 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         The objective epoch by epoch, penalty included: ``history_["progressive_objective"]``, of ``'lbfgs'``
         ``history_["objective"]``.
     best_loss_ : float or None
-        The lowest; None with ``early_stopping``.
+        The lowest of ``loss_curve_``; None with ``early_stopping``.
     validation_scores_ : list of float or None
         Accuracy or R squared on the validation set epoch by epoch; None without one.
     best_validation_score_ : float or None
