@@ -4,25 +4,26 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from minibatch._base.persistence import Rate
+from minibatch._problems.state import Problem
 from minibatch._training.loop import Outcome
+from minibatch.history import History
 
-__all__ = ["CallbackBridge", "is_bookkeeping", "take_over"]
+__all__ = ["CallbackBridge", "is_bookkeeping", "model_after", "take_over"]
 
 
 class CallbackBridge:
     """Tells the callbacks of an estimator about the fit and each of its epochs.
 
-    ``model_after(outcome)`` gives the model that a fit with this outcome leaves; it is called only where a callback
-    asks for a fitted estimator.
+    ``seen(outcome)`` gives the model that a fit with this outcome leaves; it is called only where a callback asks for a
+    fitted estimator.
     """
 
-    def __init__(
-        self, estimator: Any, X: Any, y: Any, sample_weight: Any, model_after: Callable[[Outcome], Any]
-    ) -> None:
+    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any, seen: Callable[[Outcome], Any]) -> None:
         self._estimator = estimator
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
-        self._model_after = model_after
+        self._seen = seen
         self._fit = estimator._init_callback_context(max_subtasks=estimator.max_iter)
         self._fit.call_on_fit_task_begin(**self._data)
 
@@ -33,7 +34,7 @@ class CallbackBridge:
     def epoch_ends(self, outcome: Callable[[], Outcome]) -> bool:
         """Whether a callback asks to stop. ``outcome`` is that of a fit that stops here."""
         return self._epoch.call_on_fit_task_end(
-            **self._data, reconstruction_attributes=lambda: _as_attribute(self._model_after(outcome()))
+            **self._data, reconstruction_attributes=lambda: _as_attribute(self._seen(outcome()))
         )
 
     def fit_ends(self) -> None:
@@ -44,6 +45,13 @@ class CallbackBridge:
         model = copy.copy(self._data["estimator"])
         model.history_ = model.history_.copy()
         return model
+
+
+def model_after(fit: Any, problem: Problem, history: History, rate: Rate, outcome: Outcome) -> Any:
+    """What a fit that is not over has come to, as a model of its own."""
+    model = copy.copy(fit)
+    model._publish(problem, outcome._replace(state=outcome.state.copy()), history.copy(), rate)
+    return model
 
 
 def _as_attribute(model: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from minibatch._base.callbacks import CallbackBridge, take_over
+from minibatch._base.callbacks import CallbackBridge, model_after, take_over
 from minibatch._base.fitted import check_fitted
 from minibatch._base.persistence import OptimizerMemory, Rate, live_state, plain_state
 from minibatch._base.rates import (
@@ -139,7 +139,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             fit = self if partial else copy.copy(self)  # with parameters that callbacks cannot change
             before = set(vars(fit))
             history = self._history_so_far(partial, goes_on=not fresh and all(part is None for part in init))
-            seen = partially(fit._model_after, problem, history, rate)
+            seen = partially(model_after, fit, problem, history, rate)
             bridge = None if partial else CallbackBridge(self, X, y, sample_weight, seen)
             validate = None if held_out is None else self._evaluation(held_out).both
             callbacks = bridge if hasattr(self, "_skl_callbacks") else None
@@ -364,12 +364,6 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     def _fitted_theta(self, problem: Any) -> Vector:
         """The fitted parameters as the problem lays them out."""
         raise NotImplementedError
-
-    def _model_after(self, problem: Problem, history: History, rate: Rate, outcome: Outcome) -> Any:
-        """What a fit that is not over has come to, as a model of its own."""
-        model = copy.copy(self)
-        model._publish(problem, outcome._replace(state=outcome.state.copy()), history.copy(), rate)
-        return model
 
     def _publish(self, problem: Problem, outcome: Outcome, history: History, rate: Rate) -> None:
         """Set the fitted attributes."""
