@@ -24,6 +24,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from minibatch._base.callbacks import CallbackBridge, model_after, take_over
+from minibatch._base.complaint import complaint
 from minibatch._base.fitted import check_fitted
 from minibatch._base.persistence import OptimizerMemory, Rate, live_state, plain_state
 from minibatch._base.rates import (
@@ -42,10 +43,10 @@ from minibatch._base.watch import Evaluation, Measures, Watch
 from minibatch._problems.batching import resolve_batch_size
 from minibatch._problems.best_constant import best_constant
 from minibatch._problems.pieces import pool_of
-from minibatch._problems.state import Problem, State, Vector, largest_value
+from minibatch._problems.state import Problem, State, Vector
 from minibatch._training.beginning import Beginning
 from minibatch._training.calibration import calibrated_rate
-from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Validate, divergence_message, train
+from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Validate, train
 from minibatch._training.rules import Rule
 from minibatch.history import History
 
@@ -152,7 +153,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
                 bridge.fit_ends()
             if watch is not None:
                 watch.end(outcome.state.result())
-            message = fit._complaint(problem, outcome, beginning)
+            message = complaint(fit, problem, outcome, beginning)
         if message and watch is None:
             # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
             warnings.warn(message, ConvergenceWarning, stacklevel=3 if partial else 4)
@@ -380,22 +381,3 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         self.n_iter_ = outcome.n_iter
         self.n_updates_ = history.last("n_updates")
         self.batch_size_ = history.last("batch_size", problem.n_samples)
-
-    def _complaint(self, problem: Problem, outcome: Outcome, beginning: Beginning | None) -> str:
-        """What there is to say about how training ended; empty where that is well."""
-        if outcome.status == "diverged":
-            lower = f"Lower {self._rate_parameter}"
-            if self.learning_rate == "optimal":  # has none
-                lower = f"Set learning_rate='constant' and a low {self._rate_parameter}"
-            return divergence_message(problem, outcome, beginning, lower, regression=not is_classifier(self))
-        if outcome.status != "max_iter" or self.tol is None or beginning is None:
-            return ""
-        message = "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the "
-        message += f"fit. {outcome.why}"
-        loss = outcome.history.last("progressive_loss", np.nan)
-        if not is_classifier(self) and loss > beginning.constant.loss:
-            message += (
-                f" The model is still worse than a constant, with |y| up to {largest_value(problem.data.y):.3g}: scale "
-                "y with TransformedTargetRegressor(model, transformer=StandardScaler())."
-            )
-        return message

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minibatch._problems.batching import epoch_seed, rows_in_batches, sample_order
-from minibatch._problems.state import Epoch, Problem, State, Vector, largest_value, norm_of
+from minibatch._problems.state import Epoch, Problem, State, Vector, norm_of
 from minibatch._training.beginning import Beginning
 from minibatch._training.growth import Growth, next_batch_size
 from minibatch._training.rules import Rule
@@ -22,8 +22,7 @@ from minibatch.history import History
 from minibatch.schedules import ADAPTIVE_END, ADAPTIVE_FACTOR, Progress, Rates, Schedule
 
 __all__ = [
-    "Counters", "EpochCallbacks", "Observer", "Outcome", "Plan", "Validate", "divergence_message", "evaluation", "keep",
-    "train",
+    "Counters", "EpochCallbacks", "Observer", "Outcome", "Plan", "Validate", "evaluation", "keep", "train",
 ]  # fmt: skip
 
 
@@ -337,28 +336,3 @@ def keep(record: dict[str, Any], done: History, plan: Plan) -> None:
     done.append(**record)
     if plan.verbose:
         print(", ".join(f"{name} {value:.6g}" for name, value in record.items()), flush=True)
-
-
-def divergence_message(
-    problem: Problem, outcome: Outcome, beginning: Beginning | None, lower_the_rate: str, regression: bool
-) -> str:
-    """Where and with what a run diverged, and what to do."""
-    last, sizes = outcome.history.last, f"largest |x| {largest_value(problem.data.X):.3g}"
-    remedy = "scale X with StandardScaler"
-    if regression:
-        sizes += f", largest |y| {largest_value(problem.data.y):.3g}"
-        remedy += " and divide y by a constant"
-    if "learning_rate" not in outcome.history:
-        return (
-            f"The objective is not finite after iteration {last('epoch')}, {sizes}; the last finite parameters are "
-            f"kept. {remedy[0].upper()}{remedy[1:]}."
-        )
-    where = f"in epoch {last('epoch')} (by update {last('n_updates')})"
-    rate = f"at learning rate {last('learning_rate'):.3g}, batch size {last('batch_size')}, {sizes}"
-    if beginning is None or not np.isfinite(last("progressive_objective", np.nan)):
-        what, kept = f"Diverged {where} {rate}", "; the last finite parameters are kept"
-    else:
-        first, end = beginning.first, beginning.objective(outcome.state.result())
-        what = f"Diverged: training ended {where} with an objective of {end:.3g}, above the {first:.3g} of its "
-        what, kept = what + f"beginning, {rate}", ""
-    return f"{what}{kept}. {lower_the_rate}, or {remedy}."
