@@ -12,7 +12,7 @@ from minibatch._problems.state import Vector, values_of_row
 __all__ = ["CLEARLY", "FEWEST_ROWS", "ROWS_LOOKED_AT", "SCORES_AT_ONCE", "VALUES_LOOKED_AT", "Beginning"]
 
 # Of more rows than this, so many are looked at first (fewer, where rows are wide: they are copied), and all of them
-# only where these do not show a fall by this share of what there is to gain: some six standard errors of the difference.
+# only where these do not show a fall by this share of what there is to gain, six standard errors of the difference.
 ROWS_LOOKED_AT, CLEARLY = 4096, 0.1
 VALUES_LOOKED_AT, FEWEST_ROWS = 2**21, 512
 # More scores are not kept in a table of rows and outputs: the gradient, which comes with the loss then, needs none.
