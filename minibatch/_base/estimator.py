@@ -144,8 +144,10 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             bridge = None if partial else CallbackBridge(self, X, y, sample_weight, seen)
             validate = None if held_out is None else self._evaluation(held_out).both
             callbacks = bridge if hasattr(self, "_skl_callbacks") else None
-            # a chunk of a stream says little about the others: rows of one class, one row
-            beginning = None if partial else Beginning(problem, state.result().copy(), best_constant(problem), seed)
+            beginning = None  # a chunk of a stream says little about the others: rows of one class, one row
+            if not partial:
+                first = state.result() if state.n_averaged else theta
+                beginning = Beginning(problem, first, best_constant(problem), seed)
             outcome = fit._optimize(problem, plan, beginning, state, history, validate, callbacks, watch)
             fit._publish(problem, outcome, history, rate)
             if bridge is not None:

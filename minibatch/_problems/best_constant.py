@@ -43,17 +43,16 @@ def best_constant(problem: Any) -> BestConstant:
     """Of the rows trained on, with their weights."""
     y, weight = _targets_and_weights(problem)
     best, least = _best_scores(problem, y, weight), _least_loss(problem.objective.loss, y, weight)
-    of_classes = problem.objective.outputs in (ONE_VS_REST, SOFTMAX)
-    # one row a class has the same losses; its cost does not grow with rows times classes
-    problem = _on_rows_of(problem, y, weight) if of_classes else problem
+    if problem.objective.outputs in (ONE_VS_REST, SOFTMAX):
+        problem = _on_rows_of(problem, y, weight)
     loss = _loss_of(problem, best)
-    varied = np.ptp(y[weight > 0.0], axis=0).any()  # else the loss is rounding
+    varied = np.ptp(y if weight is None else y[weight > 0.0], axis=0).any()  # else the loss is rounding
     gain = loss - least if varied else _loss_of(problem, np.zeros_like(best)) - least
     least_first = loss if problem.objective.loss == PERCEPTRON else -np.inf
     return BestConstant(best, loss, gain if 0.0 < gain < np.inf else 1.0, least_first)
 
 
-def _best_scores(problem: Any, y: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def _best_scores(problem: Any, y: NDArray[Any], weight: Any) -> NDArray[np.float64]:
     code, outputs = problem.objective.loss, problem.objective.outputs
     if outputs == SOFTMAX:
         return _finite(np.log, weight)
@@ -61,7 +60,7 @@ def _best_scores(problem: Any, y: NDArray[np.float64], weight: NDArray[np.float6
         of_rest, of_class = problem.data.class_weight * [1.0 - weight, weight]
         mean = (of_class - of_rest) / np.maximum(of_class + of_rest, np.finfo(float).tiny)
     else:
-        mean = np.einsum("i,ij->j", weight, y)  # a product would wake the threads of BLAS
+        mean = _mean(y, weight)
     if code in LOG_LINKS:
         return _finite(np.log, mean)
     if code == LOG_LOSS:
@@ -70,25 +69,27 @@ def _best_scores(problem: Any, y: NDArray[np.float64], weight: NDArray[np.float6
     if at_median and (outputs == ONE_VS_REST or code in (HINGE, PERCEPTRON)):
         return np.where(mean > 0.0, 1.0, -1.0)
     if at_median:
-        rank = problem.objective.parameter if code == QUANTILE else 0.5
-        return np.atleast_1d(_weighted_percentile(y, weight, 100.0 * rank))
+        return _quantile(y, weight, problem.objective.parameter if code == QUANTILE else 0.5)
     return mean
 
 
-def _targets_and_weights(problem: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of the rows trained on, weights summing to 1; of classes that share rows, their numbers and shares."""
+def _targets_and_weights(problem: Any) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
+    """Of the rows trained on, weights summing to 1 (None: all the same); of classes that share rows, their numbers and
+    shares. No row is copied without need."""
     rows = slice(None) if problem.rows is None else problem.rows
-    y, weight = problem.data.y[rows].astype(np.float64), problem.data.weight
-    weight = weight[rows].astype(np.float64) if len(weight) else np.ones(len(y))
-    weight = weight / weight.sum()
+    y, weight = problem.data.y[rows], None
+    if len(problem.data.weight):
+        weight = problem.data.weight[rows].astype(np.float64)
+        weight /= weight.sum()
     if problem.objective.outputs in (ONE_VS_REST, SOFTMAX):
         n_classes = problem.data.class_weight.shape[1]
-        shares: Any = np.bincount(y[:, 0].astype(np.int64), weight, n_classes)
-        return np.arange(n_classes, dtype=np.float64)[:, None], shares
+        counts: Any = np.bincount(y[:, 0].astype(np.int64), weight, n_classes)
+        return np.arange(n_classes, dtype=np.float64)[:, None], counts / (len(y) if weight is None else 1.0)
     return y, weight
 
 
-def _on_rows_of(problem: Any, y: NDArray[np.float64], weight: NDArray[np.float64]) -> Any:
+def _on_rows_of(problem: Any, y: NDArray[Any], weight: Any) -> Any:
+    """One row a class has the same losses of constants; its cost does not grow with rows times classes."""
     targets, weights = (read_only(part.astype(problem.data.y.dtype)) for part in (y, weight))
     return replace(problem, data=problem.data._replace(y=targets, weight=weights), rows=None)
 
@@ -99,12 +100,23 @@ def _loss_of(problem: Any, scores: NDArray[np.float64]) -> float:
         return float(problem.mean_loss(np.broadcast_to(scores, (len(problem.data.y), len(scores)))))
 
 
-def _least_loss(code: int, y: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+def _mean(y: NDArray[Any], weight: Any) -> NDArray[np.float64]:
+    if weight is None:
+        return y.mean(axis=0, dtype=np.float64)
+    return np.einsum("i,ij->j", weight, y)  # a product would wake the threads of BLAS
+
+
+def _quantile(y: NDArray[Any], weight: Any, rank: float) -> NDArray[np.float64]:
+    if weight is None:
+        return np.quantile(y, rank, axis=0, method="inverted_cdf").astype(np.float64)
+    return np.atleast_1d(_weighted_percentile(y, weight, 100.0 * rank)).astype(np.float64)
+
+
+def _least_loss(code: int, y: NDArray[Any], weight: Any) -> float:
     """That every row could have with a score of its own."""
     if code not in LOG_LINKS:
         return 0.0
-    least = y - xlogy(y, y) if code == POISSON else 1.0 + np.log(y)
-    return float(np.einsum("i,ij->", weight, least))
+    return float(_mean(y - xlogy(y, y) if code == POISSON else 1.0 + np.log(y), weight).sum())
 
 
 def _finite(function: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,14 +26,15 @@ from minibatch.engine.rows import CSR
 from minibatch.schedules import Rates
 
 __all__ = [
-    "LOSS_WORK", "ROWS_AT_ONCE", "Epoch", "Problem", "ProblemOnRows", "RowGradients", "State", "Vector",
-    "blocks_of_rows", "data_of", "largest_value", "matrix_of", "norm_of", "read_only", "rows_of",
+    "LOSS_WORK", "ROWS_AT_ONCE", "SCORES_AT_ONCE", "Epoch", "Problem", "ProblemOnRows", "RowGradients", "State",
+    "Vector", "blocks_of_rows", "data_of", "largest_value", "matrix_of", "norm_of", "read_only", "rows_of",
     "values_of_row",
 ]  # fmt: skip
 
 Vector = NDArray[np.floating[Any]]
 
 ROWS_AT_ONCE = 4096  # that are copied, where NumPy does what kernels do elsewhere
+SCORES_AT_ONCE = 2**16  # that are copied, for the kernel to turn into slopes
 LOSS_WORK = 50  # of a row and an output, see ``pieces``
 
 
@@ -162,12 +163,14 @@ class ProblemOnRows:
 
     def mean_loss(self, scores: NDArray[Any]) -> float:
         """The loss of ``evaluate``, from the scores of all rows."""
-        losses = np.zeros(scores.shape[1])
-        rows, weight = self._all_rows, self.data.weight
-        for begin, end in cut(0, len(rows), max(1, at_once(LOSS_WORK * len(losses)))):
-            here = rows[begin:end]
+        losses, weight, total = np.zeros(scores.shape[1]), self.data.weight, float(self.n_samples)
+        if len(weight):
+            total = (weight if self.rows is None else weight[self.rows]).sum(dtype=np.float64)
+        step = min(at_once(LOSS_WORK * len(losses)), SCORES_AT_ONCE // len(losses))
+        for begin, end in cut(0, self.n_samples, max(1, step)):
+            here = np.arange(begin, end) if self.rows is None else self.rows[begin:end]
             losses_of_scores(self.data, here, self.objective, np.array(scores[here], order="C"), losses)
-        return float(losses.sum() / (weight[rows].sum(dtype=np.float64) if len(weight) else len(rows)))
+        return float(losses.sum() / total)
 
 
 def data_of(

@@ -9,12 +9,20 @@ import numpy as np
 from minibatch._problems.best_constant import BestConstant
 from minibatch._problems.state import Vector, values_of_row
 
-__all__ = ["CLEARLY", "FEWEST_ROWS", "ROWS_LOOKED_AT", "SCORES_AT_ONCE", "VALUES_LOOKED_AT", "Beginning"]
+__all__ = [
+    "CLEARLY",
+    "FEWEST_ROWS",
+    "ROWS_LOOKED_AT",
+    "SCORES_AT_ONCE",
+    "VALUES_LOOKED_AT",
+    "Beginning",
+    "n_rows_looked_at",
+]
 
 # Of more rows than this, so many are looked at first (fewer, where rows are wide: they are copied), and all of them
 # only where these do not show a fall by this share of what there is to gain, six standard errors of the difference.
 ROWS_LOOKED_AT, CLEARLY = 4096, 0.1
-VALUES_LOOKED_AT, FEWEST_ROWS = 2**21, 512
+VALUES_LOOKED_AT, FEWEST_ROWS = 2**19, 512
 # More scores are not kept in a table of rows and outputs: the gradient, which comes with the loss then, needs none.
 SCORES_AT_ONCE = 1_000_000
 
@@ -63,18 +71,26 @@ class Beginning:
     def _is_clearly_below(self, theta: Vector, reachable: float) -> bool:
         if self.problem.n_samples <= self._n_looked_at:
             return False
-        fall = CLEARLY * np.sqrt(ROWS_LOOKED_AT / self._n_looked_at) * self.constant.unit
+        fall = CLEARLY * float(np.sqrt(ROWS_LOOKED_AT / self._n_looked_at)) * self.constant.unit
         return _objective(self._sample, theta) < min(_objective(self._sample, self.theta), reachable) - fall
 
     @cached_property
     def _n_looked_at(self) -> int:
-        values = values_of_row(self.problem.data.X)
-        return int(np.clip(VALUES_LOOKED_AT / max(values, 1.0), FEWEST_ROWS, ROWS_LOOKED_AT))
+        return n_rows_looked_at(values_of_row(self.problem.data.X), self.problem.n_samples)
 
     @cached_property
     def _sample(self) -> Any:
         rows = np.random.default_rng(self.seed).choice(self.problem.n_samples, self._n_looked_at, replace=False)
         return self.problem.copied(np.sort(rows))
+
+
+def n_rows_looked_at(values: float, n_rows: int) -> int:
+    """Of so many rows with so many values each.
+
+    >>> n_rows_looked_at(10, 10**6), n_rows_looked_at(784, 10**6), n_rows_looked_at(1e5, 10**6), n_rows_looked_at(9, 50)
+    (4096, 668, 512, 50)
+    """
+    return min(n_rows, int(np.clip(VALUES_LOOKED_AT / max(values, 1.0), FEWEST_ROWS, ROWS_LOOKED_AT)))
 
 
 def _objective(problem: Any, theta: Vector) -> float:

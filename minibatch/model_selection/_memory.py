@@ -16,6 +16,7 @@ from minibatch._problems.linear import LinearProblem
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.pieces import Threads
 from minibatch._tables import frame_of, html_table, text_table
+from minibatch._training.beginning import SCORES_AT_ONCE, n_rows_looked_at
 
 __all__ = ["MemoryRequired", "Parts", "memory_required"]
 
@@ -360,12 +361,24 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
     return moments | evaluations
 
 
+def _judging(fit: _Fit) -> Parts:
+    """The objective of some rows, or all, at the beginning and at the end."""
+    row, n_scores = fit.itemsize * fit.n_features, fit.n_trained_on * fit.problem.data.class_weight.shape[1]
+    looked_at = n_rows_looked_at(fit.n_features, fit.n_trained_on)
+    sample = {"rows looked at": looked_at * row if looked_at < fit.n_trained_on else 0}
+    if n_scores > SCORES_AT_ONCE:
+        return sample | fit.problem.evaluation_bytes()
+    return sample | fit.problem.scores_bytes(fit.n_samples)
+
+
 def _evaluations(fit: _Fit) -> dict[str, Parts]:
     """What happens after an epoch: measuring all rows, and the validation rows."""
     moments = {}
     average = {"parameters measured": (8 + fit.itemsize) * (fit.state["average of the parameters"] // 8)}
     if fit.final.evaluate_every is not None:
         moments["while all rows are measured"] = fit.problem.evaluation_bytes() | average
+    if fit.final.solver != "lbfgs":
+        moments["while its end is judged"] = _judging(fit) | average
     if fit.n_held_out:
         parts = fit.problem.scores_bytes(fit.n_held_out)
         predictions = {"predictions": parts["scores"] * (1 if is_classifier(fit.final) else 2)}  # and their errors
