@@ -21,11 +21,12 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from minibatch._base.callbacks import CallbackBridge, take_over
 from minibatch._base.persistence import OptimizerMemory, Rate, live_state, plain_state
+from minibatch._base.ranges import countable, number_from, share
 from minibatch._base.rates import (
     CONSTRAINTS,
     at_most_below_top,
@@ -59,18 +60,18 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     _parameter_constraints: dict = {
         **CONSTRAINTS,
         "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left"), None],
+        "tol": [number_from(0), None],
         "shuffle": ["boolean", StrOptions({"block"})],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [number_from(0)],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [
             Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="right"),
+            share(),
             StrOptions({"auto", "full"}),
         ],
         "last_batch": [StrOptions({"keep", "drop"})],
@@ -231,8 +232,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             "seed": seed,
             "growth": None if partial else growth_of(self, n_samples),
             "adaptive": self.learning_rate == "adaptive",
-            "max_iter": 1 if partial else self.max_iter,
-            "max_updates": self.max_updates,
+            "max_iter": 1 if partial else countable(self.max_iter),
+            "max_updates": None if self.max_updates is None else countable(self.max_updates),
             "max_samples": None,
             "max_seconds": None,
             "stretches": 1,
@@ -243,7 +244,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             **limits,
         }
         if "schedule" not in fields:
-            whole = fields if not partial else fields | {"max_iter": self.max_iter}  # calls of partial_fit
+            whole = fields if not partial else fields | {"max_iter": countable(self.max_iter)}  # calls of partial_fit
             length = partially(epochs_of_run, n_samples=n_samples, **whole)
             fields["schedule"] = schedule_for(self, rate.eta0, rate.batch_size, length)
         return Plan(**fields)
@@ -259,7 +260,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         batch_size = self._resolved_batch_size(problem.n_samples)
         if partial and isinstance(self.batch_size, Integral):
             # a short chunk is a short batch of a longer epoch: its rate is that of the batch size asked for
-            batch_size = int(self.batch_size)
+            batch_size = countable(self.batch_size)
         if not rate_is_calibrated(self):
             return Rate(first_rate(self, batch_size), batch_size, calibrated=False)
         known = None if fresh else self._optimizer.rate

@@ -115,10 +115,11 @@ class LinearProblem(ProblemOnRows):
         """The penalty of every objective."""
         w = self.parameters(theta).weights.reshape(self.n_objectives, -1)
         penalties = np.zeros(self.n_objectives)
-        if self.objective.l1 > 0.0:
-            penalties += self.objective.l1 * np.abs(w).sum(axis=1, dtype=np.float64)
-        if self.objective.l2 > 0.0:  # 0 times squares that overflow is not a number
-            penalties += 0.5 * self.objective.l2 * np.einsum("ij,ij->i", w, w, dtype=np.float64)
+        with np.errstate(over="ignore"):  # infinity is the right answer
+            if self.objective.l1 > 0.0:
+                penalties += self.objective.l1 * np.abs(w).sum(axis=1, dtype=np.float64)
+            if self.objective.l2 > 0.0:  # 0 times squares that overflow is not a number
+                penalties += 0.5 * self.objective.l2 * np.einsum("ij,ij->i", w, w, dtype=np.float64)
         return penalties
 
     def following_penalty(self, averaged: bool) -> "LinearProblem":

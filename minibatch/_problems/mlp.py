@@ -118,7 +118,8 @@ class MLPProblem(ProblemOnRows):
             return np.zeros(1)  # also of weights whose squares overflow
         w = theta[: self.network.n_weights]
         # not w @ w: a thread of BLAS, once woken, keeps a core busy for a while, and the next epoch would share it
-        return np.array([0.5 * self.objective.l2 * np.einsum("i,i", w, w, dtype=np.float64)])
+        with np.errstate(over="ignore"):  # infinity is the right answer
+            return np.array([0.5 * self.objective.l2 * np.einsum("i,i", w, w, dtype=np.float64)])
 
     def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weighted mean loss over all rows as one entry, and its gradient, without penalty and dropout."""
@@ -130,7 +131,8 @@ class MLPProblem(ProblemOnRows):
     def with_penalty(self, theta: Vector, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """The gradient of the objective, from that of the loss."""
         n = self.network.n_weights
-        return np.concatenate([gradient[:n] + self.objective.l2 * theta[:n], gradient[n:]])
+        with np.errstate(over="ignore"):
+            return np.concatenate([gradient[:n] + self.objective.l2 * theta[:n], gradient[n:]])
 
     def scores(self, theta: Vector) -> NDArray[Any]:
         """What the last layer gives for all rows, before softmax, logistic or exponential function."""

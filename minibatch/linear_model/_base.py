@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.persistence import Rate
+from minibatch._base.ranges import number_above, number_from
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
 from minibatch._problems.batching import power_of_two_below_root
@@ -43,13 +44,13 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
         "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
         "fit_intercept": ["boolean"],
-        "epsilon": [Interval(Real, 0, None, closed="left")],
+        "epsilon": [number_from(0)],
         "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
         "learning_rate": [StrOptions(set(SCHEDULES))],
         "eta0": FIRST_RATE,
         "solver": [StrOptions(set(SOLVERS))],
         "momentum": [Interval(Real, 0, 1, closed="left")],
-        "adam_epsilon": [Interval(Real, 0, None, closed="neither")],
+        "adam_epsilon": [number_above(0)],
         "n_jobs": [Integral, None],
     }
 

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from minibatch._base.estimator import SEEDS
 from minibatch._base.pipelines import split_pipeline
+from minibatch._base.ranges import countable
 from minibatch.model_selection._folds import Fold
 from minibatch.model_selection._scorer import ConvergenceScorer
 from minibatch.model_selection._summary import Target
@@ -74,7 +75,7 @@ def limits_of(budget: Any) -> dict[str, Any]:
         if not is_number(amount) or not 0 < amount < np.inf:
             raise ValueError(f"budget of seconds must be a positive number; got {amount!r}.")
         return {"max_iter": sys.maxsize, "max_updates": None, "max_seconds": float(amount)}
-    amount = positive_integer(f"budget of {name}", amount)
+    amount = countable(positive_integer(f"budget of {name}", amount))
     # an epoch has at least one update and one row
     limits: dict[str, Any] = {"max_iter": amount, "max_updates": None}
     return limits if name == "epochs" else limits | {f"max_{name}": amount}

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
+from minibatch._base.ranges import number_above
 from minibatch._tables import frame_of, html_table, text_table
 
 __all__ = ["StepsFit", "fit_steps_to_target", "optimal_batch_size"]
@@ -337,6 +338,6 @@ def optimal_batch_size(*, overhead: float, per_sample: float, critical_batch_siz
     300.0
     """
     given = {"overhead": overhead, "per_sample": per_sample, "critical_batch_size": critical_batch_size}
-    positive = [Interval(Real, 0, None, closed="neither")]
+    positive = [number_above(0)]
     validate_parameter_constraints(dict.fromkeys(given, positive), given, caller_name="optimal_batch_size")
     return float(np.sqrt(overhead * critical_batch_size / per_sample))

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.persistence import Rate
+from minibatch._base.ranges import number_above
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.blas import n_blas_threads, one_blas_thread
@@ -73,7 +74,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "learning_rate_init": FIRST_RATE,
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "epsilon": [number_above(0)],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
