@@ -8,6 +8,7 @@ Rates are computed once an epoch, vectorised, and handed to the engine as an arr
 To add one: a function here and a line in ``SCHEDULES``.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -283,9 +284,9 @@ def scale_adam(
 def _checked_ratio(learning_rate: float, batch_size: float, new_batch_size: float) -> float:
     given = {"learning_rate": learning_rate, "batch_size": batch_size, "new_batch_size": new_batch_size}
     for name, value in given.items():
-        if not 0 < value < np.inf:
+        if not 0 < value <= sys.float_info.max:
             raise ValueError(f"{name} must be a positive number; got {value!r}.")
-    return new_batch_size / batch_size
+    return float(new_batch_size) / float(batch_size)
 
 
 class Progress(NamedTuple):

@@ -1,13 +1,14 @@
 """Ranges of parameters, for scikit-learn's checks: numbers that a float holds, and shares in any type of float."""
 
 import sys
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, RealNotInt
 
-__all__ = ["AnyFloat", "countable", "number_above", "number_from", "share"]
+__all__ = ["AnyFloat", "countable", "floats_of", "is_number", "number_above", "number_from", "share"]
 
 _LARGEST = float(np.finfo(np.float64).max)  # an int may be larger, and then is in no computation
 
@@ -45,6 +46,25 @@ def share() -> AnyFloat:
     [True, True, True, False, False, False, False]
     """
     return AnyFloat(RealNotInt, 0, 1, closed="right")
+
+
+def is_number(value: Any) -> bool:
+    """Whether this is a number that a float holds, NaN and infinity among them.
+
+    >>> [is_number(value) for value in (1, np.float32(0.5), np.inf, True, "1", None, 10**400)]
+    [True, True, True, False, False, False, False]
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        return False
+    return not isinstance(value, Integral) or abs(int(value)) <= _LARGEST
+
+
+def floats_of(name: str, values: Any) -> NDArray[np.float64]:
+    """An array of numbers that floats hold."""
+    try:
+        return np.asarray(values, np.float64)
+    except OverflowError as error:
+        raise ValueError(f"{name} must be finite; one of these numbers is larger than any float.") from error
 
 
 def countable(number: Any) -> int:

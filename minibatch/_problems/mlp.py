@@ -109,8 +109,12 @@ class MLPProblem(ProblemOnRows):
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """The state before the first update; ``theta`` is copied."""
-        n_slots = 0 if self.solver.kind == SGD else N_SLOTS[self.solver.kind]
-        return State(theta.copy(), np.zeros((n_slots, self.network.n_trained), theta.dtype), np.zeros(0))
+        return State(theta.copy(), np.zeros(self.shape_of_slots, theta.dtype), np.zeros(0))
+
+    @property
+    def shape_of_slots(self) -> tuple[int, int]:
+        """What the solver remembers of every trained parameter."""
+        return 0 if self.solver.kind == SGD else N_SLOTS[self.solver.kind], self.network.n_trained
 
     def penalties(self, theta: Vector) -> NDArray[np.float64]:
         """The penalty, as one entry."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from minibatch._base.allocation import zeros_or_refused
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.persistence import Rate
 from minibatch._base.ranges import number_above, number_from
@@ -112,7 +113,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
 
     def _initial_theta(self, problem: LinearProblem, fresh: bool, init: tuple[Any, Any]) -> Vector:
         dtype = problem.data.y.dtype
-        theta = np.zeros(problem.n_parameters, dtype)
+        theta = zeros_or_refused(problem.n_parameters, dtype, f"X has {problem.n_features:,} columns")
         start = problem.parameters(theta)
         if fresh and problem.objective.loss in LOG_LINKS and self.fit_intercept:  # at 0, a large mean is far away
             start.intercept[:] = best_constant(problem).scores

@@ -28,8 +28,8 @@ _STRATIFIED_SPLIT, _SPLIT, _CLASS_WEIGHTS, _BINARY_LABELS = 79, 16, 49, 56
 _RATES = 24
 # L-BFGS-B keeps ten pairs of vectors and a workspace: so many of the size of the parameters, measured.
 _LBFGS_VECTORS = 38
-# Arrays have no bytes in this type, but sizes.
-_NO_BYTES = np.dtype([])
+# Rows or columns that arrays may have.
+_MOST = 10**15
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,9 +92,9 @@ def _in_words(n_bytes: float) -> str:
 
 
 _CONSTRAINTS: dict[str, list[Any]] = {
-    "n_features": [Interval(Integral, 1, None, closed="left")],
-    "n_samples": [Interval(Integral, 2, None, closed="left")],
-    "n_outputs": [Interval(Integral, 1, None, closed="left")],
+    "n_features": [Interval(Integral, 1, _MOST, closed="both")],
+    "n_samples": [Interval(Integral, 2, _MOST, closed="both")],
+    "n_outputs": [Interval(Integral, 1, _MOST, closed="both")],
 }
 
 
@@ -249,7 +249,7 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
     problem = _with_rows(problem, n_samples, n_held_out)
     n_parameters, batch_size = problem.n_parameters, final._resolved_batch_size(problem.n_samples)
     growth = growth_of(final, problem.n_samples)
-    theta, averaged = np.empty(n_parameters, _NO_BYTES), n_parameters if getattr(final, "average", False) else 0
+    averaged = n_parameters if getattr(final, "average", False) else 0
     return _Fit(
         final=final,
         problem=problem,
@@ -264,7 +264,7 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
         itemsize=dtype.itemsize,
         state={
             "parameters": dtype.itemsize * n_parameters,
-            "optimizer memory": dtype.itemsize * problem.new_state(theta, False).slots.size,
+            "optimizer memory": dtype.itemsize * int(np.prod(problem.shape_of_slots, dtype=object)),
             "average of the parameters": 8 * averaged,
         },
     )

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from minibatch._base.ranges import number_above
+from minibatch._base.ranges import floats_of, number_above
 from minibatch._tables import frame_of, html_table, text_table
 
 __all__ = ["StepsFit", "fit_steps_to_target", "optimal_batch_size"]
@@ -191,7 +191,7 @@ def _checked(batch_sizes: Any, updates: Any, confidence: Any) -> tuple[_Array, _
     validate_parameter_constraints(
         {"confidence": [Interval(Real, 0, 1, closed="neither")]}, {"confidence": confidence}, "fit_steps_to_target"
     )
-    sizes, steps = np.asarray(batch_sizes, np.float64), np.asarray(updates, np.float64)
+    sizes, steps = floats_of("batch_sizes", batch_sizes), floats_of("updates", updates)
     if sizes.ndim != 1 or sizes.shape != steps.shape:
         raise ValueError(
             "batch_sizes and updates must be one-dimensional and of one length; got shapes "

@@ -6,11 +6,22 @@ from itertools import product
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from numpy.testing import assert_array_equal
 from sklearn.utils._param_validation import InvalidParameterError
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch.model_selection import convergence_curve, memory_required
+from minibatch.diagnostics import gradient_noise_curve, learning_rate_range_test, sharpness
+from minibatch.model_selection import (
+    batch_size_grid,
+    convergence_curve,
+    fit_power_law,
+    fit_steps_to_target,
+    memory_required,
+    optimal_batch_size,
+    steps_to_target,
+)
+from minibatch.schedules import scale_adam, scale_learning_rate
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((40, 4))
@@ -158,3 +169,63 @@ def test_a_penalty_beyond_all_floats(solver, kind):
         warnings.simplefilter("error", RuntimeWarning)
         warnings.simplefilter("ignore", UserWarning)
         assert np.isfinite(parameters_of(model.fit(X.astype(kind), y))).all()
+
+
+# ---------------------------------------------------------------------- what no memory holds
+
+
+@pytest.mark.parametrize("estimator", EVERY[2:])
+@pytest.mark.parametrize(
+    "sizes", [(10**19,), 10**19, (10**9, 10**9), (3, HUGE), (10**7, 10**6)], ids=lambda s: str(s)[:9]
+)
+def test_layers_that_no_memory_holds(estimator, sizes):
+    message = rf"hidden_layer_sizes={re.escape(repr(sizes))} with 4 columns of X: .* parameters, and [\d,]+ GB"
+    with pytest.raises(ValueError, match=message):
+        trained(estimator, hidden_layer_sizes=sizes)
+
+
+@pytest.mark.parametrize("estimator", EVERY)
+def test_columns_that_no_memory_holds(estimator):
+    wide = sp.csr_array((np.ones(3), np.array([0, 1, 2**45]), np.arange(4)), shape=(3, 2**45 + 1))
+    with pytest.raises(ValueError, match=r"35,184,372,088,833 columns.* GB, more than can be allocated"):
+        estimator().fit(wide, [0, 1, 0])
+
+
+def test_memory_is_counted_without_taking_it():
+    net = memory_required(MiniBatchMLPRegressor(hidden_layer_sizes=(10**8, 10**8)), 4, n_samples=100)
+    assert net.parts["parameters"] == 8 * (4 * 10**8 + 10**16 + 10**8 + 2 * 10**8 + 1)
+    assert memory_required(MiniBatchSGDRegressor(), 10**15, n_samples=100).parts["parameters"] == 8 * (10**15 + 1)
+    with pytest.raises(ValueError, match="'n_samples' parameter of memory_required"):
+        memory_required(MiniBatchSGDRegressor(), 4, n_samples=HUGE)
+
+
+# ---------------------------------------------------------------------- functions
+
+
+def test_arguments_that_no_float_holds():
+    rows, target = X, X[:, 0]
+    for call, named in (
+        (lambda: batch_size_grid(100, max_bytes=HUGE, bytes_per_row=8), "max_bytes=1000"),
+        (lambda: scale_learning_rate(0.1, 32, HUGE), "new_batch_size must be a positive number"),
+        (lambda: scale_adam(0.1, HUGE, 32), "batch_size must be a positive number"),
+        (lambda: fit_power_law([1, 2, 4, HUGE], [4, 3, 2, 1]), "n must be finite"),
+        (lambda: fit_steps_to_target([1, 2, HUGE], [4, 3, 2]), "batch_sizes must be finite"),
+        (lambda: optimal_batch_size(overhead=HUGE, per_sample=1, critical_batch_size=1), "'overhead'"),
+        (lambda: learning_rate_range_test(MiniBatchSGDRegressor(), rows, target, max_rate=HUGE), "'max_rate'"),
+        (lambda: sharpness(MiniBatchSGDRegressor().fit(rows, target), rows, target, epsilon=HUGE), "'epsilon'"),
+        (lambda: convergence_curve(MiniBatchSGDRegressor(), rows, target, budget={"seconds": HUGE}), "seconds"),
+        (lambda: convergence_curve(MiniBatchSGDRegressor(), rows, target, target=HUGE), "target must be a finite"),
+    ):
+        with pytest.raises(ValueError, match=named):
+            call()
+
+
+def test_counts_of_functions_may_be_of_any_size():
+    assert batch_size_grid(HUGE)[-1] == "full"
+    model = MiniBatchSGDRegressor(learning_rate="constant", max_iter=3, tol=None, random_state=0)
+    curve = gradient_noise_curve(model, X, X[:, 0], n_looks=HUGE)
+    assert curve.n_updates.tolist() == [1, 2, 3, 4, 5, 6]
+    steps = steps_to_target(
+        model, X, X[:, 0], batch_sizes=[8, HUGE], learning_rates=[0.1], target=("train_loss", 0.1), max_updates=HUGE
+    )
+    assert steps.batch_sizes.tolist() == [8, 40]
