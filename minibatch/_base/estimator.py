@@ -212,8 +212,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             return None, held_out
         if not self.early_stopping:
             return None, None
-        stratified = is_classifier(self) and rows.target.ndim == 1
-        return split_off(rows, self.validation_fraction, stratified, self.random_state)
+        classes = self.classes_ if is_classifier(self) and rows.target.ndim == 1 else None
+        return split_off(rows, self.validation_fraction, classes, self.random_state)
 
     def _training_weights(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool) -> dict[str, Any]:
         """Weights with mean 1 over the rows trained on; ``partial_fit`` takes them as they are."""

@@ -50,7 +50,12 @@ def check_rates(estimator: Any) -> None:
     name, schedule = estimator._rate_parameter, estimator.learning_rate
     eta0, scaling = getattr(estimator, name), estimator.learning_rate_scaling
     if schedule in ("optimal", "inverse_time") and estimator.alpha == 0:
-        raise ValueError(f"alpha must be > 0 with learning_rate={schedule!r}, which is computed from it; got alpha=0.")
+        without = " For a model without a penalty, set penalty=None, which leaves alpha to the rate alone."
+        raise ValueError(
+            f"alpha must be > 0 with learning_rate={schedule!r}, which is computed from it; got alpha=0. Use another "
+            f"learning_rate, for instance 'constant' or 'invscaling' with a tuned {name}."
+            f"{without if hasattr(estimator, 'penalty') else ''}"
+        )
     if schedule == "optimal" and (eta0 == "auto" or scaling is not None):
         wrong = f"{name}='auto'" if eta0 == "auto" else f"learning_rate_scaling={scaling!r}"
         raise ValueError(

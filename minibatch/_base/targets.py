@@ -8,7 +8,7 @@ from scipy.special import softmax
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
-__all__ = ["RegressionTarget", "refuse_balanced_chunks", "softmax_of_rows"]
+__all__ = ["RegressionTarget", "refuse_balanced_chunks", "refuse_other_classes", "softmax_of_rows"]
 
 
 class RegressionTarget(RegressorMixin):
@@ -57,6 +57,16 @@ def refuse_balanced_chunks(class_weight: Any, partial: bool) -> None:
             "compute_class_weight('balanced', classes=classes, y=y). In place of y you can use a large enough "
             "sample of the full training set target to properly estimate the class frequency distributions. Pass "
             "the resulting weights as the class_weight parameter."
+        )
+
+
+def refuse_other_classes(present: NDArray[Any], known: NDArray[Any]) -> None:
+    """With ``warm_start``, weights belong to classes: a new ``fit`` has to have these, no others and all of them."""
+    if set(present) != set(known):
+        raise ValueError(
+            "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+            f"Previously got {known}, `y` has {present}. Fit with warm_start=False, or use partial_fit, which may lack "
+            "classes."
         )
 
 

@@ -1,5 +1,6 @@
 """What the two linear models share: the penalty, the layout of the coefficients, the parameters of the problem."""
 
+import warnings
 from contextlib import ExitStack
 from numbers import Integral, Real
 from typing import Any
@@ -28,7 +29,9 @@ from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
 from minibatch.schedules import SCHEDULES
 
-__all__ = ["LinearModel"]
+__all__ = ["DEFAULT_ETA0", "LinearModel"]
+
+DEFAULT_ETA0 = 0.01
 
 
 class LinearModel(SparseCoefMixin, MiniBatchEstimator):
@@ -54,6 +57,15 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         "adam_epsilon": [number_above(0)],
         "n_jobs": [Integral, None],
     }
+
+    def _check_before_data(self, partial: bool, watched: bool) -> None:
+        super()._check_before_data(partial, watched)
+        ignored = self.learning_rate == "optimal" and self.eta0 != DEFAULT_ETA0
+        if ignored and not watched and not (partial and hasattr(self, "history_")):
+            message = f"eta0={self.eta0!r} is not used: learning_rate='optimal' computes its rates from alpha. Use "
+            message += "another learning_rate, for instance 'constant' or 'invscaling', or leave eta0 out."
+            # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
+            warnings.warn(message, UserWarning, stacklevel=4 if partial else 5)
 
     def _check_parameters(self, partial: bool) -> None:
         """What the constraints of single parameters cannot say."""

@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classi
 from sklearn.utils.validation import check_is_fitted
 
 from minibatch._base.rows import Rows
-from minibatch._base.targets import refuse_balanced_chunks, softmax_of_rows
+from minibatch._base.targets import refuse_balanced_chunks, refuse_other_classes, softmax_of_rows
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.linear import LinearProblem
 from minibatch.engine.losses import CLASSIFICATION
@@ -197,6 +197,9 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
     def _encode(self, y: Any, reset: bool, partial: bool = False, classes: Any = None) -> NDArray[np.int64]:
         """Class numbers; sets ``classes_`` where ``reset``."""
         check_classification_targets(y)
+        goes_on = hasattr(self, "history_") and self.warm_start
+        if reset and goes_on and not partial:
+            refuse_other_classes(np.unique(y), self.classes_)
         if reset:
             self.__dict__.pop("classes_", None)
         if partial:

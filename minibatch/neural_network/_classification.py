@@ -17,7 +17,7 @@ from sklearn.utils.multiclass import (
 )
 
 from minibatch._base.rows import Rows
-from minibatch._base.targets import refuse_balanced_chunks, softmax_of_rows
+from minibatch._base.targets import refuse_balanced_chunks, refuse_other_classes, softmax_of_rows
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.mlp import MLPProblem
 from minibatch.engine.linear import SOFTMAX
@@ -201,11 +201,8 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
 
     def _check_classes(self, present: NDArray[Any], every: bool) -> None:
         """Whether labels are among those known; with ``every``, whether they are all of them."""
-        if every and set(present) != set(self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                f"Previously got {self.classes_}, `y` has {present}"
-            )
+        if every:
+            refuse_other_classes(present, self.classes_)
         unknown = np.setdiff1d(present, self.classes_)
         if len(unknown):
             raise ValueError(f"y contains labels that are not in classes {self.classes_}: {unknown}.")
