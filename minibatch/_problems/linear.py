@@ -39,7 +39,7 @@ from minibatch.engine.linear import (
     gradient_epoch,
     losses_of_scores,
 )
-from minibatch.engine.optimizers import N_SLOTS, SGD
+from minibatch.engine.optimizers import SGD
 from minibatch.engine.rows import CSR
 from minibatch.engine.sgd import sgd_epoch
 from minibatch.engine.sparse_sgd import WINDOW, lazy_sgd_epoch
@@ -107,14 +107,8 @@ class LinearProblem(ProblemOnRows):
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """The state before the first update; ``theta`` is copied."""
-        slots = np.zeros(self.shape_of_slots, theta.dtype)
+        slots = np.zeros((self.n_slots, self.n_parameters), theta.dtype)
         return State(theta.copy(), slots, np.zeros(self.n_parameters if averaged else 0))
-
-    @property
-    def shape_of_slots(self) -> tuple[int, int]:
-        """What the solver remembers of every parameter."""
-        unused = self.solver.kind == SGD and self.objective.l1 == 0.0
-        return 0 if unused else N_SLOTS[self.solver.kind], self.n_parameters
 
     def penalties(self, theta: Vector) -> NDArray[np.float64]:
         """The penalty of every objective."""

@@ -28,7 +28,6 @@ from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.mlp import mlp_epoch, mlp_gradient, mlp_row_gradients, mlp_scores, mlp_update
 from minibatch.engine.mlp_by_inputs import mlp_epoch_by_inputs
 from minibatch.engine.network import Network, Work
-from minibatch.engine.optimizers import N_SLOTS, SGD
 from minibatch.engine.rows import CSR
 
 __all__ = [
@@ -109,12 +108,7 @@ class MLPProblem(ProblemOnRows):
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """The state before the first update; ``theta`` is copied."""
-        return State(theta.copy(), np.zeros(self.shape_of_slots, theta.dtype), np.zeros(0))
-
-    @property
-    def shape_of_slots(self) -> tuple[int, int]:
-        """What the solver remembers of every trained parameter."""
-        return 0 if self.solver.kind == SGD else N_SLOTS[self.solver.kind], self.network.n_trained
+        return State(theta.copy(), np.zeros((self.n_slots, self.n_trained), theta.dtype), np.zeros(0))
 
     def penalties(self, theta: Vector) -> NDArray[np.float64]:
         """The penalty, as one entry."""

@@ -249,6 +249,7 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
     problem = _with_rows(problem, n_samples, n_held_out)
     n_parameters, batch_size = problem.n_parameters, final._resolved_batch_size(problem.n_samples)
     growth = growth_of(final, problem.n_samples)
+    n_remembered = problem.n_trained if isinstance(problem, MLPProblem) else n_parameters
     averaged = n_parameters if getattr(final, "average", False) else 0
     return _Fit(
         final=final,
@@ -264,7 +265,7 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
         itemsize=dtype.itemsize,
         state={
             "parameters": dtype.itemsize * n_parameters,
-            "optimizer memory": dtype.itemsize * int(np.prod(problem.shape_of_slots, dtype=object)),
+            "optimizer memory": dtype.itemsize * problem.n_slots * n_remembered,
             "average of the parameters": 8 * averaged,
         },
     )
