@@ -321,8 +321,7 @@ def _setting_up(fit: _Fit) -> dict[str, Parts]:
         moments["while labels become numbers"] = {"target": encoded + 16 * n}
     if fit.n_held_out:
         split = _STRATIFIED_SPLIT if classifier else _SPLIT
-        names = 20 * n if _binary_network(fit) else 0  # bools as strings
-        moments["while validation rows are chosen"] = {"target": encoded, "choice": split * n + names}
+        moments["while validation rows are chosen"] = {"target": encoded, "choice": split * n}
     if _weighted(fit):
         validation = {"validation rows": fit.n_held_out * fit.n_features * fit.itemsize}
         rows = validation | {"rows to train on": 8 * fit.n_trained_on if fit.n_held_out else 0}
