@@ -8,6 +8,7 @@ Rates are computed once an epoch, vectorised, and handed to the engine as an arr
 To add one: a function here and a line in ``SCHEDULES``.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -43,7 +44,8 @@ def invscaling(t: Any, eta0: float, power_t: float) -> Any:
     >>> invscaling(np.array([0, 3]), eta0=0.1, power_t=0.5)
     array([0.1 , 0.05])
     """
-    return eta0 / np.add(t, 1.0) ** power_t
+    with np.errstate(over="ignore"):  # 0 is the right answer
+        return eta0 / np.add(t, 1.0) ** power_t
 
 
 def inverse_time(t: Any, eta0: float, alpha: float) -> Any:
@@ -282,9 +284,9 @@ def scale_adam(
 def _checked_ratio(learning_rate: float, batch_size: float, new_batch_size: float) -> float:
     given = {"learning_rate": learning_rate, "batch_size": batch_size, "new_batch_size": new_batch_size}
     for name, value in given.items():
-        if not 0 < value < np.inf:
+        if not 0 < value <= sys.float_info.max:
             raise ValueError(f"{name} must be a positive number; got {value!r}.")
-    return new_batch_size / batch_size
+    return float(new_batch_size) / float(batch_size)
 
 
 class Progress(NamedTuple):
@@ -354,7 +356,19 @@ ONCE_A_RUN = ("cosine", "one_cycle")
 def schedule_of(name: str, shape: Shape) -> Schedule:
     """The schedule of that name as a function of the progress alone."""
     function = SCHEDULES[name]
-    if not shape.warmup:
-        return lambda now: function(now, shape)
-    # an update has the rate that the rise reaches by its end: the first one does something
-    return lambda now: function(now, shape) * warmup(now.epochs + 1 / now.updates_an_epoch, shape.warmup)
+
+    def rates(now: Progress) -> Rates:
+        with np.errstate(all="ignore"):  # they are looked at below
+            found = function(now, shape)
+            if shape.warmup:
+                # an update has the rate that the rise reaches by its end: the first one does something
+                found = found * warmup(now.epochs + 1 / now.updates_an_epoch, shape.warmup)
+        if not np.isfinite(found).all():
+            raise ValueError(
+                f"learning_rate={name!r} comes to a rate of {found[~np.isfinite(found)][0]} from a first rate of "
+                f"{shape.eta0:g}, max_eta={shape.max_eta:g}, alpha={shape.alpha:g}, cycle_length={shape.length:g} and "
+                f"warmup={shape.warmup:g}; choose numbers that are nearer to 1."
+            )
+        return found
+
+    return rates

@@ -20,13 +20,14 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from minibatch._base.callbacks import CallbackBridge, model_after, take_over
 from minibatch._base.complaint import complaint
 from minibatch._base.fitted import check_fitted
 from minibatch._base.persistence import OptimizerMemory, Rate, live_state, plain_state
+from minibatch._base.ranges import countable, number_from, share
 from minibatch._base.rates import (
     CONSTRAINTS,
     at_most_below_top,
@@ -61,18 +62,18 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     _parameter_constraints: dict = {
         **CONSTRAINTS,
         "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left"), None],
+        "tol": [number_from(0), None],
         "shuffle": ["boolean", StrOptions({"block"})],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [number_from(0)],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [
             Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="right"),
+            share(),
             StrOptions({"auto", "full"}),
         ],
         "last_batch": [StrOptions({"keep", "drop"})],
@@ -226,8 +227,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             return None, held_out
         if not self.early_stopping:
             return None, None
-        stratified = is_classifier(self) and rows.target.ndim == 1
-        return split_off(rows, self.validation_fraction, stratified, self.random_state)
+        classes = self.classes_ if is_classifier(self) and rows.target.ndim == 1 else None
+        return split_off(rows, self.validation_fraction, classes, self.random_state)
 
     def _training_weights(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool) -> dict[str, Any]:
         """Weights with mean 1 over the rows trained on; ``partial_fit`` takes them as they are."""
@@ -238,6 +239,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: dict[str, Any]) -> Plan:
         """``limits`` are fields in place of the estimator's."""
         batch_size = self._resolved_batch_size(n_samples)
+        most_updates = None if self.max_updates is None else countable(self.max_updates)
         fields: dict[str, Any] = {
             "batch_size": batch_size,
             "noisy": partial or batch_size < n_samples,
@@ -246,8 +248,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             "seed": seed,
             "growth": None if partial else growth_of(self, n_samples),
             "adaptive": self.learning_rate == "adaptive",
-            "max_iter": 1 if partial else self.max_iter,
-            "max_updates": None if partial else self.max_updates,  # a chunk is trained on whole
+            "max_iter": 1 if partial else countable(self.max_iter),
+            "max_updates": None if partial else most_updates,  # a chunk is trained on whole
             "max_samples": None,
             "max_seconds": None,
             "stretches": 1,
@@ -258,7 +260,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             **limits,
         }
         if "schedule" not in fields:
-            of_calls = {"max_iter": self.max_iter, "max_updates": self.max_updates}
+            of_calls = {"max_iter": countable(self.max_iter), "max_updates": most_updates}
             whole = fields | of_calls if partial else fields
             length = partially(epochs_of_run, n_samples=n_samples, **whole)
             fields["schedule"] = schedule_for(self, rate.eta0, rate.batch_size, length)
@@ -275,7 +277,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         batch_size = self._resolved_batch_size(problem.n_samples)
         if partial and isinstance(self.batch_size, Integral):
             # a short chunk is a short batch of a longer epoch: its rate is that of the batch size asked for
-            batch_size = int(self.batch_size)
+            batch_size = countable(self.batch_size)
         if not rate_is_calibrated(self):
             return Rate(first_rate(self, batch_size), batch_size, calibrated=False)
         known = None if fresh else self._optimizer.rate

@@ -6,8 +6,9 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
+from minibatch._base.ranges import countable, number_above, number_from, share
 from minibatch._problems.batching import resolve_batch_size, rows_in_batches
 from minibatch._training.growth import Growth, grown
 from minibatch.schedules import CYCLES, ONCE_A_RUN, Schedule, Shape, optimal, scale_learning_rate, schedule_of
@@ -22,24 +23,24 @@ EPOCHS_A_CYCLE, RISE = 8, 4.0
 EPOCHS_A_GROWTH = 10
 
 CONSTRAINTS: dict[str, list[Any]] = {
-    "power_t": [Interval(Real, 0, None, closed="left")],
-    "max_eta": [Interval(Real, 0, None, closed="neither"), None],
-    "cycle_length": [Interval(Real, 0, None, closed="neither"), None],
+    "power_t": [number_from(0)],
+    "max_eta": [number_above(0), None],
+    "cycle_length": [number_above(0), None],
     "cycle_decay": [Interval(Real, 0, 1, closed="right")],
     "decay_base": ["boolean"],
-    "warmup": [Interval(Real, 0, None, closed="left")],
+    "warmup": [number_from(0)],
     "learning_rate_scaling": [StrOptions({"linear", "sqrt"}), None],
     "reference_batch_size": [Interval(Integral, 1, None, closed="left")],
-    "batch_growth": [Interval(Real, 1, None, closed="neither"), StrOptions({"adaptive"}), None],
+    "batch_growth": [number_above(1), StrOptions({"adaptive"}), None],
     "batch_growth_interval": [Interval(Integral, 1, None, closed="left"), None],
     "max_batch_size": [
         Interval(Integral, 1, None, closed="left"),
-        Interval(RealNotInt, 0, 1, closed="right"),
+        share(),
         StrOptions({"full"}),
         None,
     ],
 }
-FIRST_RATE = [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})]
+FIRST_RATE = [number_above(0), StrOptions({"auto"})]
 
 
 def check_rates(estimator: Any) -> None:
@@ -49,7 +50,12 @@ def check_rates(estimator: Any) -> None:
     name, schedule = estimator._rate_parameter, estimator.learning_rate
     eta0, scaling = getattr(estimator, name), estimator.learning_rate_scaling
     if schedule in ("optimal", "inverse_time") and estimator.alpha == 0:
-        raise ValueError(f"alpha must be > 0 with learning_rate={schedule!r}, which is computed from it; got alpha=0.")
+        without = " For a model without a penalty, set penalty=None, which leaves alpha to the rate alone."
+        raise ValueError(
+            f"alpha must be > 0 with learning_rate={schedule!r}, which is computed from it; got alpha=0. Use another "
+            f"learning_rate, for instance 'constant' or 'invscaling' with a tuned {name}."
+            f"{without if hasattr(estimator, 'penalty') else ''}"
+        )
     if schedule == "optimal" and (eta0 == "auto" or scaling is not None):
         wrong = f"{name}='auto'" if eta0 == "auto" else f"learning_rate_scaling={scaling!r}"
         raise ValueError(
@@ -74,8 +80,17 @@ def first_rate(estimator: Any, batch_size: int) -> float:
     if estimator.solver == "lbfgs":
         return np.nan
     if estimator.learning_rate == "optimal":
-        return float(optimal(0, estimator.alpha, batch_size))
-    return float(getattr(estimator, estimator._rate_parameter)) * _scale(estimator, batch_size)
+        with np.errstate(all="ignore"):  # the schedule refuses a rate that is not finite
+            return float(optimal(0, estimator.alpha, batch_size))
+    name = estimator._rate_parameter
+    rate = float(getattr(estimator, name)) * _scale(estimator, batch_size)
+    if not 0.0 < rate < np.inf:
+        raise ValueError(
+            f"{name}={getattr(estimator, name)!r} for batches of {countable(estimator.reference_batch_size)} becomes "
+            f"{rate:g} by learning_rate_scaling={estimator.learning_rate_scaling!r} for batches of {batch_size}; use a "
+            "reference_batch_size that is nearer."
+        )
+    return rate
 
 
 def at_most_below_top(estimator: Any, eta0: float) -> float:
@@ -90,7 +105,7 @@ def _scale(estimator: Any, batch_size: int) -> float:
     rule = estimator.learning_rate_scaling
     if rule is None:
         return 1.0
-    return scale_learning_rate(1.0, estimator.reference_batch_size, batch_size, rule=rule)
+    return scale_learning_rate(1.0, countable(estimator.reference_batch_size), batch_size, rule=rule)
 
 
 def schedule_for(estimator: Any, eta0: float, batch_size: int, length: Callable[[], float]) -> Schedule:
@@ -157,7 +172,7 @@ def epochs_of_run(
             batch_size = grown(growth, batch_size, done)
     if epochs >= sys.maxsize:
         raise ValueError(
-            "Without cycle_length, this learning_rate lasts the whole run, but a budget of seconds does not tell how "
-            "many epochs that is; give cycle_length."
+            "Without cycle_length, this learning_rate lasts the whole run, but neither a budget of seconds nor so "
+            "large a max_iter tells how many epochs that is; give cycle_length."
         )
     return epochs

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils import check_random_state
 
 __all__ = ["Rows", "relative_weights", "split_off", "times_class_weights", "with_relative_weights", "within_type"]
 
@@ -17,22 +18,69 @@ class Rows(NamedTuple):
     weight: NDArray[np.float64] | None
 
 
-def split_off(rows: Rows, fraction: float, stratified: bool, random_state: Any) -> tuple[NDArray[np.int64], Rows]:
-    """Numbers of the rows to train on, and the rows held out to validate the model."""
-    splitter = StratifiedShuffleSplit if stratified else ShuffleSplit
-    split = splitter(test_size=fraction, random_state=random_state)
-    # bools as strings, for the message of the splitter about a class with one row: scikit-learn's tests look at it
-    labels = rows.target.astype(str) if rows.target.dtype == bool else rows.target
-    kept, out = (np.sort(part) for part in next(split.split(np.zeros((len(labels), 1)), labels)))
-    if len(out) < 2:
-        raise ValueError(
-            f"The validation set is too small: {len(out)} row. Increase validation_fraction={fraction:g}, or give "
-            f"more rows than {len(rows.target)}."
-        )
+def split_off(
+    rows: Rows, fraction: float, classes: NDArray[Any] | None, random_state: Any
+) -> tuple[NDArray[np.int64], Rows]:
+    """Numbers of the rows to train on, and the rows held out to validate the model.
+
+    With ``classes`` these keep their shares; if there are more of them than rows to hold out, each gives one at most.
+    """
+    n = len(rows.target)
+    n_out = int(np.ceil(fraction * n))
+    if classes is not None:
+        _refuse_classes_of_one_row(rows.target, classes)
+    _refuse_sizes(n, n_out, 1 if classes is None else len(np.unique(rows.target)), fraction)
+    if classes is None:
+        parts = next(ShuffleSplit(test_size=fraction, random_state=random_state).split(rows.target))
+    elif n_out < len(np.unique(rows.target)):
+        parts = _one_row_of_a_class(rows.target, n_out, random_state)
+    else:
+        splitter = StratifiedShuffleSplit(test_size=fraction, random_state=random_state)
+        parts = next(splitter.split(np.zeros((n, 1)), rows.target))
+    kept, out = (np.sort(part) for part in parts)
     weight = None if rows.weight is None else rows.weight[out]
     if weight is not None and not weight.any():
         raise ValueError("The sample weights for validation set are all zero, consider using a different random state.")
     return kept, Rows(rows.X[out], rows.target[out], weight)
+
+
+def _refuse_classes_of_one_row(target: NDArray[Any], classes: NDArray[Any]) -> None:
+    codes, counts = np.unique(target, return_counts=True)
+    alone = codes[counts < 2]
+    if len(alone):
+        labels = ", ".join(repr(label) for label in classes[alone.astype(int)].tolist())
+        # scikit-learn's tests look at the words of its splitter, and at bools as strings
+        named = (alone.astype(str) if alone.dtype == bool else alone).tolist()
+        raise ValueError(
+            f"early_stopping=True holds out rows of every class, but there is only one row of {labels}. Give more rows "
+            "of each class, or a validation set of your own (X_val and y_val), or set early_stopping=False. (The least "
+            f"populated classes in y have only 1 member. Classes with too few members are: {named}.)"
+        )
+
+
+def _refuse_sizes(n: int, n_out: int, n_classes: int, fraction: float) -> None:
+    """Too few rows to hold out, or to train on."""
+    if n_out < 2:
+        raise ValueError(
+            f"The validation set is too small: {n_out} row of {n}. Increase validation_fraction={fraction:g}, give "
+            "more rows or a validation set of your own (X_val and y_val), or set early_stopping=False."
+        )
+    if n - n_out < n_classes:
+        few = f", fewer than the {n_classes} classes" if n_classes > 1 else ""
+        raise ValueError(
+            f"validation_fraction={fraction:g} leaves {n - n_out} of {n} rows to train on{few}; lower it, or give more "
+            "rows."
+        )
+
+
+def _one_row_of_a_class(
+    target: NDArray[Any], n_out: int, random_state: Any
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first rows of as many classes, in a random order: none is lost to training."""
+    order = check_random_state(random_state).permutation(len(target))
+    _, firsts = np.unique(target[order], return_index=True)
+    out = order[np.sort(firsts)[:n_out]]
+    return np.setdiff1d(order, out), out
 
 
 def relative_weights(weight: NDArray[np.float64], kept: NDArray[np.int64] | None) -> NDArray[np.float64]:

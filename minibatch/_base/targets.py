@@ -10,7 +10,7 @@ from scipy.special import softmax
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
-__all__ = ["RegressionTarget", "check_class_weight", "numbers_of_labels", "softmax_of_rows"]
+__all__ = ["RegressionTarget", "check_class_weight", "numbers_of_labels", "refuse_other_classes", "softmax_of_rows"]
 
 
 class RegressionTarget(RegressorMixin):
@@ -73,6 +73,16 @@ def numbers_of_labels(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int6
     if not np.array_equal(np.unique(classes), classes):
         raise ValueError(f"classes_ must be sorted and name each class once; it is {classes}. Fit again.")
     return np.searchsorted(classes, y)
+
+
+def refuse_other_classes(present: NDArray[Any], known: NDArray[Any]) -> None:
+    """With ``warm_start``, weights belong to classes: a new ``fit`` has to have these, no others and all of them."""
+    if set(present) != set(known):
+        raise ValueError(
+            "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+            f"Previously got {known}, `y` has {present}. Fit with warm_start=False, or use partial_fit, which may lack "
+            "classes."
+        )
 
 
 def softmax_of_rows(scores: NDArray[Any]) -> NDArray[Any]:

@@ -61,8 +61,8 @@ class SparseMatrix(Protocol):
 
 Matrix: TypeAlias = ArrayLike | SparseMatrix  # data frames too: they have ``__array__``
 
-BatchSize: TypeAlias = Integer | float | Literal["full", "auto"]  # scikit-learn refuses a fraction in float32
-LargestBatchSize: TypeAlias = Integer | float | Literal["full"] | None
+BatchSize: TypeAlias = Integer | float | np.floating[Any] | Literal["full", "auto"]
+LargestBatchSize: TypeAlias = Integer | float | np.floating[Any] | Literal["full"] | None
 LastBatch: TypeAlias = Literal["keep", "drop"]
 BatchGrowth: TypeAlias = Number | Literal["adaptive"] | None
 Shuffle: TypeAlias = Flag | Literal["block"]

@@ -33,7 +33,7 @@ def resolve_batch_size(batch_size: Any, n_samples: int, auto: int) -> int:
         return min(auto, n_samples)
     if isinstance(batch_size, Integral):
         return min(int(batch_size), n_samples)
-    return max(1, round(batch_size * n_samples))
+    return max(1, round(float(batch_size) * n_samples))
 
 
 def power_of_two_below_root(n_samples: int, low: int = 8, high: int = 256) -> int:

@@ -39,7 +39,7 @@ from minibatch.engine.linear import (
     gradient_epoch,
     losses_of_scores,
 )
-from minibatch.engine.optimizers import N_SLOTS, SGD
+from minibatch.engine.optimizers import SGD
 from minibatch.engine.rows import CSR
 from minibatch.engine.sgd import sgd_epoch
 from minibatch.engine.sparse_sgd import WINDOW, lazy_sgd_epoch
@@ -107,18 +107,18 @@ class LinearProblem(ProblemOnRows):
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """The state before the first update; ``theta`` is copied."""
-        unused = self.solver.kind == SGD and self.objective.l1 == 0.0
-        slots = np.zeros((0 if unused else N_SLOTS[self.solver.kind], self.n_parameters), theta.dtype)
+        slots = np.zeros((self.n_slots, self.n_parameters), theta.dtype)
         return State(theta.copy(), slots, np.zeros(self.n_parameters if averaged else 0))
 
     def penalties(self, theta: Vector) -> NDArray[np.float64]:
         """The penalty of every objective."""
         w = self.parameters(theta).weights.reshape(self.n_objectives, -1)
         penalties = np.zeros(self.n_objectives)
-        if self.objective.l1 > 0.0:
-            penalties += self.objective.l1 * np.abs(w).sum(axis=1, dtype=np.float64)
-        if self.objective.l2 > 0.0:  # 0 times squares that overflow is not a number
-            penalties += 0.5 * self.objective.l2 * np.einsum("ij,ij->i", w, w, dtype=np.float64)
+        with np.errstate(over="ignore"):  # infinity is the right answer
+            if self.objective.l1 > 0.0:
+                penalties += self.objective.l1 * np.abs(w).sum(axis=1, dtype=np.float64)
+            if self.objective.l2 > 0.0:  # 0 times squares that overflow is not a number
+                penalties += 0.5 * self.objective.l2 * np.einsum("ij,ij->i", w, w, dtype=np.float64)
         return penalties
 
     def following_penalty(self, averaged: bool) -> "LinearProblem":

@@ -28,7 +28,6 @@ from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.mlp import mlp_epoch, mlp_gradient, mlp_row_gradients, mlp_scores, mlp_update
 from minibatch.engine.mlp_by_inputs import mlp_epoch_by_inputs
 from minibatch.engine.network import Network, Work
-from minibatch.engine.optimizers import N_SLOTS, SGD
 from minibatch.engine.rows import CSR
 
 __all__ = [
@@ -109,8 +108,7 @@ class MLPProblem(ProblemOnRows):
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """The state before the first update; ``theta`` is copied."""
-        n_slots = 0 if self.solver.kind == SGD else N_SLOTS[self.solver.kind]
-        return State(theta.copy(), np.zeros((n_slots, self.network.n_trained), theta.dtype), np.zeros(0))
+        return State(theta.copy(), np.zeros((self.n_slots, self.n_trained), theta.dtype), np.zeros(0))
 
     def penalties(self, theta: Vector) -> NDArray[np.float64]:
         """The penalty, as one entry."""
@@ -118,7 +116,8 @@ class MLPProblem(ProblemOnRows):
             return np.zeros(1)  # also of weights whose squares overflow
         w = theta[: self.network.n_weights]
         # not w @ w: a thread of BLAS, once woken, keeps a core busy for a while, and the next epoch would share it
-        return np.array([0.5 * self.objective.l2 * np.einsum("i,i", w, w, dtype=np.float64)])
+        with np.errstate(over="ignore"):  # infinity is the right answer
+            return np.array([0.5 * self.objective.l2 * np.einsum("i,i", w, w, dtype=np.float64)])
 
     def evaluate(self, theta: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weighted mean loss over all rows as one entry, and its gradient, without penalty and dropout."""
@@ -130,7 +129,8 @@ class MLPProblem(ProblemOnRows):
     def with_penalty(self, theta: Vector, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """The gradient of the objective, from that of the loss."""
         n = self.network.n_weights
-        return np.concatenate([gradient[:n] + self.objective.l2 * theta[:n], gradient[n:]])
+        with np.errstate(over="ignore"):
+            return np.concatenate([gradient[:n] + self.objective.l2 * theta[:n], gradient[n:]])
 
     def scores(self, theta: Vector) -> NDArray[Any]:
         """What the last layer gives for all rows, before softmax, logistic or exponential function."""

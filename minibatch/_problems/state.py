@@ -22,6 +22,7 @@ from sklearn.utils import gen_batches
 from minibatch._problems.batching import Order
 from minibatch._problems.pieces import ALONE, Threads, at_once, cut
 from minibatch.engine.linear import Data, Objective, Solver, losses_of_scores
+from minibatch.engine.optimizers import N_SLOTS, SGD
 from minibatch.engine.rows import CSR
 from minibatch.schedules import Rates
 
@@ -136,6 +137,12 @@ class ProblemOnRows:
     @property
     def n_samples(self) -> int:
         return len(self.data.y if self.rows is None else self.rows)
+
+    @property
+    def n_slots(self) -> int:
+        """Numbers that the solver remembers of every parameter."""
+        unused = self.solver.kind == SGD and self.objective.l1 == 0.0
+        return 0 if unused else N_SLOTS[self.solver.kind]
 
     @property
     def _all_rows(self) -> Order:

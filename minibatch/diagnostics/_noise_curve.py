@@ -339,5 +339,5 @@ def _limits(model: MiniBatchEstimator, n_samples: int, n_looks: int, max_updates
     max_iter = model.max_iter if max_updates is None else sys.maxsize  # batches may grow
     budget = model.max_updates if max_updates is None else max_updates
     last = max_iter * per_epoch if budget is None else min(max_iter * per_epoch, budget)
-    updates = np.unique(np.rint(np.geomspace(1, last, n_looks)).astype(np.int64))
+    updates = np.unique(np.rint(np.geomspace(1, last, min(n_looks, 2 * last))).astype(np.int64))
     return {"max_iter": max_iter, "max_updates": budget, "stretches": updates}

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from math import ceil, inf, isfinite, isnan, nan, sqrt
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
+from minibatch._base.ranges import number_above
 from minibatch._tables import html_table, short, text_table
 from minibatch._training.noise import Deviations, row_deviations
 from minibatch.diagnostics._objective import TrainedObjective, trained_objective
@@ -112,8 +113,8 @@ class NormTestResult:
 
 _CONSTRAINTS: dict[str, list[Any]] = {
     "batch_size": [Interval(Integral, 2, None, closed="left"), None],
-    "theta": [Interval(Real, 0, None, closed="neither")],
-    "nu": [Interval(Real, 0, None, closed="neither")],
+    "theta": [number_above(0)],
+    "nu": [number_above(0)],
     "random_state": ["random_state"],
 }
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, _num_samples
 
 from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, split_pipeline
+from minibatch._base.ranges import number_above
 from minibatch._base.sparse import refuse_damaged
 from minibatch._tables import frame_of, html_table, text_table
 from minibatch.diagnostics._constant_rates import Rises, highest_steady, rises_at
@@ -124,13 +125,13 @@ class LearningRateRangeResult:
 
 
 _CONSTRAINTS: dict[str, list[Any]] = {
-    "min_rate": [Interval(Real, 0, None, closed="neither")],
-    "max_rate": [Interval(Real, 0, None, closed="neither")],
+    "min_rate": [number_above(0)],
+    "max_rate": [number_above(0)],
     "n_rates": [Interval(Integral, 2, None, closed="left")],
     "sweep": [StrOptions({"exponential", "linear"})],
     "n_repeats": [Interval(Integral, 1, None, closed="left")],
     "probe_size": [Interval(Integral, 1, None, closed="left")],
-    "stop_factor": [Interval(Real, 0, None, closed="neither")],
+    "stop_factor": [number_above(0)],
     "random_state": ["random_state"],
 }
 

@@ -1,7 +1,7 @@
 """How far the objective rises in a neighbourhood of a fitted model."""
 
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
+from minibatch._base.ranges import number_above
 from minibatch._tables import html_table, text_table
 from minibatch.diagnostics._neighbourhoods import Rise, average, ball, box, highest
 from minibatch.diagnostics._objective import trained_objective
@@ -147,7 +148,7 @@ class SharpnessResult:
 
 _CONSTRAINTS: dict[str, list[Any]] = {
     "kind": [StrOptions({"box", "worst_case", "average", "adaptive"})],
-    "epsilon": [Interval(Real, 0, np.inf, closed="neither"), None],
+    "epsilon": [number_above(0), None],
     "n_directions": [Interval(Integral, 1, None, closed="left"), None],
     "n_starts": [Interval(Integral, 1, None, closed="left"), None],
     "max_iter": [Interval(Integral, 1, None, closed="left"), None],

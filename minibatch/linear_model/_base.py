@@ -1,5 +1,6 @@
 """What the two linear models share: the penalty, the layout of the coefficients, the parameters of the problem."""
 
+import warnings
 from contextlib import ExitStack
 from numbers import Integral, Real
 from typing import Any
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from minibatch._base.allocation import zeros_or_refused
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.fitted import check_shape, fitted_attribute, not_fitting
 from minibatch._base.persistence import Rate
+from minibatch._base.ranges import number_above, number_from
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
 from minibatch._base.sparse import refuse_damaged
@@ -28,7 +31,9 @@ from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
 from minibatch.schedules import SCHEDULES
 
-__all__ = ["LinearModel"]
+__all__ = ["DEFAULT_ETA0", "LinearModel"]
+
+DEFAULT_ETA0 = 0.01
 
 
 class LinearModel(SparseCoefMixin, MiniBatchEstimator):
@@ -45,15 +50,24 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
         "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
         "fit_intercept": ["boolean"],
-        "epsilon": [Interval(Real, 0, None, closed="left")],
+        "epsilon": [number_from(0)],
         "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
         "learning_rate": [StrOptions(set(SCHEDULES))],
         "eta0": FIRST_RATE,
         "solver": [StrOptions(set(SOLVERS))],
         "momentum": [Interval(Real, 0, 1, closed="left")],
-        "adam_epsilon": [Interval(Real, 0, None, closed="neither")],
+        "adam_epsilon": [number_above(0)],
         "n_jobs": [Integral, None],
     }
+
+    def _check_before_data(self, partial: bool, watched: bool) -> None:
+        super()._check_before_data(partial, watched)
+        ignored = self.learning_rate == "optimal" and self.eta0 != DEFAULT_ETA0
+        if ignored and not watched and not (partial and hasattr(self, "history_")):
+            message = f"eta0={self.eta0!r} is not used: learning_rate='optimal' computes its rates from alpha. Use "
+            message += "another learning_rate, for instance 'constant' or 'invscaling', or leave eta0 out."
+            # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
+            warnings.warn(message, UserWarning, stacklevel=4 if partial else 5)
 
     def _check_parameters(self, partial: bool) -> None:
         """What the constraints of single parameters cannot say."""
@@ -113,7 +127,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
 
     def _initial_theta(self, problem: LinearProblem, fresh: bool, init: tuple[Any, Any]) -> Vector:
         dtype = problem.data.y.dtype
-        theta = np.zeros(problem.n_parameters, dtype)
+        theta = zeros_or_refused(problem.n_parameters, dtype, f"X has {problem.n_features:,} columns")
         start = problem.parameters(theta)
         if fresh and problem.objective.loss in LOG_LINKS and self.fit_intercept:  # at 0, a large mean is far away
             start.intercept[:] = best_constant(problem).scores

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from minibatch._base.rows import Rows, relative_weights, times_class_weights
 from minibatch._base.sparse import refuse_damaged
-from minibatch._base.targets import check_class_weight, numbers_of_labels, softmax_of_rows
+from minibatch._base.targets import check_class_weight, numbers_of_labels, refuse_other_classes, softmax_of_rows
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.linear import LinearProblem
 from minibatch.engine.losses import CLASSIFICATION
@@ -62,7 +62,8 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
             Weights of the rows, not negative; only their ratios matter.
         X_val, y_val, sample_weight_val : array-like, default=None
             A validation set of your own: its loss and score are recorded after every epoch, and ``early_stopping`` uses
-            it instead of holding out rows.
+            it instead of holding out rows. A search or cross-validation of scikit-learn cuts what it hands on to
+            ``fit`` to its folds where that is as long as X: there, give a set of another length.
 
         Returns
         -------
@@ -202,6 +203,9 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
     def _encode(self, y: Any, reset: bool, partial: bool = False, classes: Any = None) -> NDArray[np.int64]:
         """Class numbers; sets ``classes_`` where ``reset``."""
         check_classification_targets(y)
+        goes_on = hasattr(self, "history_") and self.warm_start
+        if reset and goes_on and not partial:
+            refuse_other_classes(np.unique(y), self.classes_)
         if reset:
             self.__dict__.pop("classes_", None)
         if partial:

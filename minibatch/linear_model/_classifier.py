@@ -2,6 +2,7 @@
 
 from sklearn.utils._param_validation import StrOptions
 
+from minibatch._base.keywords import says_what_was_meant
 from minibatch._base.types import (
     BatchGrowth,
     BatchSize,
@@ -266,6 +267,7 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         "multi_class": [StrOptions({"ovr", "multinomial"})],
     }
 
+    @says_what_was_meant
     def __init__(
         self,
         loss: ClassificationLoss = "hinge",

@@ -52,7 +52,8 @@ class RegressingLinearModel(RegressionTarget, LinearModel):
             Weights of the rows, not negative; only their ratios matter.
         X_val, y_val, sample_weight_val : array-like, default=None
             A validation set of your own: its loss and score are recorded after every epoch, and ``early_stopping`` uses
-            it instead of holding out rows.
+            it instead of holding out rows. A search or cross-validation of scikit-learn cuts what it hands on to
+            ``fit`` to its folds where that is as long as X: there, give a set of another length.
 
         Returns
         -------

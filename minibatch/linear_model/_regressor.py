@@ -4,6 +4,7 @@ from numbers import Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from minibatch._base.keywords import says_what_was_meant
 from minibatch._base.types import (
     BatchGrowth,
     BatchSize,
@@ -259,6 +260,7 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
 
+    @says_what_was_meant
     def __init__(
         self,
         loss: RegressionLoss = "squared_error",

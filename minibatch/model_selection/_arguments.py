@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Collection, Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,13 @@ from sklearn.utils.multiclass import type_of_target
 
 from minibatch._base.estimator import SEEDS
 from minibatch._base.pipelines import split_pipeline
+from minibatch._base.ranges import countable, is_number
 from minibatch.model_selection._folds import Fold
 from minibatch.model_selection._scorer import ConvergenceScorer
 from minibatch.model_selection._summary import Target
 
 __all__ = [
-    "budget_in_words", "check_budget_replaces_nothing", "folds_of_rows", "is_number", "limits_of", "positive_integer",
+    "budget_in_words", "check_budget_replaces_nothing", "folds_of_rows", "limits_of", "positive_integer",
     "scorer_of", "scoring_in_words", "seed_of", "seeded", "subset", "target_of",
 ]  # fmt: skip
 
@@ -74,7 +75,7 @@ def limits_of(budget: Any) -> dict[str, Any]:
         if not is_number(amount) or not 0 < amount < np.inf:
             raise ValueError(f"budget of seconds must be a positive number; got {amount!r}.")
         return {"max_iter": sys.maxsize, "max_updates": None, "max_seconds": float(amount)}
-    amount = positive_integer(f"budget of {name}", amount)
+    amount = countable(positive_integer(f"budget of {name}", amount))
     # an epoch has at least one update and one row
     limits: dict[str, Any] = {"max_iter": amount, "max_updates": None}
     return limits if name == "epochs" else limits | {f"max_{name}": amount}
@@ -100,10 +101,6 @@ def budget_in_words(budget: Any, estimator: Any, varied_names: Collection[str] =
     _, final = split_pipeline(estimator)
     updates = "" if final.max_updates is None else f" or {final.max_updates} updates"
     return f"{final.max_iter} epochs{updates} a fit"
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
 def positive_integer(name: str, value: Any) -> int:

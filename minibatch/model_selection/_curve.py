@@ -23,6 +23,7 @@ from minibatch.model_selection._arguments import (
     subset,
     target_of,
 )
+from minibatch.model_selection._failures import error_score_of, warn_of_failures
 from minibatch.model_selection._folds import Candidate, Part, WatchedFit, run_all, watched_fit
 from minibatch.model_selection._result import ConvergenceCurve
 from minibatch.model_selection._summary import curves_of, folds_of, summary_of
@@ -49,6 +50,7 @@ def convergence_curve(
     random_state: Any = None,
     n_jobs: int | None = None,
     progress_bar: bool = False,
+    error_score: float | str = np.nan,
 ) -> ConvergenceCurve:
     """How fast, how steadily and how well an estimator learns, for every value of a parameter.
 
@@ -119,6 +121,10 @@ def convergence_curve(
     progress_bar : bool, default=False
         Show how many fits are done (needs rich).
 
+    error_score : float or 'raise', default=numpy.nan
+        The score of a fit that raises an error, whose ``status`` is then ``'failed'``: the others go on. ``'raise'``
+        raises the error. As in scikit-learn, it is an error if every fit fails.
+
     Returns
     -------
     ConvergenceCurve
@@ -127,10 +133,16 @@ def convergence_curve(
     Raises
     ------
     ValueError, TypeError
-        For wrong arguments or parameter values before any fit; for data that a fold cannot use when it comes to that.
+        For wrong arguments or parameter values before any fit; if every fit failed; with ``error_score="raise"`` also
+        for data that a fold cannot use when it comes to that.
 
     Warns
     -----
+    FitFailedWarning
+        Once, saying how many fits failed, and why.
+    UserWarning
+        Once, naming the folds whose test part has a class that its training part lacks. Their score is what ``score``
+        says, which counts such rows as errors; their test loss is not defined, and NaN.
     ConvergenceWarning
         Once, naming the values that diverged. The others are not affected.
 
@@ -169,17 +181,17 @@ def convergence_curve(
     parameter = varied(estimator, param_name, param_range, paired_params, n_train)
     names = {parameter.name, *parameter.paired}
     check_budget_replaces_nothing(budget, names)
-    seed, data = seed_of(random_state, final), Part(X, y, weight)
+    seed, data, error_score = seed_of(random_state, final), Part(X, y, weight), error_score_of(error_score)
     jobs = []
     for value, parameters in parameter.candidates():
         for number, fold in enumerate(splits):
             if parameter.is_train_size:
                 fold = fold._replace(train=subset(fold.train, value, y, final, seed))
             candidate = Candidate(estimator, parameters, seed, f"{parameter.name}={value!r}, fold {number}")
-            jobs.append((candidate, data, fold, scorer, limits))
+            jobs.append((candidate, data, fold, scorer, limits, error_score))
     results = run_all(watched_fit, jobs, n_jobs, progress_bar)
     fits = [results[i : i + len(splits)] for i in range(0, len(results), len(splits))]
-    _warn_of_divergence(parameter, fits)
+    _warn(parameter, fits)
     curves = curves_of(fits)
     folds = folds_of(fits, curves, goal)
     n_test = float(np.mean([len(fold.test) for fold in splits]))
@@ -198,6 +210,27 @@ def convergence_curve(
     )
 
 
+def _warn(parameter: Varied, fits: list[list[WatchedFit]]) -> None:
+    warn_of_failures(fits)
+    _warn_of_unknown_classes(parameter, fits)
+    _warn_of_divergence(parameter, fits)
+
+
+def _warn_of_unknown_classes(parameter: Varied, fits: list[list[WatchedFit]]) -> None:
+    folds = {number: fit.unknown for row in fits for number, fit in enumerate(row) if fit.unknown}
+    if not folds:
+        return
+    sizes = [f"{value!r}" for value, row in zip(parameter.values, fits, strict=True) if any(f.unknown for f in row)]
+    where = f", at train_size {', '.join(sizes)}" if parameter.is_train_size else ""
+    named = ", ".join(f"{number} (class {', '.join(map(repr, folds[number]))})" for number in sorted(folds))
+    message = (
+        f"The test part has classes that the training part lacks in fold {named}{where}: its test loss is NaN, and its "
+        "score counts their rows as errors. Use fewer, stratified folds, larger training parts, or leave out rare "
+        "classes."
+    )
+    warnings.warn(message, UserWarning, stacklevel=4)
+
+
 def _warn_of_divergence(parameter: Varied, fits: list[list[WatchedFit]]) -> None:
     counts = [sum(fit.status == "diverged" for fit in folds) for folds in fits]
     if any(counts):
@@ -206,4 +239,4 @@ def _warn_of_divergence(parameter: Varied, fits: list[list[WatchedFit]]) -> None
             f"{sum(counts)} of {sum(map(len, fits))} fits diverged, at {parameter.name} {named}; the "
             "others are not affected. A lower learning rate, or scaled columns, would help."
         )
-        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+        warnings.warn(message, ConvergenceWarning, stacklevel=4)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from numbers import Real
+from traceback import format_exc
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -16,7 +18,8 @@ from minibatch._base.watch import Measures
 from minibatch._problems.state import Vector
 
 __all__ = [
-    "COUNTS", "QUANTITIES", "Candidate", "Fold", "Part", "Recorder", "Scorer", "WatchedFit", "run_all", "watched_fit",
+    "COUNTS", "QUANTITIES", "Candidate", "Fold", "Part", "Recorder", "Scorer", "WatchedFit", "run_all",
+    "unknown_classes", "watched_fit",
 ]  # fmt: skip
 
 # What is recorded at every evaluation. `epoch` comes in fractions: batches done of those in an epoch.
@@ -68,14 +71,19 @@ class WatchedFit(NamedTuple):
     status: str
     batch_size: int
     n_samples: int
+    unknown: list[Any]  # classes of the test part that the training part lacks
+    failure: str = ""  # the traceback of a fit that failed
 
 
 class Recorder:
     """The ``Watch`` of a fit: losses and scores of both parts at every evaluation."""
 
-    def __init__(self, scorer: Scorer | None, train: Part, test: Part, limits: dict[str, Any]) -> None:
+    def __init__(
+        self, scorer: Scorer | None, train: Part, test: Part, limits: dict[str, Any], test_has_loss: bool
+    ) -> None:
         self.scorer, self.train_part, self.test_part, self.limits = scorer, train, test, limits
-        self.test = tuple(test)
+        self.test_has_loss = test_has_loss
+        self.test = tuple(test if test_has_loss else train)  # nothing is asked about the latter
         self.rows: list[dict[str, float]] = []
         self.kept: dict[str, float] = {}
 
@@ -97,8 +105,9 @@ class Recorder:
             measured["train_score"] = self._measures.train.score(theta)
             measured["test_loss"], measured["test_score"] = self._measures.test.both(theta)
         else:
-            measured["test_loss"] = self._measures.test.loss(theta)
-            measured |= self._scored(theta, np.isfinite(measured["train_loss"]) and np.isfinite(measured["test_loss"]))
+            measured["test_loss"] = self._measures.test.loss(theta) if self.test_has_loss else np.nan
+            losses = [measured["train_loss"], *([measured["test_loss"]] if self.test_has_loss else [])]
+            measured |= self._scored(theta, bool(np.isfinite(losses).all()))
         return {name: value if np.isfinite(value) else np.nan for name, value in measured.items()}
 
     def _scored(self, theta: Vector, finite: bool) -> dict[str, float]:
@@ -132,24 +141,45 @@ class Candidate(NamedTuple):
 
 
 def watched_fit(
-    candidate: Candidate, data: Part, fold: Fold, scorer: Scorer | None, limits: dict[str, Any]
+    candidate: Candidate, data: Part, fold: Fold, scorer: Scorer | None, limits: dict[str, Any], error_score: Any
 ) -> WatchedFit:
-    """Fit on the training rows of the fold; its test rows are only looked at."""
+    """Fit on the training rows of the fold; its test rows are only looked at. A fit that raises has ``error_score``,
+    unless that is "raise"."""
     try:
-        transformers, final = split_pipeline(candidate.model())
-        train, test = data.rows(fold.train), data.rows(fold.test)
-        train = train._replace(X=fit_transform(transformers, train.X, train.y))
-        test = test._replace(X=transform(transformers, test.X))
-        _load_kernels(final, train)
-        recorder = Recorder(scorer, train, test, limits)
-        # the recorder evaluates; that the estimator does so too would be twice the work
-        final.set_params(evaluate_every=None)._train(*train, watch=recorder)
+        return _watched_fit(candidate, data, fold, scorer, limits)
     except Exception as error:
         error.add_note(f"In the fit of {candidate.words}, {len(fold.train)} training rows.")
-        raise
+        if error_score == "raise":
+            raise
+        failed = {"train_score": float(error_score), "test_score": float(error_score)}
+        rows = [dict.fromkeys(COUNTS, 0.0) | failed]
+        return WatchedFit(rows, failed, "failed", 0, len(fold.train), [], format_exc())
+
+
+def _watched_fit(
+    candidate: Candidate, data: Part, fold: Fold, scorer: Scorer | None, limits: dict[str, Any]
+) -> WatchedFit:
+    transformers, final = split_pipeline(candidate.model())
+    train, test = data.rows(fold.train), data.rows(fold.test)
+    train = train._replace(X=fit_transform(transformers, train.X, train.y))
+    test = test._replace(X=transform(transformers, test.X))
+    _load_kernels(final, train)
+    unknown = unknown_classes(final, train.y, test.y)
+    if unknown and scorer is None:  # what ``score`` says of rows whose class is unknown
+        scorer = check_scoring(final)
+    recorder = Recorder(scorer, train, test, limits, test_has_loss=not unknown)
+    # the recorder evaluates; that the estimator does so too would be twice the work
+    final.set_params(evaluate_every=None)._train(*train, watch=recorder)
     # L-BFGS may find nothing to do
     rows = recorder.rows or [dict.fromkeys(COUNTS, 0.0) | recorder.kept]
-    return WatchedFit(rows, recorder.kept, final.status_, final.batch_size_, len(fold.train))
+    return WatchedFit(rows, recorder.kept, final.status_, final.batch_size_, len(fold.train), unknown)
+
+
+def unknown_classes(final: Any, train: Any, test: Any) -> list[Any]:
+    """Classes of the test part that the training part lacks; none where y is an indicator matrix."""
+    if not is_classifier(final) or np.ndim(train) != 1:
+        return []
+    return np.setdiff1d(test, train).tolist()
 
 
 def _load_kernels(estimator: Any, train: Part) -> None:

@@ -1,8 +1,10 @@
 """Batch sizes worth comparing."""
 
 from math import sqrt
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
+
+from minibatch._base.ranges import countable, is_number
 
 __all__ = ["batch_size_grid"]
 
@@ -52,7 +54,7 @@ def batch_size_grid(
     """
     if n_samples is True or not isinstance(n_samples, Integral) or int(n_samples) < 1:
         raise ValueError(f"n_samples must be an integer of at least 1; got {n_samples!r}.")
-    n_samples = int(n_samples)
+    n_samples = countable(n_samples)
     largest = _rows_that_fit(n_samples, max_bytes, bytes_per_row)
     step = 1
     while True:
@@ -69,9 +71,9 @@ def _rows_that_fit(n_samples: int, max_bytes: Any, bytes_per_row: Any) -> int:
     if max_bytes is None and bytes_per_row is None:
         return n_samples
     for name, value in {"max_bytes": max_bytes, "bytes_per_row": bytes_per_row}.items():
-        if not isinstance(value, Real) or not float(value) > 0:
+        if not is_number(value) or not float(value) > 0:
             raise ValueError(f"max_bytes and bytes_per_row go together and are positive; got {name}={value!r}.")
-    rows = max_bytes / bytes_per_row
+    rows = float(max_bytes) / float(bytes_per_row)
     if rows < 1:
         raise ValueError(f"Not one row of {bytes_per_row:g} bytes fits max_bytes={max_bytes:g}.")
     return int(min(n_samples, rows))

@@ -29,8 +29,8 @@ _STRATIFIED_SPLIT, _SPLIT, _CLASS_WEIGHTS, _BINARY_LABELS = 79, 16, 49, 56
 _RATES = 24
 # L-BFGS-B keeps ten pairs of vectors and a workspace: so many of the size of the parameters, measured.
 _LBFGS_VECTORS = 38
-# Arrays have no bytes in this type, but sizes.
-_NO_BYTES = np.dtype([])
+# Rows or columns that arrays may have.
+_MOST = 10**15
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,9 +93,9 @@ def _in_words(n_bytes: float) -> str:
 
 
 _CONSTRAINTS: dict[str, list[Any]] = {
-    "n_features": [Interval(Integral, 1, None, closed="left")],
-    "n_samples": [Interval(Integral, 2, None, closed="left")],
-    "n_outputs": [Interval(Integral, 1, None, closed="left")],
+    "n_features": [Interval(Integral, 1, _MOST, closed="both")],
+    "n_samples": [Interval(Integral, 2, _MOST, closed="both")],
+    "n_outputs": [Interval(Integral, 1, _MOST, closed="both")],
 }
 
 
@@ -250,7 +250,8 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
     problem = _with_rows(problem, n_samples, n_held_out)
     n_parameters, batch_size = problem.n_parameters, final._resolved_batch_size(problem.n_samples)
     growth = growth_of(final, problem.n_samples)
-    theta, averaged = np.empty(n_parameters, _NO_BYTES), n_parameters if getattr(final, "average", False) else 0
+    n_remembered = problem.n_trained if isinstance(problem, MLPProblem) else n_parameters
+    averaged = n_parameters if getattr(final, "average", False) else 0
     return _Fit(
         final=final,
         problem=problem,
@@ -265,7 +266,7 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
         itemsize=dtype.itemsize,
         state={
             "parameters": dtype.itemsize * n_parameters,
-            "optimizer memory": dtype.itemsize * problem.new_state(theta, False).slots.size,
+            "optimizer memory": dtype.itemsize * problem.n_slots * n_remembered,
             "average of the parameters": 8 * averaged,
         },
     )
@@ -321,8 +322,7 @@ def _setting_up(fit: _Fit) -> dict[str, Parts]:
         moments["while labels become numbers"] = {"target": encoded + 16 * n}
     if fit.n_held_out:
         split = _STRATIFIED_SPLIT if classifier else _SPLIT
-        names = 20 * n if _binary_network(fit) else 0  # bools as strings
-        moments["while validation rows are chosen"] = {"target": encoded, "choice": split * n + names}
+        moments["while validation rows are chosen"] = {"target": encoded, "choice": split * n}
     if _weighted(fit):
         validation = {"validation rows": fit.n_held_out * fit.n_features * fit.itemsize}
         rows = validation | {"rows to train on": 8 * fit.n_trained_on if fit.n_held_out else 0}

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
+from minibatch._base.ranges import floats_of
 from minibatch._tables import frame_of, html_table
 
 __all__ = ["PowerLaw", "fit_power_law"]
@@ -176,8 +177,8 @@ def _determined(a: float, b: float, x: _Array) -> bool:
 
 
 def _checked(n: Any, values: Any, errors: Any, confidence: float) -> tuple[_Array, _Array, _Array]:
-    n, values = np.asarray(n, np.float64), np.asarray(values, np.float64)
-    errors = np.ones_like(values) if errors is None else np.asarray(errors, np.float64)
+    n, values = floats_of("n", n), floats_of("values", values)
+    errors = np.ones_like(values) if errors is None else floats_of("errors", errors)
     if n.ndim != 1 or not n.shape == values.shape == errors.shape:
         raise ValueError(
             f"n, values and errors must be one-dimensional and of one length; got shapes {n.shape}, {values.shape}, "

@@ -1,16 +1,16 @@
 """A batch size for this model, these data and this machine, and a learning rate for it."""
 
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state, indexable
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils._param_validation import validate_parameter_constraints
 
 from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, split_pipeline
+from minibatch._base.ranges import number_above
 from minibatch._base.sparse import refuse_damaged
 from minibatch._base.trials import check_parameters, plain_clone
 from minibatch.diagnostics import (
@@ -44,9 +44,9 @@ SIMILAR = 1.2
 CHANGED, CROOKED, SPREAD = 4.0, 2.0, 3.0
 
 _CONSTRAINTS: dict[str, list[Any]] = {
-    "min_rate": [Interval(Real, 0, None, closed="neither")],
-    "max_rate": [Interval(Real, 0, None, closed="neither")],
-    "max_memory": [Interval(Real, 0, None, closed="neither"), None],
+    "min_rate": [number_above(0)],
+    "max_rate": [number_above(0)],
+    "max_memory": [number_above(0), None],
     "random_state": ["random_state"],
 }
 

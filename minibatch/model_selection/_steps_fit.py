@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
+from minibatch._base.ranges import floats_of, number_above
 from minibatch._tables import frame_of, html_table, text_table
 
 __all__ = ["StepsFit", "fit_steps_to_target", "optimal_batch_size"]
@@ -190,7 +191,7 @@ def _checked(batch_sizes: Any, updates: Any, confidence: Any) -> tuple[_Array, _
     validate_parameter_constraints(
         {"confidence": [Interval(Real, 0, 1, closed="neither")]}, {"confidence": confidence}, "fit_steps_to_target"
     )
-    sizes, steps = np.asarray(batch_sizes, np.float64), np.asarray(updates, np.float64)
+    sizes, steps = floats_of("batch_sizes", batch_sizes), floats_of("updates", updates)
     if sizes.ndim != 1 or sizes.shape != steps.shape:
         raise ValueError(
             "batch_sizes and updates must be one-dimensional and of one length; got shapes "
@@ -337,6 +338,6 @@ def optimal_batch_size(*, overhead: float, per_sample: float, critical_batch_siz
     300.0
     """
     given = {"overhead": overhead, "per_sample": per_sample, "critical_batch_size": critical_batch_size}
-    positive = [Interval(Real, 0, None, closed="neither")]
+    positive = [number_above(0)]
     validate_parameter_constraints(dict.fromkeys(given, positive), given, caller_name="optimal_batch_size")
     return float(np.sqrt(overhead * critical_batch_size / per_sample))

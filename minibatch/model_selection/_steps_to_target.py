@@ -13,8 +13,9 @@ from sklearn.utils.validation import _check_sample_weight, _num_samples
 
 from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, parameter_path, split_pipeline, transform
+from minibatch._base.ranges import countable, is_number
 from minibatch._base.sparse import refuse_damaged
-from minibatch.model_selection._arguments import is_number, seed_of, target_of
+from minibatch.model_selection._arguments import seed_of, target_of
 from minibatch.model_selection._folds import Part, run_all
 from minibatch.model_selection._steps_result import StepsToTargetResult, result_of
 from minibatch.model_selection._steps_trials import Task, looks_up_to, search
@@ -175,7 +176,7 @@ def steps_to_target(
     seed = seed_of(random_state, final)
     seeds = [seed, *np.random.RandomState(seed).randint(SEEDS, size=n_repeats - 1).tolist()]
     candidates = list(product(rates[::-1], momentum_values))
-    task = Task(Part(X, y, weight), (*test, None), candidates, seeds, goal, looks_up_to(int(max_updates)))
+    task = Task(Part(X, y, weight), (*test, None), candidates, seeds, goal, looks_up_to(countable(max_updates)))
     jobs = [(model, task) for model in models.values()]
     return result_of(np.array(list(models)), run_all(search, jobs, n_jobs, False), task, rates, confidence)
 

@@ -1,6 +1,7 @@
 """What the two networks share: layers, solver, schedule, the first parameters, prediction."""
 
 from contextlib import ExitStack
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,8 +12,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from minibatch._base.allocation import refuse_unaddressable, zeros_or_refused
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.persistence import Rate
+from minibatch._base.ranges import number_above
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
 from minibatch._base.sparse import refuse_damaged
@@ -76,7 +79,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "learning_rate_init": FIRST_RATE,
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "epsilon": [number_above(0)],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -194,8 +197,13 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         if of_input:
             _refuse_sparse(X)
         units = [X.shape[1], *self._hidden_units(), n_outputs]
+        n_parameters = sum((n_inputs + 1) * n_units for n_inputs, n_units in pairwise(units))
+        refuse_unaddressable(n_parameters, self._size_in_words(X.shape[1]))
         network = network_of(units, ACTIVATIONS[self.activation], normalized, of_input, float(self.dropout))
         return MLPProblem.from_arrays(X, y, weight, objective, self._solver(), network, **more)
+
+    def _size_in_words(self, n_features: int) -> str:
+        return f"hidden_layer_sizes={self.hidden_layer_sizes!r} with {n_features:,} columns of X"
 
     def _out_activation(self) -> str:
         raise NotImplementedError
@@ -213,7 +221,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     def _initial_theta(self, problem: MLPProblem, fresh: bool, init: Any) -> Vector:
         """Random weights and intercepts (the draws of scikit-learn), or those of the last call."""
         network, dtype = problem.network, problem.data.y.dtype
-        theta = np.zeros(network.n_parameters, dtype)
+        theta = zeros_or_refused(network.n_parameters, dtype, self._size_in_words(network.units[0]))
         if not fresh:
             return self._previous_theta(network).astype(dtype)
         layers, random = layers_of(network, theta), check_random_state(self.random_state)

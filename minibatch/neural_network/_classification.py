@@ -17,7 +17,7 @@ from sklearn.utils.multiclass import (
 )
 
 from minibatch._base.rows import Rows, times_class_weights
-from minibatch._base.targets import check_class_weight, numbers_of_labels, softmax_of_rows
+from minibatch._base.targets import check_class_weight, numbers_of_labels, refuse_other_classes, softmax_of_rows
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.mlp import MLPProblem
 from minibatch.engine.linear import SOFTMAX
@@ -56,7 +56,8 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
             Weights of the rows, not negative; only their ratios matter.
         X_val, y_val, sample_weight_val : array-like, default=None
             A validation set of your own: its loss and score are recorded after every epoch, and ``early_stopping`` uses
-            it instead of holding out rows.
+            it instead of holding out rows. A search or cross-validation of scikit-learn cuts what it hands on to
+            ``fit`` to its folds where that is as long as X: there, give a set of another length.
 
         Returns
         -------
@@ -202,11 +203,8 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
 
     def _check_classes(self, present: NDArray[Any], every: bool) -> None:
         """Whether labels are among those known; with ``every``, whether they are all of them."""
-        if every and set(present) != set(self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                f"Previously got {self.classes_}, `y` has {present}"
-            )
+        if every:
+            refuse_other_classes(present, self.classes_)
         unknown = np.setdiff1d(present, self.classes_)
         if len(unknown):
             raise ValueError(f"y contains labels that are not in classes {self.classes_}: {unknown}.")

@@ -2,6 +2,7 @@
 
 from sklearn.utils._param_validation import StrOptions
 
+from minibatch._base.keywords import says_what_was_meant
 from minibatch._base.types import (
     Activation,
     BatchGrowth,
@@ -294,6 +295,7 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
 
+    @says_what_was_meant
     def __init__(
         self,
         hidden_layer_sizes: Integer | Integers = (100,),

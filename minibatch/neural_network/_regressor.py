@@ -2,6 +2,7 @@
 
 from sklearn.utils._param_validation import StrOptions
 
+from minibatch._base.keywords import says_what_was_meant
 from minibatch._base.types import (
     Activation,
     BatchGrowth,
@@ -291,6 +292,7 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         "loss": [StrOptions(set(LOSSES))],
     }
 
+    @says_what_was_meant
     def __init__(
         self,
         loss: NetworkLoss = "squared_error",

@@ -286,6 +286,8 @@ class ClassifierCalls(LinearCalls):
         target = np.where(y[:, None] == (classes[1:] if len(classes) == 2 else classes), 1.0, -1.0)
         fits = len(classes) > 1 and {*y} <= {*classes} and self.reference.fits(target.shape[1], partial, init)
         fits = fits and (self.model.multi_class == "ovr" or self.model.loss == "log_loss")
+        goes_on = self.model.warm_start and not partial and known is not None
+        fits = fits and (not goes_on or {*y} == {*known})  # weights belong to classes
         return Task(y, target if fits else None, {"classes": classes} if partial and known is None else {}, classes)
 
 
