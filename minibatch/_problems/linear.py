@@ -23,6 +23,7 @@ from minibatch._problems.state import (
     blocks_of_rows,
     data_of,
     matrix_of,
+    score_into,
 )
 from minibatch.engine.linear import (
     BLOCK_BYTES,
@@ -56,8 +57,7 @@ LARGE_BATCH, CHUNKS = 8192, 8
 # Work (see ``pieces``) of a value of a row, once scored and once added; of a stored value, whose weight is anywhere; of
 # a parameter in an update. Measured with Adam, the slowest solver, and columns that the cache does not hold.
 VALUE_WORK, STORED_WORK, UPDATE_WORK = 2, 16, 3
-# Rows and scores of a batch that the cache still holds when they are read again.
-CACHED_BYTES = 256 * 1024
+CACHED_BYTES = 256 * 1024  # of the rows and scores of a batch, which are still there when they are read again
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,9 @@ class LinearProblem(ProblemOnRows):
         n_rows = max(1, at_once(self._row_work / 4))  # a product alone
         for begin, end in cut(0, len(scores), n_rows):
             rows = X if n_rows >= len(scores) else X[begin:end]  # of a sparse matrix, a copy
-            # one thread: a product this thin gains nothing from more, and waits for a core that is busy
+            # a product this thin gains nothing from more threads, and waits for a core that is busy
             with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-                scores[begin:end] = rows @ weights.T + intercept
+                score_into(scores[begin:end], rows, weights, intercept)
         return scores
 
     def evaluation_bytes(self) -> dict[str, int]:
@@ -283,8 +283,8 @@ class LinearProblem(ProblemOnRows):
         averaged = first_averaged < len(etas)
         total = self._total(state, averaged)
         if batch_size == 1 and self.n_outputs == 1:
-            more = total, first_averaged, losses, self.squares
-            state.penalty_seen += train_on_single_rows(self.data, order, etas, self.objective, theta, *more)
+            others = total, first_averaged, losses, self.squares
+            state.penalty_seen += train_on_single_rows(self.data, order, etas, self.objective, theta, *others)
             return
 
         def train(here: slice, objective: Objective) -> None:

@@ -29,13 +29,13 @@ from minibatch.schedules import Rates
 __all__ = [
     "LOSS_WORK", "ROWS_AT_ONCE", "SCORES_AT_ONCE", "Epoch", "Problem", "ProblemOnRows", "RowGradients", "State",
     "Vector", "blocks_of_rows", "data_of", "largest_value", "matrix_of", "norm_of", "read_only", "rows_of",
-    "values_of_row",
+    "score_into", "values_of_row",
 ]  # fmt: skip
 
 Vector = NDArray[np.floating[Any]]
 
 ROWS_AT_ONCE = 4096  # that are copied, where NumPy does what kernels do elsewhere
-SCORES_AT_ONCE = 2**16  # that are copied, for the kernel to turn into slopes
+SCORES_AT_ONCE = 2**14  # that are copied, for the kernel to turn into slopes
 LOSS_WORK = 50  # of a row and an output, see ``pieces``
 
 
@@ -176,7 +176,7 @@ class ProblemOnRows:
         step = min(at_once(LOSS_WORK * len(losses)), SCORES_AT_ONCE // len(losses))
         for begin, end in cut(0, self.n_samples, max(1, step)):
             here = np.arange(begin, end) if self.rows is None else self.rows[begin:end]
-            losses_of_scores(self.data, here, self.objective, np.array(scores[here], order="C"), losses)
+            losses_of_scores(self.data, here, self.objective, np.ascontiguousarray(scores[here]), losses)
         return float(losses.sum() / total)
 
 
@@ -226,6 +226,15 @@ def rows_of(X: Any) -> Any:
 def matrix_of(X: Any, n_features: int) -> Any:
     """X of a problem as NumPy and SciPy take it."""
     return sp.csr_array((X.data, X.indices, X.indptr), (len(X.indptr) - 1, n_features)) if isinstance(X, CSR) else X
+
+
+def score_into(scores: NDArray[Any], X: Any, weights: Vector, intercept: Vector) -> None:
+    """``X @ W.T + b``, of dense rows without an array besides."""
+    if sp.issparse(X):
+        scores[...] = X @ weights.T
+    else:
+        np.matmul(X, weights.T, out=scores)
+    scores += intercept
 
 
 def blocks_of_rows(X: Any, rows: Order, n_features: int) -> Iterator[tuple[slice, Any]]:

@@ -15,6 +15,7 @@ from minibatch._problems.batching import UNIFORMS_AT_ONCE
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.pieces import Threads
+from minibatch._problems.state import SCORES_AT_ONCE as SCORES_COPIED
 from minibatch._tables import frame_of, html_table, text_table
 from minibatch._training.beginning import SCORES_AT_ONCE, n_rows_looked_at
 
@@ -157,7 +158,8 @@ def memory_required(
     and of fits without ``sample_weight``, initial parameters and ``X_val``. X is not copied then. In another order or
     type it is, once, which is not counted. Nor are compiled code, the workspace of BLAS, the samples of rows that
     ``eta0='auto'`` and ``batch_growth='adaptive'`` look at, and about 100 kB of Python objects and NumPy's own buffers.
-    With ``batch_growth``, the largest batch counts. What ``tracemalloc`` sees beyond these is met within 20 %.
+    With ``batch_growth``, the largest batch counts; all rows are scored to judge the end of a fit, where a sample of
+    them may do. What ``tracemalloc`` sees beyond these is met within 20 %.
 
     Examples
     --------
@@ -363,12 +365,13 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
 
 def _judging(fit: _Fit) -> Parts:
     """The objective of some rows, or all, at the beginning and at the end."""
-    row, n_scores = fit.itemsize * fit.n_features, fit.n_trained_on * fit.problem.data.class_weight.shape[1]
-    looked_at = n_rows_looked_at(fit.n_features, fit.n_trained_on)
-    sample = {"rows looked at": looked_at * row if looked_at < fit.n_trained_on else 0}
-    if n_scores > SCORES_AT_ONCE:
+    n_outputs, looked_at = fit.problem.data.class_weight.shape[1], n_rows_looked_at(fit.n_features, fit.n_trained_on)
+    sample = {"rows looked at": looked_at * fit.itemsize * fit.n_features if looked_at < fit.n_trained_on else 0}
+    if fit.n_trained_on * n_outputs > SCORES_AT_ONCE:
         return sample | fit.problem.evaluation_bytes()
-    return sample | fit.problem.scores_bytes(fit.n_samples)
+    at_once = min(fit.n_trained_on, SCORES_COPIED // n_outputs)
+    copied = {"scores that become losses": at_once * (8 + fit.itemsize * n_outputs)}
+    return sample | fit.problem.scores_bytes(fit.n_samples) | copied
 
 
 def _evaluations(fit: _Fit) -> dict[str, Parts]:
