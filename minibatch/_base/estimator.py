@@ -145,10 +145,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             bridge = None if partial else CallbackBridge(self, X, y, sample_weight, seen)
             validate = None if held_out is None else self._evaluation(held_out).both
             callbacks = bridge if hasattr(self, "_skl_callbacks") else None
-            beginning = None  # a chunk of a stream says little about the others: rows of one class, one row
-            if not partial:
-                first = state.result() if state.n_averaged else theta
-                beginning = Beginning(problem, first, best_constant(problem), seed)
+            # a chunk of a stream says little about the others: rows of one class, one row
+            beginning = None if partial else _beginning_of(problem, state, theta, seed)
             outcome = fit._optimize(problem, plan, beginning, state, history, validate, callbacks, watch)
             fit._publish(problem, outcome, history, rate)
             if bridge is not None:
@@ -385,3 +383,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         self.n_iter_ = outcome.n_iter
         self.n_updates_ = history.last("n_updates")
         self.batch_size_ = history.last("batch_size", problem.n_samples)
+
+
+def _beginning_of(problem: Problem, state: State, theta: Vector, seed: int) -> Beginning:
+    first = state.result() if state.n_averaged else theta  # which training leaves as they are
+    return Beginning(problem, first, best_constant(problem), seed)

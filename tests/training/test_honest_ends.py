@@ -277,13 +277,13 @@ def test_many_rows_are_looked_at_in_part(layout):
 
 
 def test_of_wide_rows_fewer_are_looked_at():
-    wide = np.random.default_rng(0).standard_normal((2000, 3000)).astype(np.float32)
+    wide = np.random.default_rng(0).standard_normal((2000, 700)).astype(np.float32)
     model = MiniBatchSGDRegressor(max_updates=1, tol=None, learning_rate="constant").fit(wide, wide[:, 0])
     problem = model._new_problem(wide, wide[:, 0], weight=None)
-    beginning = Beginning(problem, np.zeros(3001, np.float32), best_constant(problem), seed=0)
-    good, middling = np.eye(1, 3001, dtype=np.float32)[0], 0.1 * np.eye(1, 3001, dtype=np.float32)[0]
+    beginning = Beginning(problem, np.zeros(701, np.float32), best_constant(problem), seed=0)
+    good, middling = np.eye(1, 701, dtype=np.float32)[0], 0.1 * np.eye(1, 701, dtype=np.float32)[0]
     assert beginning.judge(good) == "below"
-    assert len(beginning._sample.data.y) == VALUES_LOOKED_AT // 3000
+    assert len(beginning._sample.data.y) == VALUES_LOOKED_AT // 700
     assert "first" not in vars(beginning)
     assert beginning.judge(middling) == "below"  # a fall by a fifth, which so few rows do not show clearly
     assert "first" in vars(beginning)
