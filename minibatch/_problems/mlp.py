@@ -31,7 +31,8 @@ from minibatch.engine.network import Network, Work
 from minibatch.engine.rows import CSR
 
 __all__ = [
-    "BLOCK_ROWS", "BLOCK_WORK", "FEW_ROWS", "LARGE_BATCH", "MAX_SHARES", "ROWS_OF_UPDATE", "SHARE_WORK", "SMALL_WORK",
+    "BLOCK_ROWS", "BLOCK_WORK", "FEW_ROWS", "LARGE_BATCH", "MAX_SHARES", "ROWS_OF_STATISTICS",
+    "ROWS_OF_UPDATE", "SHARE_WORK", "SMALL_WORK",
     "STORED_WORK", "UNIT_WORK", "UPDATE_WORK", "WEIGHT_WORK", "MLPProblem", "scores_of",
 ]  # fmt: skip
 
@@ -50,6 +51,7 @@ FEW_ROWS = 64
 # piece, each sums up the gradient of its own rows instead, and they meet once. Measured on 784-100-10 and 16-100-26:
 # 0.6 to 0.9 times as fast at 1,024 rows, level at 4,096, 1.2 to 1.3 times at 10,000.
 LARGE_BATCH = 4096
+ROWS_OF_STATISTICS = 1024  # at most, of the beginning of a fit
 
 
 def _n_shares(network: Network, n_rows: int) -> int:
@@ -110,6 +112,17 @@ class MLPProblem(ProblemOnRows):
         """The state before the first update; ``theta`` is copied."""
         return State(theta.copy(), np.zeros((self.n_slots, self.n_trained), theta.dtype), np.zeros(0))
 
+    def with_statistics(self, theta: Vector) -> Vector:
+        """With those of the rows as running statistics, from some of them: as training normalizes from the first batch
+        on. A copy; without batch normalization, as it is."""
+        if not self.network.normalized:
+            return theta
+        n_rows = min(self.n_samples, ROWS_OF_STATISTICS)
+        some = self.on_rows(np.linspace(0, self.n_samples - 1, n_rows).astype(np.int64))
+        state = some.new_state(theta, False)
+        some.run_epoch(state, Epoch(np.arange(n_rows), np.zeros(1), n_rows, 1, False, 0))  # at the rate 0
+        return state.theta
+
     def penalties(self, theta: Vector) -> NDArray[np.float64]:
         """The penalty, as one entry."""
         if self.objective.l2 == 0.0:
@@ -144,7 +157,9 @@ class MLPProblem(ProblemOnRows):
 
     def scores_bytes(self, n_rows: int) -> dict[str, int]:
         """What ``scores`` of so many rows allocates."""
-        scores, buffers = n_rows * int(self.network.units[-1]), self._bytes_of_shares(n_rows, gradient=False)
+        n_shares, n_at_once = _rows_of_shares(self.network, n_rows)
+        buffers = min(n_shares, self.threads.number) * self._buffer_bytes(n_at_once, gradient=False)
+        scores = n_rows * int(self.network.units[-1])
         return {"scores": scores * self.data.y.itemsize, "batch buffers": buffers, "order of the rows": 8 * n_rows}
 
     def mean_gradient(self, theta: Vector) -> NDArray[np.float64]:
@@ -371,15 +386,15 @@ def _count(state: State, done: Epoch) -> None:
 def scores_of(X: Any, n_rows: int, network: Network, theta: Vector, threads: Threads) -> NDArray[Any]:
     """Scores (n_rows, outputs) of the rows of X, an array or a CSR; buffers do not grow with their number."""
     scores, order = np.empty((n_rows, network.units[-1]), theta.dtype), np.arange(n_rows)
-    works = _buffers_of_shares(network, n_rows, X, theta.dtype, gradient=False)
-    bounds = _share_bounds(n_rows, len(works))
+    n_shares, n_at_once = _rows_of_shares(network, n_rows)
+    bounds = _share_bounds(n_rows, n_shares)
 
     def score(share: int) -> Iterator[None]:
-        work = works[share]
+        work = buffers(network, n_at_once, X, theta.dtype, gradient=False)  # as many at a time as there are threads
         for begin, end in cut(bounds[share], bounds[share + 1], _rows_at_once(network, X, work.n_rows)):
             with one_blas_thread():
                 mlp_scores(X, order, begin, end, network, theta, work, scores)
             yield
 
-    share_out(threads, score, len(works))
+    share_out(threads, score, n_shares)
     return scores

@@ -13,7 +13,7 @@ from minibatch._base.rates import growth_of
 from minibatch._base.trials import check_parameters
 from minibatch._problems.batching import UNIFORMS_AT_ONCE
 from minibatch._problems.linear import LinearProblem
-from minibatch._problems.mlp import MLPProblem
+from minibatch._problems.mlp import ROWS_OF_STATISTICS, MLPProblem
 from minibatch._problems.pieces import Threads
 from minibatch._problems.state import SCORES_AT_ONCE as SCORES_COPIED
 from minibatch._tables import frame_of, html_table, text_table
@@ -353,6 +353,9 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
         drawn = (2 if fit.final.shuffle == "block" else 1) * order["order of the rows"]
         uniforms = 8 * min(UNIFORMS_AT_ONCE, fit.n_trained_on)
         moments["while the order is drawn"] = {"order of the rows": drawn, "random numbers": uniforms}
+    if isinstance(fit.problem, MLPProblem) and fit.problem.network.normalized:
+        looked_at = min(ROWS_OF_STATISTICS, fit.n_trained_on)
+        moments["before the first epoch"] = fit.problem.epoch_bytes(looked_at, False) | {"copies": state}
     if fit.final.max_iter > 1:
         # the new copy is made before the old one goes
         moments["between epochs"] = {"copies": state}

@@ -162,7 +162,9 @@ def _climb(final: MiniBatchEstimator, task: Task, candidate: int, seed: int, loo
         except Exception as error:
             error.add_note(f"In a trial of batch_size={model.batch_size!r} at the learning rate {rate:g}.")
             raise
-    failed = model.status_ == "diverged" and watch.run.status != "reached"
+    # above its beginning, a run may be on its way down, unless this was all the time it had
+    given_up = looks[-1] == task.looks[-1] or not np.isfinite(model.history_.last("progressive_objective"))
+    failed = model.status_ == "diverged" and watch.run.status != "reached" and given_up
     return watch.run._replace(status="diverged") if failed else watch.run
 
 

@@ -267,7 +267,7 @@ def test_the_same_seed_gives_the_same_model_and_another_a_different_one():
 
 
 def test_a_grid_over_batch_sizes_in_a_pipeline():
-    pipeline = make_pipeline(StandardScaler(), MiniBatchSGDClassifier(max_iter=20, tol=None, random_state=0))
+    pipeline = make_pipeline(StandardScaler(), MiniBatchSGDClassifier(**{**PLAIN, "shuffle": True}))
     grid = GridSearchCV(pipeline, {"minibatchsgdclassifier__batch_size": [1, 16, 0.1, "full", "auto"]}, cv=3, n_jobs=2)
     grid.fit(X, labels)
     assert (grid.cv_results_["mean_test_score"] > 0.5).all()

@@ -64,7 +64,9 @@ def test_an_estimator_without_a_seed_gets_one_also_as_a_value():
 def test_an_error_says_in_which_fit(n_jobs):
     model, labels = MiniBatchSGDClassifier(max_iter=1, tol=None), np.arange(60) % 2
     with pytest.raises(ValueError, match="number of classes") as raised:
-        convergence_curve(model, X, labels, param_name="train_size", param_range=[0.5, 1], cv=2, n_jobs=n_jobs)
+        convergence_curve(
+            model, X, labels, param_name="train_size", param_range=[0.5, 1], cv=2, n_jobs=n_jobs, error_score="raise"
+        )
     (note,) = raised.value.__notes__
     assert re.fullmatch(r"In the fit of train_size=1, fold [01], 1 training rows\.", note)
 

@@ -98,8 +98,13 @@ def test_partial_fits_over_slices_are_an_epoch(task, solver, batch_size, batches
     """One batch a call, or several and what is left."""
     parameters = {"solver": solver, "batch_size": batch_size, "max_iter": 1, "momentum": 0.9, "alpha": 0.05}
     parameters |= {"learning_rate_init": 0.02}
-    model, whole, size = model_of(task, **parameters), fitted(task, **parameters), batch_size * (1 + batches_a_call)
+    model, whole, size = model_of(task, **parameters), model_of(task, **parameters), batch_size * (1 + batches_a_call)
     target = TASKS[task][2]
+    if task == "poisson":  # which begins at the mean of the first chunk: all others as one
+        for rows in filter(len, (np.arange(N)[:size], np.arange(N)[size:])):
+            whole.partial_fit(X[rows], target[rows])
+    else:
+        whole.fit(X, target)
     names = np.arange(3) if task == "labels" else np.unique(target)
     classes = {"classes": names} if hasattr(whole, "classes_") else {}
     for start in range(0, N, size):

@@ -86,7 +86,7 @@ def test_what_is_recorded(task):
     """Every figure of the history, from its definition."""
     *_, loss, target = TASKS[task]
     model = fitted(task, sample_weight=weight, alpha=0.05, batch_size="full", evaluate_every=2)
-    start, s = start_of(task), weight / weight.mean()
+    start, s = start_of(task, weight), weight / weight.mean()
     nets = [start, *(reference(task, weights=weight, batch_size=N, alpha=0.05, epochs=k) for k in (1, 2, 3))]
     losses = [mean_loss(net, X, target, loss, "tanh", s) for net in nets]
     objectives = [value + penalty(net, 0.05) for value, net in zip(losses, nets, strict=True)]

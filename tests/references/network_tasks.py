@@ -45,16 +45,18 @@ def fitted(task, X=X, sample_weight=None, **parameters):
     return model_of(task, **parameters).fit(X, TASKS[task][2], sample_weight)
 
 
-def start_of(task, **parameters):
-    """The first parameters."""
-    return net_of(fitted(task, **{**parameters, **NO_STEP}))
+def start_of(task, weights=None, **parameters):
+    """The first parameters; of a log link, they depend on the weighted mean."""
+    return net_of(fitted(task, sample_weight=weights, **{**parameters, **NO_STEP}))
 
 
 def reference(
     task, *, weights=None, epochs=3, batch_size=5, etas=0.1, alpha=0.0, activation="tanh", solver="sgd", **more
 ):
     *_, loss, target = TASKS[task]
-    start = start_of(task, activation=activation, **{name: more.pop(name) for name in NORMALIZED if name in more})
+    start = start_of(
+        task, weights, activation=activation, **{name: more.pop(name) for name in NORMALIZED if name in more}
+    )
     return train(
         start, X, target, loss, activation, batch_size=batch_size, etas=etas, solver=solver, alpha=alpha,
         weights=weights, epochs=epochs, **more,
