@@ -107,7 +107,7 @@ def test_memory_bounds_the_size_and_is_that_of_memory_required(known_times):
     sizes = free.table["batch_size"].tolist()
     required = memory_required(model, 64, free.batch_size, n_samples=600, n_outputs=10).total
     assert_allclose(free.table["memory"][sizes.index(free.batch_size)], required, rtol=0.05)
-    bound = free.table["memory"][sizes.index(256)] - 1
+    bound = free.table["memory"][sizes.index(512)] - 1
     bounded = recommend_batch_size(model, X, Y, max_memory=bound, random_state=0)
     assert (bounded.table["memory"] <= bound).all()
     fitting = [size for size, memory in zip(sizes, free.table["memory"], strict=True) if memory <= bound]
