@@ -8,6 +8,7 @@ from sklearn.base import is_classifier
 from minibatch._problems.state import Problem, largest_value
 from minibatch._training.beginning import Beginning
 from minibatch._training.loop import Outcome
+from minibatch.schedules import CYCLES
 
 __all__ = ["complaint"]
 
@@ -19,14 +20,20 @@ def complaint(model: Any, problem: Problem, outcome: Outcome, beginning: Beginni
     if outcome.status != "max_iter" or model.tol is None or beginning is None:
         return ""
     message = "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the "
-    message += f"fit. {outcome.why}"
-    loss = outcome.history.last("progressive_loss", np.nan)
-    if not is_classifier(model) and loss > beginning.constant.loss:
-        message += (
-            f" The model is still worse than a constant, with |y| up to {largest_value(problem.data.y):.3g}: scale "
-            "y with TransformedTargetRegressor(model, transformer=StandardScaler())."
+    return message + f"fit. {_why(model, problem, outcome, beginning)}"
+
+
+def _why(model: Any, problem: Problem, outcome: Outcome, beginning: Beginning) -> str:
+    """Why a run has not converged within its epochs."""
+    constant, end = beginning.constant, beginning.objective(outcome.state.result())
+    if constant.is_comparable and end > beginning.first:
+        return f"The objective is {end:.3g}, still above the {beginning.first:.3g} of its beginning, and coming down."
+    if constant.is_comparable and end > constant.loss and not is_classifier(model):
+        return (
+            f"The model is still worse than a constant, with |y| up to {largest_value(problem.data.y):.3g}: scale y "
+            "with TransformedTargetRegressor(model, transformer=StandardScaler()), or use a higher learning rate."
         )
-    return message
+    return outcome.why
 
 
 def _divergence(model: Any, problem: Problem, outcome: Outcome, beginning: Beginning | None) -> str:
@@ -44,12 +51,15 @@ def _divergence(model: Any, problem: Problem, outcome: Outcome, beginning: Begin
     where = f"in epoch {last('epoch')} (by update {last('n_updates')})"
     rate = f"at learning rate {last('learning_rate'):.3g}, batch size {last('batch_size')}, {sizes}"
     lower = f"Lower {model._rate_parameter}"
-    if model.learning_rate == "optimal":  # has no first rate
+    if model.learning_rate in CYCLES:
+        lower += " and max_eta"
+    elif model.learning_rate == "optimal":  # has no first rate
         lower = f"Set learning_rate='constant' and a low {model._rate_parameter}"
     if beginning is None or not np.isfinite(last("progressive_objective", np.nan)):
         return f"Diverged {where} {rate}; the last finite parameters are kept. {lower}, or {remedy}."
     first, end = beginning.first, beginning.objective(outcome.state.result())
-    return (
-        f"Diverged: training ended {where} with an objective of {end:.3g}, above the {first:.3g} of its beginning, "
-        f"{rate}. {lower}, or {remedy}."
-    )
+    what = f"training ended {where} with an objective of {end:.3g}, above the {first:.3g} of its beginning"
+    if end <= first and outcome.rule is not None:
+        lowest, last_seen = min(outcome.rule.objectives), outcome.rule.objectives[-1]
+        what = f"the objective had risen from {lowest:.3g} to {last_seen:.3g} when training ended {where}"
+    return f"Diverged: {what}, {rate}. {lower}, or {remedy}."

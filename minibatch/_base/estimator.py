@@ -146,7 +146,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             validate = None if held_out is None else self._evaluation(held_out).both
             callbacks = bridge if hasattr(self, "_skl_callbacks") else None
             # a chunk of a stream says little about the others: rows of one class, one row
-            beginning = None if partial else self._beginning(problem, state, theta, fresh, seed)
+            beginning = None if partial else self._beginning(problem, state, theta, fresh, init, seed)
             outcome = fit._optimize(problem, plan, beginning, state, history, validate, callbacks, watch)
             fit._publish(problem, outcome, history, rate)
             if bridge is not None:
@@ -312,10 +312,12 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         rule = self._rule(problem, 1.0 if beginning is None else beginning.constant.unit)
         return train(problem, plan, rule, beginning, state, history, validate, callbacks, observer)
 
-    def _beginning(self, problem: Any, state: State, theta: Vector, fresh: bool, seed: int) -> Beginning:
+    def _beginning(
+        self, problem: Any, state: State, theta: Vector, fresh: bool, init: tuple[Any, Any], seed: int
+    ) -> Beginning:
         """Of parameters that training leaves as they are: it works on a copy of ``theta``."""
-        first = state.result() if state.n_averaged else theta
-        return Beginning(problem, first, best_constant(problem), seed)
+        first, given = state.result() if state.n_averaged else theta, any(part is not None for part in init)
+        return Beginning(problem, first, best_constant(problem), seed, goes_on=given or not fresh)
 
     def _initial_state(
         self, problem: Problem, plan: Plan, theta: Vector, fresh: bool, partial: bool, init: tuple[Any, Any]

@@ -24,7 +24,7 @@ def refuse_damaged(X: Any, name: str = "X") -> None:
     elif X.format == "coo":
         fault = _fault_of_coordinates(X)
     elif X.format == "lil":
-        fault = _fault_of_numbers("rows", np.fromiter(chain.from_iterable(X.rows), np.int64), X.shape[1])
+        fault = _fault_of_lists(X)
     elif X.format == "dia":
         fault = "" if len(X.offsets) == len(X.data) else f"data has {len(X.data)} rows for {len(X.offsets)} offsets"
     else:
@@ -50,6 +50,14 @@ def _fault_of_compressed(X: Any) -> str:
     if indptr[0] != 0 or n_stored > min(len(indices), len(data)) or (indptr[1:] < indptr[:-1]).any():
         return f"indptr must rise from 0 to at most {min(len(indices), len(data))}, the number of stored values"
     return _fault_of_numbers("indices", indices[:n_stored], n_columns)
+
+
+def _fault_of_lists(X: Any) -> str:
+    if not len(X.rows) == len(X.data) == X.shape[0]:
+        return f"rows and data have {len(X.rows)} and {len(X.data)} lists for {X.shape[0]} rows"
+    if [*map(len, X.rows)] != [*map(len, X.data)]:
+        return "rows and data have lists of different lengths"
+    return _fault_of_numbers("rows", np.fromiter(chain.from_iterable(X.rows), np.int64), X.shape[1])
 
 
 def _fault_of_coordinates(X: Any) -> str:

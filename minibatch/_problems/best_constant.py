@@ -36,7 +36,9 @@ class BestConstant(NamedTuple):
     # What there is to gain: the loss, from the least that the targets allow. Where all rows have one target, that of
     # the score 0, or 1. It is of the size of all differences between losses, whatever the scale of y.
     unit: float
-    least_first: float = -np.inf  # for where training begins: a perceptron's loss is 0 at the score 0, a draw
+    # Whether it tells anything about a model. That of a perceptron scales with its weights, which have no scale: at 0
+    # they have no loss, and only a draw for a prediction.
+    is_comparable: bool
 
 
 def best_constant(problem: Any) -> BestConstant:
@@ -48,8 +50,8 @@ def best_constant(problem: Any) -> BestConstant:
     loss = _loss_of(problem, best)
     varied = np.ptp(y if weight is None else y[weight > 0.0], axis=0).any()  # else the loss is rounding
     gain = loss - least if varied else _loss_of(problem, np.zeros_like(best)) - least
-    least_first = loss if problem.objective.loss == PERCEPTRON else -np.inf
-    return BestConstant(best, loss, gain if 0.0 < gain < np.inf else 1.0, least_first)
+    is_comparable = problem.objective.loss != PERCEPTRON
+    return BestConstant(best, loss, gain if 0.0 < gain < np.inf else 1.0, is_comparable)
 
 
 def _best_scores(problem: Any, y: NDArray[Any], weight: Any) -> NDArray[np.float64]:

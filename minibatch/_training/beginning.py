@@ -8,6 +8,7 @@ import numpy as np
 
 from minibatch._problems.best_constant import BestConstant
 from minibatch._problems.state import Vector, values_of_row
+from minibatch._training.rules import Rule
 
 __all__ = [
     "CLEARLY",
@@ -23,6 +24,8 @@ __all__ = [
 # only where these do not show a fall by this share of what there is to gain, six standard errors of the difference.
 ROWS_LOOKED_AT, CLEARLY = 4096, 0.1
 VALUES_LOOKED_AT, FEWEST_ROWS = 2**19, 512
+# Of what there is to gain; a run at rest may be so far above the best constant.
+HARDLY = 0.02
 # More scores are not kept in a table of rows and outputs: the gradient, which comes with the loss then, needs none.
 SCORES_AT_ONCE = 1_000_000
 
@@ -35,44 +38,49 @@ class Beginning:
     theta: Vector
     constant: BestConstant
     seed: int
+    goes_on: bool = False  # from what an earlier fit, or the user, has found
 
     @cached_property
     def first(self) -> float:
         """The objective at the beginning."""
-        return max(self.objective(self.theta), self.constant.least_first)
+        return self.objective(self.theta)
 
     def objective(self, theta: Vector) -> float:
         """Of all rows trained on."""
         return _objective(self.problem, theta)
 
-    def judge(self, theta: Vector, against_constant: bool = True) -> str:
+    def judge(self, theta: Vector, rule: Rule) -> str:
         """``'below'`` the beginning or level with it; ``'above'``; or ``'failed'``, which is also above the constant.
 
-        A run that goes on from a good model is now below it, now above, by the noise of its batches; but it would have
-        to go far wrong to become worse than a constant. One that begins with zeros never is between the two. Far above
-        a constant that it could be, a run is not ``'below'`` either, unless that is not to count: it has hardly begun.
+        A run that goes on from a good model is now below it, now above, by the noise of its batches: for such a run
+        that much is level. It would have to go far wrong to become worse than a constant. One that begins with zeros
+        never is between the two. Far above a constant that it could be, a run that can wait is not ``'below'`` either:
+        it has hardly begun.
         """
-        reachable = self._reachable if against_constant else np.inf
-        if self._is_clearly_below(theta, reachable):
+        if not self.constant.is_comparable:
+            return "below"
+        reachable = self._reachable if rule.waits else np.inf
+        if self._is_clearly_below(theta, rule, reachable):
             return "below"
         objective, rounding = self.objective(theta), 16.0 * float(np.finfo(theta.dtype).eps)
         first, constant = (limit + rounding * abs(limit) for limit in (self.first, self.constant.loss))
-        if objective <= min(first, reachable):
+        if objective <= min(first + (rule.noise() if self.goes_on else 0.0), reachable):
             return "below"
         return "above" if objective <= max(first, constant) else "failed"
 
     @property
     def _reachable(self) -> float:
-        """Not far above what a model can reach that looks at no column."""
+        """Hardly above what a model can reach that looks at no column."""
         if not self.problem.objective.fit_intercept:
             return np.inf
-        return self.constant.loss + CLEARLY * self.constant.unit
+        return self.constant.loss + HARDLY * self.constant.unit
 
-    def _is_clearly_below(self, theta: Vector, reachable: float) -> bool:
-        if self.problem.n_samples <= self._n_looked_at:
+    def _is_clearly_below(self, theta: Vector, rule: Rule, reachable: float) -> bool:
+        """By a sample; but rows far outside, which it may lack, are in the objective of the last epoch."""
+        if self.problem.n_samples <= self._n_looked_at or not rule.objectives[-1] <= min(self.first, reachable):
             return False
         fall = CLEARLY * float(np.sqrt(ROWS_LOOKED_AT / self._n_looked_at)) * self.constant.unit
-        return _objective(self._sample, theta) < min(_objective(self._sample, self.theta), reachable) - fall
+        return _objective(self._sample, theta) < min(self._first_of_sample, reachable) - fall
 
     @cached_property
     def _n_looked_at(self) -> int:
@@ -82,6 +90,10 @@ class Beginning:
     def _sample(self) -> Any:
         rows = np.random.default_rng(self.seed).choice(self.problem.n_samples, self._n_looked_at, replace=False)
         return self.problem.copied(np.sort(rows))
+
+    @cached_property
+    def _first_of_sample(self) -> float:
+        return _objective(self._sample, self.theta)
 
 
 def n_rows_looked_at(values: float, n_rows: int) -> int:

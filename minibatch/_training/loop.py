@@ -137,11 +137,7 @@ def _outcome(
     _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
     next_rate = float(_rates(plan, state, clock, 1, whole)[0])
     why, state = rule.why_not_met(plan.noisy) if status == "max_iter" else "", rule.state_to_keep(state)
-    if (
-        status not in ("converged", "diverged")
-        and beginning is not None
-        and beginning.judge(state.result()) == "failed"
-    ):
+    if beginning is not None and status not in ("converged", "diverged") and _has_failed(rule, beginning, state):
         status = "diverged"
     return Outcome(status, why, done.n_epochs, rule, state, done, next_rate)
 
@@ -180,10 +176,21 @@ def _status_without_progress(rule: Rule, beginning: Beginning | None, state: Sta
     """What a run is called whose rule is met. Empty: it has not come to rest, or not yet below where it began."""
     if beginning is None or rule.status != "converged":
         return rule.status
-    verdict = beginning.judge(state.result(), against_constant=rule.waits)
-    if verdict == "failed" or (verdict == "below" and rule.has_risen() and not rule.waits):
-        return "diverged"
-    return rule.status if verdict == "below" and not rule.has_risen() else ""
+    verdict = beginning.judge(state.result(), rule)
+    if verdict == "below" and not rule.has_risen():
+        return rule.status
+    if verdict == "failed":
+        return "" if _comes_down(rule, beginning, state) else "diverged"
+    return "" if rule.waits else "diverged"
+
+
+def _has_failed(rule: Rule, beginning: Beginning, state: State) -> bool:
+    """A run that something else ends than its rule."""
+    return beginning.judge(state.result(), rule) == "failed" and not _comes_down(rule, beginning, state)
+
+
+def _comes_down(rule: Rule, beginning: Beginning, state: State) -> bool:
+    return rule.comes_down(beginning.objective(state.result()))
 
 
 @dataclass

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minibatch._problems.state import State
 
@@ -16,13 +17,16 @@ _STANDARD_ERRORS = 3.0
 class Rule(Protocol):
     """When to stop: shown, of every epoch, the objective, and score and loss on a validation set (NaN without one)."""
 
+    objectives: list[float]
+    waits: bool  # for an objective that is too high to come down, where scikit-learn's rule ends the run
+
     @property
     def status(self) -> str: ...  # of a run that the rule ends
-    @property
-    def waits(self) -> bool: ...  # for an objective that has risen to come down again
     def see(self, objective: float, score: float, loss: float, state: State) -> None: ...
     def is_met(self) -> bool: ...  # there is no more progress, for better or worse
     def has_risen(self) -> bool: ...  # above the lowest so far, by more than noise
+    def comes_down(self, end: float) -> bool: ...
+    def noise(self) -> float: ...
     def start_over(self) -> None: ...
     def state_to_keep(self, last: State) -> State: ...
     def why_not_met(self, noisy: bool) -> str: ...
@@ -30,17 +34,21 @@ class Rule(Protocol):
 
 @dataclass
 class _Objectives:
-    """What the rules that look at the objective share: means over ``patience`` epochs, since a single one is noisy."""
+    """What all rules know: the objectives, and means of them over ``patience`` epochs, since a single one is noisy."""
 
     tol: float | None
     patience: float
     unit: float = 1.0  # of ``tol``: what there is to gain
-    objectives: list[float] = field(default_factory=list)
     waits: bool = True
+    objectives: list[float] = field(default_factory=list)
+    begins: int = 0  # the first that counts, after a fresh start
     status: ClassVar[str] = "converged"
 
     def see(self, objective: float, score: float, loss: float, state: State) -> None:
         self.objectives.append(objective)
+
+    def start_over(self) -> None:
+        self.begins = len(self.objectives)
 
     def state_to_keep(self, last: State) -> State:
         """The last one."""
@@ -51,17 +59,40 @@ class _Objectives:
         """Progress that counts."""
         return 0.0 if self.tol is None else self.tol * self.unit
 
+    def noise(self) -> float:
+        """That means over ``patience`` epochs may differ by, or ``least``: from steps, since the deviations of a steady
+        rise are large."""
+        size = self._window()
+        with np.errstate(over="ignore", invalid="ignore"):  # of objectives near the largest number, or infinite
+            steps = np.diff(self._counted()[-2 * size :])
+            return max(self.least, _STANDARD_ERRORS * float(np.sqrt(np.mean(steps**2) / size))) if size else self.least
+
     def has_risen(self) -> bool:
-        size = int(min(self.patience, len(self.objectives) // 2))
+        """Whether the last mean is above the lowest."""
+        size, seen = self._window(), self._counted()
         if size == 0:
             return False
-        with np.errstate(over="ignore", invalid="ignore"):  # of objectives near the largest number, or infinite
-            seen = np.array(self.objectives)
+        with np.errstate(over="ignore", invalid="ignore"):
             means = np.convolve(seen, np.full(size, 1.0 / size), mode="valid")
-            # from steps, not from deviations: those of a steady rise are large
-            steps = np.diff(seen[-2 * size :])
-            noise = _STANDARD_ERRORS * np.sqrt(np.mean(steps**2) / size)
-            return not means[-1] - np.nanmin(means) <= max(noise, self.least)
+            return not means[-1] - np.nanmin(means) <= self.noise()
+
+    def comes_down(self, end: float) -> bool:
+        """Whether the objective, now ``end``, falls: the last third of the epochs is below the third before, by more
+        than a standard error. A run that began at a high rate may fall for long, from far above its beginning."""
+        seen = np.array(self.objectives)
+        size = max(1, len(seen) // 3)
+        if not np.isfinite(seen).all() or end >= seen[0] or self.has_risen():
+            return False
+        if len(seen) == 1:
+            return True
+        error = np.sqrt(np.mean(np.diff(seen[-2 * size :]) ** 2) / size) if size > 1 else 0.0
+        return bool(np.mean(seen[-2 * size : -size]) - np.mean(seen[-size:]) > error)
+
+    def _counted(self) -> NDArray[np.float64]:
+        return np.array(self.objectives[self.begins :])
+
+    def _window(self) -> int:
+        return int(min(self.patience, (len(self.objectives) - self.begins) // 2))
 
     def _why(self, falls: bool, noisy: bool) -> str:
         if self.has_risen():
@@ -71,10 +102,8 @@ class _Objectives:
                 f"{self.objectives[-1]:.3g}: a lower or decaying learning rate would go lower."
             )
         if falls:
-            return (
-                f"The objective is still descending by more than tol={self.tol:g} times {self.unit:.3g}, the loss of a "
-                "constant."
-            )
+            unit = "" if self.unit == 1.0 else f" times {self.unit:.3g}, what a constant leaves to gain"
+            return f"The objective is still descending by more than tol={self.tol:g}{unit}."
         if noisy:
             return "Noise floor reached: a larger batch_size or a decaying learning_rate would go lower."
         return "The full-batch objective no longer descends by tol: a lower learning rate would go lower."
@@ -87,23 +116,20 @@ class WindowRule(_Objectives):
 
     def gain(self) -> float:
         """By how much the objective fell from the window before to the last one (or over fewer epochs)."""
-        size = int(min(self.patience, len(self.objectives) // 2))
+        size, seen = self._window(), self._counted()
         if size == 0:
             return 0.0
         with np.errstate(over="ignore", invalid="ignore"):
-            return float(np.mean(self.objectives[-2 * size : -size]) - np.mean(self.objectives[-size:]))
+            return float(np.mean(seen[-2 * size : -size]) - np.mean(seen[-size:]))
 
     def is_met(self) -> bool:
-        if self.tol is None or len(self.objectives) < 2 * self.patience:
+        if self.tol is None or len(self._counted()) < 2 * self.patience:
             return False
         gain = self.gain()
         return bool(np.isfinite(gain)) and gain <= self.least  # what is infinite has not come to a standstill
 
-    def start_over(self) -> None:
-        self.objectives.clear()
-
     def why_not_met(self, noisy: bool) -> str:
-        if len(self.objectives) < 2:
+        if len(self._counted()) < 2:
             return "One epoch is too few to tell more."
         return self._why(self.tol is not None and self.gain() > self.least, noisy)
 
@@ -125,6 +151,7 @@ class BestRule(_Objectives):
         return self.tol is not None and self.n_unimproved >= self.patience
 
     def start_over(self) -> None:
+        super().start_over()
         self.n_unimproved = 0
 
     def why_not_met(self, noisy: bool) -> str:
@@ -132,43 +159,38 @@ class BestRule(_Objectives):
 
 
 @dataclass
-class ScoreRule:
+class ScoreRule(_Objectives):
     """Stop when the validation score was not at least ``tol`` better than the best before in ``patience`` epochs in a
     row, and keep the best state. Of equal scores the lower validation loss is the better, and its fall by ``unit tol``
     is progress too: with few rows of a class, accuracy says nothing for long."""
 
-    tol: float | None
-    patience: float
-    unit: float = 1.0  # of ``tol``, for the loss
     best: tuple[float, float] = (-np.inf, -np.inf)  # score, and the loss with its sign changed
     loss_at_progress: float = np.inf
     n_unimproved: int = 0
     best_state: State | None = field(default=None, repr=False)
-    waits: ClassVar[bool] = False
     status: ClassVar[str] = "early_stopped"
 
     def see(self, objective: float, score: float, loss: float, state: State) -> None:
-        if self.tol is not None:
-            falls = score >= self.best[0] and loss <= self.loss_at_progress - self.tol * self.unit
-            progress = falls or score >= self.best[0] + self.tol
-            self.n_unimproved = 0 if progress else self.n_unimproved + 1
-            self.loss_at_progress = loss if progress else self.loss_at_progress
+        super().see(objective, score, loss, state)
+        if self.tol is None:
+            return
+        falls = score >= self.best[0] and loss <= self.loss_at_progress - self.least
+        progress = falls or score >= self.best[0] + self.tol
+        self.n_unimproved = 0 if progress else self.n_unimproved + 1
+        self.loss_at_progress = loss if progress else self.loss_at_progress
         if (score, -loss) > self.best:
             self.best, self.best_state = (score, -loss), state.copy()
 
     def is_met(self) -> bool:
         return self.tol is not None and self.n_unimproved >= self.patience
 
-    def has_risen(self) -> bool:
-        """The objective may: the score decides."""
-        return False
-
     def start_over(self) -> None:
+        super().start_over()
         self.n_unimproved = 0
 
     def state_to_keep(self, last: State) -> State:
-        """The best, unless ``tol=None`` asked for every epoch."""
-        return last if self.tol is None or self.best_state is None else self.best_state
+        """The best; ``tol=None`` asks for the last, and has none."""
+        return last if self.best_state is None else self.best_state
 
     def why_not_met(self, noisy: bool) -> str:
         if self.n_unimproved == 0:

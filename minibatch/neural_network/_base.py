@@ -153,9 +153,11 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     def _auto_batch_size(self, n_samples: int) -> int:
         return 200
 
-    def _beginning(self, problem: Any, state: State, theta: Vector, fresh: bool, seed: int) -> Beginning:
+    def _beginning(
+        self, problem: Any, state: State, theta: Vector, fresh: bool, init: tuple[Any, Any], seed: int
+    ) -> Beginning:
         theta = problem.with_statistics(theta) if fresh else theta
-        return super()._beginning(problem, state, theta, fresh, seed)
+        return super()._beginning(problem, state, theta, fresh, init, seed)
 
     def _rule(self, problem: Any, unit: float) -> Rule:
         rule = ScoreRule if self.early_stopping else BestRule

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.stats import _weighted_percentile
 
-CLEARLY = 0.1
+HARDLY = 0.02
 SINGLE_ROW_SCHEDULES = ("constant", "optimal", "invscaling", "adaptive")
 
 
@@ -20,48 +20,67 @@ def constant_scores(loss, target, weight):
 
 
 class Ends:
-    """The beginning of a fit, and its objectives so far."""
+    """The beginning of a fit, and the rules that its objectives are shown to."""
 
-    def __init__(self, parameters, first, constant, unit, has_constant, single_rows, network):
+    def __init__(self, parameters, first, constant, unit, has_constant, single_rows, network, goes_on):
         self.p, self.first, self.constant, self.unit = parameters, first, constant, unit
-        self.reachable = constant + CLEARLY * unit if has_constant else np.inf
-        self.single_rows, self.network = single_rows, network
+        self.reachable = constant + HARDLY * unit if has_constant and not single_rows else np.inf
+        self.single_rows, self.network, self.goes_on = single_rows, network, goes_on
+        self.least = 0.0 if parameters["tol"] is None else parameters["tol"] * (1.0 if single_rows else unit)
+        self.patience = parameters["n_iter_no_change"] + (1 if network else 0)
 
-    def judge(self, objective):
-        reachable = np.inf if self.single_rows else self.reachable
+    def judge(self, objective, seen):
         slack = [abs(limit) * 1e-14 for limit in (self.first, self.constant)]
-        if objective <= min(self.first + slack[0], reachable):
+        level = self.noise(seen) if self.goes_on else 0.0
+        if objective <= min(self.first + slack[0] + level, self.reachable):
             return "below"
         return "above" if objective <= max(self.first + slack[0], self.constant + slack[1]) else "failed"
 
     def is_met(self, objectives, waits_from):
-        p, here = self.p, objectives[waits_from:]
+        here = objectives[waits_from:]
         if self.network or self.single_rows:
-            least = p["tol"] * (1.0 if self.single_rows else self.unit)
             waited = 0
             for number in range(waits_from, len(objectives)):
                 best = min(objectives[:number], default=np.inf)
-                waited = 0 if objectives[number] <= best - least else waited + 1
-            return waited >= p["n_iter_no_change"] + (1 if self.network else 0)
-        size = p["n_iter_no_change"]
-        if len(here) < 2 * size:
-            return False
-        return np.mean(here[-2 * size : -size]) - np.mean(here[-size:]) <= p["tol"] * self.unit
+                waited = 0 if objectives[number] <= best - self.least else waited + 1
+            return waited >= self.patience
+        size = self.patience
+        return len(here) >= 2 * size and np.mean(here[-2 * size : -size]) - np.mean(here[-size:]) <= self.least
 
-    def has_risen(self, objectives, waits_from):
-        seen = objectives if self.network or self.single_rows else objectives[waits_from:]
-        size = min(self.p["n_iter_no_change"] + (1 if self.network else 0), len(seen) // 2)
+    def noise(self, seen):
+        size = min(self.patience, len(seen) // 2)
+        if size == 0:
+            return self.least
+        return max(self.least, 3 * np.sqrt(np.mean(np.diff(seen[-2 * size :]) ** 2) / size))
+
+    def has_risen(self, seen):
+        size = min(self.patience, len(seen) // 2)
         if size == 0:
             return False
         means = [np.mean(seen[i : i + size]) for i in range(len(seen) - size + 1)]
-        steps = np.diff(seen[-2 * size :])
-        unit = 1.0 if self.single_rows else self.unit
-        noise = 3 * np.sqrt(np.mean(steps**2) / size)
-        return means[-1] - min(means) > max(noise, self.p["tol"] * unit)
+        return means[-1] - min(means) > self.noise(seen)
+
+    def comes_down(self, objective, objectives, seen):
+        """The last third of the epochs is below the third before."""
+        if self.has_risen(seen) or not np.isfinite(objectives).all() or objective >= objectives[0]:
+            return False
+        if len(objectives) == 1:
+            return True
+        size = max(1, len(objectives) // 3)
+        error = np.sqrt(np.mean(np.diff(objectives[-2 * size :]) ** 2) / size) if size > 1 else 0.0
+        return np.mean(objectives[-2 * size : -size]) - np.mean(objectives[-size:]) > error
 
     def at_rest(self, objective, objectives, waits_from):
         """The status of a run whose rule is met, or None: it goes on."""
-        verdict, risen = self.judge(objective), self.has_risen(objectives, waits_from)
-        if verdict == "failed" or (verdict == "below" and risen and self.single_rows):
-            return "diverged"
-        return "converged" if verdict == "below" and not risen else None
+        seen = objectives[waits_from:]
+        verdict = self.judge(objective, seen)
+        if verdict == "below" and not self.has_risen(seen):
+            return "converged"
+        if verdict == "failed":
+            return None if self.comes_down(objective, objectives, seen) else "diverged"
+        return "diverged" if self.single_rows else None
+
+    def has_failed(self, objective, objectives, waits_from):
+        """Of a run that something else ends."""
+        seen = objectives[waits_from:]
+        return self.judge(objective, seen) == "failed" and not self.comes_down(objective, objectives, seen)

@@ -102,11 +102,11 @@ class Reference:
         p = self.parameters
         weight = np.ones(len(X)) if weight is None else np.asarray(weight)
         data = Rows(X, target, weight if partial else weight / weight.mean())
-        now = self.begin(data, partial, init)
+        goes_on, now = self.goes_on(partial), self.begin(data, partial, init)
         random = p["random_state"] if self.draws_on() else np.random.RandomState(p["random_state"])
         budget = None if partial else p["max_updates"]  # a chunk is trained on whole
         call = Call(random.randint(2**31 - 1), self.batch_size(len(X)), now.parts, budget)
-        call.ends = None if partial else self.ends(now, data)
+        call.ends = None if partial else self.ends(now, data, goes_on or any(part is not None for part in init))
         most, status = 1 if partial else p["max_iter"], None
         while status is None:
             before = copy.deepcopy(now)
@@ -118,14 +118,15 @@ class Reference:
                 status = self.why_to_stop(now, data, call, most)
             if p["batch_growth"] and not partial and call.n_epochs % p["batch_growth_interval"] == 0:
                 call.batch_size = min(int(np.ceil(call.batch_size * p["batch_growth"])), len(X))
-        if call.ends and status != "converged" and call.ends.judge(self.objective(now, data)) == "failed":
-            status = "diverged"
+        if call.ends and status not in ("converged", "diverged"):
+            if call.ends.has_failed(self.objective(now, data), call.objectives, call.waits_from):
+                status = "diverged"
         self.kept, self.status, self.n_iter = now, status, call.n_epochs
 
     def objective(self, now, data):
         return self.loss(now.result(), *data[:]) + self.penalty(now.result())
 
-    def ends(self, now, data):
+    def ends(self, now, data, goes_on):
         constant = self.constant_loss(data)
         if (data.target[data.weight > 0] == data.target[data.weight > 0][0]).all():
             unit = self.loss([np.zeros_like(part) for part in now.parts], *data[:])
@@ -134,7 +135,8 @@ class Reference:
         first, n_outputs = self.objective(now, data), data.target.shape[1]
         single = self.ends_as_in_scikit_learn(len(data.X), n_outputs)
         network = isinstance(self, Network)
-        return Ends(self.parameters, first, constant, unit if unit > 0 else 1.0, self.has_constant(), single, network)
+        unit = unit if unit > 0 else 1.0
+        return Ends(self.parameters, first, constant, unit, self.has_constant(), single, network, goes_on)
 
     def draws_on(self):
         """Whether random numbers come from a generator that remembers, not from a seed."""

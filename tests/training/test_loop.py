@@ -197,7 +197,7 @@ def messages_of(model, X=X, y=y):
 
 
 def test_warning_while_the_objective_still_descends():
-    (message,) = messages_of(regressor(tol=1e-3, max_iter=6, eta0=0.001))
+    (message,) = messages_of(regressor(tol=1e-3, max_iter=6, eta0=0.001), X, y - y.mean())
     assert message.startswith("Maximum number of iteration reached before convergence")
     assert "still descending by more than tol=0.001" in message
 
