@@ -45,6 +45,7 @@ class History(Mapping[str, NDArray[Any]]):
         epoch it is an unbiased estimate of the test loss along the way.
     progressive_objective : float
         The same with the penalty, between its values before and after the epoch: what the stopping rule looks at.
+        (Where that rule is scikit-learn's, see ``tol``, the penalty is the mean of all before an update.)
     train_loss, objective, gradient_norm, distance_from_init : float
         With ``evaluate_every``: mean loss over all training rows, the same with the penalty, the norm of the
         objective's gradient (for L1 of its shortest subgradient), and the distance of the parameters from where this

@@ -77,15 +77,16 @@ class _Objectives:
             return not means[-1] - np.nanmin(means) <= self.noise()
 
     def comes_down(self, end: float) -> bool:
-        """Whether the objective, now ``end``, falls: the last third of the epochs is below the third before, by more
-        than a standard error. A run that began at a high rate may fall for long, from far above its beginning."""
+        """Whether the objective, now ``end``, falls: it is below that of the first epoch, and the last third of the
+        epochs (of six or more) below the third before, by more than a standard error. A run that began at a high rate
+        may fall for long, from far above its beginning."""
         seen = np.array(self.objectives)
-        size = max(1, len(seen) // 3)
+        size = len(seen) // 3
         if not np.isfinite(seen).all() or end >= seen[0] or self.has_risen():
             return False
-        if len(seen) == 1:
+        if size < 2:
             return True
-        error = np.sqrt(np.mean(np.diff(seen[-2 * size :]) ** 2) / size) if size > 1 else 0.0
+        error = np.sqrt(np.mean(np.diff(seen[-2 * size :]) ** 2) / size)
         return bool(np.mean(seen[-2 * size : -size]) - np.mean(seen[-size:]) > error)
 
     def _counted(self) -> NDArray[np.float64]:

@@ -70,15 +70,17 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         Training has converged when the mean objective of the last ``n_iter_no_change`` epochs is at most ``tol`` times
         the loss of the best constant below that of the ``n_iter_no_change`` epochs before. It must not have risen
         either (by more than that and three standard errors, above its lowest mean of so many epochs), and it must be no
-        higher than where the fit began, nor far above the loss of the best constant; until then training goes on. The
-        objective of an epoch is its progressive loss (every row before it was trained on) plus the penalty. The loss of
-        the best constant, a model without columns, makes ``tol`` mean the same whatever the scale of y; of
-        ``'poisson'`` and ``'gamma'`` it counts from the least possible loss. With ``early_stopping`` the validation
-        score is compared instead. None trains for ``max_iter`` epochs and keeps the last parameters.
+        higher than where the fit began (in a warm start, by that much), nor far above the loss of the best constant;
+        until then training goes on. The objective of an epoch is its progressive loss (every row before it was trained
+        on) plus the penalty. The loss of the best constant, a model without columns, makes ``tol`` mean the same
+        whatever the scale of y; of ``'poisson'`` and ``'gamma'`` it counts from the least possible loss. With
+        ``early_stopping`` the validation score is compared instead. None trains for ``max_iter`` epochs and keeps the
+        last parameters.
 
         Batches of one row with a learning rate of scikit-learn (``'constant'``, ``'optimal'``, ``'invscaling'``,
-        ``'adaptive'``), ``solver='sgd'`` and one output stop where scikit-learn does: after ``n_iter_no_change`` epochs
-        in a row whose objective is not ``tol`` below the lowest before, with ``tol`` as it is.
+        ``'adaptive'``), ``solver='sgd'``, one output and no weights stop where scikit-learn does: after
+        ``n_iter_no_change`` epochs in a row whose objective is not ``tol`` below the lowest before, with ``tol`` as it
+        is. Only where the objective is above its beginning then, and coming down, training goes on.
     shuffle : bool or 'block', default=True
         Whether to draw a new order of the rows for every epoch. The order depends on ``random_state`` and the number of
         the epoch, not on the batch size. A full batch is not shuffled: its order does not matter. ``'block'`` draws an
@@ -213,10 +215,10 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         ``'optimal'``; NaN for ``'lbfgs'``.
     status_ : str
         Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
-        ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is no longer finite, or it ended
-        above where it began and above that of the best constant. Of a call of ``partial_fit`` only the former is said.
-        A model that a callback sees before the end has the status of a fit that was stopped there, which it is: it goes
-        on as that one does.
+        ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is no longer finite; or it ended
+        above where it began and above that of the best constant, and was not coming down; or, in batches of one row
+        that end as in scikit-learn, above its lowest. Of a call of ``partial_fit``, and of a perceptron, whose loss has
+        no scale, only the first is said.
     history_ : History
         What happened, epoch by epoch; of more than 10,000 calls of ``partial_fit``, so many as are kept.
     n_features_in_ : int

@@ -106,13 +106,13 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         Training has converged when more than ``n_iter_no_change`` epochs in a row have not lowered the objective below
         its lowest value before by ``tol`` times the loss of the best constant. Over so many epochs it must not have
         risen either (by more than that and three standard errors, above its lowest mean of so many epochs), and it must
-        be no higher than where the fit began, nor far above the loss of the best constant; until then training goes on.
-        The objective of an epoch is its progressive loss (every row before it was trained on) plus the penalty. The
-        loss of the best constant, a model without columns, makes ``tol`` mean the same whatever the scale of y
-        (scikit-learn takes ``tol`` as it is); of ``'poisson'`` it counts from the least possible loss. With
-        ``early_stopping`` the validation score is compared instead. None trains for ``max_iter`` epochs and keeps the
-        last parameters. For ``'lbfgs'``, ``tol`` times the root of that loss is the largest entry of the gradient to
-        stop at (it also stops where the objective no longer falls, by the default of scipy).
+        be no higher than where the fit began (in a warm start, by that much), nor far above the loss of the best
+        constant; until then training goes on. The objective of an epoch is its progressive loss (every row before it
+        was trained on) plus the penalty. The loss of the best constant, a model without columns, makes ``tol`` mean the
+        same whatever the scale of y (scikit-learn takes ``tol`` as it is); of ``'poisson'`` it counts from the least
+        possible loss. With ``early_stopping`` the validation score is compared instead. None trains for ``max_iter``
+        epochs and keeps the last parameters. For ``'lbfgs'``, ``tol`` times the root of that loss is the largest entry
+        of the gradient to stop at (it also stops where the objective no longer falls, by the default of scipy).
     verbose : bool or int, default=False
         Whether to print a line for every epoch.
     warm_start : bool, default=False
@@ -238,10 +238,10 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         ``'optimal'``; NaN for ``'lbfgs'``.
     status_ : str
         Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
-        ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is no longer finite, or it ended
-        above where it began and above that of the best constant. Of a call of ``partial_fit`` only the former is said.
-        A model that a callback sees before the end has the status of a fit that was stopped there, which it is: it goes
-        on as that one does.
+        ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is no longer finite; or it ended
+        above where it began and above that of the best constant, and was not coming down; or, in batches of one row
+        that end as in scikit-learn, above its lowest. Of a call of ``partial_fit``, and of a perceptron, whose loss has
+        no scale, only the first is said.
     history_ : History
         What happened, epoch by epoch; of more than 10,000 calls of ``partial_fit``, so many as are kept.
     n_features_in_ : int

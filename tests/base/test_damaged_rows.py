@@ -138,6 +138,19 @@ def test_layouts_that_would_be_converted_first(layout, estimator):
             use()
 
 
+@pytest.mark.parametrize("damage", ["longer data", "shorter data", "fewer rows"])
+def test_lists_that_do_not_fit_together(damage):
+    """SciPy writes what data hold into an array that has room for rows."""
+    X, model = ROWS.asformat("lil"), model_of(FOUR[0]).fit(ROWS, target_of(FOUR[0], y))
+    for i in range(X.shape[0]):
+        if damage != "fewer rows":
+            X.data[i] = [*X.data[i], *[1.0] * 500] if damage == "longer data" else X.data[i][1:]
+    if damage == "fewer rows":
+        X.rows = X.rows[:2]
+    with pytest.raises(ValueError, match="sparse matrix of shape .* that is damaged: rows and data have"):
+        model.predict(X)
+
+
 @given(st.data(), st.sampled_from(["csr", "csc", "bsr", "coo", "lil", "dia", "dok"]))
 def test_what_scipy_makes_is_sound_and_what_a_slow_look_refuses_is_not(data, layout):
     shape = data.draw(st.tuples(*[st.integers(1, 6)] * 2))

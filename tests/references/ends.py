@@ -64,10 +64,10 @@ class Ends:
         """The last third of the epochs is below the third before."""
         if self.has_risen(seen) or not np.isfinite(objectives).all() or objective >= objectives[0]:
             return False
-        if len(objectives) == 1:
+        size = len(objectives) // 3
+        if size < 2:
             return True
-        size = max(1, len(objectives) // 3)
-        error = np.sqrt(np.mean(np.diff(objectives[-2 * size :]) ** 2) / size) if size > 1 else 0.0
+        error = np.sqrt(np.mean(np.diff(objectives[-2 * size :]) ** 2) / size)
         return np.mean(objectives[-2 * size : -size]) - np.mean(objectives[-size:]) > error
 
     def at_rest(self, objective, objectives, waits_from):
