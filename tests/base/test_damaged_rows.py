@@ -147,7 +147,7 @@ def test_lists_that_do_not_fit_together(damage):
             X.data[i] = [*X.data[i], *[1.0] * 500] if damage == "longer data" else X.data[i][1:]
     if damage == "fewer rows":
         X.rows = X.rows[:2]
-    with pytest.raises(ValueError, match="sparse matrix of shape .* that is damaged: rows and data have"):
+    with pytest.raises(ValueError, match=r"sparse matrix of shape .* that is damaged: rows and data have"):
         model.predict(X)
 
 
