@@ -2,7 +2,8 @@
 
 from minibatch.model_selection._curve import convergence_curve
 from minibatch.model_selection._grid import batch_size_grid
-from minibatch.model_selection._memory import MemoryRequired, memory_required
+from minibatch.model_selection._memory import memory_required
+from minibatch.model_selection._memory_result import MemoryRequired
 from minibatch.model_selection._power_law import PowerLaw, fit_power_law
 from minibatch.model_selection._recommend import recommend_batch_size
 from minibatch.model_selection._recommendation import BatchSizeRecommendation

@@ -1,14 +1,16 @@
 """How much memory a fit will take."""
 
-from dataclasses import dataclass, replace
-from numbers import Integral
+from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import clone, is_classifier
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
 from minibatch._base.pipelines import split_pipeline
+from minibatch._base.ranges import AnyFloat
 from minibatch._base.rates import growth_of
 from minibatch._base.trials import check_parameters
 from minibatch._problems.batching import UNIFORMS_AT_ONCE
@@ -16,12 +18,11 @@ from minibatch._problems.linear import LinearProblem
 from minibatch._problems.mlp import ROWS_OF_STATISTICS, MLPProblem
 from minibatch._problems.pieces import Threads
 from minibatch._problems.state import SCORES_AT_ONCE as SCORES_COPIED
-from minibatch._tables import frame_of, html_table, text_table
+from minibatch._problems.state import rows_of, values_of_row
 from minibatch._training.beginning import SCORES_AT_ONCE, n_rows_looked_at
+from minibatch.model_selection._memory_result import MemoryRequired, Parts
 
-__all__ = ["MemoryRequired", "Parts", "memory_required"]
-
-Parts = dict[str, int]  # bytes by name
+__all__ = ["memory_required"]
 
 # What scikit-learn takes in passing, in bytes a row, measured (1.9): the stratified and the plain split of a validation
 # set, the weights of classes, the labels of two classes as 0 and 1.
@@ -30,73 +31,15 @@ _STRATIFIED_SPLIT, _SPLIT, _CLASS_WEIGHTS, _BINARY_LABELS = 79, 16, 49, 56
 _RATES = 24
 # L-BFGS-B keeps ten pairs of vectors and a workspace: so many of the size of the parameters, measured.
 _LBFGS_VECTORS = 38
-# Rows or columns that arrays may have.
-_MOST = 10**15
-
-
-@dataclass(frozen=True, repr=False)
-class MemoryRequired:
-    """What :func:`memory_required` found.
-
-    Attributes
-    ----------
-    parts : dict {str: int}
-        Bytes by what they hold, at the moment of the fit that takes most.
-
-    moments : dict {str: int}
-        Bytes in all, at every moment that may take most.
-
-    batch_size : int
-        Rows in a batch; with ``batch_growth``, in the first.
-    """
-
-    parts: Parts
-    moments: Parts
-    batch_size: int
-
-    @property
-    def total(self) -> int:
-        """Bytes in all, at most."""
-        return sum(self.parts.values())
-
-    def to_frame(self) -> Any:
-        """One row a part, with its bytes."""
-        return frame_of({"part": list(self.parts), "bytes": list(self.parts.values())})
-
-    def _title(self) -> str:
-        moment = max(self.moments, key=self.moments.__getitem__)
-        return (
-            f"Memory that fit requires beyond X and y: {_in_words(self.total)} with batches of {self.batch_size}, "
-            f"{moment}"
-        )
-
-    def _rows(self) -> list[list[Any]]:
-        return [[name, _in_words(size)] for name, size in [*self.parts.items(), ("total", self.total)]]
-
-    def __repr__(self) -> str:
-        return f"{self._title()}\n{text_table(['part', 'memory'], self._rows())}"
-
-    def _repr_html_(self) -> str:
-        return html_table(self._title(), ["part", "memory"], self._rows())
-
-
-def _in_words(n_bytes: float) -> str:
-    """Three digits and a unit.
-
-    >>> [_in_words(size) for size in (17, 999_499, 999_500, 12.34e6, 5e15)]
-    ['17 B', '999 kB', '1 MB', '12.3 MB', '5e+03 TB']
-    """
-    units = ["B", "kB", "MB", "GB", "TB"]
-    while n_bytes >= 999.5 and len(units) > 1:
-        n_bytes /= 1000
-        units.pop(0)
-    return f"{n_bytes:.3g} {units[0]}"
+# Rows or columns that arrays may have, stored values that NumPy gives a shape, and outputs: their weights are made.
+_MOST, _MOST_STORED, _MOST_OUTPUTS = 10**15, 10**18, 10**7
 
 
 _CONSTRAINTS: dict[str, list[Any]] = {
     "n_features": [Interval(Integral, 1, _MOST, closed="both")],
     "n_samples": [Interval(Integral, 2, _MOST, closed="both")],
-    "n_outputs": [Interval(Integral, 1, _MOST, closed="both")],
+    "n_outputs": [Interval(Integral, 1, _MOST_OUTPUTS, closed="both")],
+    "density": [AnyFloat(Real, 0, 1, closed="both"), None],
 }
 
 
@@ -108,6 +51,7 @@ def memory_required(
     n_samples: int,
     n_outputs: int = 1,
     dtype: Any = np.float64,
+    density: float | None = None,
 ) -> MemoryRequired:
     """The memory that ``fit`` takes at its peak, beyond X and y themselves.
 
@@ -136,6 +80,9 @@ def memory_required(
     dtype : dtype, default=numpy.float64
         Type of X, ``numpy.float64`` or ``numpy.float32``.
 
+    density : float, default=None
+        Of a sparse X, the share of its values that are stored, ``X.nnz / (n_samples * n_features)``. None: X is dense.
+
     Returns
     -------
     MemoryRequired
@@ -154,12 +101,12 @@ def memory_required(
 
     Notes
     -----
-    The model is that of a dense X in C order and of ``dtype``, of a regression target of that type, of integer labels,
-    and of fits without ``sample_weight``, initial parameters and ``X_val``. X is not copied then. In another order or
-    type it is, once, which is not counted. Nor are compiled code, the workspace of BLAS, the samples of rows that
-    ``eta0='auto'`` and ``batch_growth='adaptive'`` look at, and about 100 kB of Python objects and NumPy's own buffers.
-    With ``batch_growth``, the largest batch counts; all rows are scored to judge the end of a fit, where a sample of
-    them may do. What ``tracemalloc`` sees beyond these is met within 20 %.
+    The model is that of a dense X in C order, or of a CSR matrix, of ``dtype``, of a regression target of that type, of
+    integer labels, and of fits without ``sample_weight``, initial parameters and ``X_val``. X is not copied then. In
+    another order or type it is, once, which is not counted. Nor are compiled code, the workspace of BLAS, the samples
+    of rows that ``eta0='auto'`` and ``batch_growth='adaptive'`` look at, and about 100 kB of Python objects and NumPy's
+    own buffers. With ``batch_growth``, the largest batch counts; all rows are scored to judge the end of a fit, where a
+    sample of them may do. What ``tracemalloc`` sees beyond these is met within 20 %.
 
     Examples
     --------
@@ -181,15 +128,17 @@ def memory_required(
                batch buffers  22.4 MB
                        total  49.9 MB
     """
-    given = {"n_features": n_features, "n_samples": n_samples, "n_outputs": n_outputs}
+    given = {"n_features": n_features, "n_samples": n_samples, "n_outputs": n_outputs, "density": density}
     validate_parameter_constraints(_CONSTRAINTS, given, caller_name="memory_required")
+    if isinstance(density, bool):  # a number to Python
+        raise ValueError(f"density must be the share of values of X that are stored, or None; got {density}.")
     dtype = _training_type(dtype)
     _, final = split_pipeline(estimator)
     final = clone(final)
     if batch_size is not None:
         final.set_params(batch_size=batch_size)
     check_parameters(final)
-    fit = _fit_of(final, n_features, n_samples, n_outputs, dtype)
+    fit = _fit_of(final, n_features, n_samples, n_outputs, dtype, density)
     always = _always(fit)
     moments = {name: always | parts for name, parts in _moments(fit).items()} | _setting_up(fit)
     totals = {name: sum(parts.values()) for name, parts in moments.items()}
@@ -221,6 +170,7 @@ class _Fit(NamedTuple):
     n_parameters: int
     n_columns: int  # of the target
     itemsize: int
+    sparse: bool
     state: Parts
 
     @property
@@ -232,12 +182,24 @@ class _Fit(NamedTuple):
         return -(-self.n_trained_on // self.batch_size)
 
     @property
+    def values_of_row(self) -> float:
+        return values_of_row(self.problem.data.X) if self.sparse else self.n_features
+
+    @property
+    def row_bytes(self) -> int:
+        """Of a copied row; of the mean row, where they are sparse."""
+        if not self.sparse:
+            return self.n_features * self.itemsize
+        number = self.problem.data.X.indptr.itemsize
+        return round(self.values_of_row * (self.itemsize + number) + number)
+
+    @property
     def by_score(self) -> bool:
         """Whether the best state is kept."""
         return self.n_held_out > 0
 
 
-def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: Any) -> _Fit:
+def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: Any, density: float | None) -> _Fit:
     n_held_out = int(np.ceil(n_samples * final.validation_fraction)) if final.early_stopping else 0
     if n_held_out >= n_samples:
         raise ValueError(
@@ -250,6 +212,8 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
     problem: Any = final._new_problem(X, final._encode(y, True), None, threads=Threads(final._n_threads(), None))
     coded_by_sign = is_classifier(final) and isinstance(problem, LinearProblem) and bool(problem.data.y.min() < 0)
     problem = _with_rows(problem, n_samples, n_held_out)
+    if density is not None:
+        problem = replace(problem, data=problem.data._replace(X=_sparse_rows(n_samples, n_features, density, dtype)))
     n_parameters, batch_size = problem.n_parameters, final._resolved_batch_size(problem.n_samples)
     growth = growth_of(final, problem.n_samples)
     n_remembered = problem.n_trained if isinstance(problem, MLPProblem) else n_parameters
@@ -266,6 +230,7 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
         n_parameters=n_parameters,
         n_columns=problem.data.y.shape[1],
         itemsize=dtype.itemsize,
+        sparse=density is not None,
         state={
             "parameters": dtype.itemsize * n_parameters,
             "optimizer memory": dtype.itemsize * problem.n_slots * n_remembered,
@@ -281,6 +246,17 @@ def _with_rows(problem: Any, n_samples: int, n_held_out: int) -> Any:
     return replace(problem, data=problem.data._replace(y=y), rows=kept)
 
 
+def _sparse_rows(n_samples: int, n_features: int, density: float, dtype: Any) -> Any:
+    """CSR rows with so many stored values, without bytes for them."""
+    n_stored = min(round(density * n_samples * n_features), _MOST_STORED)
+    number = np.zeros((), np.int32 if max(n_stored, n_features) <= np.iinfo(np.int32).max else np.int64)
+    return rows_of(sp.csr_array((1, n_features), dtype=dtype))._replace(
+        data=np.broadcast_to(np.zeros((), dtype), n_stored),
+        indices=np.broadcast_to(number, n_stored),
+        indptr=np.broadcast_to(number, n_samples + 1),
+    )
+
+
 def _always(fit: _Fit) -> Parts:
     """What is there from the first epoch to the last."""
     # copies: of the first parameters, once more to measure the distance from them, of the state before an epoch
@@ -292,7 +268,7 @@ def _always(fit: _Fit) -> Parts:
         "target": _target(fit),
         # in float64 and, where that is another, in the type of X
         "row weights": (8 + fit.itemsize * (fit.itemsize < 8)) * fit.n_samples if _weighted(fit) else 0,
-        "validation rows": fit.n_held_out * (fit.n_features + fit.n_columns) * fit.itemsize,
+        "validation rows": fit.n_held_out * (fit.row_bytes + fit.n_columns * fit.itemsize),
         "rows to train on": 8 * fit.n_trained_on if fit.n_held_out else 0,
     }
 
@@ -326,7 +302,7 @@ def _setting_up(fit: _Fit) -> dict[str, Parts]:
         split = _STRATIFIED_SPLIT if classifier else _SPLIT
         moments["while validation rows are chosen"] = {"target": encoded, "choice": split * n}
     if _weighted(fit):
-        validation = {"validation rows": fit.n_held_out * fit.n_features * fit.itemsize}
+        validation = {"validation rows": fit.n_held_out * fit.row_bytes}
         rows = validation | {"rows to train on": 8 * fit.n_trained_on if fit.n_held_out else 0}
         moments["while rows are weighted"] = {"target": encoded, **rows, "row weights": _CLASS_WEIGHTS * n}
     return moments
@@ -368,8 +344,8 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
 
 def _judging(fit: _Fit) -> Parts:
     """The objective of some rows, or all, at the beginning and at the end."""
-    n_outputs, looked_at = fit.problem.data.class_weight.shape[1], n_rows_looked_at(fit.n_features, fit.n_trained_on)
-    sample = {"rows looked at": looked_at * fit.itemsize * fit.n_features if looked_at < fit.n_trained_on else 0}
+    n_outputs, looked_at = fit.problem.data.class_weight.shape[1], n_rows_looked_at(fit.values_of_row, fit.n_trained_on)
+    sample = {"rows looked at": looked_at * fit.row_bytes if looked_at < fit.n_trained_on else 0}
     if fit.n_trained_on * n_outputs > SCORES_AT_ONCE:
         return sample | fit.problem.evaluation_bytes()
     at_once = min(fit.n_trained_on, SCORES_COPIED // n_outputs)

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state, indexable
@@ -242,10 +243,13 @@ def _sizes_in_memory(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Powers of two, and all rows, as far as the memory allows; and the bytes that each takes."""
     n_samples, n_features = X.shape
+    density = X.nnz / (n_samples * n_features) if sp.issparse(X) else None
     n_outputs = len(np.unique(y)) if is_classifier(final) and y.ndim == 1 else y.size // n_samples
     sizes = np.unique([*2 ** np.arange(int(np.log2(n_samples)) + 1), n_samples])
     memory = np.array([
-        memory_required(final, n_features, int(size), n_samples=n_samples, n_outputs=n_outputs, dtype=X.dtype).total
+        memory_required(
+            final, n_features, int(size), n_samples=n_samples, n_outputs=n_outputs, dtype=X.dtype, density=density
+        ).total
         for size in sizes
     ])  # fmt: skip
     fits = memory <= (np.inf if max_memory is None else max_memory)

@@ -50,7 +50,18 @@ def measured(model, X, y):
 def check(model, n_samples, n_features, n_outputs=1, dtype=np.float64):
     model = clone(model).set_params(**FEW_EPOCHS)
     said = memory_required(model, n_features, n_samples=n_samples, n_outputs=n_outputs, dtype=dtype)
-    peak = measured(model, *data(model, n_samples, n_features, n_outputs, dtype))
+    compare(said, measured(model, *data(model, n_samples, n_features, n_outputs, dtype)))
+
+
+def check_sparse(model, n_samples, n_features, n_outputs=1, dtype=np.float64, *, density):
+    model = clone(model).set_params(**FEW_EPOCHS)
+    _, y = data(model, n_samples, 1, n_outputs, dtype)
+    X = sp.random(n_samples, n_features, density, format="csr", random_state=0, dtype=dtype)
+    more = {"n_outputs": n_outputs, "dtype": dtype, "density": X.nnz / (n_samples * n_features)}
+    compare(memory_required(model, n_features, n_samples=n_samples, **more), measured(model, X, y))
+
+
+def compare(said, peak):
     assert abs(said.total - peak) <= 0.1 * peak + OBJECTS, f"measured {peak}, said {said}"
 
 
@@ -124,6 +135,18 @@ class TestAgainstTracemalloc:
         check(network(MiniBatchMLPClassifier, **parameters), 2000, 100, 10)
         check(network(MiniBatchMLPClassifier, 20, **parameters), 20_000, 5, 2)
 
+    @pytest.mark.parametrize("parameters", [{}, {"batch_size": "full"}, {"early_stopping": True}], ids=str)
+    def test_wide_sparse_rows(self, parameters):
+        check_sparse(MiniBatchMLPClassifier((4,), **parameters), 2000, 50_000, 3, density=0.001)
+        check_sparse(MiniBatchMLPRegressor(hidden_layer_sizes=(4,), **parameters), 2000, 50_000, density=0.001)
+        check_sparse(MiniBatchSGDClassifier(**parameters), 2000, 50_000, 3, density=0.001)
+        check_sparse(MiniBatchSGDRegressor(**parameters), 2000, 50_000, density=0.001, dtype=np.float32)
+
+    @pytest.mark.parametrize("parameters", [{"average": True}, {"penalty": "l1"}, {"solver": "adam"}], ids=str)
+    def test_other_loops_of_linear_models_on_sparse_rows(self, parameters):
+        check_sparse(MiniBatchSGDRegressor(**parameters), 2000, 50_000, density=0.001)
+        check_sparse(MiniBatchSGDClassifier(**parameters), 2000, 50_000, 2, density=0.001, dtype=np.float32)
+
     def test_deep_networks(self):
         check(MiniBatchMLPClassifier((300, 200, 100), class_weight="balanced"), 2000, 200, 10)
 
@@ -183,6 +206,7 @@ class TestWhatItSays:
         try:
             found = memory_required(model, 10**6, "full", n_samples=10**9, n_outputs=10)
             memory_required(MiniBatchSGDClassifier(average=True), 10**8, n_samples=10**9, n_outputs=10)
+            memory_required(MiniBatchSGDClassifier(), 10**15, n_samples=10**15, density=0.5)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -230,6 +254,17 @@ class TestWrongInput:
     def test_the_batch_size_is_one_of_the_estimator(self):
         with pytest.raises(ValueError, match="The 'batch_size' parameter of MiniBatchSGDRegressor must be"):
             memory_required(MiniBatchSGDRegressor(), 2, 1.5, n_samples=10)
+
+    def test_outputs_are_a_number_that_there_may_be(self):
+        with pytest.raises(
+            ValueError, match="The 'n_outputs' parameter of memory_required must be an int in the range"
+        ):
+            memory_required(MiniBatchSGDClassifier(), 2, n_samples=10, n_outputs=10**12)
+
+    @pytest.mark.parametrize("density", [-0.1, 1.1, np.nan, "0.1", True])
+    def test_the_density_is_a_share(self, density):
+        with pytest.raises(ValueError, match="density"):
+            memory_required(MiniBatchSGDRegressor(), 2, n_samples=10, density=density)
 
     def test_the_type_is_one_that_is_trained_in(self):
         for dtype in (np.int64, "foo", "f4,f4", ">f8", {"a": 1}):
