@@ -1,5 +1,6 @@
 """`steps_to_target`: the fewest updates to a target, for every batch size at its own learning rate."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import product
 from numbers import Integral, Real
@@ -16,7 +17,7 @@ from minibatch._base.pipelines import fit_transform, parameter_path, split_pipel
 from minibatch._base.ranges import countable, is_number
 from minibatch._base.sparse import refuse_damaged
 from minibatch.model_selection._arguments import seed_of, target_of
-from minibatch.model_selection._folds import Part, run_all
+from minibatch.model_selection._folds import Part, run_all, unknown_classes
 from minibatch.model_selection._steps_result import StepsToTargetResult, result_of
 from minibatch.model_selection._steps_trials import Task, looks_up_to, search
 from minibatch.model_selection._summary import Target
@@ -26,7 +27,7 @@ __all__ = ["steps_to_target"]
 
 _CONSTRAINTS: dict[str, list[Any]] = {
     "max_updates": [Interval(Integral, 1, None, closed="left")],
-    "n_repeats": [Interval(Integral, 1, None, closed="left")],
+    "n_repeats": [Interval(Integral, 1, 10**6, closed="both")],
     "n_jobs": [Integral, None],
     "random_state": ["random_state"],
     "confidence": [Interval(Real, 0, 1, closed="neither")],
@@ -118,8 +119,14 @@ def steps_to_target(
     TypeError
         If the estimator is none of this package.
     ValueError
-        Before any training, if an argument is out of range, the target needs test rows that are missing, or the solver
-        has no learning rate or no momentum; at the first trial, if the target's quantity is not finite at the start.
+        Before any training, if an argument is out of range, the target needs test rows that are missing or is the loss
+        of rows whose classes y lacks, or the solver has no learning rate or no momentum; at the first trial, if the
+        target's quantity is not finite at the start.
+
+    Warns
+    -----
+    UserWarning
+        If ``y_test`` has classes that y lacks: the test score is what ``score`` says, which counts such rows as errors.
 
     See Also
     --------
@@ -173,10 +180,14 @@ def steps_to_target(
     X, y = indexable(fit_transform(transformers, X, y), y)
     # a target about training rows needs no test part, but a watched fit has one
     test = (transform(transformers, X_test), y_test) if goal.name.startswith("test") else _first_row(X, y)
+    unknown = unknown_classes(final, y, test[1])
+    if unknown:
+        _speak_of_unknown_classes(unknown, goal)
     seed = seed_of(random_state, final)
     seeds = [seed, *np.random.RandomState(seed).randint(SEEDS, size=n_repeats - 1).tolist()]
     candidates = list(product(rates[::-1], momentum_values))
-    task = Task(Part(X, y, weight), (*test, None), candidates, seeds, goal, looks_up_to(countable(max_updates)))
+    looks = looks_up_to(countable(max_updates))
+    task = Task(Part(X, y, weight), Part(*test, None), not unknown, candidates, seeds, goal, looks)
     jobs = [(model, task) for model in models.values()]
     return result_of(np.array(list(models)), run_all(search, jobs, n_jobs, False), task, rates, confidence)
 
@@ -230,6 +241,17 @@ def _models(estimator: Any, batch_sizes: Any, n_samples: int) -> dict[int, MiniB
         model = clone(final).set_params(batch_size=value)
         models.setdefault(model._resolved_batch_size(n_samples), model)
     return dict(sorted(models.items()))
+
+
+def _speak_of_unknown_classes(unknown: list[Any], goal: Target) -> None:
+    """A test loss is refused, a test score comes with a warning."""
+    lacking = f"y_test has classes that y lacks ({', '.join(map(repr, unknown))})"
+    if goal.name == "test_loss":
+        raise ValueError(
+            f"{lacking}, whose rows have no loss. Leave these rows out, train on rows of these classes too, or give a "
+            "target that counts them as errors: ('test_score', ...)."
+        )
+    warnings.warn(f"{lacking}: the test score counts their rows as errors.", UserWarning, stacklevel=3)
 
 
 def _first_row(X: Any, y: Any) -> tuple[Any, Any]:

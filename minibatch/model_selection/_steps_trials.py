@@ -40,8 +40,9 @@ class _Stop(Exception):
 class _Trial:
     """Watches a trial at geometrically spaced updates, until the target is reached or out of reach."""
 
-    def __init__(self, target: Target, looks: Looks, test: tuple[Any, Any, Any]) -> None:
-        self.target, self.test = target, test
+    def __init__(self, target: Target, looks: Looks, data: Part, test: Part, test_has_loss: bool) -> None:
+        self.target, self.test_part, self.test_has_loss = target, test, test_has_loss
+        self.test = tuple(test if test_has_loss else data)  # nothing is asked about the latter
         self.looks = frozenset(looks.tolist())
         self.limits = {
             "max_iter": sys.maxsize,
@@ -83,6 +84,8 @@ class _Trial:
             return np.nan
         if self.target.name == "gradient_norm":
             return self.measures.training(theta)["gradient_norm"]
+        if self.target.name == "test_score" and not self.test_has_loss:
+            return float(self.measures.fitted(theta).score(self.test_part.X, self.test_part.y))
         part, what = self.target.name.split("_")
         evaluation = self.measures.train if part == "train" else self.measures.test
         return evaluation.loss(theta) if what == "loss" else evaluation.score(theta)
@@ -104,7 +107,8 @@ class Task(NamedTuple):
     """What the trials of all batch sizes share."""
 
     data: Part
-    test: tuple[Any, Any, Any]
+    test: Part
+    test_has_loss: bool  # no row is of a class that the model does not know
     candidates: list[tuple[float, float | None]]  # learning rate and momentum
     seeds: list[int]
     target: Target
@@ -153,7 +157,7 @@ def _climb(final: MiniBatchEstimator, task: Task, candidate: int, seed: int, loo
     if momentum is not None:
         parameters["momentum"] = momentum
     model = plain_clone(final, **parameters)
-    watch = _Trial(task.target, looks, task.test)
+    watch = _Trial(task.target, looks, task.data, task.test, task.test_has_loss)
     with np.errstate(over="ignore", invalid="ignore"):  # a rate that is too high
         try:
             model._train(*task.data, watch=watch)

@@ -370,3 +370,35 @@ class TestSurroundings:
     def test_sizes_that_come_to_the_same_are_one(self, quadratic):
         result = steps_to_target(PLAIN, *quadratic, **(self.arguments | {"batch_sizes": ["full", 100, 0.5, 26, 53]}))
         assert result.batch_sizes.tolist() == [26, 53]
+
+
+class TestClassesThatTheTrainingPartLacks:
+    @pytest.fixture(params=["linear", "network"])
+    def task(self, request):
+        X, y = load_digits(return_X_y=True)
+        X, y = X[:400] / 16, np.array(list("abcdefghij"))[y[:400]]
+        model = MiniBatchSGDClassifier() if request.param == "linear" else MiniBatchMLPClassifier((8,), solver="sgd")
+        known = y != "j"
+        arguments = {"batch_sizes": [20], "learning_rates": [0.1], "max_updates": 500, "random_state": 0}
+        return model, (X[known], y[known]), {**arguments, "X_test": X, "y_test": y}
+
+    def test_their_rows_are_errors_of_the_test_score(self, task):
+        model, rows, arguments = task
+        share = np.mean(arguments["y_test"] != "j")
+        known = arguments | {"X_test": rows[0], "y_test": rows[1]}
+        expected = steps_to_target(model, *rows, **known, target=0.8)
+        assert_array_equal(expected.trials["status"], "reached")
+        with pytest.warns(
+            UserWarning, match=r"y_test has classes that y lacks \('j'\): the test score counts .* errors"
+        ):
+            found = steps_to_target(model, *rows, **arguments, target=0.8 * share - 1e-12)
+        assert_array_equal(found.updates, expected.updates)
+
+    def test_they_have_no_test_loss(self, task):
+        model, rows, arguments = task
+        with pytest.raises(ValueError, match=r"y_test has classes that y lacks \('j'\).* or give a target that counts"):
+            steps_to_target(model, *rows, **arguments, target=("test_loss", 0.1))
+
+    def test_a_target_of_training_rows_does_not_look_at_them(self, task):
+        model, rows, arguments = task
+        steps_to_target(model, *rows, **arguments, target=("train_loss", 1.0))
