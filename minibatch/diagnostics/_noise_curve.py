@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 
 from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, split_pipeline
+from minibatch._base.ranges import countable
 from minibatch._base.sparse import refuse_damaged
 from minibatch._base.trials import check_parameters, without_callbacks
 from minibatch._base.watch import Measures
@@ -26,6 +27,8 @@ from minibatch.diagnostics._objective import trained_objective
 __all__ = ["GradientNoiseCurve", "gradient_noise_curve"]
 
 _Curve = NDArray[np.float64]
+
+_MOST = 2**53  # updates that floats count
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -338,6 +341,7 @@ def _limits(model: MiniBatchEstimator, n_samples: int, n_looks: int, max_updates
     _, per_epoch = rows_in_batches(n_samples, model._resolved_batch_size(n_samples), model.last_batch)
     max_iter = model.max_iter if max_updates is None else sys.maxsize  # batches may grow
     budget = model.max_updates if max_updates is None else max_updates
-    last = max_iter * per_epoch if budget is None else min(max_iter * per_epoch, budget)
+    budget = None if budget is None else countable(budget)
+    last = min(max_iter * per_epoch, _MOST if budget is None else budget, _MOST)
     updates = np.unique(np.rint(np.geomspace(1, last, min(n_looks, 2 * last))).astype(np.int64))
-    return {"max_iter": max_iter, "max_updates": budget, "stretches": updates}
+    return {"max_iter": countable(max_iter), "max_updates": budget, "stretches": updates}

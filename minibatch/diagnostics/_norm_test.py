@@ -236,7 +236,7 @@ def norm_test(
     thresholds = {"theta_norm": theta, "theta_inner": theta, "nu": nu}
     certain = size == n_samples and not np.isnan(found.theta_norm)
     passes = {name: certain or bool(getattr(found, name) <= threshold) for name, threshold in thresholds.items()}
-    suggested = found.suggested if isnan(found.suggested) else min(found.suggested, n_samples)
+    suggested = found.suggested if isnan(found.suggested) else max(1, ceil(min(found.suggested, n_samples)))
     return NormTestResult(
         found.theta_norm, found.theta_inner, found.nu, thresholds, passes, suggested, cabs, missing, found.trace,
         found.squared_norm, float(losses.sum()), int(size), n_samples,
@@ -263,7 +263,7 @@ def _test(rows: Deviations, theta: float) -> _Found:
     theta_norm, theta_inner, nu = (
         sqrt(max(0.0, part) / (size * squared_norm)) for part in (trace, along, trace - along)
     )
-    return _Found(theta_norm, theta_inner, nu, max(1, ceil(trace / (theta**2 * squared_norm))), trace, squared_norm)
+    return _Found(theta_norm, theta_inner, nu, trace / squared_norm / theta / theta, trace, squared_norm)
 
 
 def _cabs(objective: TrainedObjective, trace: float, loss: float) -> tuple[int | None, str]:

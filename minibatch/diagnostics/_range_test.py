@@ -124,12 +124,15 @@ class LearningRateRangeResult:
         return html_table("; ".join([self._title(), *self._above()]), header, rows)
 
 
+# Updates and repeats that anybody has the time for.
+_MOST = 10**6
+
 _CONSTRAINTS: dict[str, list[Any]] = {
     "min_rate": [number_above(0)],
     "max_rate": [number_above(0)],
-    "n_rates": [Interval(Integral, 2, None, closed="left")],
+    "n_rates": [Interval(Integral, 2, _MOST, closed="both")],
     "sweep": [StrOptions({"exponential", "linear"})],
-    "n_repeats": [Interval(Integral, 1, None, closed="left")],
+    "n_repeats": [Interval(Integral, 1, _MOST, closed="both")],
     "probe_size": [Interval(Integral, 1, None, closed="left")],
     "stop_factor": [number_above(0)],
     "random_state": ["random_state"],

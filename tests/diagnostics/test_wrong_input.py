@@ -10,6 +10,7 @@ from minibatch.diagnostics import (
     gradient_noise_curve,
     gradient_noise_scale,
     hessian_spectrum,
+    learning_rate_range_test,
     norm_test,
     sharpness,
     stability_limit,
@@ -78,3 +79,26 @@ def test_scikit_learns_configuration_may_skip_the_constraints():
         stability_limit(model, X, Y)
     with config_context(skip_parameter_validation=True):
         assert stability_limit(model, X, Y) == stability_limit(LINEAR, X, Y)
+
+
+class TestNumbersOfAnySize:
+    @pytest.mark.parametrize("number", [10**400, 10**19, 10**12])
+    @pytest.mark.parametrize("name", ["n_rates", "n_repeats"])
+    def test_more_updates_than_anybody_has_time_for_are_refused(self, name, number):
+        with pytest.raises(ValueError, match=f"The '{name}' parameter of learning_rate_range_test must be an int in"):
+            learning_rate_range_test(LINEAR, X, Y, **{name: number})
+
+    @pytest.mark.parametrize("number", [10**400, 10**19, 2**63])
+    def test_a_run_goes_on_until_it_ends(self, number):
+        model = clone(LINEAR).set_params(max_iter=1000)
+        ends = [
+            gradient_noise_curve(model, X, Y, max_updates=number).n_updates[-1],
+            gradient_noise_curve(clone(model).set_params(max_updates=number), X, Y).n_updates[-1],
+            gradient_noise_curve(clone(model).set_params(max_iter=number), X, Y).n_updates[-1],
+        ]
+        assert ends == [gradient_noise_curve(model, X, Y).n_updates[-1]] * 3
+
+    def test_a_threshold_whose_square_no_float_holds(self):
+        model = clone(LINEAR).set_params(batch_size=20).fit(X, Y)
+        found = [norm_test(model, X, Y, theta=theta, random_state=0).suggested_batch_size for theta in (1e308, 1e-320)]
+        assert found == [1, len(X)]
