@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,8 +62,45 @@ def test_later_fits_compile_nothing(capsys, sparse):
     for kind, parameters in KINDS:
         for y in (classes, classes > 0) if "Classifier" in kind.__name__ else (np.sin(classes), np.eye(3)[classes]):
             weight = np.linspace(0.5, 1, 60)
-            kind(max_iter=2, random_state=0, **parameters).fit(X, y, sample_weight=weight).predict(X)
+            use(kind(max_iter=2, random_state=0, **parameters).fit(X, y, sample_weight=weight), X, y)
     assert compiled() == before
+
+
+def use(model, X, y):
+    model.score(X, y)
+    for name in ("predict", "predict_proba", "decision_function"):
+        if hasattr(model, name):
+            getattr(model, name)(X)
+
+
+ROOT = Path(__file__).parents[1]
+NEW_PROCESS = """
+import sys, warnings
+import numpy as np, scipy.sparse as sp
+from tests.test_warmup import ENGINES, rows_of, use
+from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+
+warnings.simplefilter("ignore")
+dtype, sparse = sys.argv[1], sys.argv[2] == "sparse"
+X, y = rows_of(dtype, sparse), np.arange(60) % 3
+for kind in (MiniBatchSGDClassifier, MiniBatchSGDRegressor, MiniBatchMLPClassifier, MiniBatchMLPRegressor):
+    use(kind(random_state=0, max_iter=20).fit(X, y), X, y)
+entries = [entry for module in ENGINES for entry in vars(module).values() if hasattr(entry, "stats")]
+print(sum(len(entry.stats.cache_hits) for entry in entries), sum(len(entry.stats.cache_misses) for entry in entries))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("rows", ["dense", "sparse"])
+def test_a_new_process_compiles_nothing_for_fits_of_defaults_and_predictions(capsys, dtype, rows):
+    main(["warmup", "--dtype", dtype, *(["--sparse"] if rows == "sparse" else [])])
+    capsys.readouterr()
+    arguments = [sys.executable, "-c", NEW_PROCESS, dtype, rows]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=ROOT)
+    hits, misses = map(int, done.stdout.split())
+    assert hits > 0
+    assert misses == 0
 
 
 def test_help_and_wrong_calls(capsys):
