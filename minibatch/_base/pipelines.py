@@ -40,7 +40,8 @@ def transform(transformers: list[Any], X: Any) -> Any:
     """X as the final estimator gets it."""
     for pipeline in transformers:
         refuse_damaged(X)
-        X = pipeline.transform(X)
+        for _, step in pipeline.steps:  # a pipeline asks whether its last step, here a transformer, is fitted
+            X = X if step in (None, "passthrough") else step.transform(X)
     return X
 
 

@@ -148,12 +148,15 @@ def watched_fit(
     try:
         return _watched_fit(candidate, data, fold, scorer, limits)
     except Exception as error:
+        why = format_exc()  # the same text for the same failure, so that the warning counts them
         error.add_note(f"In the fit of {candidate.words}, {len(fold.train)} training rows.")
         if error_score == "raise":
             raise
         failed = {"train_score": float(error_score), "test_score": float(error_score)}
         rows = [dict.fromkeys(COUNTS, 0.0) | failed]
-        return WatchedFit(rows, failed, "failed", 0, len(fold.train), [], format_exc())
+        _, final = split_pipeline(candidate.model())
+        n_samples = len(fold.train)
+        return WatchedFit(rows, failed, "failed", final._resolved_batch_size(n_samples), n_samples, [], why)
 
 
 def _watched_fit(

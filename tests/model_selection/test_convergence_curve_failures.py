@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
@@ -105,3 +105,29 @@ def test_where_every_fit_fails_that_is_an_error():
 def test_a_wrong_error_score(wrong):
     with pytest.raises(ValueError, match=r"error_score must be a number or 'raise'; got"):
         convergence_curve(LINEAR, X, LABELS, error_score=wrong)
+
+
+def test_the_same_failure_is_told_once():
+    model = FailsOnSmall(**FEW)
+    with pytest.warns(FitFailedWarning, match="3 fits failed with the following error") as told:
+        convergence_curve(model, X, X[:, 0], param_range=[2, 4], cv=3)
+    assert str(told[0].message).count("ValueError: I do not like 2") == 1
+
+
+class Stateless(TransformerMixin, BaseEstimator):
+    """Learns nothing, and says so nowhere."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return 0.1 * X
+
+
+def test_a_transformer_without_attributes_is_used_as_pipelines_use_it():
+    curve, expected = (
+        convergence_curve(model, rows, LABELS, param_range=[4], cv=3)
+        for model, rows in ((make_pipeline(Stateless(), LINEAR), X), (LINEAR, 0.1 * X))
+    )
+    assert_array_equal(curve.folds_["test_score"], expected.folds_["test_score"])
+    assert (curve.folds_["status"] == "max_iter").all()
