@@ -71,7 +71,9 @@ def _fold(fit: WatchedFit, path: dict[str, _Array], target: Target | None) -> di
     fold |= {name: fit.kept.get(name, np.nan) for name in METRICS}
     fold |= {name: path[quantity][-1] for name, quantity in SPENT.items()}
     if target is not None:
-        reached = _paths.first_reached(path[target.name], target.value, target.lower_is_better)
+        # a score that stands for a failure reaches nothing
+        values = np.empty(0) if fit.failure else path[target.name]
+        reached = _paths.first_reached(values, target.value, target.lower_is_better)
         fold |= {name: _at(path[quantity], reached) for name, quantity in TO_TARGET.items()}
     return fold | {
         "best_epoch": _at(path["epoch"], best),

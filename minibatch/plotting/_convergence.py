@@ -28,9 +28,11 @@ class ConvergenceDisplay(CurveDisplay):
 
     Make one with `from_estimator`, which takes the parameters of `convergence_curve`, or with `from_curve`.
 
-    The x of a line is the mean over folds as well. It ends where the first fold ended. A fit that diverged is left out
-    of the mean; an x shows where its training and test loss were last finite, whatever quantity is shown, on the edge
-    of the picture if that is far outside. Training may have gone on from there.
+    The x of a line is the mean over folds as well. It ends where the first fold ended. A fit that diverged or failed is
+    left out of the mean, and so is a fold where the quantity is not defined, as the test loss of a class that the
+    training part lacks; the legend says of how many. For one that diverged, an x shows where its training and test loss
+    were last finite, whatever quantity is shown, on the edge of the picture if that is far outside. Training may have
+    gone on from there.
 
     On a logarithmic axis lines are geometric means over folds, and bands are one geometric standard deviation around
     them, ``exp(mean(log y) ± std(log y))``: the mean minus the standard deviation may be below 0, where such an axis

@@ -3,7 +3,6 @@
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils._param_validation import StrOptions
 
 from minibatch.model_selection import ConvergenceCurve
@@ -13,10 +12,11 @@ from minibatch.plotting._outside import draw_arrow, farthest_shown, show_up_to, 
 from minibatch.plotting._style import (
     X_LABELS,
     Array,
+    counted,
+    ended,
     folds_and_budget,
     label_axes,
     merged,
-    not_diverged,
     parameter_words,
     score_words,
     value_labels,
@@ -35,8 +35,8 @@ class GeneralizationGapDisplay(CurveDisplay):
     Make one with `from_estimator`, which takes the parameters of `convergence_curve`, or with `from_curve`.
 
     It shows the gap of the models kept at the end of training, or with ``x`` the gap along training. Fits that diverged
-    are left out of means, other than in ``curve.summary_``. Along training an x shows where the training and test loss
-    of such a fit were last finite, as `ConvergenceDisplay` does; its scores may have been finite for longer.
+    or failed are left out of means, other than in ``curve.summary_``. Along training an x shows where the training and
+    test loss of such a fit were last finite, as `ConvergenceDisplay` does; its scores may have been finite for longer.
 
     A gap that is far larger than the others, as that of a fit that almost diverged, is left outside the axis: beyond 30
     times the smallest and three times the best score. An arrow stands for it, with its number at its tail or in the
@@ -69,6 +69,9 @@ class GeneralizationGapDisplay(CurveDisplay):
 
     diverged_ : list of matplotlib Line2D
         Crosses for values of which folds diverged.
+
+    failed_ : list of matplotlib Line2D
+        At the end: plus signs for values of which folds failed.
 
     outside_ : list of matplotlib Line2D
         Arrows for values with a gap outside the axis.
@@ -189,6 +192,7 @@ class GeneralizationGapDisplay(CurveDisplay):
         self.errorbar_: Any = None
         self.fold_points_: Any = None
         self.fill_between_: list[Any] = []
+        self.failed_: list[Any] = []
         self.outside_: list[Any] = []
         self.onsets_: list[Any] = []
         ax.axhline(0.0, color="0.6", linewidth=0.8, zorder=1)
@@ -202,7 +206,7 @@ class GeneralizationGapDisplay(CurveDisplay):
         label_axes(ax, x_label, y_label, folds_and_budget(self.curve, statistic), keys, keys_title)
 
     def _draw_final(self, ax: Any, errorbar_kw: dict[str, Any] | None) -> None:
-        curve, alive = self.curve, not_diverged(self.curve)
+        curve, alive = self.curve, counted(self.curve)
         gaps = np.where(alive, curve.folds_["train_score"] - curve.folds_["test_score"], np.nan)
         n_values, n_folds = gaps.shape
         places = np.arange(n_values)
@@ -220,11 +224,13 @@ class GeneralizationGapDisplay(CurveDisplay):
         style |= {"label": "mean ± std" if n_folds > 1 else "the fold"}
         self.errorbar_ = ax.errorbar(places, means, spreads if n_folds > 1 else None, **merged(style, errorbar_kw))
         self.lines_ = [self.errorbar_.lines[0]]
-        self.diverged_ = self._cross_values(ax, alive)
+        self.diverged_ = self._mark_values(ax, "diverged", "x")
+        self.failed_ = self._mark_values(ax, "failed", "+")
         if far.any():
             show_up_to(ax, list(rows), farthest)
             self._point_outside(ax, np.flatnonzero(far), means, gaps, farthest)
-        keys = [self.errorbar_, *([self.fold_points_] if n_folds > 1 else []), *self.diverged_, *self.outside_[:1]]
+        keys = [self.errorbar_, *([self.fold_points_] if n_folds > 1 else []), *self.diverged_, *self.failed_]
+        keys += self.outside_[:1]
         self._label(ax, parameter_words(curve.param_name), "mean ± std", keys)
         write_categories(ax, value_labels(curve, "\n"))
 
@@ -240,14 +246,15 @@ class GeneralizationGapDisplay(CurveDisplay):
             within |= {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points", "ha": "center"}
             ax.annotate(f"{gap:.2g}", (value, arrow.get_ydata()[0]), fontsize="x-small", **within)
 
-    def _cross_values(self, ax: Any, alive: NDArray[np.bool_]) -> list[Any]:
-        """A cross on the lower edge for every fold that diverged."""
-        values, folds = np.nonzero(~alive)
+    def _mark_values(self, ax: Any, status: str, marker: str) -> list[Any]:
+        """A mark on the lower edge for every fold that ended so."""
+        there = ended(self.curve, status)
+        values, folds = np.nonzero(there)
         if not len(values):
             return []
-        places = values + _jitter(alive.shape[1])[folds]
-        style: dict[str, Any] = {"linestyle": "none", "marker": "x", "markersize": 6.0, "markeredgewidth": 1.6}
-        style |= {"color": "0.2", "label": "diverged fold", "transform": ax.get_xaxis_transform()}
+        places = values + _jitter(there.shape[1])[folds]
+        style: dict[str, Any] = {"linestyle": "none", "marker": marker, "markersize": 6.0, "markeredgewidth": 1.6}
+        style |= {"color": "0.2", "label": f"{status} fold", "transform": ax.get_xaxis_transform()}
         return list(ax.plot(places, np.full(len(values), 0.03), **style))
 
     def _draw_along(self, ax: Any, x: str, **options: Any) -> None:
@@ -290,7 +297,7 @@ class GeneralizationGapDisplay(CurveDisplay):
         curve = self.curve
         epochs = mean_paths(curve, "epoch", curve.curves_["epoch"])
         for line, path, onset in zip(self.lines_, epochs, curve.summary_["overfitting_onset"], strict=True):
-            if len(path.x) and np.isfinite(onset):
+            if len(path.x) and len(line.get_xdata()) and np.isfinite(onset):
                 where = int(np.argmin(np.abs(path.x - onset)))
                 ring = (line.get_xdata()[where], line.get_ydata()[where])
                 low, high = ax.get_ylim()

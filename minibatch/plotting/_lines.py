@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minibatch.model_selection import ConvergenceCurve
 from minibatch.plotting._style import (
     Array,
+    counted,
+    ended,
     merged,
-    not_diverged,
     plain_ticks,
     spans_decades,
     value_labels,
     value_styles,
-    with_divergence,
+    with_outcomes,
 )
 
 __all__ = [
@@ -26,6 +28,7 @@ class MeanPath(NamedTuple):
     """Mean over folds of x and y, and the band one standard deviation of y around it, at the evaluations that all folds
     reached."""
 
+    folds: NDArray[np.bool_]  # those that count
     x: Array
     mean: Array
     low: Array
@@ -56,22 +59,23 @@ class Drawn(NamedTuple):
 
 
 def mean_paths(curve: ConvergenceCurve, x: str, values: Array, *, geometric: bool = False) -> list[MeanPath]:
-    """One path a value. Folds that diverged are left out; empty where all did.
+    """One path a value. Folds that diverged, failed or have no such quantity are left out; empty where all are.
 
     Geometric: the mean and the standard deviation are those of logarithms, for a logarithmic axis, where mean - std
     may be below 0. NaN where a fold is not positive.
     """
     paths = []
-    for alive, xs, ys in zip(not_diverged(curve), curve.curves_[x], values, strict=True):
-        if not alive.any():
-            paths.append(MeanPath(*np.empty((4, 0))))
+    every_folds = counted(curve) & np.isfinite(values).any(axis=2)
+    for folds, xs, ys in zip(every_folds, curve.curves_[x], values, strict=True):
+        if not folds.any():
+            paths.append(MeanPath(folds, *np.empty((4, 0))))
             continue
-        here = np.isfinite(xs[alive]).all(axis=0)
-        y = np.where(np.isfinite(ys), ys, np.nan)[alive][:, here]
+        here = np.isfinite(xs[folds]).all(axis=0)
+        y = np.where(np.isfinite(ys), ys, np.nan)[folds][:, here]
         y = np.log(np.where(y > 0.0, y, np.nan)) if geometric else y
         mean, std = y.mean(axis=0), y.std(axis=0)
         drawn = np.array([mean, mean - std, mean + std])
-        paths.append(MeanPath(xs[alive][:, here].mean(axis=0), *(np.exp(drawn) if geometric else drawn)))
+        paths.append(MeanPath(folds, xs[folds][:, here].mean(axis=0), *(np.exp(drawn) if geometric else drawn)))
     return paths
 
 
@@ -94,15 +98,16 @@ def draw_paths(
     if geometric:
         paths = [mean_paths(curve, x, quantity.values, geometric=True) for quantity in quantities]
     lines, bands, legend = [], [], []
-    styles, labels, alive = value_styles(curve), value_labels(curve), not_diverged(curve)
+    styles, labels, statuses = value_styles(curve), value_labels(curve), curve.folds_["status"]
     alpha = 0.25 / np.sqrt(len(styles) * len(quantities))  # many bands on one another would hide the lines
     for value, style in enumerate(styles):
         for quantity, of_values in zip(quantities, paths, strict=True):
             path = of_values[value]
-            shown = {**style, "linestyle": quantity.linestyle, "linewidth": 1.6, "markevery": marked(len(path.x))}
-            shown |= {"label": with_divergence(labels[value], alive[value])}
+            shown = {**style, "linestyle": quantity.linestyle, "linewidth": 1.6}
+            shown |= {"markevery": marked(int(np.isfinite(path.mean).sum()))}
+            shown |= {"label": with_outcomes(labels[value], statuses[value], path.folds)}
             lines.extend(ax.plot(path.x, path.mean, **merged(shown, line_kw)))
-            if std_display_style == "fill_between" and alive[value].sum() > 1:
+            if std_display_style == "fill_between" and path.folds.sum() > 1:
                 band = merged({"color": style["color"], "alpha": alpha, "linewidth": 0.0}, fill_between_kw)
                 bands.append(ax.fill_between(path.x, path.low, path.high, **band))
         legend.append(lines[-1])
@@ -119,7 +124,7 @@ def draw_crosses(ax: Any, curve: ConvergenceCurve, x: str, quantities: Sequence[
     inside = (ax.transAxes + ax.transData.inverted()).transform([(0.0, 0.025), (0.0, 0.975)])[:, 1]
     crosses = []
     for value, style in enumerate(value_styles(curve)):
-        diverged = ~not_diverged(curve)[value]
+        diverged = ended(curve, "diverged")[value]
         ends = [
             _end(curve.curves_[x][value, fold], quantity.values[value, fold], last)
             for quantity in quantities

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from minibatch.model_selection import ConvergenceCurve
-from minibatch.plotting._style import Array, merged, not_diverged
+from minibatch.plotting._style import Array, counted, merged
 
 __all__ = ["draw_arrow", "farthest_shown", "show_up_to", "sizes_of"]
 
@@ -17,7 +17,7 @@ _TIMES_SMALLEST, _TIMES_BEST_SCORE = 30.0, 3.0
 def farthest_shown(curve: ConvergenceCurve, gaps: list[Array]) -> float:
     """The largest gap to be shown, whatever its sign; ``gaps`` has those of every value."""
     typical = [np.median(np.abs(gap[np.isfinite(gap)])) for gap in gaps if np.isfinite(gap).any()]
-    scores = np.where(not_diverged(curve), curve.folds_["test_score"], np.nan)
+    scores = np.where(counted(curve), curve.folds_["test_score"], np.nan)
     finite = scores[np.isfinite(scores)]
     best = abs(float(finite.max())) if len(finite) else 0.0
     return max(_TIMES_SMALLEST * float(min(typical, default=0.0)), _TIMES_BEST_SCORE * best)

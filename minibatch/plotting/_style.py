@@ -13,9 +13,9 @@ from sklearn.utils._plotting import _validate_style_kwargs
 from minibatch.model_selection import ConvergenceCurve
 
 __all__ = [
-    "MARKERS", "X_LABELS", "Array", "capital", "folds_and_budget", "label_axes", "merged", "not_diverged",
+    "MARKERS", "X_LABELS", "Array", "capital", "counted", "ended", "folds_and_budget", "label_axes", "merged",
     "parameter_words", "place_axes", "plain_ticks", "quantity_words", "score_words", "spans_decades", "value_labels",
-    "value_ranks", "value_styles", "value_words", "with_divergence", "write_categories", "write_title",
+    "value_ranks", "value_styles", "value_words", "with_outcomes", "write_categories", "write_title",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -147,18 +147,30 @@ def value_styles(curve: ConvergenceCurve) -> list[dict[str, Any]]:
     return styles
 
 
-def not_diverged(curve: ConvergenceCurve) -> NDArray[np.bool_]:
-    """Values x folds: the fits that count."""
-    alive: NDArray[np.bool_] = curve.folds_["status"] != "diverged"
-    return alive
+def ended(curve: ConvergenceCurve, status: str) -> NDArray[np.bool_]:
+    """Values x folds: the fits that ended so."""
+    found: NDArray[np.bool_] = curve.folds_["status"] == status
+    return found
 
 
-def with_divergence(label: str, alive: NDArray[np.bool_]) -> str:
-    """The label of a value, and how many of its folds diverged."""
-    n_diverged = int(np.sum(~alive))
-    if n_diverged == 0:
-        return label
-    return f"{label}: diverged" if n_diverged == len(alive) else f"{label}: {n_diverged} of {len(alive)} diverged"
+def counted(curve: ConvergenceCurve) -> NDArray[np.bool_]:
+    """Values x folds: the fits that count, which neither diverged nor failed."""
+    return ~(ended(curve, "diverged") | ended(curve, "failed"))
+
+
+def with_outcomes(label: str, statuses: Array, defined: NDArray[np.bool_]) -> str:
+    """The label of a value, and how many of its folds diverged, failed, or have no such quantity.
+
+    >>> with_outcomes("8", np.array(["failed", "max_iter", "max_iter"]), np.array([True, False, True]))
+    '8: 1 of 3 failed, 1 of 3 not defined'
+    >>> with_outcomes("8", np.array(["diverged", "diverged"]), np.array([False, False]))
+    '8: diverged'
+    """
+    outcomes = {name: statuses == name for name in ("diverged", "failed")}
+    outcomes["not defined"] = ~(outcomes["diverged"] | outcomes["failed"] | defined)
+    n = len(statuses)
+    words = [name if all(those) else f"{sum(those)} of {n} {name}" for name, those in outcomes.items() if any(those)]
+    return f"{label}: {', '.join(words)}" if words else label
 
 
 def folds_and_budget(curve: ConvergenceCurve, spread: str) -> str:
