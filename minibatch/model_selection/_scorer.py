@@ -1,5 +1,6 @@
 """What a search keeps of every candidate besides its score."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,12 +79,14 @@ class ConvergenceScorer:
         loss = final._loss(transform(transformers, X), y, sample_weight) if known else np.nan
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         scorings = _by_name(self.scoring)
+        scorer = check_scoring(estimator, scoring=scorings)
         try:
-            scores = check_scoring(estimator, scoring=scorings)(estimator, X, y, **weights)
-        except ValueError:
-            # metrics refuse the infinite predictions of a fit that diverged; what is known of it is kept
-            if np.isfinite(loss):
-                raise
+            scores = scorer(estimator, X, y, **weights)
+        except ValueError as error:
+            # metrics refuse the infinite predictions of a fit that diverged, and rows that lack a class of the model;
+            # what else is known is kept (a search cannot do with a scorer that raises in some of its folds)
+            if np.isfinite(loss) or not known:
+                warnings.warn(f"Scoring failed, and the score is NaN: {error}", UserWarning, stacklevel=2)
             scores = dict.fromkeys(scorings, np.nan)
         return {**scores, "loss": loss if np.isfinite(loss) else np.nan, **_training(final)}
 

@@ -305,3 +305,14 @@ def test_scoring_changes_nothing_and_warns_of_nothing():
         warnings.simplefilter("error")
         ConvergenceScorer()(model, X, labels)
     assert pickle.dumps(model) == before
+
+
+def test_a_metric_that_refuses_some_folds_leaves_the_rest():
+    labels = np.repeat(["a", "b", "c"], [40, 40, 20])[np.r_[0:20, 40:60, 20:40, 60:80, 80:100]]
+    rows = np.random.default_rng(0).standard_normal((100, 3))
+    model = MiniBatchSGDClassifier("log_loss", max_iter=2, tol=None, random_state=0)
+    scoring = ConvergenceScorer("neg_log_loss")
+    with pytest.warns(UserWarning, match="Scoring failed, and the score is NaN: y_true and y_prob contain different"):
+        found = GridSearchCV(model, {"batch_size": [8]}, scoring=scoring, refit=False, cv=KFold(2)).fit(rows, labels)
+    assert np.isfinite(found.cv_results_["split1_test_n_updates"]).all()
+    assert np.isnan(found.cv_results_["mean_test_score"]).all()
