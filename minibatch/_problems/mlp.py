@@ -151,11 +151,9 @@ class MLPProblem(ProblemOnRows):
 
     def evaluation_bytes(self) -> dict[str, int]:
         """What ``evaluate`` and ``gradient_norm`` allocate, by what it holds."""
-        order = 2 * 8 * self.n_samples if self.rows is None else 0
-        buffers, gradient = self._bytes_of_shares(self.n_samples), 8 * self.n_parameters
-        if buffers > 3 * gradient:  # they are gone when the penalty comes to the gradient
-            return {"order of the rows": order, "batch buffers": buffers, "gradients": gradient}
-        return {"order of the rows": order, "gradients": 4 * gradient}
+        order, buffers = 16 * self.n_samples * (self.rows is None), self._bytes_of_shares(self.n_samples)
+        gradients = max(16 * self.n_parameters, 32 * self.n_parameters - buffers)  # they go before the penalty comes
+        return {"order of the rows": order, "batch buffers": buffers, "gradients": gradients}
 
     def scores_bytes(self, n_rows: int) -> dict[str, int]:
         """What ``scores`` of so many rows allocates."""
@@ -323,10 +321,7 @@ class MLPProblem(ProblemOnRows):
         works = _buffers_of_shares(self.network, len(rows), self.data.X, theta.dtype)
         losses = np.zeros((len(works), self.network.units[-1]))
         self._add_up(rows, theta, works, losses, self.threads, 0.0, 0, 1.0)
-        gradient = works[0].gradient.astype(np.float64)
-        for work in works[1:]:
-            gradient += work.gradient
-        return float(losses.sum()), gradient
+        return float(losses.sum()), sum((work.gradient for work in works), np.zeros(self.n_trained))
 
     def _add_up(
         self, rows: Order, theta: Vector, works: list[Work], losses: Vector, threads: Threads, dropout: float,
