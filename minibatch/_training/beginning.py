@@ -54,12 +54,12 @@ class Beginning:
 
         A run that goes on from a good model is now below it, now above, by the noise of its batches: for such a run
         that much is level. It would have to go far wrong to become worse than a constant. One that begins with zeros
-        never is between the two. Far above a constant that it could be, a run that can wait is not ``'below'`` either:
-        it has hardly begun.
+        never is between the two. Far above a constant that it could be, a run is not ``'below'`` either: it has hardly
+        begun (but where scikit-learn's rule ends it).
         """
         if not self.constant.is_comparable:
             return "below"
-        reachable = self._reachable if rule.waits else np.inf
+        reachable = np.inf if rule.is_scikit_learns else self._reachable
         if self._is_clearly_below(theta, rule, reachable):
             return "below"
         objective, rounding = self.objective(theta), 16.0 * float(np.finfo(theta.dtype).eps)

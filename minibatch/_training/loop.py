@@ -179,9 +179,9 @@ def _status_without_progress(rule: Rule, beginning: Beginning | None, state: Sta
     verdict = beginning.judge(state.result(), rule)
     if verdict == "below" and not rule.has_risen():
         return rule.status
-    if verdict == "failed":
-        return "" if _comes_down(rule, beginning, state) else "diverged"
-    return "" if rule.waits else "diverged"
+    if verdict == "failed":  # single epochs that are not below the lowest say little of a noisy descent
+        return "" if rule.is_scikit_learns and _comes_down(rule, beginning, state) else "diverged"
+    return "diverged" if rule.is_scikit_learns else ""
 
 
 def _has_failed(rule: Rule, beginning: Beginning, state: State) -> bool:

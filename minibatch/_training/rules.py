@@ -18,7 +18,7 @@ class Rule(Protocol):
     """When to stop: shown, of every epoch, the objective, and score and loss on a validation set (NaN without one)."""
 
     objectives: list[float]
-    waits: bool  # for an objective that is too high to come down, where scikit-learn's rule ends the run
+    is_scikit_learns: bool  # and ends a run where scikit-learn does
 
     @property
     def status(self) -> str: ...  # of a run that the rule ends
@@ -39,7 +39,7 @@ class _Objectives:
     tol: float | None
     patience: float
     unit: float = 1.0  # of ``tol``: what there is to gain
-    waits: bool = True
+    is_scikit_learns: bool = False
     objectives: list[float] = field(default_factory=list)
     begins: int = 0  # the first that counts, after a fresh start
     status: ClassVar[str] = "converged"

@@ -101,7 +101,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         if self.early_stopping:
             return ScoreRule(self.tol, self.n_iter_no_change, unit)
         if self._ends_as_in_scikit_learn(problem):
-            return BestRule(self.tol, self.n_iter_no_change, waits=False)
+            return BestRule(self.tol, self.n_iter_no_change, is_scikit_learns=True)
         return WindowRule(self.tol, self.n_iter_no_change, unit)
 
     def _ends_as_in_scikit_learn(self, problem: Any) -> bool:

@@ -77,7 +77,8 @@ class Ends:
         if verdict == "below" and not self.has_risen(seen):
             return "converged"
         if verdict == "failed":
-            return None if self.comes_down(objective, objectives, seen) else "diverged"
+            goes_on = self.single_rows and self.comes_down(objective, objectives, seen)
+            return None if goes_on else "diverged"
         return "diverged" if self.single_rows else None
 
     def has_failed(self, objective, objectives, waits_from):

@@ -418,7 +418,7 @@ def test_without_penalty_the_rate_of_a_perceptron_is_a_unit(eta0):
 
 
 def test_a_rise_that_ends_below_the_beginning_is_said_so():
-    rule = BestRule(1e-3, 5, waits=False, objectives=[1.0, 0.3, 0.5, 0.6])
+    rule = BestRule(1e-3, 5, is_scikit_learns=True, objectives=[1.0, 0.3, 0.5, 0.6])
     model = MiniBatchSGDRegressor(learning_rate="constant", eta0=0.1, max_updates=1, tol=None).fit(X, y)
     problem = model._new_problem(X, y, weight=None)
     beginning = Beginning(problem, np.zeros(9), best_constant(problem), seed=0)
