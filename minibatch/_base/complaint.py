@@ -19,21 +19,22 @@ def complaint(model: Any, problem: Problem, outcome: Outcome, beginning: Beginni
         return _divergence(model, problem, outcome, beginning)
     if outcome.status != "max_iter" or model.tol is None or beginning is None:
         return ""
-    message = "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the "
-    return message + f"fit. {_why(model, problem, outcome, beginning)}"
+    return f"Maximum number of iteration reached before convergence. {_why(model, problem, outcome, beginning)}"
 
 
 def _why(model: Any, problem: Problem, outcome: Outcome, beginning: Beginning) -> str:
-    """Why a run has not converged within its epochs."""
+    """Why a run has not converged within its epochs, and what to do."""
     constant, end = beginning.constant, beginning.objective(outcome.state.result())
+    more = "Consider increasing max_iter to improve the fit."
     if constant.is_comparable and end > beginning.first:
-        return f"The objective is {end:.3g}, still above the {beginning.first:.3g} of its beginning, and coming down."
+        return f"{more} The objective is {end:.3g}, still above the {beginning.first:.3g} at which the fit began."
     if constant.is_comparable and end > constant.loss and not is_classifier(model):
         return (
             f"The model is still worse than a constant, with |y| up to {largest_value(problem.data.y):.3g}: scale y "
-            "with TransformedTargetRegressor(model, transformer=StandardScaler()), or use a higher learning rate."
+            "with TransformedTargetRegressor(model, transformer=StandardScaler()), use a higher learning rate, or "
+            "increase max_iter."
         )
-    return outcome.why
+    return f"{more} {outcome.why}"
 
 
 def _divergence(model: Any, problem: Problem, outcome: Outcome, beginning: Beginning | None) -> str:

@@ -397,7 +397,7 @@ def test_a_budget_that_ends_a_descent_from_a_high_rate(max_iter):
     assert found > first
     assert model.status_ == "max_iter"
     assert model.score(Xb, yb) > 0.9
-    assert f"The objective is {found:.3g}, still above the {first:.3g} of its beginning, and coming down." in message
+    assert f"The objective is {found:.3g}, still above the {first:.3g} at which the fit began." in message
 
 
 def test_a_descent_from_a_high_rate_goes_on_until_it_is_below_its_beginning():
