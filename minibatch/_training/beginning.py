@@ -11,14 +11,9 @@ from minibatch._problems.state import Vector, values_of_row
 from minibatch._training.rules import Rule
 
 __all__ = [
-    "CLEARLY",
-    "FEWEST_ROWS",
-    "ROWS_LOOKED_AT",
-    "SCORES_AT_ONCE",
-    "VALUES_LOOKED_AT",
-    "Beginning",
+    "CLEARLY", "FEWEST_ROWS", "HARDLY", "ROWS_LOOKED_AT", "SCORES_AT_ONCE", "VALUES_LOOKED_AT", "Beginning",
     "n_rows_looked_at",
-]
+]  # fmt: skip
 
 # Of more rows than this, so many are looked at first (fewer, where rows are wide: they are copied), and all of them
 # only where these do not show a fall by this share of what there is to gain, six standard errors of the difference.
@@ -59,11 +54,13 @@ class Beginning:
         """
         if not self.constant.is_comparable:
             return "below"
-        reachable = np.inf if rule.is_scikit_learns else self._reachable
-        if self._is_clearly_below(theta, rule, reachable):
-            return "below"
-        objective, rounding = self.objective(theta), 16.0 * float(np.finfo(theta.dtype).eps)
+        rounding = 16.0 * float(np.finfo(theta.dtype).eps)
         first, constant = (limit + rounding * abs(limit) for limit in (self.first, self.constant.loss))
+        reachable = np.inf if rule.is_scikit_learns else self._reachable
+        # a sample may lack rows far outside, which are in the objective of the last epoch
+        if self._is_clearly_below(theta, reachable) and rule.objectives[-1] <= min(first, reachable):
+            return "below"
+        objective = self.objective(theta)
         if objective <= min(first + (rule.noise() if self.goes_on else 0.0), reachable):
             return "below"
         return "above" if objective <= max(first, constant) else "failed"
@@ -75,9 +72,8 @@ class Beginning:
             return np.inf
         return self.constant.loss + HARDLY * self.constant.unit
 
-    def _is_clearly_below(self, theta: Vector, rule: Rule, reachable: float) -> bool:
-        """By a sample; but rows far outside, which it may lack, are in the objective of the last epoch."""
-        if self.problem.n_samples <= self._n_looked_at or not rule.objectives[-1] <= min(self.first, reachable):
+    def _is_clearly_below(self, theta: Vector, reachable: float) -> bool:
+        if self.problem.n_samples <= self._n_looked_at:
             return False
         fall = CLEARLY * float(np.sqrt(ROWS_LOOKED_AT / self._n_looked_at)) * self.constant.unit
         return _objective(self._sample, theta) < min(self._first_of_sample, reachable) - fall

@@ -86,8 +86,9 @@ class _Objectives:
             return False
         if size < 2:
             return True
-        error = np.sqrt(np.mean(np.diff(seen[-2 * size :]) ** 2) / size)
-        return bool(np.mean(seen[-2 * size : -size]) - np.mean(seen[-size:]) > error)
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = np.sqrt(np.mean(np.diff(seen[-2 * size :]) ** 2) / size)
+            return bool(np.mean(seen[-2 * size : -size]) - np.mean(seen[-size:]) > error)
 
     def _counted(self) -> NDArray[np.float64]:
         return np.array(self.objectives[self.begins :])

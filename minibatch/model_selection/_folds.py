@@ -156,7 +156,7 @@ def watched_fit(
         rows = [dict.fromkeys(COUNTS, 0.0) | failed]
         _, final = split_pipeline(candidate.model())
         n_samples = len(fold.train)
-        return WatchedFit(rows, failed, "failed", final._resolved_batch_size(n_samples), n_samples, [], why)
+        return WatchedFit(rows, failed, "failed", final._resolved_batch_size(max(1, n_samples)), n_samples, [], why)
 
 
 def _watched_fit(

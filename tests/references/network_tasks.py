@@ -47,7 +47,7 @@ def fitted(task, X=X, sample_weight=None, **parameters):
 
 def start_of(task, weights=None, **parameters):
     """The first parameters; of a log link, they depend on the weighted mean."""
-    return net_of(fitted(task, sample_weight=weights, **{**parameters, **NO_STEP}))
+    return net_of(fitted(task, **{"sample_weight": weights, **parameters, **NO_STEP}))
 
 
 def reference(
