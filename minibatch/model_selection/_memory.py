@@ -196,7 +196,7 @@ class _Fit(NamedTuple):
     @property
     def by_score(self) -> bool:
         """Whether the best state is kept."""
-        return self.n_held_out > 0
+        return self.n_held_out > 0 and self.final.tol is not None
 
 
 def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: Any, density: float | None) -> _Fit:
