@@ -13,15 +13,7 @@ from minibatch._problems.batching import Order
 from minibatch._problems.blas import one_blas_thread
 from minibatch._problems.layout import buffer_sizes, buffer_type, buffers
 from minibatch._problems.pieces import Threads, at_once, cut, share_out
-from minibatch._problems.state import (
-    Epoch,
-    ProblemOnRows,
-    RowGradients,
-    State,
-    Vector,
-    blocks_of_rows,
-    data_of,
-)
+from minibatch._problems.state import Epoch, ProblemOnRows, RowGradients, State, Vector, blocks_of_rows, data_of
 from minibatch.engine.barrier import abandon, new_barrier
 from minibatch.engine.compile import COMPILED
 from minibatch.engine.linear import Objective, Solver
@@ -360,8 +352,7 @@ def _rows_at_once(network: Network, X: Any, block_rows: int, n_times: int = 1) -
 
 def _slots(state: State) -> tuple[Vector, Vector]:
     """The optimizer's memory; a solver with fewer slots never touches the others."""
-    first, second = [*state.slots, state.theta, state.theta][:2]
-    return first, second
+    return tuple([*state.slots, state.theta, state.theta][:2])
 
 
 def _together(train: Callable[[int, int, int, Vector], None], n_shares: int, threads: Threads) -> None:
@@ -387,14 +378,16 @@ def scores_of(X: Any, n_rows: int, network: Network, theta: Vector, threads: Thr
     """Scores (n_rows, outputs) of the rows of X, an array or a CSR; buffers do not grow with their number."""
     scores, order = np.empty((n_rows, network.units[-1]), theta.dtype), np.arange(n_rows)
     n_shares, n_at_once = _rows_of_shares(network, n_rows)
-    bounds = _share_bounds(n_rows, n_shares)
+    bounds, n_threads = _share_bounds(n_rows, n_shares), min(n_shares, threads.number)
+    free = [buffers(network, n_at_once, X, theta.dtype, gradient=False) for _ in range(n_threads)]
 
     def score(share: int) -> Iterator[None]:
-        work = buffers(network, n_at_once, X, theta.dtype, gradient=False)  # as many at a time as there are threads
+        work = free.pop()
         for begin, end in cut(bounds[share], bounds[share + 1], _rows_at_once(network, X, work.n_rows)):
             with one_blas_thread():
                 mlp_scores(X, order, begin, end, network, theta, work, scores)
             yield
+        free.append(work)
 
     share_out(threads, score, n_shares)
     return scores
