@@ -166,6 +166,7 @@ class ScoreRule(_Objectives):
     row, and keep the best state. Of equal scores the lower validation loss is the better, and its fall by ``unit tol``
     is progress too: with few rows of a class, accuracy says nothing for long."""
 
+    has_ties: bool = True  # as an accuracy
     best: tuple[float, float] = (-np.inf, -np.inf)  # score, and the loss with its sign changed
     loss_at_progress: float = np.inf
     n_unimproved: int = 0
@@ -176,7 +177,9 @@ class ScoreRule(_Objectives):
         super().see(objective, score, loss, state)
         if self.tol is None:
             return
-        falls = score >= self.best[0] and loss <= self.loss_at_progress - self.least
+        # R squared is only ever the same where it is not defined, and nothing is better than a perfect accuracy
+        tells = self.has_ties and score < 1.0
+        falls = tells and score >= self.best[0] and loss <= self.loss_at_progress - self.least
         progress = falls or score >= self.best[0] + self.tol
         self.n_unimproved = 0 if progress else self.n_unimproved + 1
         self.loss_at_progress = loss if progress else self.loss_at_progress

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -99,7 +100,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
 
     def _rule(self, problem: Any, unit: float) -> Rule:
         if self.early_stopping:
-            return ScoreRule(self.tol, self.n_iter_no_change, unit)
+            return ScoreRule(self.tol, self.n_iter_no_change, unit, has_ties=is_classifier(self))
         if self._ends_as_in_scikit_learn(problem):
             return BestRule(self.tol, self.n_iter_no_change, is_scikit_learns=True)
         return WindowRule(self.tol, self.n_iter_no_change, unit)

@@ -122,7 +122,8 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
         validation score has not improved by ``tol`` for ``n_iter_no_change`` epochs, and to restore the parameters of
         the best score. Of equal scores the one with the lowest validation loss is the best, and a loss that falls (by
-        ``tol`` times that of the best constant) at an equal score is an improvement.
+        ``tol`` times that of the best constant) at an equal accuracy below 1 is
+        an improvement.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows that ``early_stopping`` holds out.
     n_iter_no_change : int, default=5

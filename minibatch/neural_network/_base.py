@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -160,9 +161,10 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         return super()._beginning(problem, state, theta, fresh, init, seed)
 
     def _rule(self, problem: Any, unit: float) -> Rule:
-        rule = ScoreRule if self.early_stopping else BestRule
-        # as in scikit-learn, *more* than n_iter_no_change epochs
-        return rule(self.tol, self.n_iter_no_change + 1, unit)
+        patience = self.n_iter_no_change + 1  # as in scikit-learn, *more* than n_iter_no_change epochs
+        if self.early_stopping:
+            return ScoreRule(self.tol, patience, unit, has_ties=is_classifier(self))
+        return BestRule(self.tol, patience, unit)
 
     def _optimize(
         self,
