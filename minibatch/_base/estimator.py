@@ -285,6 +285,10 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         eta0 = calibrated_rate(problem, theta, rows, last_batch, seed)
         return Rate(at_most_below_top(self, eta0), batch_size, calibrated=True)
 
+    def _has_no_schedule(self) -> bool:
+        """Whether training finds its rates by itself."""
+        return self.solver == "lbfgs"
+
     def _drops_short_batches(self) -> bool:
         return self.last_batch == "drop"
 
@@ -331,6 +335,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         memory = self._optimizer
         if memory.kind == problem.solver.kind and memory.slots.shape == state.slots.shape:
             state.slots, state.slot_updates = memory.slots.astype(state.slots.dtype), memory.n_updates
+            state.pace = memory.pace.copy()
         if averaged and hasattr(self, "_n_averaged"):
             state.total, state.n_averaged = memory.total.copy(), self._n_averaged
         if partial:
@@ -382,7 +387,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         self.__dict__.update(self._fitted_attributes(problem, state.result()))
         self._optimizer = OptimizerMemory(
             problem.solver.kind, state.slots, state.slot_updates, state.schedule_updates, state.schedule_epochs,
-            state.total, rate, state.rate_factor, outcome.next_rate,
+            state.total, rate, state.rate_factor, outcome.next_rate, state.pace, getattr(problem, "moments", None),
         )  # fmt: skip
         history.extend(outcome.history)
         self.history_ = history

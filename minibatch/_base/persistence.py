@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import LabelBinarizer
 
 from minibatch._base.sparse import refuse_damaged
-from minibatch.engine.optimizers import SOLVERS
+from minibatch._problems.column_scales import ColumnMoments
+from minibatch.engine.optimizers import DUAL_AVERAGING, SOLVERS
 from minibatch.history import FORMAT, FORMAT_KEY, History, check_format
 
 __all__ = ["OptimizerMemory", "Rate", "live_state", "plain_state"]
 
 _PARTS_KEY = "_minibatch_parts"
+_CODES = {**SOLVERS, "dual_averaging": DUAL_AVERAGING}
 
 
 class Rate(NamedTuple):
@@ -47,6 +49,8 @@ class OptimizerMemory(NamedTuple):
     rate: Rate  # with which the last schedule began
     rate_factor: float = 1.0  # what "adaptive" has made of the learning rate
     learning_rate: float = np.nan  # of the epoch that would come next; scikit-learn's tests look for it here
+    pace: NDArray[np.float64] = np.empty((0, 0))  # of every output
+    moments: ColumnMoments | None = None  # of the rows seen, where the solver needs the scales of columns
 
 
 def plain_state(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -106,16 +110,19 @@ def _warn_of_unknown(names: set[str]) -> None:
 
 
 def _pack_optimizer(memory: OptimizerMemory) -> dict[str, Any]:
-    fields = {**memory._asdict(), "rate": memory.rate._asdict()}
+    moments = None if memory.moments is None else memory.moments._asdict()
+    fields = {**memory._asdict(), "rate": memory.rate._asdict(), "moments": moments}
     # by name: the codes of solvers are between Python and the kernels of one version
-    names = {code: name for name, code in SOLVERS.items()}
+    names = {code: name for name, code in _CODES.items()}
     return {"solver": names[fields.pop("kind")], **fields}
 
 
 def _unpack_optimizer(saved: dict[str, Any]) -> OptimizerMemory:
     fields = {**saved, "rate": _from_fields(Rate, saved["rate"])}
+    if fields.get("moments") is not None:
+        fields["moments"] = _from_fields(ColumnMoments, fields["moments"])
     # memory of a solver that is not known here is of no use to any other: the next one begins anew
-    return _from_fields(OptimizerMemory, {"kind": SOLVERS.get(fields.pop("solver"), -1), **fields})
+    return _from_fields(OptimizerMemory, {"kind": _CODES.get(fields.pop("solver"), -1), **fields})
 
 
 def _pack_binarizer(binarizer: LabelBinarizer) -> dict[str, Any]:

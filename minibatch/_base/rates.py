@@ -47,6 +47,9 @@ def check_rates(estimator: Any) -> None:
     """What the constraints of single parameters cannot say."""
     if estimator.solver == "lbfgs":  # has no rate
         return
+    if estimator.learning_rate == "auto":
+        _check_auto(estimator)
+        return
     name, schedule = estimator._rate_parameter, estimator.learning_rate
     eta0, scaling = getattr(estimator, name), estimator.learning_rate_scaling
     if schedule in ("optimal", "inverse_time") and estimator.alpha == 0:
@@ -71,13 +74,26 @@ def check_rates(estimator: Any) -> None:
         raise ValueError(f"max_eta must be above {name}; got max_eta={estimator.max_eta!r} and {name}={eta0!r}.")
 
 
+def _check_auto(estimator: Any) -> None:
+    """Refuse what the rule of ``learning_rate='auto'`` leaves nothing to do."""
+    for name, nothing in (("learning_rate_scaling", None), ("warmup", 0)):
+        if getattr(estimator, name) != nothing:
+            raise ValueError(
+                f"{name}={getattr(estimator, name)!r} does nothing with learning_rate='auto', which finds its rates "
+                f"for the batch size by itself; leave {name} out, or name a schedule, for instance "
+                "learning_rate='constant'."
+            )
+
+
 def rate_is_calibrated(estimator: Any) -> bool:
-    return estimator.solver != "lbfgs" and getattr(estimator, estimator._rate_parameter) == "auto"
+    if estimator._has_no_schedule():
+        return False
+    return estimator.learning_rate == "auto" or getattr(estimator, estimator._rate_parameter) == "auto"
 
 
 def first_rate(estimator: Any, batch_size: int) -> float:
     """Where the schedule begins, if the rate is not calibrated."""
-    if estimator.solver == "lbfgs":
+    if estimator._has_no_schedule():
         return np.nan
     if estimator.learning_rate == "optimal":
         with np.errstate(all="ignore"):  # the schedule refuses a rate that is not finite
@@ -110,6 +126,8 @@ def _scale(estimator: Any, batch_size: int) -> float:
 
 def schedule_for(estimator: Any, eta0: float, batch_size: int, length: Callable[[], float]) -> Schedule:
     """The schedule from ``eta0``, which is scaled already. ``length`` tells the epochs of the run."""
+    if estimator._has_no_schedule():
+        return lambda now: np.full(now.number, np.nan)
     epochs = estimator.cycle_length
     if epochs is None:
         epochs = length() if estimator.learning_rate in ONCE_A_RUN else EPOCHS_A_CYCLE
@@ -126,7 +144,7 @@ def schedule_for(estimator: Any, eta0: float, batch_size: int, length: Callable[
         warmup=estimator.warmup,
         by_rows=estimator._invscaling_by_rows,
     )
-    return schedule_of(estimator.learning_rate, shape)
+    return schedule_of("constant" if estimator.learning_rate == "auto" else estimator.learning_rate, shape)
 
 
 def growth_of(estimator: Any, n_samples: int) -> Growth | None:

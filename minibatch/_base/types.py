@@ -81,7 +81,7 @@ NetworkSchedule: TypeAlias = Literal[
     "exp_range",
     "one_cycle",
 ]
-LinearSchedule: TypeAlias = NetworkSchedule | Literal["optimal"]
+LinearSchedule: TypeAlias = NetworkSchedule | Literal["auto", "optimal"]
 LinearSolver: TypeAlias = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
 NetworkSolver: TypeAlias = LinearSolver | Literal["lbfgs"]
 

@@ -23,6 +23,7 @@ from minibatch._problems.state import (
     blocks_of_rows,
     data_of,
     matrix_of,
+    part_of,
     score_into,
 )
 from minibatch.engine.linear import (
@@ -186,13 +187,13 @@ class LinearProblem(ProblemOnRows):
         for here, X in blocks_of_rows(self.data.X, rows, self.n_features):
             with one_blas_thread():
                 images = (X @ weights.T + intercepts).reshape(-1, 1 + len(directions), n_outputs)
-            slopes = self._slopes(rows[here], images[:, 0])
+            slopes = self.slopes(rows[here], images[:, 0])
             inputs = row_norms(X, squared=True) + float(self.objective.fit_intercept)
             found.squared_norms[here] = np.einsum("rk,rk->r", slopes, slopes) * inputs
             found.products[:, here] = np.einsum("rk,rqk->qr", slopes, images[:, 1:])
         return found
 
-    def _slopes(self, rows: Order, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    def slopes(self, rows: Order, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weighted slopes (rows, outputs) from the scores of the rows, some of which may be the same."""
         slopes = np.array(scores, order="C")
         losses_of_scores(self.data, rows, self.objective, slopes, np.zeros(self.n_outputs))
@@ -232,13 +233,16 @@ class LinearProblem(ProblemOnRows):
 
     def _epoch_function(self, batch_size: int, averaged: bool) -> Callable[..., None]:
         """The fastest loop that gives the textbook's model."""
-        if batch_size >= LARGE_BATCH or at_once(batch_size * self._row_work) == 0:
+        if self._is_large(batch_size):
             return self._large_batches
         if self.solver.kind != SGD or self._gradient_pays(batch_size):
             return self._gradient_batches
         if isinstance(self.data.X, CSR):
             return self._lazy_batches if averaged or self.objective.l1 > 0.0 else self._plain_sgd
         return self._gradient_batches if self.objective.l1 > 0.0 else self._plain_sgd
+
+    def _is_large(self, batch_size: int) -> bool:
+        return batch_size >= LARGE_BATCH or at_once(batch_size * self._row_work) == 0
 
     def _gradient_pays(self, batch_size: int) -> bool:
         """Whether plain SGD is faster with a gradient: without, all rows of a batch are scored before they are added.
@@ -290,8 +294,8 @@ class LinearProblem(ProblemOnRows):
         def train(here: slice, objective: Objective) -> None:
             scores = np.empty((batch_size, here.stop - here.start))
             sgd_epoch(
-                self.data, order, etas, batch_size, objective, _part(theta, here), _part(total, here), first_averaged,
-                scores, losses[here],
+                self.data, order, etas, batch_size, objective, part_of(theta, here), part_of(total, here),
+                first_averaged, scores, losses[here],
             )  # fmt: skip
 
         self._for_outputs(train)
@@ -305,8 +309,8 @@ class LinearProblem(ProblemOnRows):
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
             lazy_sgd_epoch(
-                self.data, order, etas, batch_size, objective, _part(theta, here), _part(slot, here),
-                _part(total, here), first_averaged, np.empty((batch_size, n_outputs)), losses[here],
+                self.data, order, etas, batch_size, objective, part_of(theta, here), part_of(slot, here),
+                part_of(total, here), first_averaged, np.empty((batch_size, n_outputs)), losses[here],
                 np.zeros((n_outputs, total.weights.shape[1]), np.int32), *np.zeros((3, WINDOW + 1)),
             )  # fmt: skip
 
@@ -320,8 +324,8 @@ class LinearProblem(ProblemOnRows):
 
         def train(here: slice, objective: Objective) -> None:
             gradient_epoch(
-                self.data, order, etas, batch_size, objective, self.solver, _part(theta, here), _part(grad, here),
-                _part(first, here), _part(second, here), state.slot_updates, _part(total, here), first_averaged,
+                self.data, order, etas, batch_size, objective, self.solver, part_of(theta, here), part_of(grad, here),
+                part_of(first, here), part_of(second, here), state.slot_updates, part_of(total, here), first_averaged,
                 self._block_scores(batch_size, here.stop - here.start), losses[here],
             )  # fmt: skip
 
@@ -394,7 +398,3 @@ class LinearProblem(ProblemOnRows):
 
 def _n_chunks(n_rows: int) -> int:
     return CHUNKS if n_rows >= LARGE_BATCH else 1
-
-
-def _part(parameters: Parameters, here: slice) -> Parameters:
-    return Parameters(parameters.weights[here], parameters.intercept[here])

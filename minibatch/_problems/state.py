@@ -21,14 +21,14 @@ from sklearn.utils import gen_batches
 
 from minibatch._problems.batching import Order
 from minibatch._problems.pieces import ALONE, Threads, at_once, cut
-from minibatch.engine.linear import Data, Objective, Solver, losses_of_scores
+from minibatch.engine.linear import Data, Objective, Parameters, Solver, losses_of_scores
 from minibatch.engine.optimizers import N_SLOTS, SGD
 from minibatch.engine.rows import CSR
 from minibatch.schedules import Rates
 
 __all__ = [
     "LOSS_WORK", "ROWS_AT_ONCE", "SCORES_AT_ONCE", "Epoch", "Problem", "ProblemOnRows", "RowGradients", "State",
-    "Vector", "blocks_of_rows", "data_of", "largest_value", "matrix_of", "norm_of", "read_only", "rows_of",
+    "Vector", "blocks_of_rows", "data_of", "largest_value", "matrix_of", "norm_of", "part_of", "read_only", "rows_of",
     "score_into", "values_of_row",
 ]  # fmt: skip
 
@@ -52,9 +52,12 @@ class State:
     schedule_epochs: float = 0.0  # epochs since then, in fractions
     rate_factor: float = 1.0  # what "adaptive" has made of the learning rate
     penalty_seen: float = 0.0  # sum over updates of the penalty before each, where the problem follows it
+    # numbers that the optimizer keeps of every output
+    pace: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
 
     def copy(self) -> "State":
-        return replace(self, theta=self.theta.copy(), slots=self.slots.copy(), total=self.total.copy())
+        arrays = {name: getattr(self, name).copy() for name in ("theta", "slots", "total", "pace")}
+        return replace(self, **arrays)
 
     def result(self) -> Vector:
         """The parameters to predict with: the average, once there is one."""
@@ -216,6 +219,11 @@ def norm_of(vector: NDArray[Any]) -> float:
         return float(largest)
     unit = np.ldexp(1.0, np.frexp(largest)[1] - 1)  # a power of two: no rounding
     return float(unit * np.linalg.norm(vector / unit))
+
+
+def part_of(parameters: Parameters, here: slice) -> Parameters:
+    """Of some outputs."""
+    return Parameters(parameters.weights[here], parameters.intercept[here])
 
 
 def rows_of(X: Any) -> Any:

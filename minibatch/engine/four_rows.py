@@ -30,15 +30,15 @@ from minibatch.engine.vectors import (
 )
 
 __all__ = [
-    "FEW_SUMS", "VECTORS_OF_LINE", "WITH_ROWS", "WITH_WEIGHTS", "add_four_rows", "four_row_dots", "prefetch_rows",
-    "products_of_four_rows",
+    "FEW_SUMS", "VECTORS_OF_LINE", "WITH_OTHERS", "WITH_ROWS", "WITH_WEIGHTS", "add_four_rows", "add_four_rows_to_both",
+    "dots_with_both", "four_row_dots", "prefetch_rows", "products_of_four_rows", "products_with_both",
 ]  # fmt: skip
 
 VECTORS_OF_LINE = CACHE_LINE // VECTOR_BYTES
 # A sum that every vector is added to waits for itself; where there are few, each vector of a line has its own.
 FEW_SUMS = 4
-# The four rows with the weights, 4; and with each other.
-WITH_WEIGHTS = [(row, 4) for row in range(4)]
+# The four rows with the weights, 4, and others, 5; and with each other.
+WITH_WEIGHTS, WITH_OTHERS = [(row, 4) for row in range(4)], [(row, 5) for row in range(4)]
 WITH_ROWS = list(combinations(range(4), 2))
 
 _JIT = {**OPTIONS, **INLINED}
@@ -99,21 +99,29 @@ def _addresses(context, builder, X, rows, ahead):
     return [array_row(context, builder, *X, context.cast(builder, i, kind, types.intp))[0] for kind, i in rows]
 
 
+def _rows_of_weights(context, builder, matrices, k):
+    """Addresses of row ``k`` of each matrix of a tuple, their type, and the number of columns."""
+    matrices_type, matrices = matrices
+    k, matrices = context.cast(builder, k[1], k[0], types.intp), cgutils.unpack_tuple(builder, matrices)
+    rows = [array_row(context, builder, W, matrix, k) for W, matrix in zip(matrices_type, matrices, strict=True)]
+    return [address for address, _ in rows], matrices_type[0].dtype, rows[0][1]
+
+
 def _products(pairs):
-    """An intrinsic: the sums over columns of the products of ``pairs`` among four rows of X and a row of weights."""
+    """An intrinsic: the sums over columns of the products of ``pairs`` among four rows of X and those of weights."""
 
     @intrinsic
-    def products(typing_context, X, i0, i1, i2, i3, W, k, ahead):
+    def products(typing_context, X, i0, i1, i2, i3, matrices, k, ahead):
         def codegen(context, builder, signature, args):
-            X, *rows, W, k, ahead = zip(signature.args, args, strict=True)
+            X, *rows, matrices, k, ahead = zip(signature.args, args, strict=True)
             addresses = _addresses(context, builder, X, rows, ahead)
-            weights, n_columns = array_row(context, builder, *W, context.cast(builder, k[1], k[0], types.intp))
-            vector = vector_type(context, W[0].dtype)
+            weights, dtype, n_columns = _rows_of_weights(context, builder, matrices, k)
+            vector = vector_type(context, dtype)
             n_sets = VECTORS_OF_LINE if len(pairs) <= FEW_SUMS else 1
             sums = [[cgutils.alloca_once_value(builder, vector(None)) for _ in pairs] for _ in range(n_sets)]
 
             def step(j, width, v):
-                x = [_load(builder, row, j, vector, width) for row in (*addresses[:4], weights)]
+                x = [_load(builder, row, j, vector, width) for row in (*addresses[:4], *weights)]
                 for place, (a, b) in zip(sums[v % n_sets], pairs, strict=True):
                     builder.store(multiply_add(builder, x[a], x[b], builder.load(place)), place)
 
@@ -124,33 +132,40 @@ def _products(pairs):
             totals = [sum_of_lanes(builder, builder.load(place)) for place in sums[0]]
             return context.make_tuple(builder, signature.return_type, totals)
 
-        return types.UniTuple(W.dtype, len(pairs))(X, i0, i1, i2, i3, W, k, ahead), codegen
+        return types.UniTuple(matrices[0].dtype, len(pairs))(X, i0, i1, i2, i3, matrices, k, ahead), codegen
 
     return products
 
 
 _dots, _all_products = _products(WITH_WEIGHTS), _products(WITH_WEIGHTS + WITH_ROWS)
+_dots_with_both = _products(WITH_WEIGHTS + WITH_OTHERS)
+_all_products_with_both = _products(WITH_WEIGHTS + WITH_OTHERS + WITH_ROWS)
 
 
 @intrinsic
-def _add(typing_context, X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, ahead):
+def _add(typing_context, X, i0, i1, i2, i3, factors, matrices, k, ahead):
+    """Add the rows to row ``k`` of each matrix, times its four ``factors``."""
+
     def codegen(context, builder, signature, args):
-        X, i0, i1, i2, i3, *factors, W, k, ahead = zip(signature.args, args, strict=True)
-        addresses = _addresses(context, builder, X, (i0, i1, i2, i3), ahead)
-        weights, n_columns = array_row(context, builder, *W, context.cast(builder, k[1], k[0], types.intp))
-        vector = vector_type(context, W[0].dtype)
-        factors = [splat(builder, context.cast(builder, a, kind, W[0].dtype), vector.count) for kind, a in factors]
+        X, *rows, (factors_type, factors), matrices, k, ahead = zip(signature.args, args, strict=True)
+        addresses = _addresses(context, builder, X, rows, ahead)
+        weights, dtype, n_columns = _rows_of_weights(context, builder, matrices, k)
+        vector = vector_type(context, dtype)
+        factors = zip(factors_type, cgutils.unpack_tuple(builder, factors), strict=True)
+        factors = [splat(builder, context.cast(builder, a, kind, dtype), vector.count) for kind, a in factors]
 
         def step(j, width, v):
-            value = _load(builder, weights, j, vector, width)
-            for factor, row in zip(factors, addresses[:4], strict=True):
-                value = multiply_add(builder, factor, _load(builder, row, j, vector, width), value)
-            _store(builder, value, weights, j, width)
+            rows = [_load(builder, row, j, vector, width) for row in addresses[:4]]
+            for m, address in enumerate(weights):
+                value = _load(builder, address, j, vector, width)
+                for factor, row in zip(factors[4 * m : 4 * m + 4], rows, strict=True):
+                    value = multiply_add(builder, factor, row, value)
+                _store(builder, value, address, j, width)
 
         _over_columns(builder, n_columns, vector.count, addresses[4:], step)
         return context.get_dummy_value()
 
-    return types.void(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, ahead), codegen
+    return types.void(X, i0, i1, i2, i3, factors, matrices, k, ahead), codegen
 
 
 def prefetch_rows(X, ahead):
@@ -176,7 +191,7 @@ def four_row_dots(X, i0, i1, i2, i3, W, k, ahead):
 @overload(four_row_dots, jit_options=_JIT)
 def _four_row_dots(X, i0, i1, i2, i3, W, k, ahead):
     def dense(X, i0, i1, i2, i3, W, k, ahead):
-        return _dots(X, i0, i1, i2, i3, W, k, ahead)
+        return _dots(X, i0, i1, i2, i3, (W,), k, ahead)
 
     def sparse(X, i0, i1, i2, i3, W, k, ahead):
         prefetch_rows(X, ahead)
@@ -193,7 +208,39 @@ def products_of_four_rows(X, i0, i1, i2, i3, W, k, ahead):
 
 @overload(products_of_four_rows, jit_options=_JIT)
 def _products_of_four_rows(X, i0, i1, i2, i3, W, k, ahead):
-    return lambda X, i0, i1, i2, i3, W, k, ahead: _all_products(X, i0, i1, i2, i3, W, k, ahead)
+    return lambda X, i0, i1, i2, i3, W, k, ahead: _all_products(X, i0, i1, i2, i3, (W,), k, ahead)
+
+
+def dots_with_both(X, i0, i1, i2, i3, V, U, k, ahead):
+    """``four_row_dots`` of dense rows with ``V[k]`` and with ``U[k]``."""
+    return (*four_row_dots(X, i0, i1, i2, i3, V, k, ahead), *four_row_dots(X, i0, i1, i2, i3, U, k, ahead))
+
+
+@overload(dots_with_both, jit_options=_JIT)
+def _dots_of_both(X, i0, i1, i2, i3, V, U, k, ahead):
+    return lambda X, i0, i1, i2, i3, V, U, k, ahead: _dots_with_both(X, i0, i1, i2, i3, (V, U), k, ahead)
+
+
+def products_with_both(X, i0, i1, i2, i3, V, U, k, ahead):
+    """``dots_with_both``, and the six products of one row with another, as in ``products_of_four_rows``."""
+    rows = [X[i] for i in (i0, i1, i2, i3)]
+    return *dots_with_both(X, i0, i1, i2, i3, V, U, k, ahead), *(rows[a] @ rows[b] for a, b in WITH_ROWS)
+
+
+@overload(products_with_both, jit_options=_JIT)
+def _products_of_both(X, i0, i1, i2, i3, V, U, k, ahead):
+    return lambda X, i0, i1, i2, i3, V, U, k, ahead: _all_products_with_both(X, i0, i1, i2, i3, (V, U), k, ahead)
+
+
+def add_four_rows_to_both(X, i0, i1, i2, i3, a, b, V, U, k, ahead):
+    """``add_four_rows`` of dense rows to ``V[k]`` times the four numbers ``a``, and to ``U[k]`` times ``b``."""
+    add_four_rows(X, i0, i1, i2, i3, *a, V, k, ahead)
+    add_four_rows(X, i0, i1, i2, i3, *b, U, k, ())
+
+
+@overload(add_four_rows_to_both, jit_options=_JIT)
+def _add_to_both(X, i0, i1, i2, i3, a, b, V, U, k, ahead):
+    return lambda X, i0, i1, i2, i3, a, b, V, U, k, ahead: _add(X, i0, i1, i2, i3, a + b, (V, U), k, ahead)
 
 
 def add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, ahead):
@@ -205,7 +252,7 @@ def add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, ahead):
 @overload(add_four_rows, jit_options=_JIT)
 def _add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, ahead):
     def dense(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, ahead):
-        _add(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, ahead)
+        _add(X, i0, i1, i2, i3, (a0, a1, a2, a3), (W,), k, ahead)
 
     def sparse(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, ahead):
         prefetch_rows(X, ahead)

@@ -20,8 +20,8 @@ from math import copysign, sqrt
 from minibatch.engine.compile import kernel
 
 __all__ = [
-    "ADAGRAD", "ADAM", "ADAMW", "MOMENTUM", "NESTEROV", "N_SLOTS", "RMSPROP", "SGD", "SOLVERS", "bias_corrections",
-    "shrinkage", "soft_threshold", "take_step",
+    "ADAGRAD", "ADAM", "ADAMW", "DUAL_AVERAGING", "MOMENTUM", "NESTEROV", "N_SLOTS", "RMSPROP", "SGD", "SOLVERS",
+    "bias_corrections", "shrinkage", "soft_threshold", "take_step",
 ]  # fmt: skip
 
 SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW = range(7)
@@ -34,8 +34,10 @@ SOLVERS = {
     "adam": ADAM,
     "adamw": ADAMW,
 }
+# What plain SGD of linear models becomes with ``learning_rate="auto"``: see ``engine.dual_averaging``.
+DUAL_AVERAGING = -2
 # Vectors of memory a solver keeps (SGD: only for L1).
-N_SLOTS = {SGD: 1, MOMENTUM: 1, NESTEROV: 1, ADAGRAD: 1, RMSPROP: 1, ADAM: 2, ADAMW: 2}
+N_SLOTS = {SGD: 1, MOMENTUM: 1, NESTEROV: 1, ADAGRAD: 1, RMSPROP: 1, ADAM: 2, ADAMW: 2, DUAL_AVERAGING: 3}
 
 
 @kernel

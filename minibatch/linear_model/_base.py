@@ -23,8 +23,10 @@ from minibatch._base.rows import Rows
 from minibatch._base.sparse import refuse_damaged
 from minibatch._problems.batching import power_of_two_below_root
 from minibatch._problems.best_constant import LOG_LINKS, best_constant
+from minibatch._problems.dual_averaging import DualAveragingProblem, going_on
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.state import State, Vector
+from minibatch._training.first_distance import first_distances
 from minibatch._training.loop import Outcome, Plan
 from minibatch._training.rules import BestRule, Rule, ScoreRule, WindowRule
 from minibatch.engine.linear import Objective, Solver
@@ -53,7 +55,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         "fit_intercept": ["boolean"],
         "epsilon": [number_from(0)],
         "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
-        "learning_rate": [StrOptions(set(SCHEDULES))],
+        "learning_rate": [StrOptions({*SCHEDULES, "auto"})],
         "eta0": FIRST_RATE,
         "solver": [StrOptions(set(SOLVERS))],
         "momentum": [Interval(Real, 0, 1, closed="left")],
@@ -63,9 +65,11 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
 
     def _check_before_data(self, partial: bool, watched: bool) -> None:
         super()._check_before_data(partial, watched)
-        ignored = self.learning_rate == "optimal" and self.eta0 != DEFAULT_ETA0
+        by = {"optimal": "computes its rates from alpha", "auto": "finds its rates by itself"}
+        ignored = self.learning_rate in by and self.eta0 not in (DEFAULT_ETA0, "auto")
         if ignored and not watched and not (partial and hasattr(self, "history_")):
-            message = f"eta0={self.eta0!r} is not used: learning_rate='optimal' computes its rates from alpha. Use "
+            message = f"eta0={self.eta0!r} is not used: "
+            message += f"learning_rate={self.learning_rate!r} {by[self.learning_rate]}. Use "
             message += "another learning_rate, for instance 'constant' or 'invscaling', or leave eta0 out."
             # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
             warnings.warn(message, UserWarning, stacklevel=4 if partial else 5)
@@ -93,7 +97,12 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
 
     def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: dict[str, Any]) -> Plan:
         plan = super()._plan(n_samples, rate, seed, partial, limits)
-        return plan._replace(average_from=int(self.average) if self.average else None)
+        # with a rate of its own the model is an average already
+        averaged = self.average and not self._has_no_schedule()
+        return plan._replace(average_from=int(self.average) if averaged else None)
+
+    def _has_no_schedule(self) -> bool:
+        return self.learning_rate == "auto" and self.solver == "sgd"
 
     def _auto_batch_size(self, n_samples: int) -> int:
         return power_of_two_below_root(n_samples)
@@ -113,6 +122,9 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
 
     def _problem_of(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool, stack: ExitStack) -> Any:
         problem: Any = super()._problem_of(rows, kept, normalize, stack)
+        if self._has_no_schedule():
+            before = None if normalize else getattr(getattr(self, "_optimizer", None), "moments", None)
+            return DualAveragingProblem.of(problem, before)
         looks_at_objective = normalize and self.tol is not None and not self.early_stopping
         if looks_at_objective and self._ends_as_in_scikit_learn(problem):
             return problem.following_penalty(averaged=bool(self.average))
@@ -123,7 +135,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
             self.__dict__.pop(name, None)
         super()._publish(problem, outcome, history, rate)
         self.t_ = outcome.state.schedule_updates + 1.0
-        if self.average:
+        if self.average and not self._has_no_schedule():
             self.__dict__.update(self._average_attributes(problem, outcome.state))
 
     def _initial_theta(self, problem: LinearProblem, fresh: bool, init: tuple[Any, Any]) -> Vector:
@@ -156,6 +168,19 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
                 raise ValueError(f"{name} contains NaN or infinity.")
             part[...] = value.reshape(part.shape)
         return theta
+
+    def _initial_state(
+        self, problem: Any, plan: Plan, theta: Vector, fresh: bool, partial: bool, init: tuple[Any, Any]
+    ) -> State:
+        state = super()._initial_state(problem, plan, theta, fresh, partial, init)
+        if not isinstance(problem, DualAveragingProblem):
+            return state
+        moments: Any = self._optimizer.moments if state.slot_updates > 0 else None
+        if moments is not None and going_on(problem, state, moments):
+            return state
+        state = problem.new_state(theta, False)
+        problem.set_distances(state, first_distances(problem, theta, plan.seed))
+        return state
 
     def _n_outputs(self) -> int:
         """How many rows of weights there are, by what y was."""

@@ -111,11 +111,16 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
           rest.
         * ``'optimal'``: ``1 / (alpha (t0 + t - 1))`` at batch size 1, and a lower, faster falling rate for batches (see
           :func:`minibatch.schedules.optimal`).
+        * ``'auto'`` (with ``solver='sgd'``): no number to set. DoWG's rate (arXiv 2305.16284), distances over
+          gradients, at the point of schedule-free descent (arXiv 2405.15682), in dual averaging, from a first distance
+          found on up to 1000 rows; columns are scaled by their units, and by how rare they are. Nothing in it depends
+          on the batch size, or on how long training lasts. The model is an average of the iterates already, and
+          ``average`` does nothing. With other solvers it is a constant rate, calibrated as by ``eta0='auto'``.
 
         The stopping rule does not wait for the end of a cycle; ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
-        First learning rate; not used by ``learning_rate='optimal'``. The best one depends on ``batch_size``: tune them
-        together. ``'auto'`` trains on up to 1000 of the rows at rates that differ by factors of two, and takes the
+        First learning rate; not used by ``learning_rate='optimal'`` and ``'auto'``. The best one depends on
+        ``batch_size``: tune them together. ``'auto'`` trains on up to 1000 of the rows at rates that differ by factors of two, and takes the
         best, or the next below, as Bottou's programs do; see ``eta0_``. ``partial_fit`` does so on its first chunk,
         which should be a large one.
     power_t : float, default=0.5

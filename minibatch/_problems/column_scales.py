@@ -1,0 +1,77 @@
+"""Scales of columns: what one unit of a weight does to the scores."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from minibatch._problems.state import ProblemOnRows, blocks_of_rows
+
+__all__ = ["ALIKE", "LEAST_SCALE", "RARITY", "ColumnMoments", "Scales", "moments_of", "squared_scales"]
+
+# The power of the share of rows that have a value in ``squared_scales``.
+RARITY = 0.25
+# A column whose values are smaller than this share of the largest has no scale of its own.
+LEAST_SCALE = 1e-7
+# Columns whose scales differ by no more than this factor count as alike: one scale for all is faster.
+ALIKE = 2.0
+
+
+class ColumnMoments(NamedTuple):
+    """Weighted sums over rows, which add up along a stream."""
+
+    squares: NDArray[np.float64]  # of the values of each column
+    present: NDArray[np.float64]  # of 1 where a column has a value
+    weight: float
+
+
+def moments_of(problem: ProblemOnRows) -> ColumnMoments:
+    """Of the rows trained on."""
+    squares, present, total = np.zeros(problem.n_features), np.zeros(problem.n_features), 0.0
+    rows = np.arange(len(problem.data.y)) if problem.rows is None else problem.rows
+    for here, X in blocks_of_rows(problem.data.X, rows, problem.n_features):
+        weight = problem.data.weight[rows[here]].astype(float) if len(problem.data.weight) else np.ones(X.shape[0])
+        with np.errstate(over="ignore"):
+            squares += weight @ (X.multiply(X) if sp.issparse(X) else np.square(X, dtype=np.float64))
+        present += weight @ (X != 0)
+        total += weight.sum()
+    return ColumnMoments(squares, present, total)
+
+
+class Scales(NamedTuple):
+    """Columns are in bands, whose squared scales are powers of four apart; in one where they are alike."""
+
+    bands: NDArray[np.uint8]  # of the columns; none where there is one band
+    of_bands: NDArray[np.floating[Any]]
+
+    @property
+    def of_columns(self) -> NDArray[np.floating[Any]]:
+        """One number where they are alike."""
+        return self.of_bands[self.bands] if len(self.bands) else self.of_bands
+
+
+def squared_scales(moments: ColumnMoments, dtype: Any) -> Scales:
+    """``q_j = s_j^2`` with ``s_j = u_j f_j^(1/4)``: ``u_j`` is the root mean square of the values that are not 0, and
+    ``f_j`` the share of rows that have one; but for a factor up to the root of two.
+
+    So weights are found as fast whatever the units of the columns, and those of rare columns are not held back as
+    much as they would be without, nor let loose as with the root mean square over all rows, ``u_j f_j^(1/2)``.
+    """
+    share = moments.present / max(moments.weight, np.finfo(float).tiny)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        unit = np.sqrt(moments.squares / moments.present)
+        own = (unit > LEAST_SCALE * np.max(unit, initial=0.0, where=unit < np.inf)) & (unit < np.inf)
+        scale = np.where(own, unit * share**RARITY, np.nan)
+    largest = np.nanmax(scale, initial=0.0)
+    if not largest > 0.0:
+        return Scales(np.empty(0, np.uint8), np.ones(1, dtype))
+    scale = np.where(own, scale, largest)
+    if largest <= ALIKE * scale.min():
+        return Scales(np.empty(0, np.uint8), np.mean(scale**2, keepdims=True).astype(dtype))
+    halvings, bands = np.unique(np.rint(np.log2(largest / scale)), return_inverse=True)
+    limits = np.finfo(dtype)
+    return Scales(
+        bands.astype(np.uint8),
+        np.clip((largest * 0.5**halvings) ** 2, np.sqrt(limits.tiny), np.sqrt(limits.max)).astype(dtype),
+    )

@@ -1,0 +1,229 @@
+"""A linear model whose rate nobody sets: which loop of ``engine.dual_averaging`` trains what."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.extmath import row_norms
+
+from minibatch._problems.column_scales import ColumnMoments, Scales, moments_of, squared_scales
+from minibatch._problems.linear import LinearProblem
+from minibatch._problems.state import Epoch, State, Vector, matrix_of, norm_of, part_of, rows_of
+from minibatch.engine.dual_averaging import (
+    AVERAGE_SUM,
+    DISTANCE,
+    N_PACE,
+    SUM,
+    Memory,
+    dual_averaging_epoch,
+    dual_averaging_step,
+    gradient_point,
+)
+from minibatch.engine.dual_averaging_rows import N_BUFFER, dual_averaging_rows_epoch
+from minibatch.engine.dual_averaging_sparse import Columns, dual_averaging_sparse_epoch
+from minibatch.engine.linear import SOFTMAX, Objective
+from minibatch.engine.optimizers import DUAL_AVERAGING
+from minibatch.engine.rows import CSR
+
+__all__ = ["DualAveragingProblem", "going_on"]
+
+
+@dataclass(frozen=True)
+class DualAveragingProblem(LinearProblem):
+    """``moments`` are of all rows that training has seen, not only of those of this problem."""
+
+    moments: ColumnMoments = field(kw_only=True)
+
+    @classmethod
+    def of(cls, problem: LinearProblem, before: ColumnMoments | None) -> "DualAveragingProblem":
+        """The same rows and objective; ``before`` is of the rows of earlier calls."""
+        parts = {part.name: getattr(problem, part.name) for part in fields(problem)}
+        if isinstance(problem.data.X, CSR):
+            parts["data"] = problem.data._replace(X=_without_repeats(problem))
+        moments = moments_of(problem)
+        if before is not None:
+            moments = ColumnMoments(
+                moments.squares + before.squares, moments.present + before.present, moments.weight + before.weight
+            )
+        solver = problem.solver._replace(kind=DUAL_AVERAGING)
+        return cls(**{**parts, "solver": solver, "moments": moments})
+
+    @cached_property
+    def scales(self) -> NDArray[np.floating[Any]]:
+        """``q`` of ``engine.dual_averaging``, in the type of X; one number where the columns are alike."""
+        return self._scales.of_columns
+
+    @cached_property
+    def _scales(self) -> Scales:
+        return squared_scales(self.moments, self.data.y.dtype)
+
+    def new_state(self, theta: Vector, averaged: bool) -> State:
+        """At ``theta``; the distance is still to be set."""
+        state = super().new_state(theta, averaged=False)
+        memory = self._memory(state)
+        memory.start.weights[...], memory.start.intercept[...] = self.parameters(theta)
+        for vector in (memory.dual, memory.average):
+            vector.weights[...] = self.scales * memory.start.weights
+            vector.intercept[...] = memory.start.intercept
+        state.pace = np.zeros((self.n_outputs, N_PACE))
+        return state
+
+    def weights_of(self, dual: NDArray[Any], sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of the weights' part of a dual vector, and sums of rates of the outputs."""
+        l1, l2, sums = self.objective.l1, self.objective.l2, sums[:, None]
+        size = np.maximum(np.abs(dual, dtype=np.float64) - l1 * sums, 0.0)
+        return np.copysign(size, dual) / (self.scales + l2 * sums)
+
+    def with_other_scales(self, state: State, before: "DualAveragingProblem") -> None:
+        """Rewrite dual vectors made with the scales of ``before``, so that weights stay as they are."""
+        memory, l1, l2 = self._memory(state), self.objective.l1, self.objective.l2
+        for vector, column in ((memory.dual, SUM), (memory.average, AVERAGE_SUM)):
+            sums = self.sums_of(state, column)
+            weights = before.weights_of(vector.weights, sums)
+            moved = weights * (self.scales + l2 * sums[:, None]) + np.sign(weights) * l1 * sums[:, None]
+            vector.weights[...] = np.where(weights == 0.0, vector.weights, moved)
+
+    def sums_of(self, state: State, column: int) -> NDArray[np.float64]:
+        """A column of the pace, for every output."""
+        return np.repeat(state.pace[:1, column], self.n_outputs) if self.shares_pace else state.pace[:, column]
+
+    @property
+    def shares_pace(self) -> bool:
+        """Whether one rate is for all outputs."""
+        return self.objective.outputs == SOFTMAX
+
+    def model_of(self, state: State) -> Vector:
+        """The parameters that the memory stands for."""
+        average = self._memory(state).average
+        weights = self.weights_of(average.weights, self.sums_of(state, AVERAGE_SUM))
+        return np.concatenate([weights.ravel(), average.intercept])
+
+    def set_distances(self, state: State, distances: NDArray[np.float64]) -> None:
+        state.pace[: len(distances), DISTANCE] = distances**2
+
+    def _memory(self, state: State) -> Memory:
+        dual, average, start = (self.parameters(slot) for slot in state.slots)
+        return Memory(dual, average, start, state.pace)
+
+    def _epoch_function(self, batch_size: int, averaged: bool) -> Callable[..., None]:
+        if self._is_large(batch_size):
+            return self._large_batches
+        if isinstance(self.data.X, CSR) and not self._gradient_pays(batch_size):
+            return self._sparse_batches
+        return self._single_rows if batch_size == 1 and self._takes_single_rows else self._gradient_batches
+
+    @property
+    def _takes_single_rows(self) -> bool:
+        alike = len(self.scales) == 1 and self.objective.l1 == 0.0 and not isinstance(self.data.X, CSR)
+        return alike and not self.shares_pace and self._squares is not None
+
+    @cached_property
+    def _squares(self) -> NDArray[np.float64] | None:
+        """Squared norms of the rows in the norm of the scales' inverses; None where they overflow."""
+        X, scales = matrix_of(self.data.X, self.n_features), self.scales.astype(np.float64)
+        with np.errstate(over="ignore"):
+            if len(scales) == 1:
+                squares = row_norms(X, squared=True) / scales[0]
+            else:
+                squares = X.multiply(X) @ (1.0 / scales)
+        return squares if np.isfinite(squares).all() else None
+
+    def _single_rows(self, state: State, epoch: Epoch, losses: Vector) -> None:
+        theta, memory = self.parameters(state.theta), self._memory(state)
+        squares: Any = self._squares
+
+        def train(here: slice, objective: Objective) -> None:
+            etas = epoch.etas if here.start == 0 else np.empty_like(epoch.etas)
+            dual_averaging_rows_epoch(
+                self.data, epoch.order, etas, objective, self.scales, _part_of_memory(memory, here),
+                state.slot_updates, part_of(theta, here), np.empty((here.stop - here.start, N_BUFFER)),
+                squares[epoch.order] + float(objective.fit_intercept),
+                losses[here],
+            )  # fmt: skip
+
+        self._for_outputs(train)
+
+    def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
+        one = self.data.y.itemsize * self.n_parameters
+        if self._epoch_function(batch_size, False) == self._large_batches:
+            return {"gradients": self._sum_bytes(batch_size), "point of the gradient": one}
+        return {"gradients": one, "point of the gradient": one}
+
+    def _gradient_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
+        theta, memory = self.parameters(state.theta), self._memory(state)
+        grad, point = (self.parameters(np.empty_like(state.theta)) for _ in range(2))
+
+        def train(here: slice, objective: Objective) -> None:
+            etas = epoch.etas if here.start == 0 else np.empty_like(epoch.etas)
+            dual_averaging_epoch(
+                self.data, epoch.order, etas, epoch.batch_size, objective, self.scales, _part_of_memory(memory, here),
+                state.slot_updates, part_of(theta, here), part_of(grad, here), part_of(point, here),
+                self._block_scores(epoch.batch_size, here.stop - here.start), losses[here],
+            )  # fmt: skip
+
+        self._for_outputs(train)
+
+    def _sparse_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
+        theta, memory = self.parameters(state.theta), self._memory(state)
+        of_rows = self._squares if epoch.batch_size == 1 else None
+        single, squares = of_rows is not None, np.empty(0) if of_rows is None else of_rows[epoch.order]
+
+        def train(here: slice, objective: Objective) -> None:
+            n_outputs = here.stop - here.start
+            etas = epoch.etas if here.start == 0 else np.empty_like(epoch.etas)
+            dual_averaging_sparse_epoch(
+                self.data, epoch.order, etas, epoch.batch_size, objective, self.scales, _part_of_memory(memory, here),
+                state.slot_updates, part_of(theta, here), np.empty((n_outputs, N_BUFFER)),
+                self._columns(n_outputs, single), squares, np.empty((epoch.batch_size, n_outputs)), losses[here],
+            )  # fmt: skip
+
+        self._for_outputs(train)
+
+    def _columns(self, n_outputs: int, single: bool) -> Columns:
+        """Buffers."""
+        (bands, scales), dtype = self._scales, self.data.y.dtype
+        parts = np.empty((n_outputs, self.n_features, 2 if single else 3), dtype)
+        return Columns(parts, bands, scales, np.empty((n_outputs, len(scales)), dtype), np.empty((n_outputs, 2)))
+
+    def _large_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
+        theta, memory, batch_size = self.parameters(state.theta), self._memory(state), epoch.batch_size
+        point = self.parameters(np.empty_like(state.theta))
+        for batch in range(len(epoch.etas)):
+            rows, before = epoch.order[batch * batch_size : (batch + 1) * batch_size], state.slot_updates + batch
+            gradient_point(memory, self.scales, self.objective, point, before)
+            batch_losses, gradient = self._sum_over(rows, point)
+            losses += batch_losses
+            grad = self.parameters((gradient / len(rows)).astype(state.theta.dtype))
+            epoch.etas[batch] = dual_averaging_step(memory, grad, self.scales, self.objective, before, theta)
+
+
+def going_on(problem: DualAveragingProblem, state: State, moments: ColumnMoments) -> bool:
+    """Make the memory of an earlier call that of this problem, whose columns may have other scales. False where it
+    does not stand for the parameters that the model has: somebody has changed them, or the penalty."""
+    before = replace(problem, moments=moments)
+    tolerance = np.sqrt(np.finfo(state.theta.dtype).eps)
+    if not np.allclose(before.model_of(state), state.theta, rtol=tolerance, atol=tolerance * norm_of(state.theta)):
+        return False
+    if not np.array_equal(before.scales, problem.scales):
+        problem.with_other_scales(state, before)
+    return True
+
+
+def _part_of_memory(memory: Memory, here: slice) -> Memory:
+    dual, average, start = (part_of(part, here) for part in (memory.dual, memory.average, memory.start))
+    return Memory(dual, average, start, memory.pace[here])
+
+
+def _without_repeats(problem: LinearProblem) -> CSR:
+    """Sparse rows that name no column twice: the norm of a row's gradient is that of its values."""
+    X = problem.data.X
+    matrix = matrix_of(X, problem.n_features)
+    if matrix.has_canonical_format:
+        return X
+    matrix = matrix.copy()
+    matrix.sum_duplicates()
+    canonical: CSR = rows_of(matrix)
+    return canonical

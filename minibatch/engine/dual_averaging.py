@@ -1,0 +1,256 @@
+"""A rate that needs no tuning: dual averaging with distances over gradients, at the point of schedule-free descent.
+
+What is summed are gradients, in ``dual``; weights follow from them. With the scales ``q_j`` of the columns (1 for the
+intercept), the rates ``eta_t`` and their sum ``E``, the *weights of* a dual vector ``n`` are
+
+    w_j = S(n_j, l1 E) / (q_j + l2 E),            S the soft threshold,
+
+which minimise ``-n @ w + E (l1 ||w||_1 + l2/2 ||w||^2) + 1/2 sum_j q_j w_j^2``: the penalties of all updates are there,
+whole, at the cost of two numbers, on every weight alike. Update ``t`` from ``n`` and its average ``m``:
+
+    y = weights of 0.3 n + 0.7 m (and of the sums E that belong to them)
+    r = max(r, ||y - w_0||_q)                       the largest distance from the first weights
+    E += r^2 / sqrt(v)                              the rate so far: known before the gradient, see ``slowed``
+    v += r^2 ||g||_{1/q}^2                          g the batch's gradient of the loss at y
+    eta = r^2 / sqrt(v)
+    n -= eta g
+    m += (r^2 t / S) (n - m), S the sum of r^2 t
+
+The model is the weights of ``m``. ``r^2 / sqrt(v)`` is the rate of DoWG (Khaled, Mishchenko & Jin 2023, arXiv
+2305.16284); gradients between an iterate and the average are those of schedule-free SGD (Defazio et al. 2024, arXiv
+2405.15682), where they may belong to any method with a bound on its regret; sums of gradients in the place of weights
+are dual averaging (Xiao 2010), whose thresholds leave weights at exactly 0, the average's too.
+
+The distance is that of ``y``, not of the iterate, which single rows throw about; and is looked at when the number of
+updates has grown by a sixteenth to an eighth (``next_look``), so that it costs nothing, and sparse rows no dense pass.
+Measured on nine data sets, 5 to 100 epochs: the gap to the optimum is the same as with a look at every update.
+
+Outputs that do not share a loss have a pace each: ``r^2``, ``v``, ``S``, ``E`` and the average of ``E``.
+"""
+
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from minibatch.engine.compile import entry, kernel
+from minibatch.engine.linear import SOFTMAX, Parameters, add_gradient
+from minibatch.engine.optimizers import soft_threshold
+
+__all__ = [
+    "AVERAGE_SUM", "DISTANCE", "GRADIENTS", "INTERPOLATION", "LOOKS", "N_PACE", "SUM", "WEIGHTS", "Memory",
+    "dual_averaging_epoch", "dual_averaging_step", "form_point", "gradient_point", "inverse_root", "look_from", "move",
+    "next_look", "paces", "share_of_average", "squared_distance", "squared_norm_of", "step", "weights_of", "write_model",
+]  # fmt: skip
+
+# How far the point where gradients are taken is from the iterate to the average.
+INTERPOLATION = 0.7
+# How often the distance is looked at while the number of updates doubles.
+LOOKS = 8
+# Columns of the pace of an output.
+DISTANCE, GRADIENTS, WEIGHTS, SUM, AVERAGE_SUM = range(5)
+N_PACE = 5
+
+
+class Memory(NamedTuple):
+    """What the updates of a model have left: all but its weights, which are those of ``average``."""
+
+    dual: Parameters
+    average: Parameters
+    start: Parameters  # the first weights
+    pace: np.ndarray  # (outputs, N_PACE)
+
+
+@kernel
+def next_look(t):
+    """The first update after ``t`` before which the distance is looked at: every one of the first 16, every second of
+    the next 16, every fourth of the next 32, ..."""
+    step = 1
+    while t >= 2 * LOOKS * step:
+        step *= 2
+    return t - t % step + step
+
+
+@kernel
+def paces(objective, n_outputs):
+    """How many paces there are: outputs of a softmax have one."""
+    return 1 if objective.outputs == SOFTMAX else n_outputs
+
+
+@kernel
+def share_of_average(pace, p):
+    """What the point where gradients are taken has of the average, and its sum of rates."""
+    of_average = INTERPOLATION if pace[p, WEIGHTS] > 0.0 else 0.0
+    return of_average, pace[p, SUM] + of_average * (pace[p, AVERAGE_SUM] - pace[p, SUM])
+
+
+@kernel
+def weights_of(dual, rates, scales, objective, weights):
+    """Fill ``weights``, those of one output, from a dual vector. Columns that are alike have one scale."""
+    real = dual.dtype.type
+    zero, one, threshold, shrinks = real(0), real(1), real(objective.l1 * rates), real(objective.l2 * rates)
+    if scales.shape[0] == 1:
+        factor = one / (scales[0] + shrinks)
+        if threshold == zero:
+            for j in range(dual.shape[0]):
+                weights[j] = dual[j] * factor
+        else:
+            for j in range(dual.shape[0]):
+                weights[j] = soft_threshold(dual[j], threshold, zero) * factor
+    else:
+        for j in range(dual.shape[0]):
+            weights[j] = soft_threshold(dual[j], threshold, zero) / (scales[j] + shrinks)
+
+
+@kernel
+def squared_norm_of(grad, scales, k, fit_intercept):
+    """Of the gradient in one output, in the norm of the scales' inverses."""
+    total = 0.0
+    if scales.shape[0] == 1:
+        for j in range(grad.weights.shape[1]):
+            total += float(grad.weights[k, j]) * float(grad.weights[k, j])
+        total /= float(scales[0])
+    else:
+        for j in range(grad.weights.shape[1]):
+            total += float(grad.weights[k, j]) * float(grad.weights[k, j]) / float(scales[j])
+    return total + (float(grad.intercept[k]) * float(grad.intercept[k]) if fit_intercept else 0.0)
+
+
+@kernel
+def squared_distance(weights, start, scales):
+    total, j_scale = 0.0, 0
+    for j in range(weights.shape[0]):
+        moved = float(weights[j] - start[j])
+        total += float(scales[j_scale]) * moved * moved
+        j_scale += 1 if scales.shape[0] > 1 else 0
+    return total
+
+
+@kernel
+def form_point(memory, scales, objective, point):
+    """Fill ``point`` with the weights where the next gradient is taken."""
+    (dual, dual_intercept), (average, average_intercept), _, pace = memory
+    n_paces, real = paces(objective, dual.shape[0]), dual.dtype.type
+    for k in range(dual.shape[0]):
+        share, rates = share_of_average(pace, k if n_paces > 1 else 0)
+        of_average, w = real(share), point.weights[k]
+        for j in range(dual.shape[1]):
+            w[j] = dual[k, j] + of_average * (average[k, j] - dual[k, j])
+        weights_of(w, rates, scales, objective, w)
+        point.intercept[k] = dual_intercept[k] + of_average * (average_intercept[k] - dual_intercept[k])
+
+
+@kernel
+def look_from(point, memory, scales, objective):
+    """See how far the point is from the first weights."""
+    start, first_intercept = memory.start
+    n_outputs, far = start.shape[0], 0.0
+    n_paces = paces(objective, n_outputs)
+    for k in range(n_outputs):
+        moved = float(point.intercept[k] - first_intercept[k])
+        far += squared_distance(point.weights[k], start[k], scales) + moved * moved
+        if n_paces > 1 or k == n_outputs - 1:
+            p = k if n_paces > 1 else 0
+            memory.pace[p, DISTANCE] = max(memory.pace[p, DISTANCE], far)
+            far = 0.0
+
+
+@kernel
+def inverse_root(gradients):
+    """0 without a gradient so far: there is nothing to move by."""
+    return 1.0 / sqrt(gradients) if gradients > 0.0 else 0.0
+
+
+@kernel
+def move(pace, p, squared_norm, t):
+    """Update ``t`` of a pace, from the squared norm of the gradient: the rate, and the share of the iterate in the
+    average."""
+    pace[p, SUM] += pace[p, DISTANCE] * inverse_root(pace[p, GRADIENTS])
+    pace[p, GRADIENTS] += pace[p, DISTANCE] * squared_norm
+    eta, weight = pace[p, DISTANCE] * inverse_root(pace[p, GRADIENTS]), pace[p, DISTANCE] * t
+    pace[p, WEIGHTS] += weight
+    share = weight / pace[p, WEIGHTS]
+    pace[p, AVERAGE_SUM] += share * (pace[p, SUM] - pace[p, AVERAGE_SUM])
+    return eta, share
+
+
+@kernel
+def step(memory, grad, scales, objective, t):
+    """Update ``t``, from the gradient; returns the rate of the first output."""
+    (dual, dual_intercept), (average, average_intercept), _, pace = memory
+    real, n_outputs = dual.dtype.type, dual.shape[0]
+    n_paces, squared_norm, eta, share, first_eta = paces(objective, n_outputs), 0.0, 0.0, 0.0, 0.0
+    if n_paces == 1:
+        for k in range(n_outputs):
+            squared_norm += squared_norm_of(grad, scales, k, objective.fit_intercept)
+        eta, share = move(pace, 0, squared_norm, t)
+    for k in range(n_outputs):
+        if n_paces > 1:
+            eta, share = move(pace, k, squared_norm_of(grad, scales, k, objective.fit_intercept), t)
+        first_eta = eta if k == 0 else first_eta
+        by, of_iterate = real(eta), real(share)
+        for j in range(dual.shape[1]):
+            dual[k, j] -= by * grad.weights[k, j]
+            average[k, j] += of_iterate * (dual[k, j] - average[k, j])
+        if objective.fit_intercept:
+            dual_intercept[k] -= by * grad.intercept[k]
+            average_intercept[k] += of_iterate * (dual_intercept[k] - average_intercept[k])
+    return first_eta
+
+
+@kernel
+def write_model(memory, scales, objective, theta):
+    """Fill ``theta`` with the weights of the average."""
+    (average, average_intercept), pace = memory.average, memory.pace
+    n_paces = paces(objective, average.shape[0])
+    for k in range(average.shape[0]):
+        weights_of(average[k], pace[k if n_paces > 1 else 0, AVERAGE_SUM], scales, objective, theta.weights[k])
+        theta.intercept[k] = average_intercept[k]
+
+
+@entry
+def dual_averaging_epoch(stamp):
+    def dual_averaging_epoch(
+        data, order, etas, batch_size, objective, scales, memory, n_updates, theta, grad, point, scores, losses
+    ):
+        """Train on ``order`` in batches; fills ``etas`` with the rates of the first output, and ``theta``."""
+        _ = stamp
+        look = next_look(n_updates)
+        for batch in range(etas.shape[0]):
+            start, t = batch * batch_size, n_updates + batch + 1
+            stop = min(start + batch_size, order.shape[0])
+            form_point(memory, scales, objective, point)
+            if t == look:
+                look_from(point, memory, scales, objective)
+                look = next_look(t)
+            grad.weights[:] = 0.0
+            grad.intercept[:] = 0.0
+            add_gradient(data, order, start, stop, objective, point, 1.0 / (stop - start), grad, scores, losses)
+            etas[batch] = step(memory, grad, scales, objective, t)
+        write_model(memory, scales, objective, theta)
+
+    return dual_averaging_epoch
+
+
+@entry
+def gradient_point(stamp):
+    def gradient_point(memory, scales, objective, point, n_updates):
+        """Fill ``point`` with the weights where the gradient of the next update is taken."""
+        _ = stamp
+        form_point(memory, scales, objective, point)
+        if n_updates + 1 == next_look(n_updates):
+            look_from(point, memory, scales, objective)
+
+    return gradient_point
+
+
+@entry
+def dual_averaging_step(stamp):
+    def dual_averaging_step(memory, grad, scales, objective, n_updates, theta):
+        """Make the next update, with a given gradient; returns the rate of the first output."""
+        _ = stamp
+        eta = step(memory, grad, scales, objective, n_updates + 1)
+        write_model(memory, scales, objective, theta)
+        return eta
+
+    return dual_averaging_step

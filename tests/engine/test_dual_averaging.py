@@ -1,0 +1,213 @@
+"""The loops of ``learning_rate="auto"``: every path gives the model of the NumPy reference."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from minibatch._problems.column_scales import ColumnMoments
+from minibatch._problems.dual_averaging import DualAveragingProblem
+from minibatch._problems.linear import OUTPUTS, LinearProblem
+from minibatch._problems.pieces import Threads
+from minibatch._problems.state import Epoch
+from minibatch.engine.linear import Objective, Solver
+from minibatch.engine.losses import CLASSIFICATION, REGRESSION
+from minibatch.engine.optimizers import SGD
+from references.dual_averaging import dual_averaging
+from references.gradient_descent import MARGIN_LOSSES
+
+LOSSES = {**CLASSIFICATION, **REGRESSION}
+N, D, PARAMETER = 23, 5, 0.3
+rng = np.random.default_rng(0)
+DENSE = rng.standard_normal((N, D)) * (rng.random((N, D)) < 0.6)
+SPARSE = sp.csr_array(DENSE)
+START = 0.3 * np.random.default_rng(4).standard_normal((D + 1, 7))  # at 0 scores tie with the kink of the perceptron
+NO_PENALTY, L2, L1, BOTH = (0.0, 0.0), (0.0, 0.2), (0.1, 0.0), (0.05, 0.2)
+# path: layout of X, batch sizes, penalties (l1, l2), whether columns may differ
+PATHS = {
+    "_single_rows": (DENSE, [1], [NO_PENALTY, L2], [False]),
+    "_sparse_batches": (SPARSE, [1, 4, N], [NO_PENALTY, L2, L1, BOTH], [False, True]),
+    "_gradient_batches": (DENSE, [1, 4, N], [NO_PENALTY, L2, L1, BOTH], [False, True]),
+    "_large_batches": (DENSE, [5, N], [L2, BOTH], [False, True]),
+}
+RUNS = [
+    pytest.param(method, X, size, penalty, differ, id=f"{method}-{size}-{penalty}-{'differ' if differ else 'alike'}")
+    for method, (X, sizes, penalties, kinds) in PATHS.items()
+    for size in sizes
+    for penalty in penalties
+    for differ in kinds
+]
+# of the columns: as they turn out of these moments, powers of four apart
+SCALES = {False: np.full(D, 0.49), True: np.array([4.0, 4.0, 0.25, 16.0, 0.0625])}
+
+
+def targets(loss, n_outputs=2, n=N):
+    y = np.random.default_rng(1).standard_normal((n, n_outputs))
+    if loss == "softmax":
+        return np.arange(n) % n_outputs
+    if loss in MARGIN_LOSSES:
+        return np.where(y > 0, 1.0, -1.0)
+    return np.abs(y) + 0.1 if loss in ("poisson", "gamma") else y
+
+
+def problem_of(X, y, loss, scales, *, l1=0.0, l2=0.0, weight=None, fit_intercept=True, n_outputs=None, **more):
+    code, outputs = ("log_loss", "multinomial") if loss == "softmax" else (loss, "separate")
+    objective = Objective(LOSSES[code], PARAMETER, OUTPUTS[outputs], 0, l1, l2, fit_intercept)
+    solver, n_outputs = Solver(SGD, 0.9, 0.9, 0.999, 1e-8), n_outputs or y.shape[-1]
+    problem = DualAveragingProblem.of(
+        LinearProblem.from_arrays(X, y, weight, objective, solver, n_outputs, **more), None
+    )
+    return replace(problem, moments=ColumnMoments(np.asarray(scales), np.ones(len(scales)), 1.0))
+
+
+def distances_of(problem):
+    return 0.3 * (1.0 + np.arange(problem.n_objectives))
+
+
+def train(problem, method, batch_size, epochs=2, order=None):
+    """Parameters and rates after some epochs in one of the loops, not necessarily the one that would be chosen."""
+    order = np.arange(problem.n_samples) if order is None else order
+    start = START[[*range(problem.n_features), -1], : problem.n_outputs]
+    state = problem.new_state(np.append(start[:-1].T, start[-1]).astype(problem.data.y.dtype), averaged=False)
+    problem.set_distances(state, distances_of(problem))
+    n_batches, rates = -(-len(order) // batch_size), []
+    for _ in range(epochs):
+        etas = np.full(n_batches, np.nan)
+        getattr(problem, method)(state, Epoch(order, etas, batch_size, n_batches, True, 0), np.zeros(problem.n_outputs))
+        state.slot_updates += n_batches
+        rates.append(etas)
+    return *problem.parameters(state.result()), np.concatenate(rates)
+
+
+def reference(problem, y, loss, scales, **options):
+    start = START[[*range(problem.n_features), -1], : problem.n_outputs]
+    more = {"scales": scales, "distances": distances_of(problem), "parameter": PARAMETER, "theta": start, "epochs": 2}
+    return dual_averaging(DENSE, y, loss, **{**more, **options})
+
+
+def assert_same(found, expected, tolerance=1e-11):
+    for part, by_reference in zip(found, expected, strict=True):
+        assert_allclose(part, by_reference, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("method", "X", "batch_size", "penalty", "differ"), RUNS)
+def test_every_path_gives_the_model_of_the_formulas(method, X, batch_size, penalty, differ):
+    for loss in LOSSES:
+        y, (l1, l2), scales = targets(loss), penalty, SCALES[differ]
+        problem = problem_of(X, y, loss, scales, l1=l1, l2=l2)
+        found = train(problem, method, batch_size)
+        assert_same(found, reference(problem, y, loss, scales, batch_size=batch_size, l1=l1, l2=l2))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, N])
+@pytest.mark.parametrize("penalty", [L2, BOTH])
+@pytest.mark.parametrize(
+    ("method", "X"), [("_sparse_batches", SPARSE), ("_gradient_batches", DENSE), ("_large_batches", DENSE)]
+)
+def test_a_softmax_has_one_rate(method, X, batch_size, penalty):
+    (l1, l2), scales, y = penalty, SCALES[True], targets("softmax", 3)
+    problem = problem_of(X, y, "softmax", scales, l1=l1, l2=l2, n_outputs=3)
+    found = train(problem, method, batch_size)
+    assert_same(found, reference(problem, y, "softmax", scales, batch_size=batch_size, l1=l1, l2=l2))
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize(("method", "X"), [(method, X) for method, (X, *_) in PATHS.items()])
+def test_weights_of_rows(method, X, fit_intercept):
+    weight, y = rng.integers(0, 3, N).astype(float), targets("log_loss")
+    problem = problem_of(X, y, "log_loss", SCALES[False], l2=0.1, weight=weight, fit_intercept=fit_intercept)
+    size = 1 if method == "_single_rows" else 4
+    expected = reference(
+        problem, y, "log_loss", SCALES[False], batch_size=size, l2=0.1, weights=weight, fit_intercept=fit_intercept
+    )
+    assert_same(train(problem, method, size), expected)
+
+
+@pytest.mark.parametrize(("method", "X"), [("_single_rows", DENSE), ("_sparse_batches", SPARSE)])
+def test_many_updates_of_single_rows(method, X):
+    """Looks are far between, the series stands for most roots, sums are carried from call to call."""
+    y = targets("squared_error", 1)
+    problem = problem_of(X, y, "squared_error", SCALES[False], l2=0.01)
+    found = train(problem, method, 1, epochs=40)
+    assert_same(found, reference(problem, y, "squared_error", SCALES[False], batch_size=1, l2=0.01, epochs=40), 1e-9)
+
+
+@pytest.mark.parametrize(("method", "X"), [(method, X) for method, (X, *_) in PATHS.items()])
+def test_float32(method, X):
+    y = targets("log_loss")
+    problem = problem_of(X.astype(np.float32), y, "log_loss", SCALES[False], l2=0.1)
+    size = 1 if method == "_single_rows" else 4
+    found = train(problem, method, size)
+    assert found[0].dtype == np.float32
+    assert_same(found, reference(problem, y, "log_loss", SCALES[False], batch_size=size, l2=0.1), 1e-5)
+
+
+def test_large_steps_in_float32_do_not_overflow():
+    """The average's weights grow with the fourth power of a distance and the square of the updates."""
+    X = np.tile(DENSE, (200, 1)).astype(np.float32)
+    y = 1e9 * targets("squared_error", 1, len(X))
+    for method, rows in (("_single_rows", X), ("_sparse_batches", sp.csr_array(X)), ("_gradient_batches", X)):
+        coef, intercept, rates = train(problem_of(rows, y, "squared_error", SCALES[False]), method, 1)
+        assert np.isfinite(coef).all()
+        assert np.isfinite(intercept).all()
+        assert (rates > 0).all()
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "squared_error", "hinge"])
+@pytest.mark.parametrize("n_features", [1, 3, 4, 7, 8, 16, 33, 100])
+def test_single_rows_of_any_width(loss, n_features):
+    X = np.random.default_rng(n_features).standard_normal((41, n_features))
+    y = targets(loss, 1, 41)
+    problem = problem_of(X, y, loss, np.full(n_features, 0.7), l2=0.1)
+    start = np.zeros(problem.n_parameters)
+
+    def trained(method):
+        state = problem.new_state(start, averaged=False)
+        problem.set_distances(state, distances_of(problem))
+        getattr(problem, method)(state, Epoch(np.arange(41), np.empty(41), 1, 41, True, 0), np.zeros(1))
+        return state.theta
+
+    assert_allclose(trained("_single_rows"), trained("_gradient_batches"), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "squared_error"])
+@pytest.mark.parametrize(
+    ("batch_size", "method"), [(1, "_single_rows"), (1, "_sparse_batches"), (4, "_gradient_batches")]
+)
+def test_outputs_on_threads(loss, batch_size, method):
+    """The same digits, whatever thread trains an output."""
+    y, X = targets(loss, 5), SPARSE if method == "_sparse_batches" else DENSE
+    alone = train(problem_of(X, y, loss, SCALES[False], l2=0.1), method, batch_size)
+    with ThreadPoolExecutor(2) as pool:
+        shared = train(problem_of(X, y, loss, SCALES[False], l2=0.1, threads=Threads(3, pool)), method, batch_size)
+    for part, other in zip(alone, shared, strict=True):
+        assert_array_equal(part, other)
+
+
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from([NO_PENALTY, L2, L1, BOTH]),
+    st.sampled_from(["squared_error", "log_loss", "squared_hinge"]),
+)  # fmt: skip
+def test_dense_and_sparse_rows_are_the_same(seed, batch_size, penalty, loss):
+    random = np.random.default_rng(seed)
+    X = random.standard_normal((40, 6)) * (random.random((40, 6)) < 0.4) * 10.0 ** random.integers(-3, 4, 6)
+    y, (l1, l2) = targets(loss, 1, 40), penalty
+    options = {"l1": l1, "l2": l2}
+    dense, sparse = (
+        DualAveragingProblem.of(problem_of(A, y, loss, np.ones(6), **options), None) for A in (X, sp.csr_array(X))
+    )
+    assert_allclose(dense.scales, sparse.scales, rtol=1e-12)
+    states = []
+    for problem in (dense, sparse):
+        state = problem.new_state(np.zeros(7), averaged=False)
+        problem.set_distances(state, np.array([0.1]))
+        n_batches = -(-40 // batch_size)
+        problem.run_epoch(state, Epoch(np.arange(40), np.empty(n_batches), batch_size, n_batches, True, 0))
+        states.append(state)
+    size = np.abs(states[0].theta).max()
+    assert_allclose(states[1].theta, states[0].theta, rtol=1e-8, atol=1e-10 * size)

@@ -1,0 +1,62 @@
+"""``learning_rate="auto"`` of the linear models in NumPy: dense X, rows in their own order, nothing kept lazily."""
+
+import numpy as np
+
+from references.gradient_descent import slope, softmax_slopes
+
+SHARE = 0.7  # of the average, in the point where gradients are taken
+
+
+def is_looked_at(t):
+    """Whether the distance is looked at before update ``t``: whenever it has 4 binary digits, then zeros."""
+    return t % 2 ** max(0, int(np.log2(t)) - 3) == 0
+
+
+def weights_of(dual, rates, q, l1, l2):
+    """What minimises ``-dual @ w + rates * (l1 |w| + l2/2 w^2) + q/2 w^2``."""
+    return np.sign(dual) * np.maximum(np.abs(dual) - rates * l1, 0) / (q + rates * l2)
+
+
+def dual_averaging(
+    X, y, loss, *, batch_size, scales, distances, epochs=1, parameter=0.1, l1=0.0, l2=0.0, weights=None,
+    fit_intercept=True, theta=None,
+):  # fmt: skip
+    """Coefficients (n_outputs, n_features), intercepts, and the rates of the first output along the updates.
+
+    ``y`` is (n, n_outputs), or labels where loss is "softmax"; ``scales`` are those of the columns, squared;
+    ``distances`` one for every output, or one for a softmax; ``theta`` (n_features + 1, n_outputs) the first weights.
+    """
+    n, d = X.shape
+    n_outputs = int(y.max()) + 1 if loss == "softmax" else y.shape[1]
+    Z, s = np.hstack([X, np.ones((n, 1))]), np.ones(n) if weights is None else weights
+    start = np.zeros((d + 1, n_outputs)) if theta is None else theta
+    q = np.append(scales, 1.0)[:, None]
+    l1, l2 = (np.append(np.full(d, part), 0.0)[:, None] for part in (l1, l2))
+    dual = average = q * start
+    r2, v, S = np.array(distances, float) ** 2, np.zeros(len(distances)), np.zeros(len(distances))
+    E, mean_E, t, etas = 0 * v, 0 * v, 0, []
+
+    def norms(squares):
+        return squares.sum(axis=0) if len(r2) == n_outputs else squares.sum(keepdims=True)[0]
+
+    for _ in range(epochs):
+        for begin in range(0, n, batch_size):
+            rows, t = slice(begin, min(begin + batch_size, n)), t + 1
+            share = SHARE if t > 1 else 0.0
+            point = weights_of(dual + share * (average - dual), E + share * (mean_E - E), q, l1, l2)
+            if is_looked_at(t):
+                r2 = np.maximum(r2, norms(q * (point - start) ** 2))
+            z = Z[rows] @ point
+            slopes = softmax_slopes(z, y[rows]) if loss == "softmax" else slope(loss, z, y[rows], parameter)
+            gradient = Z[rows].T @ (s[rows, None] * slopes) / len(z)
+            gradient[d] *= fit_intercept
+            E = E + np.where(v > 0, r2 / np.sqrt(np.where(v > 0, v, 1.0)), 0.0)
+            v = v + r2 * norms(gradient**2 / q)
+            eta = np.where(v > 0, r2 / np.sqrt(np.where(v > 0, v, 1.0)), 0.0)
+            S = S + r2 * t
+            dual = dual - eta * gradient
+            average = average + r2 * t / S * (dual - average)
+            mean_E = mean_E + r2 * t / S * (E - mean_E)
+            etas.append(eta[0])
+    model = weights_of(average, mean_E, q, l1, l2)
+    return model[:d].T, model[d], np.array(etas)
