@@ -40,7 +40,8 @@ from minibatch.engine.optimizers import soft_threshold
 __all__ = [
     "AVERAGE_SUM", "DISTANCE", "GRADIENTS", "INTERPOLATION", "LOOKS", "N_PACE", "SUM", "WEIGHTS", "Memory",
     "dual_averaging_epoch", "dual_averaging_step", "form_point", "gradient_point", "inverse_root", "look_from", "move",
-    "next_look", "paces", "share_of_average", "squared_distance", "squared_norm_of", "step", "weights_of", "write_model",
+    "next_look", "paces", "share_of_average", "squared_distance", "squared_norm_of", "step", "weights_of",
+    "write_model",
 ]  # fmt: skip
 
 # How far the point where gradients are taken is from the iterate to the average.

@@ -118,9 +118,9 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         The stopping rule does not wait for the end of a cycle; ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
         First learning rate; not used by ``learning_rate='optimal'`` and ``'auto'``. The best one depends on
-        ``batch_size``: tune them together. ``'auto'`` trains on up to 1000 of the rows at rates that differ by factors of two, and takes the
-        best, or the next below, as Bottou's programs do; see ``eta0_``. ``partial_fit`` does so on its first chunk,
-        which should be a large one.
+        ``batch_size``: tune them together. ``'auto'`` trains on up to 1000 of the rows at rates that differ by factors
+        of two, and takes the best, or the next below, as Bottou's programs do; see ``eta0_``. ``partial_fit`` does so
+        on its first chunk, which should be a large one.
     power_t : float, default=0.25
         Exponent of ``'invscaling'``.
     early_stopping : bool, default=False
