@@ -23,7 +23,6 @@ from minibatch.history import FORMAT, FORMAT_KEY, History, check_format
 __all__ = ["OptimizerMemory", "Rate", "live_state", "plain_state"]
 
 _PARTS_KEY = "_minibatch_parts"
-_CODES = {**SOLVERS, "dual_averaging": DUAL_AVERAGING}
 
 
 class Rate(NamedTuple):
@@ -109,11 +108,15 @@ def _warn_of_unknown(names: set[str]) -> None:
         )
 
 
+def _codes() -> dict[str, int]:
+    return {**SOLVERS, "dual_averaging": DUAL_AVERAGING}
+
+
 def _pack_optimizer(memory: OptimizerMemory) -> dict[str, Any]:
     moments = None if memory.moments is None else memory.moments._asdict()
     fields = {**memory._asdict(), "rate": memory.rate._asdict(), "moments": moments}
     # by name: the codes of solvers are between Python and the kernels of one version
-    names = {code: name for name, code in _CODES.items()}
+    names = {code: name for name, code in _codes().items()}
     return {"solver": names[fields.pop("kind")], **fields}
 
 
@@ -122,7 +125,7 @@ def _unpack_optimizer(saved: dict[str, Any]) -> OptimizerMemory:
     if fields.get("moments") is not None:
         fields["moments"] = _from_fields(ColumnMoments, fields["moments"])
     # memory of a solver that is not known here is of no use to any other: the next one begins anew
-    return _from_fields(OptimizerMemory, {"kind": _CODES.get(fields.pop("solver"), -1), **fields})
+    return _from_fields(OptimizerMemory, {"kind": _codes().get(fields.pop("solver"), -1), **fields})
 
 
 def _pack_binarizer(binarizer: LabelBinarizer) -> dict[str, Any]:

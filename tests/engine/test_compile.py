@@ -10,11 +10,26 @@ import numba
 import pytest
 
 from minibatch.engine import compile as compile_options
-from minibatch.engine import linear, mlp, mlp_by_inputs, sgd, shuffle, sparse_sgd
+from minibatch.engine import (
+    dual_averaging,
+    dual_averaging_rows,
+    dual_averaging_sparse,
+    linear,
+    mlp,
+    mlp_by_inputs,
+    sgd,
+    shuffle,
+    sparse_sgd,
+)
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
 ENTRIES = [
+    dual_averaging.dual_averaging_epoch,
+    dual_averaging.dual_averaging_step,
+    dual_averaging.gradient_point,
+    dual_averaging_rows.dual_averaging_rows_epoch,
+    dual_averaging_sparse.dual_averaging_sparse_epoch,
     linear.gradient_epoch,
     linear.chunk_gradient,
     linear.losses_of_scores,
