@@ -23,7 +23,8 @@ are dual averaging (Xiao 2010), whose thresholds leave weights at exactly 0, the
 
 The distance is that of ``y``, not of the iterate, which single rows throw about; and is looked at when the number of
 updates has grown by a sixteenth to an eighth (``next_look``), so that it costs nothing, and sparse rows no dense pass.
-Measured on nine data sets, 5 to 100 epochs: the gap to the optimum is the same as with a look at every update.
+Measured on ten data sets, 20 epochs (100 of full batches): the median gap to the optimum is .09 %, with a look at
+every update .10 %.
 
 Outputs that do not share a loss have a pace each: ``r^2``, ``v``, ``S``, ``E`` and the average of ``E``.
 """
