@@ -30,6 +30,7 @@ class Rate(NamedTuple):
     eta0: float
     batch_size: int
     calibrated: bool
+    probed: bool = False  # by the rule of a network's "auto", which goes on from it
 
 
 class OptimizerMemory(NamedTuple):
@@ -47,6 +48,7 @@ class OptimizerMemory(NamedTuple):
     rate: Rate  # with which the last schedule began
     rate_factor: float = 1.0  # what "adaptive" has made of the learning rate
     learning_rate: float = np.nan  # of the epoch that would come next; scikit-learn's tests look for it here
+    iterate: NDArray[np.floating[Any]] = np.empty(0)  # the last, where the model is the average of a network's
 
 
 def plain_state(attributes: dict[str, Any]) -> dict[str, Any]:

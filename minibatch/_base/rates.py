@@ -47,6 +47,9 @@ def check_rates(estimator: Any) -> None:
     """What the constraints of single parameters cannot say."""
     if estimator.solver == "lbfgs":  # has no rate
         return
+    if estimator.learning_rate == "auto":
+        _check_auto(estimator)
+        return
     name, schedule = estimator._rate_parameter, estimator.learning_rate
     eta0, scaling = getattr(estimator, name), estimator.learning_rate_scaling
     if schedule in ("optimal", "inverse_time") and estimator.alpha == 0:
@@ -69,6 +72,17 @@ def check_rates(estimator: Any) -> None:
         )
     if schedule in CYCLES and estimator.max_eta is not None and eta0 != "auto" and not estimator.max_eta > eta0:
         raise ValueError(f"max_eta must be above {name}; got max_eta={estimator.max_eta!r} and {name}={eta0!r}.")
+
+
+def _check_auto(estimator: Any) -> None:
+    """Refuse what the rule of ``learning_rate='auto'`` leaves nothing to do."""
+    for name, nothing in (("learning_rate_scaling", None), ("warmup", 0)):
+        if getattr(estimator, name) != nothing:
+            raise ValueError(
+                f"{name}={getattr(estimator, name)!r} does nothing with learning_rate='auto', which finds its rates "
+                f"for the batch size by itself; leave {name} out, or name a schedule, for instance "
+                "learning_rate='constant'."
+            )
 
 
 def rate_is_calibrated(estimator: Any) -> bool:

@@ -39,6 +39,7 @@ __all__ = [
     "RandomState",
     "RateScaling",
     "RegressionLoss",
+    "Schedule",
     "SharedLoss",
     "Shuffle",
     "SparseMatrix",
@@ -69,7 +70,7 @@ Shuffle: TypeAlias = Flag | Literal["block"]
 
 FirstRate: TypeAlias = Number | Literal["auto"]
 RateScaling: TypeAlias = Literal["linear", "sqrt"] | None
-NetworkSchedule: TypeAlias = Literal[
+Schedule: TypeAlias = Literal[
     "constant",
     "adaptive",
     "invscaling",
@@ -81,7 +82,8 @@ NetworkSchedule: TypeAlias = Literal[
     "exp_range",
     "one_cycle",
 ]
-LinearSchedule: TypeAlias = NetworkSchedule | Literal["optimal"]
+LinearSchedule: TypeAlias = Schedule | Literal["optimal"]
+NetworkSchedule: TypeAlias = Schedule | Literal["auto"]
 LinearSolver: TypeAlias = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
 NetworkSolver: TypeAlias = LinearSolver | Literal["lbfgs"]
 

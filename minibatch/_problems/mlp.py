@@ -14,6 +14,7 @@ from minibatch._problems.blas import one_blas_thread
 from minibatch._problems.layout import buffer_sizes, buffer_type, buffers
 from minibatch._problems.pieces import Threads, at_once, cut, share_out
 from minibatch._problems.state import Epoch, ProblemOnRows, RowGradients, State, Vector, blocks_of_rows, data_of
+from minibatch._problems.tail_average import newest_of
 from minibatch.engine.barrier import abandon, new_barrier
 from minibatch.engine.compile import COMPILED
 from minibatch.engine.linear import Objective, Solver
@@ -102,7 +103,8 @@ class MLPProblem(ProblemOnRows):
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """The state before the first update; ``theta`` is copied."""
-        return State(theta.copy(), np.zeros((self.n_slots, self.n_trained), theta.dtype), np.zeros(0))
+        slots, average = np.zeros((self.n_slots, self.n_trained), theta.dtype), theta.copy() if averaged else None
+        return State(theta.copy(), slots, np.zeros(0), average=average)
 
     def with_statistics(self, theta: Vector) -> Vector:
         """With those of the rows as running statistics, from some of them: as training normalizes from the first batch
@@ -226,13 +228,14 @@ class MLPProblem(ProblemOnRows):
 
     def _parts(self, state: State, epoch: Epoch) -> Iterator[Epoch]:
         """Of so many batches that are done in one call of every thread; counts them when they are done."""
-        for part in epoch.parts(max(1, at_once(self._batch_work(epoch.batch_size)))):
+        most = max(1, at_once(self._batch_work(epoch.batch_size)))
+        for part in epoch.parts(most):
             yield part
             _count(state, part)
 
     def _by_inputs(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
         """Small batches: every thread keeps its weights."""
-        (n_shares, n_outputs), (first, second) = losses.shape, _slots(state)
+        (n_shares, n_outputs), memory = losses.shape, _memory(state)
         work = self._new_buffers(epoch.batch_size)
         others = [self._new_buffers(epoch.batch_size, gradient=False) for _ in range(threads.number - 1)]
         works = [work, *(other._replace(gradient=work.gradient) for other in others)]
@@ -244,9 +247,9 @@ class MLPProblem(ProblemOnRows):
 
             def train(thread: int, first_share: int, last_share: int, barrier: Vector, part: Epoch = part) -> None:
                 mlp_epoch_by_inputs(
-                    self.data, part.order, part.etas, part.batch_size, self.objective, self.solver, self.network,
-                    state.theta, first, second, state.slot_updates, works[thread], parts, deltas, part.seed,
-                    all_losses[thread], first_share, last_share, barrier, threads.number,
+                    self.data, part.order, part.etas, newest_of(state, part), part.batch_size, self.objective,
+                    self.solver, self.network, state.theta, *memory, state.slot_updates, works[thread], parts, deltas,
+                    part.seed, all_losses[thread], first_share, last_share, barrier, threads.number,
                 )  # fmt: skip
 
             _together(train, n_shares, threads)
@@ -254,15 +257,15 @@ class MLPProblem(ProblemOnRows):
 
     def _by_rows(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
         """Threads share the rows of a batch, then the weights."""
-        n_shares, (first, second) = len(losses), _slots(state)
+        n_shares, memory = len(losses), _memory(state)
         work = self._new_buffers(self._block_rows(epoch.batch_size))
         for part in self._parts(state, epoch):
 
             def train(thread: int, first_share: int, last_share: int, barrier: Vector, part: Epoch = part) -> None:
                 mlp_epoch(
-                    self.data, part.order, part.etas, part.batch_size, self.objective, self.solver, self.network,
-                    state.theta, first, second, state.slot_updates, state.schedule_updates, work, part.seed,
-                    not part.noisy, losses, first_share, last_share, barrier, threads.number,
+                    self.data, part.order, part.etas, newest_of(state, part), part.batch_size, self.objective,
+                    self.solver, self.network, state.theta, *memory, state.slot_updates, state.schedule_updates, work,
+                    part.seed, not part.noisy, losses, first_share, last_share, barrier, threads.number,
                 )  # fmt: skip
 
             _together(train, n_shares, threads)
@@ -270,15 +273,15 @@ class MLPProblem(ProblemOnRows):
     def _by_gradients(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
         """Large batches: a share sums up the gradient of its own rows."""
         works = _buffers_of_shares(self.network, epoch.batch_size, self.data.X, state.theta.dtype)
-        first, second = _slots(state)
+        memory = _memory(state)
         for batch in epoch.parts(1):
             n_rows = len(batch.order)
             self._add_up(batch.order, state.theta, works, losses, threads, self.network.dropout, epoch.seed, 1 / n_rows)
             for work in works[1:]:
                 works[0].gradient[:] += work.gradient
             mlp_update(
-                state.theta, works[0], first, second, state.slot_updates + 1, batch.etas[0], self.objective,
-                self.solver, self.network,
+                state.theta, works[0], *memory, state.slot_updates + 1, batch.etas[0], newest_of(state, batch)[0],
+                self.objective, self.solver, self.network,
             )  # fmt: skip
             _count(state, batch)
 
@@ -350,9 +353,10 @@ def _rows_at_once(network: Network, X: Any, block_rows: int, n_times: int = 1) -
     return block_rows * max(1, at_once(n_times * work))
 
 
-def _slots(state: State) -> tuple[Vector, Vector]:
-    """The optimizer's memory; a solver with fewer slots never touches the others."""
-    return tuple([*state.slots, state.theta, state.theta][:2])
+def _memory(state: State) -> tuple[Vector, Vector, Vector]:
+    """The optimizer's slots and the average; what a solver or a fit has not is never touched."""
+    first, second, *_ = *state.slots, state.theta, state.theta
+    return first, second, state.theta if state.average is None else state.average
 
 
 def _together(train: Callable[[int, int, int, Vector], None], n_shares: int, threads: Threads) -> None:

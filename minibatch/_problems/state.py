@@ -41,7 +41,8 @@ LOSS_WORK = 50  # of a row and an output, see ``pieces``
 
 @dataclass
 class State:
-    """All that training changes. ``slots`` is the optimizer's memory, ``total`` the sum of ``n_averaged`` iterates."""
+    """All that training changes. ``slots`` is the optimizer's memory, ``total`` the sum of ``n_averaged`` iterates,
+    ``average`` a mean of all of them in which the latest weigh most."""
 
     theta: Vector
     slots: Vector
@@ -52,12 +53,16 @@ class State:
     schedule_epochs: float = 0.0  # epochs since then, in fractions
     rate_factor: float = 1.0  # what "adaptive" has made of the learning rate
     penalty_seen: float = 0.0  # sum over updates of the penalty before each, where the problem follows it
+    average: Vector | None = None  # see ``tail_average``
 
     def copy(self) -> "State":
-        return replace(self, theta=self.theta.copy(), slots=self.slots.copy(), total=self.total.copy())
+        average = None if self.average is None else self.average.copy()
+        return replace(self, theta=self.theta.copy(), slots=self.slots.copy(), total=self.total.copy(), average=average)
 
     def result(self) -> Vector:
         """The parameters to predict with: the average, once there is one."""
+        if self.average is not None:
+            return self.average
         if self.n_averaged == 0:
             return self.theta
         return (self.total / self.n_averaged).astype(self.theta.dtype)
@@ -75,16 +80,18 @@ class Epoch(NamedTuple):
 
     def parts(self, n_batches: int) -> "Iterator[Epoch]":
         """Of so many batches each."""
-        if n_batches >= len(self.etas):
-            yield self
-            return
         for first in range(0, len(self.etas), n_batches):
-            last = first + n_batches
-            yield self._replace(
-                order=self.order[first * self.batch_size : last * self.batch_size],
-                etas=self.etas[first:last],
-                first_averaged=max(0, self.first_averaged - first),
-            )
+            yield self.part(first, first + n_batches)
+
+    def part(self, first: int, last: int) -> "Epoch":
+        """From batch ``first`` to before batch ``last``."""
+        if first == 0 and last >= len(self.etas):
+            return self
+        return self._replace(
+            order=self.order[first * self.batch_size : last * self.batch_size],
+            etas=self.etas[first:last],
+            first_averaged=max(0, self.first_averaged - first),
+        )
 
 
 class RowGradients(NamedTuple):

@@ -22,8 +22,9 @@ from minibatch.engine.products import copy_to, fits_tiles, product
 from minibatch.engine.tiles import TILE_ROWS
 
 __all__ = [
-    "WEIGHTS_AT_ONCE", "WEIGHTS_IN_TILES", "add_inner_products", "add_squared_norms", "inputs_of_share", "mlp_epoch",
-    "mlp_gradient", "mlp_row_gradients", "mlp_scores", "mlp_update", "train_weights", "update", "update_others",
+    "WEIGHTS_AT_ONCE", "WEIGHTS_IN_TILES", "add_inner_products", "add_squared_norms", "average_in", "inputs_of_share",
+    "mlp_epoch", "mlp_gradient", "mlp_row_gradients", "mlp_scores", "mlp_update", "train_weights", "update",
+    "update_others",
 ]  # fmt: skip
 
 # Weights whose gradient is found at once and, while the cache has it, taken off them: as many as the second level holds
@@ -32,20 +33,33 @@ WEIGHTS_AT_ONCE, WEIGHTS_IN_TILES = 32_768, 2_048
 
 
 @kernel
-def update(theta, start, gradient, first, second, t, eta, l2, solver):
-    """Update number ``t`` of as many parameters, from ``start`` on, as ``gradient`` has."""
+def update(theta, start, gradient, first, second, average, t, eta, newest, l2, solver):
+    """Update number ``t`` of as many parameters, from ``start`` on, as ``gradient`` has, and of their average."""
     kind, momentum, beta_1, beta_2, epsilon = solver
     c1, c2 = bias_corrections(t, beta_1, beta_2)
     n = gradient.shape[0]
     w, m, v = part(theta, start, n), part(first, start, n), part(second, start, n)
     take_step(kind, w, gradient, m, v, eta, 0.0, l2, 0.0, momentum, beta_1, beta_2, c1, c2, epsilon)
+    average_in(theta, start, n, average, newest)
 
 
 @kernel
-def update_others(theta, work, first, second, t, eta, solver, network):
-    """Update number ``t`` of all parameters but the weights; these are not penalised."""
-    n = network.n_weights
-    update(theta, n, part(work.gradient, n, network.n_trained - n), first, second, t, eta, 0.0, solver)
+def average_in(theta, start, n, average, newest):
+    """Move the average of ``n`` parameters, from ``start`` on, by the share ``newest`` towards them. Where that is 0,
+    ``average`` is not touched."""
+    if newest > 0.0:
+        w, mean, share = part(theta, start, n), part(average, start, n), theta.dtype.type(newest)
+        for j in range(n):
+            mean[j] += share * (w[j] - mean[j])
+
+
+@kernel
+def update_others(theta, work, first, second, average, t, eta, newest, solver, network):
+    """Update number ``t`` of all parameters but the weights; these are not penalised. Running statistics, which come
+    last, are only averaged."""
+    n, n_trained = network.n_weights, network.n_trained
+    update(theta, n, part(work.gradient, n, n_trained - n), first, second, average, t, eta, newest, 0.0, solver)
+    average_in(theta, n_trained, network.n_parameters - n_trained, average, newest)
 
 
 @kernel
@@ -60,7 +74,8 @@ def inputs_of_share(network, layer, share, n_shares):
 
 @kernel
 def train_weights(
-    X, block, layer, low, high, t, eta, objective, solver, network, theta, first, second, work, begun, complete
+    X, block, layer, low, high, t, eta, newest, objective, solver, network, theta, first, second, average, work, begun,
+    complete,
 ):  # fmt: skip
     """The gradient of the weights of inputs ``low`` to ``high`` of a layer, added to that of earlier blocks where it is
     ``begun``; where the batch is ``complete`` with this block, their update."""
@@ -76,18 +91,19 @@ def train_weights(
         gradient = part(work.gradient, place, (end - begin) * units)
         weight_gradient(X, block, layer, begin, end, network, work, begun, matrix(gradient, 0, end - begin, units))
         if complete:
-            update(theta, start, gradient, first, second, t, eta, objective.l2, solver)
+            update(theta, start, gradient, first, second, average, t, eta, newest, objective.l2, solver)
 
 
 @entry
 def mlp_epoch(stamp):
     def mlp_epoch(
-        data, order, etas, batch_size, objective, solver, network, theta, first, second, n_updates, n_earlier, work,
-        seed, whole, losses, first_share, last_share, barrier, n_threads,
+        data, order, etas, newest, batch_size, objective, solver, network, theta, first, second, average, n_updates,
+        n_earlier, work, seed, whole, losses, first_share, last_share, barrier, n_threads,
     ):  # fmt: skip
         """Train on ``order`` in batches; adds the weighted losses of the shares to the rows of ``losses``.
 
-        ``etas`` holds the rate of each batch, ``n_updates`` counts the earlier updates of the optimizer, ``n_earlier``
+        ``etas`` holds the rate of each batch, ``newest`` what the parameters after it weigh in their ``average`` (0: it
+        is left alone), ``n_updates`` counts the earlier updates of the optimizer, ``n_earlier``
         those of the running statistics, ``seed`` is dropout's; a batch that is ``whole`` is all there is to train on.
         The work on a block is cut into as many shares as ``losses`` has rows, by rows for the deltas (with batch
         normalization, the first share takes them all) and by inputs of the layers for gradient and update. This call
@@ -121,13 +137,13 @@ def mlp_epoch(stamp):
                     for layer in range(n_layers):
                         low, high = inputs_of_share(network, layer, share, n_shares)
                         train_weights(
-                            data.X, block, layer, low, high, t, eta, objective, solver, network, theta, first, second,
-                            work, begun, complete,
+                            data.X, block, layer, low, high, t, eta, newest[batch], objective, solver, network, theta,
+                            first, second, average, work, begun, complete,
                         )  # fmt: skip
                     if share == 0:
                         intercept_gradients(block, network, work, begun)
                         if complete:
-                            update_others(theta, work, first, second, t, eta, solver, network)
+                            update_others(theta, work, first, second, average, t, eta, newest[batch], solver, network)
                 if not wait_for_others(barrier, n_threads):
                     return
 
@@ -161,12 +177,12 @@ def mlp_gradient(stamp):
 
 @entry
 def mlp_update(stamp):
-    def mlp_update(theta, work, first, second, t, eta, objective, solver, network):
+    def mlp_update(theta, work, first, second, average, t, eta, newest, objective, solver, network):
         """Update number ``t``, as in ``mlp_epoch``, with the gradient that ``mlp_gradient`` left in ``work``."""
         _ = stamp
         weights = part(work.gradient, 0, network.n_weights)
-        update(theta, 0, weights, first, second, t, eta, objective.l2, solver)
-        update_others(theta, work, first, second, t, eta, solver, network)
+        update(theta, 0, weights, first, second, average, t, eta, newest, objective.l2, solver)
+        update_others(theta, work, first, second, average, t, eta, newest, solver, network)
 
     return mlp_update
 

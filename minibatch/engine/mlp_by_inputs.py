@@ -72,8 +72,8 @@ def own_deltas(layer, delta, low, high, network, theta, work, deltas):
 @entry
 def mlp_epoch_by_inputs(stamp):
     def mlp_epoch_by_inputs(
-        data, order, etas, batch_size, objective, solver, network, theta, first, second, n_updates, work, parts, deltas,
-        seed, losses, first_share, last_share, barrier, n_threads,
+        data, order, etas, newest, batch_size, objective, solver, network, theta, first, second, average, n_updates,
+        work, parts, deltas, seed, losses, first_share, last_share, barrier, n_threads,
     ):  # fmt: skip
         """``mlp_epoch`` in shares by inputs. Each thread has a ``work`` of its own, of which ``gradient`` may be all
         threads', and adds all losses to ``losses``; ``parts`` (shares, size) and ``deltas`` (size,), of the size of
@@ -107,8 +107,8 @@ def mlp_epoch_by_inputs(stamp):
                     if layer > 0:
                         own_deltas(layer, delta, low, high, network, theta, work, deltas)
                     train_weights(
-                        data.X, block, layer, low, high, t, eta, objective, solver, network, theta, first, second, work,
-                        False, True,
+                        data.X, block, layer, low, high, t, eta, newest[batch], objective, solver, network, theta,
+                        first, second, average, work, False, True,
                     )  # fmt: skip
                 if layer > 0:
                     if not wait_for_others(barrier, n_threads):
@@ -117,6 +117,6 @@ def mlp_epoch_by_inputs(stamp):
                     copy_to(layer_rows(deltas, work, network, layer - 1, 0, n_rows), delta)
             if first_share == 0:  # the others have added the intercepts before they came to the barrier
                 intercept_gradients(block, network, work, False)
-                update_others(theta, work, first, second, t, eta, solver, network)
+                update_others(theta, work, first, second, average, t, eta, newest[batch], solver, network)
 
     return mlp_epoch_by_inputs
