@@ -165,11 +165,22 @@ def _end_or_lower_rate(
         if plan.adaptive and done.last("learning_rate") > ADAPTIVE_END:
             state.rate_factor /= ADAPTIVE_FACTOR
             rule.start_over()
+        elif _average_falls(rule, beginning, state):
+            rule.start_over()
         elif status := _status_without_progress(rule, beginning, state):
             return status
     if done.n_epochs == plan.max_iter:
         return "diverged" if n_bad_epochs else "max_iter"
     return ""
+
+
+def _average_falls(rule: Rule, beginning: Beginning | None, state: State) -> bool:
+    """Whether the objective of an average has fallen since the rule was last met. The rule sees iterates, whose noise
+    hides that their average still improves."""
+    if state.average is None or beginning is None or rule.status != "converged":
+        return False
+    before, rule.of_average = rule.of_average, beginning.objective(state.average)
+    return rule.of_average < before - rule.least
 
 
 def _status_without_progress(rule: Rule, beginning: Beginning | None, state: State) -> str:

@@ -20,9 +20,6 @@ def probed_rate(problem: Any, theta: Vector, rates: Sequence[float], batch_size:
     """The one of the ``rates``, in rising order, with which a few updates from ``theta`` lower the objective most."""
     random = np.random.default_rng(seed)
     rows = random.permutation(problem.n_samples)
-    if len(problem.data.weight):
-        weight = problem.data.weight if problem.rows is None else problem.data.weight[problem.rows]
-        rows = rows[weight[rows] > 0.0]
     size = min(batch_size, BATCH_ROWS, len(rows))
     n_updates = max(UPDATES, -(-ROWS_TRIED // size))
     # batches are whole: a short one would be as noisy as that of a smaller batch size

@@ -134,9 +134,9 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         return Rate(eta0, batch_size, calibrated=False, probed=True)
 
     def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: dict[str, Any]) -> Plan:
-        if not self._is_auto or "schedule" in limits:
-            return super()._plan(n_samples, rate, seed, partial, limits)
-        limits = {"schedule": schedule_from(rate.eta0, self.solver), "average_from": 0, **limits}
+        if self.learning_rate == "auto" and "schedule" not in limits:
+            averaged = {"average_from": 0} if self._is_auto else {}
+            limits = {"schedule": schedule_from(rate.eta0, self.solver), **averaged, **limits}
         return super()._plan(n_samples, rate, seed, partial, limits)
 
     def _hidden_units(self) -> list[int]:

@@ -68,7 +68,7 @@ class MiniBatchMLPRegressor(RegressingNetwork):
     batch_size : int, float in (0, 1], 'full' or 'auto', default='auto'
         Rows per update: a number, a share of the training rows, all of them, or a number that suits them; see above.
         It is resolved in ``fit``, on the rows trained on: see ``batch_size_``.
-    learning_rate : str, default='constant'
+    learning_rate : str, default='auto'
         How the learning rate changes from the first one, ``eta0``; :mod:`minibatch.schedules` has the formulas.
 
         * ``'constant'``: ``eta0``. ``'adaptive'``: ``eta0``, divided by 5 whenever the stopping rule is met.
@@ -86,10 +86,21 @@ class MiniBatchMLPRegressor(RegressingNetwork):
 
         Here ``eta0`` is ``learning_rate_init``, and ``t`` of ``'invscaling'`` the rows seen before the epoch plus 1, as
         in scikit-learn. Every solver but ``'lbfgs'`` has schedules (there only ``'sgd'``).
+
+        ``'auto'`` needs no number, and suits every ``batch_size`` without knowing how long training will last. The
+        rate of update ``t`` is ``min(k, 0.3 / sqrt(t))``; the model is an average of the parameters after each update,
+        ``average += 9 / (t + 8) (w - average)`` [Shamir2013]_, in which the last ones weigh most. ``k`` (``eta0_``) is
+        0.01, 0.03 or 0.1, below 32 rows times ``sqrt(batch_size / 32)``: the one that leaves the lowest objective on
+        at most 1000 rows after 20 updates from the first parameters (as many as 512 rows need, in batches of 256 rows
+        at most). That, and one more vector of parameters, is what it costs. ``'sgd'`` and its kin try 0.001, 0.003,
+        ..., 1, and go on with ``k / sqrt(1 + (t - 1) / 1000)``; ``'adagrad'``, which divides by such a root itself,
+        stays at ``k``. Running statistics are averaged too. A warm start and ``partial_fit`` go on from the last
+        parameters, with the ``k`` of the first call, whose rows should be many.
     learning_rate_init : float or 'auto', default=0.001
-        First learning rate. The best one depends on ``batch_size``: tune them together. ``'auto'`` trains on up to 1000
-        of the rows at rates that differ by factors of two, and takes the best, or the next below, as Bottou's programs
-        do; see ``eta0_``. ``partial_fit`` does so on its first chunk, which should be a large one.
+        First learning rate; not used by ``learning_rate='auto'``. The best one depends on ``batch_size``: tune them
+        together. ``'auto'`` trains on up to 1000 of the rows at rates that differ by factors of two, and takes the
+        best, or the next below, as Bottou's programs do; see ``eta0_``. ``partial_fit`` does so on its first chunk,
+        which should be a large one.
     power_t : float, default=0.5
         Exponent of ``'invscaling'``.
     max_iter : int, default=200
@@ -109,7 +120,8 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         its lowest value before by ``tol`` times the loss of the best constant. Over so many epochs it must not have
         risen either (by more than that and three standard errors, above its lowest mean of so many epochs), and it must
         be no higher than where the fit began (in a warm start, by that much), nor far above the loss of the best
-        constant; until then training goes on. The objective of an epoch is its progressive loss (every row before it
+        constant; until then training goes on. Where the model is an average (``learning_rate='auto'``), its objective
+        must not have fallen by that much since there was last no progress. The objective of an epoch is its progressive loss (every row before it
         was trained on) plus the penalty. The loss of the best constant, a model without columns, makes ``tol`` mean the
         same whatever the scale of y (scikit-learn takes ``tol`` as it is); of ``'poisson'`` it counts from the least
         possible loss. With ``early_stopping`` the validation score is compared instead. None trains for ``max_iter``
@@ -264,6 +276,8 @@ class MiniBatchMLPRegressor(RegressingNetwork):
     .. [Hendrycks2016] Hendrycks & Gimpel, "Gaussian error linear units", arXiv 1606.08415.
     .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
     .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
+    .. [Shamir2013] Shamir & Zhang, "Stochastic gradient descent for non-smooth optimization: convergence results and
+       optimal averaging schemes", ICML 2013, arXiv 1212.1824.
     .. [Kingma2014] Kingma & Ba, "Adam: a method for stochastic optimization", arXiv 1412.6980.
     .. [Srivastava2014] Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15,
        2014.
@@ -303,7 +317,7 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         solver: NetworkSolver = "adam",
         alpha: Number = 0.0001,
         batch_size: BatchSize = "auto",
-        learning_rate: NetworkSchedule = "constant",
+        learning_rate: NetworkSchedule = "auto",
         learning_rate_init: FirstRate = 0.001,
         power_t: Number = 0.5,
         max_iter: Integer = 200,
