@@ -118,15 +118,16 @@ class MiniBatchMLPRegressor(RegressingNetwork):
     tol : float or None, default=1e-4
         Training has converged when more than ``n_iter_no_change`` epochs in a row have not lowered the objective below
         its lowest value before by ``tol`` times the loss of the best constant. Over so many epochs it must not have
-        risen either (by more than that and three standard errors, above its lowest mean of so many epochs), and it must
-        be no higher than where the fit began (in a warm start, by that much), nor far above the loss of the best
+        risen either (by more than that and three standard errors, above its lowest mean of so many epochs), and it
+        must be no higher than where the fit began (in a warm start, by that much), nor far above the loss of the best
         constant; until then training goes on. Where the model is an average (``learning_rate='auto'``), its objective
-        must not have fallen by that much since there was last no progress. The objective of an epoch is its progressive loss (every row before it
-        was trained on) plus the penalty. The loss of the best constant, a model without columns, makes ``tol`` mean the
-        same whatever the scale of y (scikit-learn takes ``tol`` as it is); of ``'poisson'`` it counts from the least
-        possible loss. With ``early_stopping`` the validation score is compared instead. None trains for ``max_iter``
-        epochs and keeps the last parameters. For ``'lbfgs'``, ``tol`` times the root of that loss is the largest entry
-        of the gradient to stop at (it also stops where the objective no longer falls, by the default of scipy).
+        must not have fallen by that much since there was last no progress. The objective of an epoch is its
+        progressive loss (every row before it was trained on) plus the penalty. The loss of the best constant, a model
+        without columns, makes ``tol`` mean the same whatever the scale of y (scikit-learn takes ``tol`` as it is); of
+        ``'poisson'`` it counts from the least possible loss. With ``early_stopping`` the validation score is compared
+        instead. None trains for ``max_iter`` epochs and keeps the last parameters. For ``'lbfgs'``, ``tol`` times the
+        root of that loss is the largest entry of the gradient to stop at (it also stops where the objective no longer
+        falls, by the default of scipy).
     verbose : bool or int, default=False
         Whether to print a line for every epoch.
     warm_start : bool, default=False

@@ -61,25 +61,16 @@ def test_the_whole_rule(task, size, parameters, weights):
     assert_allclose(model.history_["learning_rate"], [auto_rate.rate(solver, k, t) for t in updates])
 
 
-@pytest.mark.parametrize("solver", ["adam", "sgd"])
-def test_the_rate_found_depends_on_the_task(solver):
-    """Rates that would go wrong are left out: large columns get a lower one."""
-    y = np.tanh(X @ [1.0, -2.0, 0.5])
-    rates = []
-    for scale in (1.0, 300.0):
-        model = MiniBatchMLPRegressor(
-            hidden_layer_sizes=(8,), solver=solver, batch_size=4, max_iter=2, tol=None, random_state=0
-        )
-        rates.append(model.fit(scale * X, y).eta0_)
-    assert rates[0] > rates[1]
-    assert rates[1] == rates_to_try(solver, 4)[0]
-
-
+@pytest.mark.filterwarnings("ignore:Diverged")
 def test_rates_that_overflow_are_not_taken():
-    model = MiniBatchMLPRegressor(
-        hidden_layer_sizes=(8,), solver="sgd", batch_size=4, max_iter=1, tol=None, random_state=0
-    )
-    assert np.isfinite(model.fit(1e3 * X, 1e3 * y).eta0_)
+    """The gradients of large columns and targets are large: the lowest rate goes furthest."""
+    rates = []
+    for scale in (1.0, 1e3):
+        model = MiniBatchMLPRegressor(
+            hidden_layer_sizes=(8,), solver="sgd", batch_size=4, max_iter=1, tol=None, random_state=0
+        )
+        rates.append(model.fit(scale * X, scale * y).eta0_)
+    assert rates[0] > rates[1] == rates_to_try("sgd", 4)[0]
 
 
 def test_rows_are_seen_in_the_order_of_a_fit_whatever_the_probe_does():
