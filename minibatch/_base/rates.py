@@ -140,7 +140,7 @@ def schedule_for(estimator: Any, eta0: float, batch_size: int, length: Callable[
         warmup=estimator.warmup,
         by_rows=estimator._invscaling_by_rows,
     )
-    return schedule_of(estimator.learning_rate, shape)
+    return schedule_of("constant" if estimator.learning_rate == "auto" else estimator.learning_rate, shape)
 
 
 def growth_of(estimator: Any, n_samples: int) -> Growth | None:

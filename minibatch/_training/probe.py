@@ -10,8 +10,8 @@ from minibatch._training.beginning import n_rows_looked_at
 
 __all__ = ["BATCH_ROWS", "ROWS_LOOKED_AT", "ROWS_TRIED", "UPDATES", "probed_rate"]
 
-# So many updates, and more in small batches: until they have seen so many rows. A larger batch is not as noisy as to
-# need all of its rows.
+# So many updates, and more in small batches that are not all rows: until they have seen so many. A larger batch is not
+# as noisy as to need all of its rows.
 UPDATES, ROWS_TRIED, BATCH_ROWS = 20, 512, 256
 ROWS_LOOKED_AT = 1000  # at most, to judge them by
 
@@ -21,7 +21,7 @@ def probed_rate(problem: Any, theta: Vector, rates: Sequence[float], batch_size:
     random = np.random.default_rng(seed)
     rows = random.permutation(problem.n_samples)
     size = min(batch_size, BATCH_ROWS, len(rows))
-    n_updates = max(UPDATES, -(-ROWS_TRIED // size))
+    n_updates = UPDATES if size == len(rows) else max(UPDATES, -(-ROWS_TRIED // size))
     # batches are whole: a short one would be as noisy as that of a smaller batch size
     n_batches = len(rows) // size
     passes = [random.permutation(rows)[: n_batches * size] for _ in range(-(-n_updates // n_batches))]

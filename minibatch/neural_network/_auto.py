@@ -25,15 +25,15 @@ RATES_OF_GRADIENTS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 UPDATES_AT_FIRST = 1000
 
 
-def rates_to_try(solver: str, batch_size: int) -> tuple[float, ...]:
-    """In rising order.
+def rates_to_try(solver: str, batch_size: int, noisy: bool) -> tuple[float, ...]:
+    """In rising order. A batch is not ``noisy`` where it is all there is.
 
-    >>> rates_to_try("adam", 200), rates_to_try("adam", 8)
-    ((0.01, 0.03, 0.1), (0.005, 0.015, 0.05))
+    >>> rates_to_try("adam", 200, noisy=True), rates_to_try("adam", 8, noisy=True), rates_to_try("adam", 8, noisy=False)
+    ((0.01, 0.03, 0.1), (0.005, 0.015, 0.05), (0.01, 0.03, 0.1))
     """
     if solver not in STEPS_OF_A_SIZE:
         return RATES_OF_GRADIENTS
-    factor = float(np.sqrt(min(1.0, batch_size / FEW_ROWS)))
+    factor = float(np.sqrt(min(1.0, batch_size / FEW_ROWS))) if noisy else 1.0
     return tuple(factor * rate for rate in RATES)
 
 

@@ -110,18 +110,20 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _check_before_data(self, partial: bool, watched: bool) -> None:
         super()._check_before_data(partial, watched)
-        ignored = self._is_auto and self.learning_rate_init not in (DEFAULT_RATE, "auto")
-        if ignored and not watched and not (partial and hasattr(self, "history_")):
-            message = f"learning_rate_init={self.learning_rate_init!r} is not used: learning_rate='auto' finds its "
-            message += "rates by itself. Use another learning_rate, for instance 'constant', or leave "
+        given = self.learning_rate == "auto" and self.solver != "lbfgs" and not self._is_auto
+        if given and not watched and not (partial and hasattr(self, "history_")):
+            message = f"learning_rate_init={self.learning_rate_init!r} makes the rate constant, as in scikit-learn; "
+            message += "learning_rate='auto' finds its rates by itself. Set learning_rate='constant', or leave "
             message += "learning_rate_init out."
             # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
             warnings.warn(message, UserWarning, stacklevel=4 if partial else 5)
 
     @property
     def _is_auto(self) -> bool:
-        """Whether training finds its rates by itself, and averages."""
-        return self.learning_rate == "auto" and self.solver != "lbfgs"
+        """Whether training finds its rates by itself, and averages. A rate of the user's own is a constant one, as it
+        is in scikit-learn: code that sets it there need say no more here."""
+        found = self.learning_rate == "auto" and self.learning_rate_init in (DEFAULT_RATE, "auto")
+        return found and self.solver != "lbfgs"
 
     def _rate(self, problem: Any, theta: Vector, fresh: bool, partial: bool, seed: int) -> Rate:
         if not self._is_auto:
@@ -130,13 +132,13 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         if known is not None and known.probed:
             return known
         batch_size = self._resolved_batch_size(problem.n_samples)
-        eta0 = probed_rate(problem, theta, rates_to_try(self.solver, batch_size), batch_size, seed)
+        rates = rates_to_try(self.solver, batch_size, noisy=batch_size < problem.n_samples)
+        eta0 = probed_rate(problem, theta, rates, batch_size, seed)
         return Rate(eta0, batch_size, calibrated=False, probed=True)
 
     def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: dict[str, Any]) -> Plan:
-        if self.learning_rate == "auto" and "schedule" not in limits:
-            averaged = {"average_from": 0} if self._is_auto else {}
-            limits = {"schedule": schedule_from(rate.eta0, self.solver), **averaged, **limits}
+        if self._is_auto and "schedule" not in limits:
+            limits = {"schedule": schedule_from(rate.eta0, self.solver), "average_from": 0, **limits}
         return super()._plan(n_samples, rate, seed, partial, limits)
 
     def _hidden_units(self) -> list[int]:

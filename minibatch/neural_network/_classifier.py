@@ -89,16 +89,17 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         rate of update ``t`` is ``min(k, 0.3 / sqrt(t))``; the model is an average of the parameters after each update,
         ``average += 9 / (t + 8) (w - average)`` [Shamir2013]_, in which the last ones weigh most. ``k`` (``eta0_``) is
         0.01, 0.03 or 0.1, below 32 rows times ``sqrt(batch_size / 32)``: the one that leaves the lowest objective on
-        at most 1000 rows after 20 updates from the first parameters (as many as 512 rows need, in batches of 256 rows
-        at most). That, and one more vector of parameters, is what it costs. ``'sgd'`` and its kin try 0.001, 0.003,
-        ..., 1, and go on with ``k / sqrt(1 + (t - 1) / 1000)``; ``'adagrad'``, which divides by such a root itself,
-        stays at ``k``. Running statistics are averaged too. A warm start and ``partial_fit`` go on from the last
-        parameters, with the ``k`` of the first call, whose rows should be many.
+        at most 1000 rows after 20 updates from the first parameters (as many as 512 rows need, where a batch is not
+        all rows; of 256 rows at most). That, and one more vector of parameters, is what it costs. ``'sgd'`` and its
+        kin try 0.001, 0.003, ..., 1, and go on with ``k / sqrt(1 + (t - 1) / 1000)``; ``'adagrad'``, which divides by
+        such a root itself, stays at ``k``. Running statistics are averaged too. A warm start and ``partial_fit`` go on
+        from the last parameters, with the ``k`` of the first call, whose rows should be many.
     learning_rate_init : float or 'auto', default=0.001
-        First learning rate; not used by ``learning_rate='auto'``. The best one depends on ``batch_size``: tune them
-        together. ``'auto'`` trains on up to 1000 of the rows at rates that differ by factors of two, and takes the
-        best, or the next below, as Bottou's programs do; see ``eta0_``. ``partial_fit`` does so on its first chunk,
-        which should be a large one.
+        First learning rate. With ``learning_rate='auto'``, a number other than 0.001 is the rate, as in scikit-learn,
+        and gets a warning; 0.001 and ``'auto'`` are not used. The best one depends on ``batch_size``: tune them
+        together. With other schedules, ``'auto'`` trains on up to 1000 of the rows at rates that differ by factors of
+        two, and takes the best, or the next below, as Bottou's programs do; see ``eta0_``. ``partial_fit`` does so on
+        its first chunk, which should be a large one.
     power_t : float, default=0.5
         Exponent of ``'invscaling'``.
     max_iter : int, default=200

@@ -70,7 +70,7 @@ def test_rates_that_overflow_are_not_taken():
             hidden_layer_sizes=(8,), solver="sgd", batch_size=4, max_iter=1, tol=None, random_state=0
         )
         rates.append(model.fit(scale * X, scale * y).eta0_)
-    assert rates[0] > rates[1] == rates_to_try("sgd", 4)[0]
+    assert rates[0] > rates[1] == rates_to_try("sgd", 4, noisy=True)[0]
 
 
 def test_rows_are_seen_in_the_order_of_a_fit_whatever_the_probe_does():
@@ -154,7 +154,7 @@ def test_another_schedule_takes_over_from_the_average_and_back():
     assert_allclose(theta(model), before, rtol=1e-6)
     assert model._optimizer.iterate.size == 0
     model.set_params(learning_rate="auto", learning_rate_init=0.001).fit(X, three)
-    assert model.eta0_ in rates_to_try("adam", 5)
+    assert model.eta0_ in rates_to_try("adam", 5, noisy=True)
 
 
 def test_lbfgs_has_no_rate_and_no_average():
@@ -162,13 +162,19 @@ def test_lbfgs_has_no_rate_and_no_average():
     assert_array_equal(theta(models[0]), theta(models[1]))
 
 
-def test_a_number_for_the_first_rate_is_not_used():
-    with pytest.warns(UserWarning, match=r"learning_rate_init=0\.1 is not used.*'constant'"):
-        model = fitted(learning_rate_init=0.1)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_rate_of_the_users_own_is_constant_as_in_scikit_learn(method):
+    more = {"classes": np.unique(three)} if method == "partial_fit" else {}
+    with pytest.warns(UserWarning, match=r"learning_rate_init=0\.1 makes the rate constant.*learning_rate='constant'"):
+        model = getattr(auto(learning_rate_init=0.1), method)(X, three, **more)
+    same = getattr(auto(learning_rate="constant", learning_rate_init=0.1), method)(X, three, **more)
+    assert_array_equal(theta(model), theta(same))
+
+
+def test_a_rate_to_be_found_is_found():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        same = fitted(learning_rate_init="auto")
-    assert_array_equal(theta(model), theta(same))
+        assert_array_equal(theta(fitted(learning_rate_init="auto")), theta(fitted()))
 
 
 @pytest.mark.parametrize(("name", "value"), [("learning_rate_scaling", "sqrt"), ("warmup", 1.0)])

@@ -6,10 +6,11 @@ from references.gradient_descent import Optimizer
 from references.network import gradient, mean_loss, penalty
 
 
-def rates_tried(solver, batch_size):
+def rates_tried(solver, batch_size, n):
     if solver in ("sgd", "momentum", "nesterov"):
         return [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
-    return [rate * min(1.0, batch_size / 32) ** 0.5 for rate in (0.01, 0.03, 0.1)]
+    factor = min(1.0, batch_size / 32) ** 0.5 if batch_size < n else 1.0
+    return [factor * rate for rate in (0.01, 0.03, 0.1)]
 
 
 def rate(solver, k, t):
@@ -47,7 +48,7 @@ def batches_of_probe(n, batch_size, seed):
     """So many whole batches, each pass in an order of its own, and the rows to judge by."""
     random = np.random.default_rng(seed)
     rows, size = random.permutation(n), min(batch_size, 256, n)
-    n_updates, batches = max(20, -(-512 // size)), []
+    n_updates, batches = 20 if size == n else max(20, -(-512 // size)), []
     while len(batches) < n_updates:
         order = random.permutation(rows)
         batches += [order[first : first + size] for first in range(0, n - size + 1, size)]
@@ -64,7 +65,7 @@ def probed(start, batch_size, seed, solver, *task, **numbers):
             descent.update(rows, eta)
         return descent.objective(judged)
 
-    return min(rates_tried(solver, batch_size), key=end)
+    return min(rates_tried(solver, batch_size, len(task[0])), key=end)
 
 
 def train(start, k, batch_size, epochs, solver, *task, **numbers):
