@@ -166,6 +166,7 @@ def test_a_run_that_diverges_while_its_batches_grow_is_a_divergence():
     rows = random.standard_normal((200, 5))
     net = MiniBatchMLPRegressor(
         solver="sgd",
+        learning_rate="constant",
         learning_rate_init=1e3,
         batch_growth="adaptive",
         batch_size=4,
