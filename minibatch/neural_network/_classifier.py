@@ -302,7 +302,7 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
     >>> model = MiniBatchMLPClassifier((32,), max_iter=10, tol=None, random_state=0)
     >>> search = GridSearchCV(model, {"batch_size": [8, 64, "full"]}).fit(X / 16, y)
     >>> search.best_params_
-    {'batch_size': 8}
+    {'batch_size': 64}
     >>> search.best_estimator_.history_
     History of 10 epochs, 2250 updates: progressive_loss ... -> ...
     """
