@@ -68,7 +68,7 @@ OF_NETWORKS: dict[str, list[Any]] = {
     "activation": list(ACTIVATIONS),
     "nesterovs_momentum": [True, False],
     "dropout": [0.0, 0.3],
-    "learning_rate": [name for name in SCHEDULES if name != "optimal"],
+    "learning_rate": [*(name for name in SCHEDULES if name != "optimal"), "auto"],
     "learning_rate_init": [0.001, 0.1, "auto"],
     "solver": ["adam", *(name for name in SOLVERS if name != "adam"), "lbfgs"],
 }
@@ -100,7 +100,9 @@ def _out_of_place(drawn: dict[str, Any]) -> set[str]:
         "multi_class": drawn.get("loss") != "log_loss",
         "alpha": schedule in ("optimal", "inverse_time") and drawn["alpha"] == 0,
         "eta0": schedule == "optimal",
-        "learning_rate_scaling": schedule == "optimal" or rate == "auto",
+        "learning_rate_init": schedule == "auto",
+        "learning_rate_scaling": schedule in ("auto", "optimal") or rate == "auto",
+        "warmup": schedule == "auto",
         "dropout": drawn["solver"] == "lbfgs",
         "batch_growth": bool(drawn.get("batch_normalization")) or (schedule in ONCE_A_RUN and endless),
     }
