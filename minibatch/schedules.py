@@ -336,6 +336,7 @@ Schedule = Callable[[Progress], Rates]
 SCHEDULES: dict[str, Callable[[Progress, Shape], Rates]] = {
     "constant": lambda now, of: np.full(now.number, of.eta0),
     "adaptive": lambda now, of: np.full(now.number, of.eta0),
+    "dowg": lambda now, of: np.full(now.number, of.eta0),  # the first distance, of which the engine makes rates
     "invscaling": lambda now, of: invscaling(now.rows if of.by_rows else now.updates, of.eta0, of.power_t),
     "optimal": lambda now, of: optimal(now.updates, of.alpha, of.batch_size),
     "inverse_time": lambda now, of: inverse_time(now.updates, of.eta0, of.alpha),

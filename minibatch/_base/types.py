@@ -68,7 +68,7 @@ BatchGrowth: TypeAlias = Number | Literal["adaptive"] | None
 Shuffle: TypeAlias = Flag | Literal["block"]
 
 FirstRate: TypeAlias = Number | Literal["auto"]
-RateScaling: TypeAlias = Literal["linear", "sqrt"] | None
+RateScaling: TypeAlias = Literal["linear", "sqrt", "sde"] | None
 NetworkSchedule: TypeAlias = Literal[
     "constant",
     "adaptive",
@@ -81,8 +81,18 @@ NetworkSchedule: TypeAlias = Literal[
     "exp_range",
     "one_cycle",
 ]
-LinearSchedule: TypeAlias = NetworkSchedule | Literal["optimal"]
-LinearSolver: TypeAlias = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
+LinearSchedule: TypeAlias = NetworkSchedule | Literal["optimal", "dowg"]
+LinearSolver: TypeAlias = Literal[
+    "sgd",
+    "momentum",
+    "nesterov",
+    "adagrad",
+    "rmsprop",
+    "adam",
+    "adamw",
+    "schedule_free_sgd",
+    "schedule_free_adamw",
+]
 NetworkSolver: TypeAlias = LinearSolver | Literal["lbfgs"]
 
 Penalty: TypeAlias = Literal["l2", "l1", "elasticnet"] | None

@@ -20,6 +20,7 @@ from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.mlp import mlp_epoch, mlp_gradient, mlp_row_gradients, mlp_scores, mlp_update
 from minibatch.engine.mlp_by_inputs import mlp_epoch_by_inputs
 from minibatch.engine.network import Network, Work
+from minibatch.engine.optimizers import Step
 from minibatch.engine.rows import CSR
 
 __all__ = [
@@ -102,7 +103,7 @@ class MLPProblem(ProblemOnRows):
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """The state before the first update; ``theta`` is copied."""
-        return State(theta.copy(), np.zeros((self.n_slots, self.n_trained), theta.dtype), np.zeros(0))
+        return self._first_state(theta, self.n_trained, np.zeros(0))
 
     def with_statistics(self, theta: Vector) -> Vector:
         """With those of the rows as running statistics, from some of them: as training normalizes from the first batch
@@ -241,12 +242,15 @@ class MLPProblem(ProblemOnRows):
         all_losses = np.zeros((threads.number, n_outputs))
 
         for part in self._parts(state, epoch):
+            rates = part.etas, state.shares(part.etas)
 
-            def train(thread: int, first_share: int, last_share: int, barrier: Vector, part: Epoch = part) -> None:
+            def train(
+                thread: int, first_share: int, last_share: int, barrier: Vector, part: Epoch = part, rates: Any = rates
+            ) -> None:  # fmt: skip
                 mlp_epoch_by_inputs(
-                    self.data, part.order, part.etas, part.batch_size, self.objective, self.solver, self.network,
-                    state.theta, first, second, state.slot_updates, works[thread], parts, deltas, part.seed,
-                    all_losses[thread], first_share, last_share, barrier, threads.number,
+                    self.data, part.order, *rates, part.batch_size, self.objective, self.solver,
+                    self.network, state.theta, first, second, state.slot_updates, works[thread], parts, deltas,
+                    part.seed, all_losses[thread], first_share, last_share, barrier, threads.number,
                 )  # fmt: skip
 
             _together(train, n_shares, threads)
@@ -257,12 +261,15 @@ class MLPProblem(ProblemOnRows):
         n_shares, (first, second) = len(losses), _slots(state)
         work = self._new_buffers(self._block_rows(epoch.batch_size))
         for part in self._parts(state, epoch):
+            rates = part.etas, state.shares(part.etas)
 
-            def train(thread: int, first_share: int, last_share: int, barrier: Vector, part: Epoch = part) -> None:
+            def train(
+                thread: int, first_share: int, last_share: int, barrier: Vector, part: Epoch = part, rates: Any = rates
+            ) -> None:  # fmt: skip
                 mlp_epoch(
-                    self.data, part.order, part.etas, part.batch_size, self.objective, self.solver, self.network,
-                    state.theta, first, second, state.slot_updates, state.schedule_updates, work, part.seed,
-                    not part.noisy, losses, first_share, last_share, barrier, threads.number,
+                    self.data, part.order, *rates, part.batch_size, self.objective, self.solver,
+                    self.network, state.theta, first, second, state.slot_updates, state.schedule_updates, work,
+                    part.seed, not part.noisy, losses, first_share, last_share, barrier, threads.number,
                 )  # fmt: skip
 
             _together(train, n_shares, threads)
@@ -276,10 +283,8 @@ class MLPProblem(ProblemOnRows):
             self._add_up(batch.order, state.theta, works, losses, threads, self.network.dropout, epoch.seed, 1 / n_rows)
             for work in works[1:]:
                 works[0].gradient[:] += work.gradient
-            mlp_update(
-                state.theta, works[0], first, second, state.slot_updates + 1, batch.etas[0], self.objective,
-                self.solver, self.network,
-            )  # fmt: skip
+            step = Step(state.slot_updates + 1, batch.etas[0], state.shares(batch.etas)[0])
+            mlp_update(state.theta, works[0], first, second, step, self.objective, self.solver, self.network)
             _count(state, batch)
 
     def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:

@@ -19,6 +19,7 @@ from minibatch._base.persistence import Rate
 from minibatch._base.ranges import number_above
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
+from minibatch._base.solvers import check_solver
 from minibatch._base.sparse import refuse_damaged
 from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.blas import n_blas_threads, one_blas_thread
@@ -76,7 +77,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "solver": [StrOptions({*SOLVERS, "lbfgs"})],
-        "learning_rate": [StrOptions(set(SCHEDULES) - {"optimal"})],
+        "learning_rate": [StrOptions(set(SCHEDULES) - {"optimal", "dowg"})],
         "learning_rate_init": FIRST_RATE,
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
@@ -93,6 +94,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         """What the constraints of single parameters cannot say."""
         self._hidden_units()
         check_rates(self)
+        check_solver(self)
         if partial and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it sees one chunk at a time.")
         if self.solver == "lbfgs" and (self.dropout > 0.0 or self.batch_normalization):

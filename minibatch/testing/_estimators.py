@@ -44,7 +44,7 @@ OF_ALL: dict[str, list[Any]] = {
     "cycle_decay": [0.5, 1.0],
     "decay_base": [False, True],
     "warmup": [0.0, 0.5, 2],
-    "learning_rate_scaling": [None, "linear", "sqrt"],
+    "learning_rate_scaling": [None, "linear", "sqrt", "sde"],
     "reference_batch_size": [32, 1],
     "batch_growth": [None, 2, 1.5, "adaptive"],
     "batch_growth_interval": [None, 1],
@@ -68,7 +68,7 @@ OF_NETWORKS: dict[str, list[Any]] = {
     "activation": list(ACTIVATIONS),
     "nesterovs_momentum": [True, False],
     "dropout": [0.0, 0.3],
-    "learning_rate": [name for name in SCHEDULES if name != "optimal"],
+    "learning_rate": [name for name in SCHEDULES if name not in ("optimal", "dowg")],
     "learning_rate_init": [0.001, 0.1, "auto"],
     "solver": ["adam", *(name for name in SOLVERS if name != "adam"), "lbfgs"],
 }
