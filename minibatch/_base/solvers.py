@@ -38,7 +38,7 @@ def check_solver(estimator: Any) -> None:
 
 
 def for_batches_of(batch_size: int, estimator: Any, problem: Any) -> Any:
-    """The problem with the solver's numbers for batches of so many rows, scaled with ``learning_rate_scaling='sde'``."""
+    """The problem with the solver's numbers for batches of so many rows, which 'sde' scales as it does the rate."""
     reference, solver = countable(estimator.reference_batch_size), problem.solver
     if estimator.learning_rate_scaling != "sde" or estimator.solver == "lbfgs" or batch_size == reference:
         return problem
