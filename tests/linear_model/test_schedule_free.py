@@ -164,7 +164,7 @@ def test_the_average_is_below_the_noise_of_a_constant_rate(solver, like, batch_s
     """Which is what others have a schedule for."""
     noisy, least = y + np.random.default_rng(1).standard_normal(N), {}
     for name in (solver, like):
-        parameters = {"batch_size": batch_size, "max_iter": 400, "eta0": 0.05, "shuffle": True, "penalty": None}
+        parameters = {"batch_size": batch_size, "max_iter": 400, "eta0": 0.2, "shuffle": True, "penalty": None}
         model = model_of(name, **parameters).fit(X, noisy)
         least[name] = np.mean((model.predict(X) - noisy) ** 2)
     best = np.mean((LinearRegression().fit(X, noisy).predict(X) - noisy) ** 2)
