@@ -115,12 +115,8 @@ def take_step(
     beta = beta_1 if solver == SCHEDULE_FREE_ADAMW else momentum
     # all in the type of w: a float64 among float32 numbers would cost half of the SIMD lanes and conversions
     zero, one, keep = real(0), real(1), real(shrinkage(eta, l2))
-    gain_1, gain_2, eta_1, scale_2 = (
-        real(1.0 - beta_1),
-        real(1.0 - beta_2),
-        real(eta / correction_1),
-        real(1.0 / correction_2),
-    )
+    gain_1, gain_2 = real(1.0 - beta_1), real(1.0 - beta_2)
+    eta_1, scale_2 = real(eta / correction_1), real(1.0 / correction_2)
     eta, l1, l2, due, momentum, epsilon = real(eta), real(l1), real(l2), real(due), real(momentum), real(epsilon)
     if solver == SGD:
         if l1 == zero:

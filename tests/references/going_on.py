@@ -241,7 +241,7 @@ class Reference:
             parts[k] = now.optimizers[k].step(parts[k], slopes[k], eta, *here)
         for optimizer in now.optimizers[self.n_trained(parts) :]:  # what is of the model, not of a part
             optimizer.t += now.solver in ("adam", "adamw", "schedule_free_adamw")
-            optimizer.squares += eta**2
+            optimizer.squares += np.square(eta)
         now.parts, now.updates = parts, now.updates + 1
 
     def rate(self, now, batches, size):

@@ -116,7 +116,7 @@ class Optimizer:
         """Defazio et al. 2024, arXiv 2405.15682."""
         self.x, self.z = (y, y) if self.x is None else (self.x, self.z)
         self.z = implicit_l1(self.z - eta * direction, rate * np.ones_like(y), l1)[0]
-        self.squares += eta**2
+        self.squares += np.square(eta)
         share = eta**2 / self.squares
         self.x = (1 - share) * self.x + share * self.z
         return (1 - beta) * self.z + beta * self.x
