@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import LabelBinarizer
 
 from minibatch._base.sparse import refuse_damaged
-from minibatch.engine.optimizers import SOLVERS
+from minibatch.engine.optimizers import KINDS
 from minibatch.history import FORMAT, FORMAT_KEY, History, check_format
 
 __all__ = ["OptimizerMemory", "Rate", "live_state", "plain_state"]
@@ -48,6 +48,7 @@ class OptimizerMemory(NamedTuple):
     rate: Rate  # with which the last schedule began
     rate_factor: float = 1.0  # what "adaptive" has made of the learning rate
     learning_rate: float = np.nan  # of the epoch that would come next; scikit-learn's tests look for it here
+    scalars: NDArray[np.float64] = np.zeros((1, 0))  # the solver's, a row for every objective
     iterate: NDArray[np.floating[Any]] = np.empty(0)  # the last, where the model is the average of a network's
 
 
@@ -110,14 +111,14 @@ def _warn_of_unknown(names: set[str]) -> None:
 def _pack_optimizer(memory: OptimizerMemory) -> dict[str, Any]:
     fields = {**memory._asdict(), "rate": memory.rate._asdict()}
     # by name: the codes of solvers are between Python and the kernels of one version
-    names = {code: name for name, code in SOLVERS.items()}
+    names = {code: name for name, code in KINDS.items()}
     return {"solver": names[fields.pop("kind")], **fields}
 
 
 def _unpack_optimizer(saved: dict[str, Any]) -> OptimizerMemory:
     fields = {**saved, "rate": _from_fields(Rate, saved["rate"])}
     # memory of a solver that is not known here is of no use to any other: the next one begins anew
-    return _from_fields(OptimizerMemory, {"kind": SOLVERS.get(fields.pop("solver"), -1), **fields})
+    return _from_fields(OptimizerMemory, {"kind": KINDS.get(fields.pop("solver"), -1), **fields})
 
 
 def _pack_binarizer(binarizer: LabelBinarizer) -> dict[str, Any]:

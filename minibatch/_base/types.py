@@ -69,7 +69,7 @@ BatchGrowth: TypeAlias = Number | Literal["adaptive"] | None
 Shuffle: TypeAlias = Flag | Literal["block"]
 
 FirstRate: TypeAlias = Number | Literal["auto"]
-RateScaling: TypeAlias = Literal["linear", "sqrt"] | None
+RateScaling: TypeAlias = Literal["linear", "sqrt", "sde"] | None
 Schedule: TypeAlias = Literal[
     "constant",
     "adaptive",
@@ -82,9 +82,19 @@ Schedule: TypeAlias = Literal[
     "exp_range",
     "one_cycle",
 ]
-LinearSchedule: TypeAlias = Schedule | Literal["optimal"]
+LinearSchedule: TypeAlias = Schedule | Literal["optimal", "dowg"]
 NetworkSchedule: TypeAlias = Schedule | Literal["auto"]
-LinearSolver: TypeAlias = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
+LinearSolver: TypeAlias = Literal[
+    "sgd",
+    "momentum",
+    "nesterov",
+    "adagrad",
+    "rmsprop",
+    "adam",
+    "adamw",
+    "schedule_free_sgd",
+    "schedule_free_adamw",
+]
 NetworkSolver: TypeAlias = LinearSolver | Literal["lbfgs"]
 
 Penalty: TypeAlias = Literal["l2", "l1", "elasticnet"] | None

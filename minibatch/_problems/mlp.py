@@ -1,7 +1,7 @@
 """Multi-layer perceptrons: batches of any size, on threads."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,13 +14,13 @@ from minibatch._problems.blas import one_blas_thread
 from minibatch._problems.layout import buffer_sizes, buffer_type, buffers
 from minibatch._problems.pieces import Threads, at_once, cut, share_out
 from minibatch._problems.state import Epoch, ProblemOnRows, RowGradients, State, Vector, blocks_of_rows, data_of
-from minibatch._problems.tail_average import newest_of
 from minibatch.engine.barrier import abandon, new_barrier
 from minibatch.engine.compile import COMPILED
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.mlp import mlp_epoch, mlp_gradient, mlp_row_gradients, mlp_scores, mlp_update
 from minibatch.engine.mlp_by_inputs import mlp_epoch_by_inputs
 from minibatch.engine.network import Network, Work
+from minibatch.engine.optimizers import Step
 from minibatch.engine.rows import CSR
 
 __all__ = [
@@ -38,8 +38,7 @@ SMALL_WORK, SHARE_WORK, MAX_SHARES, BLOCK_ROWS, ROWS_OF_UPDATE = 300_000, 10_000
 # parameter: in a block of rows, and in an update. Measured on 784-100-10: 11 us a row in batches of 32, and alone 43 us
 # with plain SGD, 98 us with Adam.
 WEIGHT_WORK, STORED_WORK, UNIT_WORK, BLOCK_WORK, UPDATE_WORK = 0.4, 2.0, 20.0, 1.0, 2.5
-# Batches of so many rows are shared out by inputs (``engine.mlp_by_inputs``).
-FEW_ROWS = 64
+FEW_ROWS = 64  # batches of so many are shared out by inputs (``engine.mlp_by_inputs``)
 # Threads meet twice in a batch and share out its rows first and then its weights; from so many rows on, or more than a
 # piece, each sums up the gradient of its own rows instead, and they meet once. Measured on 784-100-10 and 16-100-26:
 # 0.6 to 0.9 times as fast at 1,024 rows, level at 4,096, 1.2 to 1.3 times at 10,000.
@@ -103,8 +102,8 @@ class MLPProblem(ProblemOnRows):
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """The state before the first update; ``theta`` is copied."""
-        slots, average = np.zeros((self.n_slots, self.n_trained), theta.dtype), theta.copy() if averaged else None
-        return State(theta.copy(), slots, np.zeros(0), average=average)
+        first = self._first_state(theta, self.n_trained, np.zeros(0))
+        return replace(first, average=theta.copy() if averaged else None)
 
     def with_statistics(self, theta: Vector) -> Vector:
         """With those of the rows as running statistics, from some of them: as training normalizes from the first batch
@@ -244,12 +243,15 @@ class MLPProblem(ProblemOnRows):
         all_losses = np.zeros((threads.number, n_outputs))
 
         for part in self._parts(state, epoch):
+            rates = part.etas, state.shares(part.etas)
 
-            def train(thread: int, first_share: int, last_share: int, barrier: Vector, part: Epoch = part) -> None:
+            def train(
+                thread: int, first: int, last: int, barrier: Vector, part: Epoch = part, rates: Any = rates
+            ) -> None:
                 mlp_epoch_by_inputs(
-                    self.data, part.order, part.etas, newest_of(state, part), part.batch_size, self.objective,
-                    self.solver, self.network, state.theta, *memory, state.slot_updates, works[thread], parts, deltas,
-                    part.seed, all_losses[thread], first_share, last_share, barrier, threads.number,
+                    self.data, part.order, *rates, part.batch_size, self.objective, self.solver, self.network,
+                    state.theta, *memory, state.slot_updates, works[thread], parts, deltas, part.seed,
+                    all_losses[thread], first, last, barrier, threads.number,
                 )  # fmt: skip
 
             _together(train, n_shares, threads)
@@ -260,12 +262,15 @@ class MLPProblem(ProblemOnRows):
         n_shares, memory = len(losses), _memory(state)
         work = self._new_buffers(self._block_rows(epoch.batch_size))
         for part in self._parts(state, epoch):
+            rates = part.etas, state.shares(part.etas)
 
-            def train(thread: int, first_share: int, last_share: int, barrier: Vector, part: Epoch = part) -> None:
+            def train(
+                thread: int, first: int, last: int, barrier: Vector, part: Epoch = part, rates: Any = rates
+            ) -> None:
                 mlp_epoch(
-                    self.data, part.order, part.etas, newest_of(state, part), part.batch_size, self.objective,
-                    self.solver, self.network, state.theta, *memory, state.slot_updates, state.schedule_updates, work,
-                    part.seed, not part.noisy, losses, first_share, last_share, barrier, threads.number,
+                    self.data, part.order, *rates, part.batch_size, self.objective, self.solver, self.network,
+                    state.theta, *memory, state.slot_updates, state.schedule_updates, work, part.seed, not part.noisy,
+                    losses, first, last, barrier, threads.number,
                 )  # fmt: skip
 
             _together(train, n_shares, threads)
@@ -279,10 +284,8 @@ class MLPProblem(ProblemOnRows):
             self._add_up(batch.order, state.theta, works, losses, threads, self.network.dropout, epoch.seed, 1 / n_rows)
             for work in works[1:]:
                 works[0].gradient[:] += work.gradient
-            mlp_update(
-                state.theta, works[0], *memory, state.slot_updates + 1, batch.etas[0], newest_of(state, batch)[0],
-                self.objective, self.solver, self.network,
-            )  # fmt: skip
+            step = Step(state.slot_updates + 1, batch.etas[0], state.shares(batch.etas)[0])
+            mlp_update(state.theta, works[0], *memory, step, self.objective, self.solver, self.network)
             _count(state, batch)
 
     def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
@@ -354,9 +357,9 @@ def _rows_at_once(network: Network, X: Any, block_rows: int, n_times: int = 1) -
 
 
 def _memory(state: State) -> tuple[Vector, Vector, Vector]:
-    """The optimizer's slots and the average; what a solver or a fit has not is never touched."""
+    """The optimizer's slots, which solvers with fewer never touch; the average, empty if there is none."""
     first, second, *_ = *state.slots, state.theta, state.theta
-    return first, second, state.theta if state.average is None else state.average
+    return first, second, np.empty(0, state.theta.dtype) if state.average is None else state.average
 
 
 def _together(train: Callable[[int, int, int, Vector], None], n_shares: int, threads: Threads) -> None:

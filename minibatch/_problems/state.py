@@ -21,14 +21,23 @@ from sklearn.utils import gen_batches
 
 from minibatch._problems.batching import Order
 from minibatch._problems.pieces import ALONE, Threads, at_once, cut
+from minibatch._problems.tail_average import weights_of_newest
 from minibatch.engine.linear import Data, Objective, Solver, losses_of_scores
-from minibatch.engine.optimizers import N_SLOTS, SGD
+from minibatch.engine.optimizers import (
+    COPIES,
+    DOWG,
+    N_SCALARS,
+    N_SLOTS,
+    SCHEDULE_FREE_ADAMW,
+    SCHEDULE_FREE_SGD,
+    SGD,
+)
 from minibatch.engine.rows import CSR
 from minibatch.schedules import Rates
 
 __all__ = [
     "LOSS_WORK", "ROWS_AT_ONCE", "SCORES_AT_ONCE", "Epoch", "Problem", "ProblemOnRows", "RowGradients", "State",
-    "Vector", "blocks_of_rows", "data_of", "largest_value", "matrix_of", "norm_of", "read_only", "rows_of",
+    "Vector", "blocks_of_rows", "data_of", "largest_value", "last_rate", "matrix_of", "norm_of", "read_only", "rows_of",
     "score_into", "values_of_row",
 ]  # fmt: skip
 
@@ -41,12 +50,19 @@ LOSS_WORK = 50  # of a row and an output, see ``pieces``
 
 @dataclass
 class State:
-    """All that training changes. ``slots`` is the optimizer's memory, ``total`` the sum of ``n_averaged`` iterates,
-    ``average`` a mean of all of them in which the latest weigh most."""
+    """All that training changes. ``slots`` and ``scalars`` are the optimizer's memory, ``total`` is the sum of
+    ``n_averaged`` iterates, ``average`` a mean of all of them in which the latest weigh most.
+
+    Of a schedule-free solver ``theta`` is where gradients are taken, ``y = (1 - beta) z + beta x`` with ``z`` in the
+    first slot; the model is the average ``x``.
+    """
 
     theta: Vector
     slots: Vector
     total: NDArray[np.float64]
+    scalars: NDArray[np.float64] = field(default_factory=lambda: np.zeros((1, 0)))  # a row for every objective
+    beta: float = 0.0  # of a schedule-free solver
+    own_rate: float = np.nan  # of the last update, where the engine finds the rates
     n_averaged: int = 0
     slot_updates: int = 0  # updates since the slots were 0
     schedule_updates: int = 0  # updates since the schedule began
@@ -56,16 +72,46 @@ class State:
     average: Vector | None = None  # see ``tail_average``
 
     def copy(self) -> "State":
-        average = None if self.average is None else self.average.copy()
-        return replace(self, theta=self.theta.copy(), slots=self.slots.copy(), total=self.total.copy(), average=average)
+        arrays = {name: getattr(self, name).copy() for name in ("theta", "slots", "total", "scalars")}
+        return replace(self, **arrays, average=None if self.average is None else self.average.copy())
 
     def result(self) -> Vector:
         """The parameters to predict with: the average, once there is one."""
         if self.average is not None:
             return self.average
+        if self.beta > 0.0:
+            x, z = self.theta.copy(), self.slots[0]
+            with np.errstate(over="ignore", invalid="ignore"):
+                x[: len(z)] = z + (x[: len(z)] - z) / self.beta
+            return x
         if self.n_averaged == 0:
             return self.theta
         return (self.total / self.n_averaged).astype(self.theta.dtype)
+
+    def fits(self, slots: Vector, scalars: NDArray[np.float64]) -> bool:
+        """Whether this is memory of a solver like the one that the state is for."""
+        return slots.shape == self.slots.shape and scalars.size == self.scalars.size
+
+    def remember(self, slots: Vector, n_updates: int, scalars: NDArray[np.float64]) -> None:
+        """Go on with the memory of an earlier run, which ``fits``, and whose result is ``theta``."""
+        self.slots, self.slot_updates = slots.astype(self.slots.dtype), n_updates
+        self.scalars = scalars.reshape(self.scalars.shape).copy()
+        if self.beta > 0.0:
+            y, z = self.theta[: slots.shape[1]], self.slots[0]
+            y[...] = z + self.beta * (y - z)
+
+    def shares(self, etas: Rates) -> Rates:
+        """What each of the next updates weighs in an average: of a schedule-free solver its ``z``, ``eta^2`` over the
+        sum of those so far, which is remembered; in ``average`` its parameters. Others do not look at it."""
+        if self.average is not None:
+            return weights_of_newest(self.schedule_updates + 1, len(etas))
+        if self.beta == 0.0:
+            return etas
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = np.square(etas)
+            sums = np.cumsum(np.append(self.scalars[0, 0], squares))[1:]  # in order: cuts of an epoch change no digit
+            self.scalars[0, 0] = sums[-1]
+            return np.divide(squares, sums, out=np.zeros_like(squares), where=sums > 0.0)
 
 
 class Epoch(NamedTuple):
@@ -146,10 +192,23 @@ class ProblemOnRows:
         return len(self.data.y if self.rows is None else self.rows)
 
     @property
+    def n_objectives(self) -> int:
+        return 1
+
+    @property
     def n_slots(self) -> int:
         """Numbers that the solver remembers of every parameter."""
-        unused = self.solver.kind == SGD and self.objective.l1 == 0.0
-        return 0 if unused else N_SLOTS[self.solver.kind]
+        without_l1 = self.solver.kind in (SGD, DOWG) and self.objective.l1 == 0.0
+        return N_SLOTS[self.solver.kind] - int(without_l1)
+
+    def _first_state(self, theta: Vector, n_remembered: int, total: NDArray[np.float64]) -> State:
+        """The state before the first update, with memory of so many parameters; ``theta`` is copied."""
+        kind, slots = self.solver.kind, np.zeros((self.n_slots, n_remembered), theta.dtype)
+        if kind in COPIES:
+            slots[COPIES[kind]] = theta[:n_remembered]
+        scalars = np.zeros((self.n_objectives, N_SCALARS.get(kind, 0)))
+        betas = {SCHEDULE_FREE_SGD: self.solver.momentum, SCHEDULE_FREE_ADAMW: self.solver.beta_1}
+        return State(theta.copy(), slots, total, scalars=scalars, beta=betas.get(kind, 0.0))
 
     @property
     def _all_rows(self) -> Order:
@@ -263,6 +322,17 @@ def largest_value(X: Any) -> float:
     """Largest ``|x|`` (or ``|y|``), for the message about a divergence."""
     values = X.data if isinstance(X, CSR) else X
     return float(max(values.max(initial=0.0), -values.min(initial=0.0)))
+
+
+def last_rate(scalars: NDArray[np.float64]) -> float:
+    """Of DoWG: ``r^2 / sqrt(v)``, the largest of the objectives.
+
+    >>> last_rate(np.array([[2.0, 16.0], [3.0, 9.0], [1.0, 0.0]]))
+    3.0
+    """
+    r, v = scalars.T
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.divide(r**2, np.sqrt(v), out=np.zeros_like(r), where=v > 0.0).max())
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:

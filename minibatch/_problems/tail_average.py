@@ -11,10 +11,9 @@ so small that a float32 average could not follow.
 
 import numpy as np
 
-from minibatch._problems.state import Epoch, State
 from minibatch.schedules import Rates
 
-__all__ = ["DENSE", "NEWEST", "newest_of", "weights_of_newest"]
+__all__ = ["DENSE", "NEWEST", "weights_of_newest"]
 
 NEWEST = 9  # times its share is what the last iterate weighs
 DENSE = 256  # from twice so many updates on, iterates are left out
@@ -29,10 +28,3 @@ def weights_of_newest(first: int, number: int) -> Rates:
     t = np.arange(first, first + number)
     stride = 2 ** np.maximum(np.frexp(t // DENSE)[1] - 1, 0)  # exact, unlike a logarithm
     return np.where(t % stride == 0, NEWEST * stride / (t + NEWEST - 1.0), 0.0)
-
-
-def newest_of(state: State, epoch: Epoch) -> Rates:
-    """That of every batch of an epoch; 0 without an average."""
-    if state.average is None:
-        return np.zeros(len(epoch.etas))
-    return weights_of_newest(state.schedule_updates + 1, len(epoch.etas))

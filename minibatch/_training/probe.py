@@ -32,9 +32,10 @@ def probed_rate(problem: Any, theta: Vector, rates: Sequence[float], batch_size:
     def end(eta: float) -> float:
         state = problem.new_state(theta, False)
         problem.run_epoch(state, epoch._replace(etas=np.full(n_updates, eta)))
-        if not np.isfinite(state.theta).all():
+        found = state.result()
+        if not np.isfinite(found).all():
             return np.inf
-        objective = seen.mean_loss(seen.scores(state.theta)) + float(seen.penalties(state.theta).sum())
+        objective = seen.mean_loss(seen.scores(found)) + float(seen.penalties(found).sum())
         return objective if np.isfinite(objective) else np.inf
 
     with np.errstate(over="ignore", invalid="ignore"):  # rates that are too high

@@ -10,13 +10,14 @@ import numpy as np
 from minibatch.schedules import Schedule, invscaling
 
 __all__ = [
-    "FEW_ROWS", "HIGHEST", "RATES", "RATES_OF_GRADIENTS", "STEPS_OF_A_SIZE", "UPDATES_AT_FIRST", "rates_to_try",
-    "schedule_from",
+    "FEW_ROWS", "HIGHEST", "RATES", "RATES_OF_GRADIENTS", "SCHEDULE_FREE", "STEPS_OF_A_SIZE", "UPDATES_AT_FIRST",
+    "rates_to_try", "schedule_from",
 ]  # fmt: skip
 
 # Solvers that move a parameter by about the rate, whatever the size of the gradients, and rates that suit them. Below
 # so many rows the noise of a batch limits the rate, which falls with the root of the rows.
-STEPS_OF_A_SIZE = ("adam", "adamw", "rmsprop", "adagrad")
+STEPS_OF_A_SIZE = ("adam", "adamw", "rmsprop", "adagrad", "schedule_free_adamw")
+SCHEDULE_FREE = ("schedule_free_sgd", "schedule_free_adamw")  # stay at their rate, and average by themselves
 RATES, FEW_ROWS = (0.01, 0.03, 0.1), 32
 HIGHEST = 0.3  # in the first update, and from then on divided by the root of their number
 # The others move by the rate times the gradient, whose size depends on the data: more rates, each of which goes down
@@ -39,8 +40,8 @@ def rates_to_try(solver: str, batch_size: int, noisy: bool) -> tuple[float, ...]
 
 def schedule_from(eta0: float, solver: str) -> Schedule:
     """The rates of all updates."""
+    if solver == "adagrad" or solver in SCHEDULE_FREE:  # the first divides by such a root itself
+        return lambda now: np.full(now.number, eta0)
     if solver not in STEPS_OF_A_SIZE:
         return lambda now: invscaling(now.updates / UPDATES_AT_FIRST, eta0, 0.5)
-    if solver == "adagrad":  # divides by such a root itself
-        return lambda now: np.full(now.number, eta0)
     return lambda now: np.minimum(eta0, invscaling(now.updates, HIGHEST, 0.5))

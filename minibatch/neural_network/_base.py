@@ -21,6 +21,7 @@ from minibatch._base.persistence import OptimizerMemory, Rate
 from minibatch._base.ranges import number_above
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
+from minibatch._base.solvers import check_solver
 from minibatch._base.sparse import refuse_damaged
 from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.blas import n_blas_threads, one_blas_thread
@@ -38,7 +39,7 @@ from minibatch.engine.linear import SEPARATE, Objective, Solver
 from minibatch.engine.network import Network
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
-from minibatch.neural_network._auto import rates_to_try, schedule_from
+from minibatch.neural_network._auto import SCHEDULE_FREE, rates_to_try, schedule_from
 from minibatch.neural_network._layers import network_that_fits
 from minibatch.schedules import SCHEDULES
 
@@ -82,7 +83,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "solver": [StrOptions({*SOLVERS, "lbfgs"})],
-        "learning_rate": [StrOptions({"auto", *SCHEDULES} - {"optimal"})],
+        "learning_rate": [StrOptions({"auto", *SCHEDULES} - {"optimal", "dowg"})],
         "learning_rate_init": FIRST_RATE,
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
@@ -99,6 +100,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         """What the constraints of single parameters cannot say."""
         self._hidden_units()
         check_rates(self)
+        check_solver(self)
         if partial and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it sees one chunk at a time.")
         if self.solver == "lbfgs" and (self.dropout > 0.0 or self.batch_normalization):
@@ -138,7 +140,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: dict[str, Any]) -> Plan:
         if self._is_auto and "schedule" not in limits:
-            limits = {"schedule": schedule_from(rate.eta0, self.solver), "average_from": 0, **limits}
+            averaged = {} if self.solver in SCHEDULE_FREE else {"average_from": 0}
+            limits = {"schedule": schedule_from(rate.eta0, self.solver), **averaged, **limits}
         return super()._plan(n_samples, rate, seed, partial, limits)
 
     def _hidden_units(self) -> list[int]:

@@ -10,7 +10,7 @@ import numba
 import pytest
 
 from minibatch.engine import compile as compile_options
-from minibatch.engine import linear, mlp, mlp_by_inputs, sgd, shuffle, sparse_sgd
+from minibatch.engine import linear, mlp, mlp_by_inputs, sgd, shuffle, sparse_sgd, updates
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
@@ -18,7 +18,7 @@ ENTRIES = [
     linear.gradient_epoch,
     linear.chunk_gradient,
     linear.losses_of_scores,
-    linear.apply_step,
+    updates.apply_step,
     mlp.mlp_epoch,
     mlp_by_inputs.mlp_epoch_by_inputs,
     mlp.mlp_gradient,
