@@ -48,7 +48,7 @@ def check_rates(estimator: Any) -> None:
     """What the constraints of single parameters cannot say."""
     if estimator.solver == "lbfgs":  # has no rate
         return
-    if estimator.learning_rate == "auto":
+    if getattr(estimator, "_is_auto", estimator.learning_rate == "auto"):  # networks: not with a rate of one's own
         _check_auto(estimator)
         return
     name, schedule = estimator._rate_parameter, estimator.learning_rate
