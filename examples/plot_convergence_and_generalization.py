@@ -135,7 +135,14 @@ noisy_X, noisy_y = make_classification(1000, 30, n_informative=10, flip_y=0.2, r
 network = make_pipeline(
     StandardScaler(),
     MiniBatchMLPClassifier(
-        (64,), solver="sgd", momentum=0.0, learning_rate_init=0.1, alpha=0, tol=None, random_state=0
+        (64,),
+        solver="sgd",
+        momentum=0.0,
+        learning_rate="constant",
+        learning_rate_init=0.1,
+        alpha=0,
+        tol=None,
+        random_state=0,
     ),
 )
 noisy_sizes = [4, 16, 64, "full"]

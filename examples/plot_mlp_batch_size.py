@@ -46,7 +46,14 @@ X_fit, X_held, y_fit, y_held = train_test_split(X_train, y_train, test_size=0.2,
 def network(size, rate, seed, budget):
     """32 hidden units; SGD with Nesterov's momentum of 0.9 at a constant rate, to the end of the budget."""
     return MiniBatchMLPClassifier(
-        (32,), solver="sgd", batch_size=size, learning_rate_init=rate, random_state=seed, tol=None, **budget
+        (32,),
+        solver="sgd",
+        batch_size=size,
+        learning_rate="constant",
+        learning_rate_init=rate,
+        random_state=seed,
+        tol=None,
+        **budget,
     )
 
 

@@ -199,8 +199,11 @@ def scale_learning_rate(
 
     rule : {'linear', 'sqrt', 'adam'}, default='linear'
         ``'linear'`` [2]_ keeps what an epoch of small steps does, while the batch is well below the noise scale of the
-        gradient. ``'sqrt'`` [3]_ keeps the covariance of an update. ``'adam'`` [4]_ is the root too, and goes with
-        other betas: see :func:`scale_adam`.
+        gradient. From ``batch_size=1`` it makes of the base rate of Masters & Luschi [5]_ the rate of a batch's mean
+        gradient: an update is the base rate times the sum of the gradients of the rows. At one base rate all batch
+        sizes go about as far in an epoch; they found larger batches to be stable at lower base rates only.
+        ``'sqrt'`` [3]_ keeps the covariance of an update. ``'adam'`` [4]_ is the root too, and goes with other betas:
+        see :func:`scale_adam`.
 
     Returns
     -------
@@ -212,6 +215,7 @@ def scale_learning_rate(
     .. [2] Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", arXiv 1706.02677.
     .. [3] Krizhevsky, "One weird trick for parallelizing convolutional neural networks", arXiv 1404.5997.
     .. [4] Malladi et al., "On the SDEs and scaling rules for adaptive gradient algorithms", arXiv 2205.10287.
+    .. [5] Masters & Luschi, "Revisiting small batch training for deep neural networks", arXiv 1804.07612.
 
     Examples
     --------
@@ -237,7 +241,11 @@ def scale_adam(
     """All of Adam's numbers for another batch size, so that training follows the same path in time [1]_.
 
     With ``k = new_batch_size / batch_size``: ``learning_rate sqrt(k)``, ``1 - k (1 - beta_1)``, ``1 - k (1 - beta_2)``,
-    ``epsilon / sqrt(k)``. RMSprop has the same without ``beta_1``. It holds while ``k (1 - beta)`` is small.
+    ``epsilon / sqrt(k)``. RMSprop has the same without ``beta_1``. It holds while ``k (1 - beta)`` is small. A moving
+    average then remembers as many rows as before, ``batch_size / (1 - beta)``, as [2]_ advises for small batches.
+
+    Estimators do this with ``learning_rate_scaling='sde'``. They do not scale ``alpha``: an update of ``'adamw'``
+    decays the weights by the rate times ``alpha``, an epoch by ``1 / sqrt(k)`` as much as before.
 
     Parameters
     ----------
@@ -263,6 +271,7 @@ def scale_adam(
     References
     ----------
     .. [1] Malladi et al., "On the SDEs and scaling rules for adaptive gradient algorithms", arXiv 2205.10287.
+    .. [2] Marek et al., "Small batch size training for language models", arXiv 2507.07101.
 
     Examples
     --------
@@ -336,6 +345,7 @@ Schedule = Callable[[Progress], Rates]
 SCHEDULES: dict[str, Callable[[Progress, Shape], Rates]] = {
     "constant": lambda now, of: np.full(now.number, of.eta0),
     "adaptive": lambda now, of: np.full(now.number, of.eta0),
+    "dowg": lambda now, of: np.full(now.number, of.eta0),  # the first distance, of which the engine makes rates
     "invscaling": lambda now, of: invscaling(now.rows if of.by_rows else now.updates, of.eta0, of.power_t),
     "optimal": lambda now, of: optimal(now.updates, of.alpha, of.batch_size),
     "inverse_time": lambda now, of: inverse_time(now.updates, of.eta0, of.alpha),

@@ -278,9 +278,17 @@ def test_a_scaled_cycle_is_scaled_as_a_whole():
 @pytest.mark.parametrize(
     "model",
     [
-        MiniBatchMLPClassifier((3,), learning_rate_init=0.1, max_iter=6, batch_size=5, tol=None),
+        MiniBatchMLPClassifier(
+            (3,), learning_rate="constant", learning_rate_init=0.1, max_iter=6, batch_size=5, tol=None
+        ),
         MiniBatchMLPRegressor(
-            hidden_layer_sizes=(3,), learning_rate_init=0.1, max_iter=6, batch_size=5, tol=None, solver="sgd"
+            hidden_layer_sizes=(3,),
+            learning_rate="constant",
+            learning_rate_init=0.1,
+            max_iter=6,
+            batch_size=5,
+            tol=None,
+            solver="sgd",
         ),
     ],
 )
@@ -296,7 +304,9 @@ def test_a_new_fit_begins_its_cycle_anew(warm):
     at = np.arange(1, 7) - 0.25
     for model in (
         MiniBatchSGDClassifier(eta0=0.1, batch_size=5, max_iter=6, tol=None, warm_start=warm),
-        MiniBatchMLPClassifier((3,), learning_rate_init=0.1, batch_size=5, max_iter=6, tol=None, warm_start=warm),
+        MiniBatchMLPClassifier(
+            (3,), learning_rate="constant", learning_rate_init=0.1, batch_size=5, max_iter=6, tol=None, warm_start=warm
+        ),
     ):
         model.set_params(learning_rate="one_cycle").fit(X, Y)
         assert_allclose(model.fit(X, Y).history_["learning_rate"][-6:], S.one_cycle(at, 0.4, 6, eta0=0.1))

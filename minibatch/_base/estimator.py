@@ -38,6 +38,7 @@ from minibatch._base.rates import (
     schedule_for,
 )
 from minibatch._base.rows import Rows, relative_weights, split_off, with_relative_weights, within_type
+from minibatch._base.solvers import for_batches_of
 from minibatch._base.sparse import refuse_damaged
 from minibatch._base.unchanged import unchanged_on_error
 from minibatch._base.watch import Evaluation, Measures, Watch
@@ -134,10 +135,11 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             theta = self._initial_theta(problem, fresh, init)
             seed = int(check_random_state(self.random_state).randint(SEEDS))
             rate = self._rate(problem, theta, fresh, partial, seed)
+            problem = for_batches_of(rate.batch_size, self, problem)
             plan = self._plan(problem.n_samples, rate, seed, partial, {} if watch is None else watch.limits)
             state = self._initial_state(problem, plan, theta, fresh, partial, init)
             if watch is not None:
-                watch.begin(self._measures(problem, rows, kept, watch.test), state.theta)
+                watch.begin(self._measures(problem, rows, kept, watch.test), state.result())
             fit = self if partial else copy.copy(self)  # with parameters that callbacks cannot change
             before = set(vars(fit))
             history = self._history_so_far(partial, goes_on=not fresh and all(part is None for part in init))
@@ -333,9 +335,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         if fresh or any(part is not None for part in init):
             return state
         memory = self._optimizer
-        if memory.kind == problem.solver.kind and memory.slots.shape == state.slots.shape:
-            state.slots, state.slot_updates = memory.slots.astype(state.slots.dtype), memory.n_updates
-            state.pace = memory.pace.copy()
+        if memory.kind == problem.solver.kind and state.fits(memory.slots, memory.scalars):
+            state.remember(memory.slots, memory.n_updates, memory.scalars)
         if averaged and hasattr(self, "_n_averaged"):
             state.total, state.n_averaged = memory.total.copy(), self._n_averaged
         if partial:
@@ -387,7 +388,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         self.__dict__.update(self._fitted_attributes(problem, state.result()))
         self._optimizer = OptimizerMemory(
             problem.solver.kind, state.slots, state.slot_updates, state.schedule_updates, state.schedule_epochs,
-            state.total, rate, state.rate_factor, outcome.next_rate, state.pace, getattr(problem, "moments", None),
+            state.total, rate, state.rate_factor, outcome.next_rate, state.scalars, getattr(problem, "moments", None),
         )  # fmt: skip
         history.extend(outcome.history)
         self.history_ = history

@@ -39,6 +39,8 @@ def check_fitted(model: Any) -> None:
     check_shape(model, "_optimizer.slots", slots, (np.shape(slots)[0] if np.ndim(slots) else 0, n_remembered), why)
     if slots.dtype not in (np.float32, np.float64):
         raise not_fitting(model, f"_optimizer.slots has the type {slots.dtype}, not float32 or float64")
+    if not isinstance(memory.scalars, np.ndarray) or memory.scalars.dtype != np.float64:
+        raise not_fitting(model, "_optimizer.scalars is not an array of float64")
     if hasattr(model, "_n_averaged"):
         check_shape(model, "_optimizer.total", total, (n_remembered,), why)
         if total.dtype != np.float64:

@@ -17,7 +17,7 @@ from sklearn.preprocessing import LabelBinarizer
 
 from minibatch._base.sparse import refuse_damaged
 from minibatch._problems.column_scales import ColumnMoments
-from minibatch.engine.optimizers import DUAL_AVERAGING, SOLVERS
+from minibatch.engine.optimizers import KINDS
 from minibatch.history import FORMAT, FORMAT_KEY, History, check_format
 
 __all__ = ["OptimizerMemory", "Rate", "live_state", "plain_state"]
@@ -31,6 +31,7 @@ class Rate(NamedTuple):
     eta0: float
     batch_size: int
     calibrated: bool
+    probed: bool = False  # by the rule of a network's "auto", which goes on from it
 
 
 class OptimizerMemory(NamedTuple):
@@ -48,8 +49,9 @@ class OptimizerMemory(NamedTuple):
     rate: Rate  # with which the last schedule began
     rate_factor: float = 1.0  # what "adaptive" has made of the learning rate
     learning_rate: float = np.nan  # of the epoch that would come next; scikit-learn's tests look for it here
-    pace: NDArray[np.float64] = np.empty((0, 0))  # of every output
+    scalars: NDArray[np.float64] = np.zeros((1, 0))  # the solver's, a row for every objective
     moments: ColumnMoments | None = None  # of the rows seen, where the solver needs the scales of columns
+    iterate: NDArray[np.floating[Any]] = np.empty(0)  # the last, where the model is the average of a network's
 
 
 def plain_state(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -108,15 +110,11 @@ def _warn_of_unknown(names: set[str]) -> None:
         )
 
 
-def _codes() -> dict[str, int]:
-    return {**SOLVERS, "dual_averaging": DUAL_AVERAGING}
-
-
 def _pack_optimizer(memory: OptimizerMemory) -> dict[str, Any]:
     moments = None if memory.moments is None else memory.moments._asdict()
     fields = {**memory._asdict(), "rate": memory.rate._asdict(), "moments": moments}
     # by name: the codes of solvers are between Python and the kernels of one version
-    names = {code: name for name, code in _codes().items()}
+    names = {code: name for name, code in KINDS.items()}
     return {"solver": names[fields.pop("kind")], **fields}
 
 
@@ -125,7 +123,7 @@ def _unpack_optimizer(saved: dict[str, Any]) -> OptimizerMemory:
     if fields.get("moments") is not None:
         fields["moments"] = _from_fields(ColumnMoments, fields["moments"])
     # memory of a solver that is not known here is of no use to any other: the next one begins anew
-    return _from_fields(OptimizerMemory, {"kind": _codes().get(fields.pop("solver"), -1), **fields})
+    return _from_fields(OptimizerMemory, {"kind": KINDS.get(fields.pop("solver"), -1), **fields})
 
 
 def _pack_binarizer(binarizer: LabelBinarizer) -> dict[str, Any]:

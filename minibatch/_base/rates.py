@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from minibatch._base.ranges import countable, number_above, number_from, share
+from minibatch._base.solvers import WITH_SDE
 from minibatch._problems.batching import resolve_batch_size, rows_in_batches
 from minibatch._training.growth import Growth, grown
 from minibatch.schedules import CYCLES, ONCE_A_RUN, Schedule, Shape, optimal, scale_learning_rate, schedule_of
@@ -29,7 +30,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "cycle_decay": [Interval(Real, 0, 1, closed="right")],
     "decay_base": ["boolean"],
     "warmup": [number_from(0)],
-    "learning_rate_scaling": [StrOptions({"linear", "sqrt"}), None],
+    "learning_rate_scaling": [StrOptions({"linear", "sqrt", "sde"}), None],
     "reference_batch_size": [Interval(Integral, 1, None, closed="left")],
     "batch_growth": [number_above(1), StrOptions({"adaptive"}), None],
     "batch_growth_interval": [Interval(Integral, 1, None, closed="left"), None],
@@ -47,7 +48,7 @@ def check_rates(estimator: Any) -> None:
     """What the constraints of single parameters cannot say."""
     if estimator.solver == "lbfgs":  # has no rate
         return
-    if estimator.learning_rate == "auto":
+    if estimator._is_auto:
         _check_auto(estimator)
         return
     name, schedule = estimator._rate_parameter, estimator.learning_rate
@@ -70,6 +71,13 @@ def check_rates(estimator: Any) -> None:
             f"learning_rate_scaling={scaling!r} scales a rate from reference_batch_size, but {name}='auto' is found "
             "for batch_size itself; leave one of them out."
         )
+    if schedule == "dowg":
+        _check_dowg(estimator)
+    if scaling == "sde" and estimator.solver not in WITH_SDE:
+        raise ValueError(
+            f"learning_rate_scaling='sde' is a rule for {', '.join(repr(name) for name in WITH_SDE)}; got "
+            f"solver={estimator.solver!r}. Use 'linear' or 'sqrt'."
+        )
     if schedule in CYCLES and estimator.max_eta is not None and eta0 != "auto" and not estimator.max_eta > eta0:
         raise ValueError(f"max_eta must be above {name}; got max_eta={estimator.max_eta!r} and {name}={eta0!r}.")
 
@@ -85,10 +93,25 @@ def _check_auto(estimator: Any) -> None:
             )
 
 
+def _check_dowg(estimator: Any) -> None:
+    wrong = {
+        "solver": (estimator.solver != "sgd", "'sgd'"),
+        "eta0": (estimator.eta0 == "auto", "a number"),
+        "learning_rate_scaling": (estimator.learning_rate_scaling is not None, "None"),
+        "warmup": (estimator.warmup > 0, "0"),
+    }
+    for name, (is_wrong, right) in wrong.items():
+        if is_wrong:
+            raise ValueError(
+                f"{name} must be {right} with learning_rate='dowg', which finds the rates of plain SGD from a first "
+                f"distance, eta0; got {name}={getattr(estimator, name)!r}."
+            )
+
+
 def rate_is_calibrated(estimator: Any) -> bool:
     if estimator._has_no_schedule():
         return False
-    return estimator.learning_rate == "auto" or getattr(estimator, estimator._rate_parameter) == "auto"
+    return estimator._is_auto or getattr(estimator, estimator._rate_parameter) == "auto"
 
 
 def first_rate(estimator: Any, batch_size: int) -> float:
@@ -121,6 +144,7 @@ def _scale(estimator: Any, batch_size: int) -> float:
     rule = estimator.learning_rate_scaling
     if rule is None:
         return 1.0
+    rule = "adam" if rule == "sde" else rule
     return scale_learning_rate(1.0, countable(estimator.reference_batch_size), batch_size, rule=rule)
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "RandomState",
     "RateScaling",
     "RegressionLoss",
+    "Schedule",
     "SharedLoss",
     "Shuffle",
     "SparseMatrix",
@@ -68,8 +69,8 @@ BatchGrowth: TypeAlias = Number | Literal["adaptive"] | None
 Shuffle: TypeAlias = Flag | Literal["block"]
 
 FirstRate: TypeAlias = Number | Literal["auto"]
-RateScaling: TypeAlias = Literal["linear", "sqrt"] | None
-NetworkSchedule: TypeAlias = Literal[
+RateScaling: TypeAlias = Literal["linear", "sqrt", "sde"] | None
+Schedule: TypeAlias = Literal[
     "constant",
     "adaptive",
     "invscaling",
@@ -81,8 +82,19 @@ NetworkSchedule: TypeAlias = Literal[
     "exp_range",
     "one_cycle",
 ]
-LinearSchedule: TypeAlias = NetworkSchedule | Literal["auto", "optimal"]
-LinearSolver: TypeAlias = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
+LinearSchedule: TypeAlias = Schedule | Literal["auto", "optimal", "dowg"]
+NetworkSchedule: TypeAlias = Schedule | Literal["auto"]
+LinearSolver: TypeAlias = Literal[
+    "sgd",
+    "momentum",
+    "nesterov",
+    "adagrad",
+    "rmsprop",
+    "adam",
+    "adamw",
+    "schedule_free_sgd",
+    "schedule_free_adamw",
+]
 NetworkSolver: TypeAlias = LinearSolver | Literal["lbfgs"]
 
 Penalty: TypeAlias = Literal["l2", "l1", "elasticnet"] | None

@@ -15,7 +15,6 @@ from minibatch._problems.state import Epoch, State, Vector, matrix_of, norm_of, 
 from minibatch.engine.dual_averaging import (
     AVERAGE_SUM,
     DISTANCE,
-    N_PACE,
     SUM,
     Memory,
     dual_averaging_epoch,
@@ -68,7 +67,6 @@ class DualAveragingProblem(LinearProblem):
         for vector in (memory.dual, memory.average):
             vector.weights[...] = self.scales * memory.start.weights
             vector.intercept[...] = memory.start.intercept
-        state.pace = np.zeros((self.n_outputs, N_PACE))
         return state
 
     def weights_of(self, dual: NDArray[Any], sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -88,12 +86,7 @@ class DualAveragingProblem(LinearProblem):
 
     def sums_of(self, state: State, column: int) -> NDArray[np.float64]:
         """A column of the pace, for every output."""
-        return np.repeat(state.pace[:1, column], self.n_outputs) if self.shares_pace else state.pace[:, column]
-
-    @property
-    def shares_pace(self) -> bool:
-        """Whether one rate is for all outputs."""
-        return self.objective.outputs == SOFTMAX
+        return np.broadcast_to(state.scalars[:, column], self.n_outputs)
 
     def model_of(self, state: State) -> Vector:
         """The parameters that the memory stands for."""
@@ -102,11 +95,11 @@ class DualAveragingProblem(LinearProblem):
         return np.concatenate([weights.ravel(), average.intercept])
 
     def set_distances(self, state: State, distances: NDArray[np.float64]) -> None:
-        state.pace[: len(distances), DISTANCE] = distances**2
+        state.scalars[:, DISTANCE] = distances**2
 
     def _memory(self, state: State) -> Memory:
         dual, average, start = (self.parameters(slot) for slot in state.slots)
-        return Memory(dual, average, start, state.pace)
+        return Memory(dual, average, start, state.scalars)
 
     def _epoch_function(self, batch_size: int, averaged: bool) -> Callable[..., None]:
         if self._is_large(batch_size):
@@ -118,7 +111,7 @@ class DualAveragingProblem(LinearProblem):
     @property
     def _takes_single_rows(self) -> bool:
         alike = len(self.scales) == 1 and self.objective.l1 == 0.0 and not isinstance(self.data.X, CSR)
-        return alike and not self.shares_pace and self._squares is not None
+        return alike and self.objective.outputs != SOFTMAX and self._squares is not None
 
     @cached_property
     def _squares(self) -> NDArray[np.float64] | None:
@@ -136,9 +129,8 @@ class DualAveragingProblem(LinearProblem):
         squares: Any = self._squares
 
         def train(here: slice, objective: Objective) -> None:
-            etas = epoch.etas if here.start == 0 else np.empty_like(epoch.etas)
             dual_averaging_rows_epoch(
-                self.data, epoch.order, etas, objective, self.scales, _part_of_memory(memory, here),
+                self.data, epoch.order, objective, self.scales, _part_of_memory(memory, here),
                 state.slot_updates, part_of(theta, here), np.empty((here.stop - here.start, N_BUFFER)),
                 squares[epoch.order] + float(objective.fit_intercept),
                 losses[here],
@@ -157,9 +149,8 @@ class DualAveragingProblem(LinearProblem):
         grad, point = (self.parameters(np.empty_like(state.theta)) for _ in range(2))
 
         def train(here: slice, objective: Objective) -> None:
-            etas = epoch.etas if here.start == 0 else np.empty_like(epoch.etas)
             dual_averaging_epoch(
-                self.data, epoch.order, etas, epoch.batch_size, objective, self.scales, _part_of_memory(memory, here),
+                self.data, epoch.order, epoch.batch_size, objective, self.scales, _part_of_memory(memory, here),
                 state.slot_updates, part_of(theta, here), part_of(grad, here), part_of(point, here),
                 self._block_scores(epoch.batch_size, here.stop - here.start), losses[here],
             )  # fmt: skip
@@ -173,9 +164,8 @@ class DualAveragingProblem(LinearProblem):
 
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
-            etas = epoch.etas if here.start == 0 else np.empty_like(epoch.etas)
             dual_averaging_sparse_epoch(
-                self.data, epoch.order, etas, epoch.batch_size, objective, self.scales, _part_of_memory(memory, here),
+                self.data, epoch.order, epoch.batch_size, objective, self.scales, _part_of_memory(memory, here),
                 state.slot_updates, part_of(theta, here), np.empty((n_outputs, N_BUFFER)),
                 self._columns(n_outputs, single), squares, np.empty((epoch.batch_size, n_outputs)), losses[here],
             )  # fmt: skip
@@ -197,7 +187,7 @@ class DualAveragingProblem(LinearProblem):
             batch_losses, gradient = self._sum_over(rows, point)
             losses += batch_losses
             grad = self.parameters((gradient / len(rows)).astype(state.theta.dtype))
-            epoch.etas[batch] = dual_averaging_step(memory, grad, self.scales, self.objective, before, theta)
+            dual_averaging_step(memory, grad, self.scales, self.objective, before, theta)
 
 
 def going_on(problem: DualAveragingProblem, state: State, moments: ColumnMoments) -> bool:

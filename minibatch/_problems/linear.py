@@ -36,15 +36,15 @@ from minibatch.engine.linear import (
     Objective,
     Parameters,
     Solver,
-    apply_step,
     chunk_gradient,
     gradient_epoch,
     losses_of_scores,
 )
-from minibatch.engine.optimizers import SGD
+from minibatch.engine.optimizers import DOWG, SGD, Step
 from minibatch.engine.rows import CSR
 from minibatch.engine.sgd import sgd_epoch
 from minibatch.engine.sparse_sgd import WINDOW, lazy_sgd_epoch
+from minibatch.engine.updates import apply_step
 
 __all__ = [
     "CACHED_BYTES", "CHUNKS", "LARGE_BATCH", "OUTPUTS", "STORED_WORK", "UPDATE_WORK", "VALUE_WORK", "LinearProblem",
@@ -108,8 +108,7 @@ class LinearProblem(ProblemOnRows):
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """The state before the first update; ``theta`` is copied."""
-        slots = np.zeros((self.n_slots, self.n_parameters), theta.dtype)
-        return State(theta.copy(), slots, np.zeros(self.n_parameters if averaged else 0))
+        return self._first_state(theta, self.n_parameters, np.zeros(self.n_parameters if averaged else 0))
 
     def penalties(self, theta: Vector) -> NDArray[np.float64]:
         """The penalty of every objective."""
@@ -170,8 +169,7 @@ class LinearProblem(ProblemOnRows):
 
     def mean_gradient(self, theta: Vector) -> NDArray[np.float64]:
         """The gradient of a batch of all rows, without penalty: its rows count alike, whatever their weights."""
-        _, gradient = self._sum_over(self._all_rows, self.parameters(theta))
-        return gradient / self.n_samples
+        return self._sum_over(self._all_rows, self.parameters(theta))[1] / self.n_samples
 
     def row_gradients(self, theta: Vector, directions: NDArray[np.float64]) -> RowGradients:
         """Norms of the gradients of the rows trained on, in their order, and products with (n_trained,) directions.
@@ -204,17 +202,16 @@ class LinearProblem(ProblemOnRows):
         if self.rows is not None:
             epoch = epoch._replace(order=self.rows[epoch.order])
         losses = np.zeros(self.n_outputs)
-        keeps_debts = self.solver.kind != SGD or epoch.noisy  # a full batch neither pays those of L1 nor makes any
-        if not keeps_debts:
-            state.slots[:] = 0.0
+        forgets = self.solver.kind in (SGD, DOWG) and self.objective.l1 > 0.0 and not epoch.noisy
+        debts = state.slots[: int(forgets)]  # of L1: a full batch neither pays them nor makes any
+        debts[:] = 0.0
         for part in epoch.parts(self._batches_at_once(epoch)):
             averaged = max(0, len(part.etas) - part.first_averaged)
             self._epoch_function(part.batch_size, averaged > 0)(state, part, losses)
             state.n_averaged += averaged
             state.slot_updates += len(part.etas)
             state.schedule_updates += len(part.etas)
-        if not keeps_debts:
-            state.slots[:] = 0.0
+        debts[:] = 0.0
         return losses[: self.n_objectives]
 
     def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
@@ -320,12 +317,13 @@ class LinearProblem(ProblemOnRows):
         order, etas, batch_size, first_averaged, *_ = epoch
         theta, grad = self.parameters(state.theta), self.parameters(np.empty_like(state.theta))
         first, second = self._slots(state, grad)
-        total = self._total(state, first_averaged < len(etas))
+        total, shares = self._total(state, first_averaged < len(etas)), state.shares(etas)
 
         def train(here: slice, objective: Objective) -> None:
             gradient_epoch(
-                self.data, order, etas, batch_size, objective, self.solver, part_of(theta, here), part_of(grad, here),
-                part_of(first, here), part_of(second, here), state.slot_updates, part_of(total, here), first_averaged,
+                self.data, order, etas, shares, batch_size, objective, self.solver, part_of(theta, here),
+                part_of(grad, here), part_of(first, here), part_of(second, here), state.scalars[here],
+                state.slot_updates, part_of(total, here), first_averaged,
                 self._block_scores(batch_size, here.stop - here.start), losses[here],
             )  # fmt: skip
 
@@ -333,14 +331,15 @@ class LinearProblem(ProblemOnRows):
 
     def _large_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
         order, etas, batch_size, first_averaged, *_ = epoch
-        theta = self.parameters(state.theta)
+        theta, shares = self.parameters(state.theta), state.shares(etas)
         for batch, eta in enumerate(etas):
             rows = order[batch * batch_size : (batch + 1) * batch_size]
             batch_losses, gradient = self._sum_over(rows, theta)
             losses += batch_losses
             grad = self.parameters((gradient / len(rows)).astype(state.theta.dtype))
             first, second = self._slots(state, grad)
-            apply_step(theta, grad, first, second, state.slot_updates + batch + 1, eta, self.objective, self.solver)
+            step = Step(state.slot_updates + batch + 1, eta, shares[batch])
+            apply_step(theta, grad, first, second, state.scalars, step, self.objective, self.solver)
             if batch >= first_averaged:
                 state.total += state.theta
 

@@ -1,7 +1,7 @@
 """Multi-layer perceptrons: batches of any size, on threads."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.mlp import mlp_epoch, mlp_gradient, mlp_row_gradients, mlp_scores, mlp_update
 from minibatch.engine.mlp_by_inputs import mlp_epoch_by_inputs
 from minibatch.engine.network import Network, Work
+from minibatch.engine.optimizers import Step
 from minibatch.engine.rows import CSR
 
 __all__ = [
@@ -37,8 +38,7 @@ SMALL_WORK, SHARE_WORK, MAX_SHARES, BLOCK_ROWS, ROWS_OF_UPDATE = 300_000, 10_000
 # parameter: in a block of rows, and in an update. Measured on 784-100-10: 11 us a row in batches of 32, and alone 43 us
 # with plain SGD, 98 us with Adam.
 WEIGHT_WORK, STORED_WORK, UNIT_WORK, BLOCK_WORK, UPDATE_WORK = 0.4, 2.0, 20.0, 1.0, 2.5
-# Batches of so many rows are shared out by inputs (``engine.mlp_by_inputs``).
-FEW_ROWS = 64
+FEW_ROWS = 64  # batches of so many are shared out by inputs (``engine.mlp_by_inputs``)
 # Threads meet twice in a batch and share out its rows first and then its weights; from so many rows on, or more than a
 # piece, each sums up the gradient of its own rows instead, and they meet once. Measured on 784-100-10 and 16-100-26:
 # 0.6 to 0.9 times as fast at 1,024 rows, level at 4,096, 1.2 to 1.3 times at 10,000.
@@ -102,7 +102,8 @@ class MLPProblem(ProblemOnRows):
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """The state before the first update; ``theta`` is copied."""
-        return State(theta.copy(), np.zeros((self.n_slots, self.n_trained), theta.dtype), np.zeros(0))
+        first = self._first_state(theta, self.n_trained, np.zeros(0))
+        return replace(first, average=theta.copy() if averaged else None)
 
     def with_statistics(self, theta: Vector) -> Vector:
         """With those of the rows as running statistics, from some of them: as training normalizes from the first batch
@@ -226,13 +227,14 @@ class MLPProblem(ProblemOnRows):
 
     def _parts(self, state: State, epoch: Epoch) -> Iterator[Epoch]:
         """Of so many batches that are done in one call of every thread; counts them when they are done."""
-        for part in epoch.parts(max(1, at_once(self._batch_work(epoch.batch_size)))):
+        most = max(1, at_once(self._batch_work(epoch.batch_size)))
+        for part in epoch.parts(most):
             yield part
             _count(state, part)
 
     def _by_inputs(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
         """Small batches: every thread keeps its weights."""
-        (n_shares, n_outputs), (first, second) = losses.shape, _slots(state)
+        (n_shares, n_outputs), memory = losses.shape, _memory(state)
         work = self._new_buffers(epoch.batch_size)
         others = [self._new_buffers(epoch.batch_size, gradient=False) for _ in range(threads.number - 1)]
         works = [work, *(other._replace(gradient=work.gradient) for other in others)]
@@ -241,12 +243,15 @@ class MLPProblem(ProblemOnRows):
         all_losses = np.zeros((threads.number, n_outputs))
 
         for part in self._parts(state, epoch):
+            rates = part.etas, state.shares(part.etas)
 
-            def train(thread: int, first_share: int, last_share: int, barrier: Vector, part: Epoch = part) -> None:
+            def train(
+                thread: int, first: int, last: int, barrier: Vector, part: Epoch = part, rates: Any = rates
+            ) -> None:
                 mlp_epoch_by_inputs(
-                    self.data, part.order, part.etas, part.batch_size, self.objective, self.solver, self.network,
-                    state.theta, first, second, state.slot_updates, works[thread], parts, deltas, part.seed,
-                    all_losses[thread], first_share, last_share, barrier, threads.number,
+                    self.data, part.order, *rates, part.batch_size, self.objective, self.solver, self.network,
+                    state.theta, *memory, state.slot_updates, works[thread], parts, deltas, part.seed,
+                    all_losses[thread], first, last, barrier, threads.number,
                 )  # fmt: skip
 
             _together(train, n_shares, threads)
@@ -254,15 +259,18 @@ class MLPProblem(ProblemOnRows):
 
     def _by_rows(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
         """Threads share the rows of a batch, then the weights."""
-        n_shares, (first, second) = len(losses), _slots(state)
+        n_shares, memory = len(losses), _memory(state)
         work = self._new_buffers(self._block_rows(epoch.batch_size))
         for part in self._parts(state, epoch):
+            rates = part.etas, state.shares(part.etas)
 
-            def train(thread: int, first_share: int, last_share: int, barrier: Vector, part: Epoch = part) -> None:
+            def train(
+                thread: int, first: int, last: int, barrier: Vector, part: Epoch = part, rates: Any = rates
+            ) -> None:
                 mlp_epoch(
-                    self.data, part.order, part.etas, part.batch_size, self.objective, self.solver, self.network,
-                    state.theta, first, second, state.slot_updates, state.schedule_updates, work, part.seed,
-                    not part.noisy, losses, first_share, last_share, barrier, threads.number,
+                    self.data, part.order, *rates, part.batch_size, self.objective, self.solver, self.network,
+                    state.theta, *memory, state.slot_updates, state.schedule_updates, work, part.seed, not part.noisy,
+                    losses, first, last, barrier, threads.number,
                 )  # fmt: skip
 
             _together(train, n_shares, threads)
@@ -270,16 +278,14 @@ class MLPProblem(ProblemOnRows):
     def _by_gradients(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
         """Large batches: a share sums up the gradient of its own rows."""
         works = _buffers_of_shares(self.network, epoch.batch_size, self.data.X, state.theta.dtype)
-        first, second = _slots(state)
+        memory = _memory(state)
         for batch in epoch.parts(1):
             n_rows = len(batch.order)
             self._add_up(batch.order, state.theta, works, losses, threads, self.network.dropout, epoch.seed, 1 / n_rows)
             for work in works[1:]:
                 works[0].gradient[:] += work.gradient
-            mlp_update(
-                state.theta, works[0], first, second, state.slot_updates + 1, batch.etas[0], self.objective,
-                self.solver, self.network,
-            )  # fmt: skip
+            step = Step(state.slot_updates + 1, batch.etas[0], state.shares(batch.etas)[0])
+            mlp_update(state.theta, works[0], *memory, step, self.objective, self.solver, self.network)
             _count(state, batch)
 
     def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
@@ -350,9 +356,10 @@ def _rows_at_once(network: Network, X: Any, block_rows: int, n_times: int = 1) -
     return block_rows * max(1, at_once(n_times * work))
 
 
-def _slots(state: State) -> tuple[Vector, Vector]:
-    """The optimizer's memory; a solver with fewer slots never touches the others."""
-    return tuple([*state.slots, state.theta, state.theta][:2])
+def _memory(state: State) -> tuple[Vector, Vector, Vector]:
+    """The optimizer's slots, which solvers with fewer never touch; the average, empty if there is none."""
+    first, second, *_ = *state.slots, state.theta, state.theta
+    return first, second, np.empty(0, state.theta.dtype) if state.average is None else state.average
 
 
 def _together(train: Callable[[int, int, int, Vector], None], n_shares: int, threads: Threads) -> None:

@@ -21,15 +21,24 @@ from sklearn.utils import gen_batches
 
 from minibatch._problems.batching import Order
 from minibatch._problems.pieces import ALONE, Threads, at_once, cut
+from minibatch._problems.tail_average import weights_of_newest
 from minibatch.engine.linear import Data, Objective, Parameters, Solver, losses_of_scores
-from minibatch.engine.optimizers import N_SLOTS, SGD
+from minibatch.engine.optimizers import (
+    COPIES,
+    DOWG,
+    N_SCALARS,
+    N_SLOTS,
+    SCHEDULE_FREE_ADAMW,
+    SCHEDULE_FREE_SGD,
+    SGD,
+)
 from minibatch.engine.rows import CSR
 from minibatch.schedules import Rates
 
 __all__ = [
     "LOSS_WORK", "ROWS_AT_ONCE", "SCORES_AT_ONCE", "Epoch", "Problem", "ProblemOnRows", "RowGradients", "State",
-    "Vector", "blocks_of_rows", "data_of", "largest_value", "matrix_of", "norm_of", "part_of", "read_only", "rows_of",
-    "score_into", "values_of_row",
+    "Vector", "blocks_of_rows", "data_of", "largest_value", "matrix_of", "norm_of", "part_of", "read_only",
+    "rows_of", "score_into", "values_of_row",
 ]  # fmt: skip
 
 Vector = NDArray[np.floating[Any]]
@@ -41,29 +50,83 @@ LOSS_WORK = 50  # of a row and an output, see ``pieces``
 
 @dataclass
 class State:
-    """All that training changes. ``slots`` is the optimizer's memory, ``total`` the sum of ``n_averaged`` iterates."""
+    """All that training changes. ``slots`` and ``scalars`` are the optimizer's memory, ``total`` is the sum of
+    ``n_averaged`` iterates, ``average`` a mean of all of them in which the latest weigh most.
+
+    Of a schedule-free solver ``theta`` is where gradients are taken, ``y = (1 - beta) z + beta x`` with ``z`` in the
+    first slot; the model is the average ``x``.
+    """
 
     theta: Vector
     slots: Vector
     total: NDArray[np.float64]
+    scalars: NDArray[np.float64] = field(default_factory=lambda: np.zeros((1, 0)))  # a row for every objective
+    beta: float = 0.0  # of a schedule-free solver
     n_averaged: int = 0
     slot_updates: int = 0  # updates since the slots were 0
     schedule_updates: int = 0  # updates since the schedule began
     schedule_epochs: float = 0.0  # epochs since then, in fractions
     rate_factor: float = 1.0  # what "adaptive" has made of the learning rate
     penalty_seen: float = 0.0  # sum over updates of the penalty before each, where the problem follows it
-    # numbers that the optimizer keeps of every output
-    pace: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    average: Vector | None = None  # see ``tail_average``
 
     def copy(self) -> "State":
-        arrays = {name: getattr(self, name).copy() for name in ("theta", "slots", "total", "pace")}
-        return replace(self, **arrays)
+        arrays = {name: getattr(self, name).copy() for name in ("theta", "slots", "total", "scalars")}
+        return replace(self, **arrays, average=None if self.average is None else self.average.copy())
+
+    @property
+    def own_rate(self) -> float:
+        """Of the last update, where the engine finds the rates; NaN elsewhere. ``r^2 / sqrt(v)`` of the first two
+        scalars, the largest of the objectives.
+
+        >>> scalars = np.array([[4.0, 16.0], [9.0, 9.0], [1.0, 0.0]])
+        >>> State(np.zeros(1), np.zeros((1, 1)), np.zeros(1), scalars).own_rate
+        3.0
+        """
+        if self.scalars.shape[1] < 2:
+            return np.nan
+        squared_distances, v = self.scalars[:, 0], self.scalars[:, 1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            rates = np.divide(squared_distances, np.sqrt(v), out=np.zeros_like(v), where=v > 0.0)
+        return float(rates.max())
 
     def result(self) -> Vector:
         """The parameters to predict with: the average, once there is one."""
+        if self.average is not None:
+            return self.average
+        if self.beta > 0.0:
+            x, z = self.theta.copy(), self.slots[0]
+            with np.errstate(over="ignore", invalid="ignore"):
+                x[: len(z)] = z + (x[: len(z)] - z) / self.beta
+            return x
         if self.n_averaged == 0:
             return self.theta
         return (self.total / self.n_averaged).astype(self.theta.dtype)
+
+    def fits(self, slots: Vector, scalars: NDArray[np.float64]) -> bool:
+        """Whether this is memory of a solver like the one that the state is for."""
+        return slots.shape == self.slots.shape and scalars.size == self.scalars.size
+
+    def remember(self, slots: Vector, n_updates: int, scalars: NDArray[np.float64]) -> None:
+        """Go on with the memory of an earlier run, which ``fits``, and whose result is ``theta``."""
+        self.slots, self.slot_updates = slots.astype(self.slots.dtype), n_updates
+        self.scalars = scalars.reshape(self.scalars.shape).copy()
+        if self.beta > 0.0:
+            y, z = self.theta[: slots.shape[1]], self.slots[0]
+            y[...] = z + self.beta * (y - z)
+
+    def shares(self, etas: Rates) -> Rates:
+        """What each of the next updates weighs in an average: of a schedule-free solver its ``z``, ``eta^2`` over the
+        sum of those so far, which is remembered; in ``average`` its parameters. Others do not look at it."""
+        if self.average is not None:
+            return weights_of_newest(self.schedule_updates + 1, len(etas))
+        if self.beta == 0.0:
+            return etas
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = np.square(etas)
+            sums = np.cumsum(np.append(self.scalars[0, 0], squares))[1:]  # in order: cuts of an epoch change no digit
+            self.scalars[0, 0] = sums[-1]
+            return np.divide(squares, sums, out=np.zeros_like(squares), where=sums > 0.0)
 
 
 class Epoch(NamedTuple):
@@ -78,16 +141,18 @@ class Epoch(NamedTuple):
 
     def parts(self, n_batches: int) -> "Iterator[Epoch]":
         """Of so many batches each."""
-        if n_batches >= len(self.etas):
-            yield self
-            return
         for first in range(0, len(self.etas), n_batches):
-            last = first + n_batches
-            yield self._replace(
-                order=self.order[first * self.batch_size : last * self.batch_size],
-                etas=self.etas[first:last],
-                first_averaged=max(0, self.first_averaged - first),
-            )
+            yield self.part(first, first + n_batches)
+
+    def part(self, first: int, last: int) -> "Epoch":
+        """From batch ``first`` to before batch ``last``."""
+        if first == 0 and last >= len(self.etas):
+            return self
+        return self._replace(
+            order=self.order[first * self.batch_size : last * self.batch_size],
+            etas=self.etas[first:last],
+            first_averaged=max(0, self.first_averaged - first),
+        )
 
 
 class RowGradients(NamedTuple):
@@ -142,10 +207,23 @@ class ProblemOnRows:
         return len(self.data.y if self.rows is None else self.rows)
 
     @property
+    def n_objectives(self) -> int:
+        return 1
+
+    @property
     def n_slots(self) -> int:
         """Numbers that the solver remembers of every parameter."""
-        unused = self.solver.kind == SGD and self.objective.l1 == 0.0
-        return 0 if unused else N_SLOTS[self.solver.kind]
+        without_l1 = self.solver.kind in (SGD, DOWG) and self.objective.l1 == 0.0
+        return N_SLOTS[self.solver.kind] - int(without_l1)
+
+    def _first_state(self, theta: Vector, n_remembered: int, total: NDArray[np.float64]) -> State:
+        """The state before the first update, with memory of so many parameters; ``theta`` is copied."""
+        kind, slots = self.solver.kind, np.zeros((self.n_slots, n_remembered), theta.dtype)
+        if kind in COPIES:
+            slots[COPIES[kind]] = theta[:n_remembered]
+        scalars = np.zeros((self.n_objectives, N_SCALARS.get(kind, 0)))
+        betas = {SCHEDULE_FREE_SGD: self.solver.momentum, SCHEDULE_FREE_ADAMW: self.solver.beta_1}
+        return State(theta.copy(), slots, total, scalars=scalars, beta=betas.get(kind, 0.0))
 
     @property
     def _all_rows(self) -> Order:

@@ -44,7 +44,7 @@ def calibrated_rate(problem: Any, theta: Vector, batch_size: int, last_batch: st
         for order in orders:
             epoch = Epoch(order, np.full(n_batches, eta), batch_size, n_batches, n_batches > 1, seed)
             sample.run_epoch(state, epoch)
-        return objective(state.theta) if np.isfinite(state.theta).all() else np.inf
+        return objective(state.result()) if np.isfinite(state.theta).all() else np.inf
 
     with np.errstate(over="ignore", invalid="ignore"):  # rates that are too high
         rate = lower_end_of_bracket(cost)

@@ -39,7 +39,7 @@ def first_distances(problem: DualAveragingProblem, theta: Vector, seed: int) -> 
             here = scores.astype(np.float64) + steps[_objective_of(problem)] * moves
             of_rows = sample.slopes(np.arange(sample.n_samples), here) * moves
             of_loss = of_rows.sum(axis=0) / sample.n_samples
-            of_loss = of_loss.sum(keepdims=True) if problem.shares_pace else of_loss
+            of_loss = of_loss.sum(keepdims=True) if problem.n_objectives == 1 else of_loss
             return of_loss + of_penalty + steps * bend
 
         steps = _half_of(slope, -squared_norms)
@@ -65,7 +65,7 @@ def _by_objective(problem: DualAveragingProblem, values: NDArray[np.float64]) ->
     """Sums over the parameters of every objective."""
     of_weights, of_intercept = problem.parameters(values)
     sums = of_weights.sum(axis=1) + (of_intercept if problem.objective.fit_intercept else 0.0)
-    return sums.sum(keepdims=True) if problem.shares_pace else sums
+    return sums.sum(keepdims=True) if problem.n_objectives == 1 else sums
 
 
 def _slopes_of_penalty(

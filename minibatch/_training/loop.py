@@ -93,7 +93,7 @@ def train(
     another, and fails only where it leaves the finite numbers.
     """
     done, clock = History(), Counters(history)
-    start, n_bad_epochs, status = state.theta.copy(), 0, ""
+    start, n_bad_epochs, status = state.result().copy(), 0, ""
     penalty = problem.penalties(state.theta).sum()
     while not status:
         if callbacks is not None:
@@ -135,7 +135,7 @@ def _outcome(
 ) -> Outcome:
     """Of a run that stops here."""
     _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
-    next_rate = float(_rates(plan, state, clock, 1, whole)[0])
+    next_rate = _rate_of(state, _rates(plan, state, clock, 1, whole))
     why, state = rule.why_not_met(plan.noisy) if status == "max_iter" else "", rule.state_to_keep(state)
     if beginning is not None and status not in ("converged", "diverged") and _has_failed(rule, beginning, state):
         status = "diverged"
@@ -165,11 +165,22 @@ def _end_or_lower_rate(
         if plan.adaptive and done.last("learning_rate") > ADAPTIVE_END:
             state.rate_factor /= ADAPTIVE_FACTOR
             rule.start_over()
+        elif _average_falls(rule, beginning, state):
+            rule.start_over()
         elif status := _status_without_progress(rule, beginning, state):
             return status
     if done.n_epochs == plan.max_iter:
         return "diverged" if n_bad_epochs else "max_iter"
     return ""
+
+
+def _average_falls(rule: Rule, beginning: Beginning | None, state: State) -> bool:
+    """Whether the objective of an average has fallen since the rule was last met. The rule sees iterates, whose noise
+    hides that their average still improves."""
+    if state.average is None or beginning is None or rule.status != "converged":
+        return False
+    before, rule.of_average = rule.of_average, beginning.objective(state.average)
+    return rule.of_average < before - rule.least
 
 
 def _status_without_progress(rule: Rule, beginning: Beginning | None, state: State) -> str:
@@ -256,6 +267,11 @@ def _rates(plan: Plan, state: State, clock: Counters, n_batches: int, whole: int
     return plan.schedule(progress) * state.rate_factor
 
 
+def _rate_of(state: State, rates: Rates) -> float:
+    """Of the last of these updates, where the engine does not find the rates."""
+    return float(rates[-1]) if np.isnan(state.own_rate) else state.own_rate
+
+
 def _run_epoch(
     problem: Problem, plan: Plan, state: State, clock: Counters, observer: Observer | None
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
@@ -281,14 +297,14 @@ def _run_epoch(
         state.schedule_epochs = schedule_epochs + last / whole
         clock.add(len(rows), last - first, time.perf_counter() - began)
         if observer is not None:
-            row = clock.row(learning_rate=float(rates[-1]), batch_size=plan.batch_size)
+            row = clock.row(learning_rate=_rate_of(state, rates), batch_size=plan.batch_size)
             observer.see(row | {"epoch": epochs_before + last / whole}, state.result())
         if clock.budget_spent(plan) == "max_seconds":
             break
         began = time.perf_counter()
     losses = losses / (clock.n_samples_seen - samples_before)
     return losses, clock.row(
-        learning_rate=float(rates[-1]), batch_size=plan.batch_size, progressive_loss=float(losses.sum())
+        learning_rate=_rate_of(state, rates), batch_size=plan.batch_size, progressive_loss=float(losses.sum())
     )
 
 

@@ -19,9 +19,12 @@ class Rule(Protocol):
 
     objectives: list[float]
     is_scikit_learns: bool  # and ends a run where scikit-learn does
+    of_average: float  # the objective of an average when the rule was last met
 
     @property
     def status(self) -> str: ...  # of a run that the rule ends
+    @property
+    def least(self) -> float: ...
     def see(self, objective: float, score: float, loss: float, state: State) -> None: ...
     def is_met(self) -> bool: ...  # there is no more progress, for better or worse
     def has_risen(self) -> bool: ...  # above the lowest so far, by more than noise
@@ -42,6 +45,7 @@ class _Objectives:
     is_scikit_learns: bool = False
     objectives: list[float] = field(default_factory=list)
     begins: int = 0  # the first that counts, after a fresh start
+    of_average: float = np.inf
     status: ClassVar[str] = "converged"
 
     def see(self, objective: float, score: float, loss: float, state: State) -> None:

@@ -13,7 +13,7 @@ from minibatch._base.ranges import number_above
 from minibatch._tables import html_table, short, text_table
 from minibatch._training.noise import Deviations, row_deviations
 from minibatch.diagnostics._objective import TrainedObjective, trained_objective
-from minibatch.engine.optimizers import SGD
+from minibatch.engine.optimizers import DOWG, SGD
 
 __all__ = ["NormTestResult", "norm_test"]
 
@@ -269,7 +269,7 @@ def _test(rows: Deviations, theta: float) -> _Found:
 def _cabs(objective: TrainedObjective, trace: float, loss: float) -> tuple[int | None, str]:
     """The batch size by CABS, or why there is none."""
     rate = objective.final.history_.last("learning_rate", nan)
-    if objective.problem.solver.kind != SGD or not isfinite(rate):
+    if objective.problem.solver.kind not in (SGD, DOWG) or not isfinite(rate):
         return None, f"it is for plain SGD, without momentum; the solver is {objective.final.solver!r}"
     if not loss > 0.0:
         return None, f"it divides by the loss of the batch, which is {loss:.3g}"

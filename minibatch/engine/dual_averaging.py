@@ -26,7 +26,8 @@ updates has grown by a sixteenth to an eighth (``next_look``), so that it costs 
 Measured on ten data sets, 20 epochs (100 of full batches): the median gap to the optimum is .09 %, with a look at
 every update .10 %.
 
-Outputs that do not share a loss have a pace each: ``r^2``, ``v``, ``S``, ``E`` and the average of ``E``.
+Outputs that do not share a loss have a pace each: ``r^2``, ``v``, ``S``, ``E`` and the average of ``E``. Those of a
+softmax have one, the row ``min(k, last)`` of the paces for every output ``k``.
 """
 
 from math import sqrt
@@ -35,14 +36,14 @@ from typing import NamedTuple
 import numpy as np
 
 from minibatch.engine.compile import entry, kernel
-from minibatch.engine.linear import SOFTMAX, Parameters, add_gradient
+from minibatch.engine.linear import Parameters, add_gradient
 from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
-    "AVERAGE_SUM", "DISTANCE", "GRADIENTS", "INTERPOLATION", "LOOKS", "N_PACE", "SUM", "WEIGHTS", "Memory",
-    "dual_averaging_epoch", "dual_averaging_step", "form_point", "gradient_point", "inverse_root", "look_from", "move",
-    "next_look", "paces", "share_of_average", "squared_distance", "squared_norm_of", "step", "weights_of",
-    "write_model",
+    "AVERAGE_SUM", "DISTANCE", "GRADIENTS", "INTERPOLATION", "LOOKS", "SUM", "WEIGHTS", "Memory",
+    "dual_averaging_epoch", "dual_averaging_step", "find_rate", "form_point", "gradient_point", "inverse_root",
+    "look_from", "move", "next_look", "note_distance", "share_of_average", "squared_distance", "squared_norm_of",
+    "step", "weights_of", "write_model",
 ]  # fmt: skip
 
 # How far the point where gradients are taken is from the iterate to the average.
@@ -51,7 +52,6 @@ INTERPOLATION = 0.7
 LOOKS = 8
 # Columns of the pace of an output.
 DISTANCE, GRADIENTS, WEIGHTS, SUM, AVERAGE_SUM = range(5)
-N_PACE = 5
 
 
 class Memory(NamedTuple):
@@ -60,7 +60,7 @@ class Memory(NamedTuple):
     dual: Parameters
     average: Parameters
     start: Parameters  # the first weights
-    pace: np.ndarray  # (outputs, N_PACE)
+    pace: np.ndarray  # (objectives, 5)
 
 
 @kernel
@@ -71,12 +71,6 @@ def next_look(t):
     while t >= 2 * LOOKS * step:
         step *= 2
     return t - t % step + step
-
-
-@kernel
-def paces(objective, n_outputs):
-    """How many paces there are: outputs of a softmax have one."""
-    return 1 if objective.outputs == SOFTMAX else n_outputs
 
 
 @kernel
@@ -132,9 +126,9 @@ def squared_distance(weights, start, scales):
 def form_point(memory, scales, objective, point):
     """Fill ``point`` with the weights where the next gradient is taken."""
     (dual, dual_intercept), (average, average_intercept), _, pace = memory
-    n_paces, real = paces(objective, dual.shape[0]), dual.dtype.type
+    last, real = pace.shape[0] - 1, dual.dtype.type
     for k in range(dual.shape[0]):
-        share, rates = share_of_average(pace, k if n_paces > 1 else 0)
+        share, rates = share_of_average(pace, min(k, last))
         of_average, w = real(share), point.weights[k]
         for j in range(dual.shape[1]):
             w[j] = dual[k, j] + of_average * (average[k, j] - dual[k, j])
@@ -143,18 +137,26 @@ def form_point(memory, scales, objective, point):
 
 
 @kernel
-def look_from(point, memory, scales, objective):
+def note_distance(pace, k, n_outputs, far):
+    """Note the squared distance of output ``k``, or of all outputs up to it where they have one pace; returns what
+    that of the next output is added to."""
+    if pace.shape[0] < n_outputs and k < n_outputs - 1:
+        return far
+    p = min(k, pace.shape[0] - 1)
+    pace[p, DISTANCE] = max(pace[p, DISTANCE], far)
+    return 0.0
+
+
+@kernel
+def look_from(point, memory, scales):
     """See how far the point is from the first weights."""
     start, first_intercept = memory.start
-    n_outputs, far = start.shape[0], 0.0
-    n_paces = paces(objective, n_outputs)
-    for k in range(n_outputs):
+    far = 0.0
+    for k in range(start.shape[0]):
         moved = float(point.intercept[k] - first_intercept[k])
-        far += squared_distance(point.weights[k], start[k], scales) + moved * moved
-        if n_paces > 1 or k == n_outputs - 1:
-            p = k if n_paces > 1 else 0
-            memory.pace[p, DISTANCE] = max(memory.pace[p, DISTANCE], far)
-            far = 0.0
+        far = note_distance(
+            memory.pace, k, start.shape[0], far + squared_distance(point.weights[k], start[k], scales) + moved * moved
+        )
 
 
 @kernel
@@ -164,12 +166,20 @@ def inverse_root(gradients):
 
 
 @kernel
+def find_rate(pace, p, squared_norm):
+    """See the squared norm of a gradient; returns what ``E`` grew by, the rate without it, and the rate."""
+    before = pace[p, DISTANCE] * inverse_root(pace[p, GRADIENTS])
+    pace[p, SUM] += before
+    pace[p, GRADIENTS] += pace[p, DISTANCE] * squared_norm
+    return before, pace[p, DISTANCE] * inverse_root(pace[p, GRADIENTS])
+
+
+@kernel
 def move(pace, p, squared_norm, t):
     """Update ``t`` of a pace, from the squared norm of the gradient: the rate, and the share of the iterate in the
     average."""
-    pace[p, SUM] += pace[p, DISTANCE] * inverse_root(pace[p, GRADIENTS])
-    pace[p, GRADIENTS] += pace[p, DISTANCE] * squared_norm
-    eta, weight = pace[p, DISTANCE] * inverse_root(pace[p, GRADIENTS]), pace[p, DISTANCE] * t
+    _, eta = find_rate(pace, p, squared_norm)
+    weight = pace[p, DISTANCE] * t
     pace[p, WEIGHTS] += weight
     share = weight / pace[p, WEIGHTS]
     pace[p, AVERAGE_SUM] += share * (pace[p, SUM] - pace[p, AVERAGE_SUM])
@@ -178,18 +188,17 @@ def move(pace, p, squared_norm, t):
 
 @kernel
 def step(memory, grad, scales, objective, t):
-    """Update ``t``, from the gradient; returns the rate of the first output."""
+    """Update ``t``, from the gradient."""
     (dual, dual_intercept), (average, average_intercept), _, pace = memory
     real, n_outputs = dual.dtype.type, dual.shape[0]
-    n_paces, squared_norm, eta, share, first_eta = paces(objective, n_outputs), 0.0, 0.0, 0.0, 0.0
-    if n_paces == 1:
+    shared, squared_norm, eta, share = pace.shape[0] < n_outputs, 0.0, 0.0, 0.0
+    if shared:
         for k in range(n_outputs):
             squared_norm += squared_norm_of(grad, scales, k, objective.fit_intercept)
         eta, share = move(pace, 0, squared_norm, t)
     for k in range(n_outputs):
-        if n_paces > 1:
+        if not shared:
             eta, share = move(pace, k, squared_norm_of(grad, scales, k, objective.fit_intercept), t)
-        first_eta = eta if k == 0 else first_eta
         by, of_iterate = real(eta), real(share)
         for j in range(dual.shape[1]):
             dual[k, j] -= by * grad.weights[k, j]
@@ -197,38 +206,37 @@ def step(memory, grad, scales, objective, t):
         if objective.fit_intercept:
             dual_intercept[k] -= by * grad.intercept[k]
             average_intercept[k] += of_iterate * (dual_intercept[k] - average_intercept[k])
-    return first_eta
 
 
 @kernel
 def write_model(memory, scales, objective, theta):
     """Fill ``theta`` with the weights of the average."""
     (average, average_intercept), pace = memory.average, memory.pace
-    n_paces = paces(objective, average.shape[0])
+    last = pace.shape[0] - 1
     for k in range(average.shape[0]):
-        weights_of(average[k], pace[k if n_paces > 1 else 0, AVERAGE_SUM], scales, objective, theta.weights[k])
+        weights_of(average[k], pace[min(k, last), AVERAGE_SUM], scales, objective, theta.weights[k])
         theta.intercept[k] = average_intercept[k]
 
 
 @entry
 def dual_averaging_epoch(stamp):
     def dual_averaging_epoch(
-        data, order, etas, batch_size, objective, scales, memory, n_updates, theta, grad, point, scores, losses
+        data, order, batch_size, objective, scales, memory, n_updates, theta, grad, point, scores, losses
     ):
-        """Train on ``order`` in batches; fills ``etas`` with the rates of the first output, and ``theta``."""
+        """Train on ``order`` in batches; fills ``theta``."""
         _ = stamp
         look = next_look(n_updates)
-        for batch in range(etas.shape[0]):
-            start, t = batch * batch_size, n_updates + batch + 1
-            stop = min(start + batch_size, order.shape[0])
+        t = n_updates
+        for start in range(0, order.shape[0], batch_size):
+            stop, t = min(start + batch_size, order.shape[0]), t + 1
             form_point(memory, scales, objective, point)
             if t == look:
-                look_from(point, memory, scales, objective)
+                look_from(point, memory, scales)
                 look = next_look(t)
             grad.weights[:] = 0.0
             grad.intercept[:] = 0.0
             add_gradient(data, order, start, stop, objective, point, 1.0 / (stop - start), grad, scores, losses)
-            etas[batch] = step(memory, grad, scales, objective, t)
+            step(memory, grad, scales, objective, t)
         write_model(memory, scales, objective, theta)
 
     return dual_averaging_epoch
@@ -241,7 +249,7 @@ def gradient_point(stamp):
         _ = stamp
         form_point(memory, scales, objective, point)
         if n_updates + 1 == next_look(n_updates):
-            look_from(point, memory, scales, objective)
+            look_from(point, memory, scales)
 
     return gradient_point
 
@@ -249,10 +257,9 @@ def gradient_point(stamp):
 @entry
 def dual_averaging_step(stamp):
     def dual_averaging_step(memory, grad, scales, objective, n_updates, theta):
-        """Make the next update, with a given gradient; returns the rate of the first output."""
+        """Make the next update, with a given gradient."""
         _ = stamp
-        eta = step(memory, grad, scales, objective, n_updates + 1)
+        step(memory, grad, scales, objective, n_updates + 1)
         write_model(memory, scales, objective, theta)
-        return eta
 
     return dual_averaging_step

@@ -8,7 +8,6 @@ what ``u`` is for the dual vectors. Four updates are made in a pass, as in ``ste
 ``S`` is counted in what it was before the call: float32 has no room for its square.
 """
 
-from math import inf
 from typing import NamedTuple
 
 from minibatch.engine.compile import entry, kernel
@@ -21,7 +20,6 @@ from minibatch.engine.dual_averaging import (
     WEIGHTS,
     inverse_root,
     next_look,
-    paces,
     write_model,
 )
 from minibatch.engine.four_rows import add_four_rows_to_both, dots_with_both, prefetch_rows, products_with_both
@@ -38,9 +36,8 @@ from minibatch.engine.rows import add_row, row_dot
 
 __all__ = [
     "INVERSE", "N_BUFFER", "OF_INTERCEPT", "SMALL_GROWTH", "SQUARED_NORM", "UNIT", "Place", "advanced",
-    "dual_averaging_rows_epoch", "from_sums",
-    "look_around", "place_of", "point_from", "put_back", "share_of_sums", "slowed", "steps_on_four", "to_sums",
-    "update_with_four_rows", "update_with_row",
+    "dual_averaging_rows_epoch", "from_sums", "look_around", "place_of", "point_from", "put_back", "share_of_sums",
+    "slowed", "steps_on_four", "to_sums", "update_with_four_rows", "update_with_row",
 ]  # fmt: skip
 
 # Columns of the buffer of an output: what ``S`` is counted in, the inverse root of ``v``; on sparse rows, of the
@@ -63,10 +60,10 @@ class Place(NamedTuple):
 
 
 @kernel
-def to_sums(memory, objective, buffer):
+def to_sums(memory, buffer):
     """Put ``u`` and ``U`` in the place of the averages, and ``S`` in units of its own."""
     (dual, dual_intercept), (average, average_intercept), _, pace = memory
-    for p in range(paces(objective, dual.shape[0])):
+    for p in range(pace.shape[0]):
         buffer[p, UNIT] = pace[p, WEIGHTS] if pace[p, WEIGHTS] > 0.0 else pace[p, DISTANCE]
         buffer[p, INVERSE] = inverse_root(pace[p, GRADIENTS])
         pace[p, WEIGHTS] /= buffer[p, UNIT]
@@ -78,17 +75,17 @@ def to_sums(memory, objective, buffer):
 
 
 @kernel
-def from_sums(memory, objective, buffer):
+def from_sums(memory, buffer):
     """Undo ``to_sums``."""
     (dual, dual_intercept), (average, average_intercept), _, pace = memory
-    n_paces = paces(objective, dual.shape[0])
+    last = pace.shape[0] - 1
     for k in range(dual.shape[0]):
-        factor = 1.0 / pace[k if n_paces > 1 else 0, WEIGHTS]
+        factor = 1.0 / pace[min(k, last), WEIGHTS]
         of_column = average.dtype.type(factor)
         for j in range(dual.shape[1]):
             average[k, j] = dual[k, j] + of_column * average[k, j]
         average_intercept[k] = dual_intercept[k] + factor * average_intercept[k]
-    for p in range(n_paces):
+    for p in range(pace.shape[0]):
         pace[p, AVERAGE_SUM] = pace[p, SUM] + pace[p, AVERAGE_SUM] / pace[p, WEIGHTS]
         pace[p, WEIGHTS] *= buffer[p, UNIT]
 
@@ -165,7 +162,7 @@ def slowed(place, square, slope):
 
 @kernel
 def update_with_row(data, order, r, k, square, weight, scale, objective, memory, buffer):
-    """Update output ``k`` with the row at place ``r``; returns its loss and the rate."""
+    """Update output ``k`` with the row at place ``r``; returns its loss."""
     (X, y, row_weight, class_weight), i, pace = data, order[r], memory.pace
     prefetch_place(X, y, row_weight, order, r + AHEAD)
     (n, dual_intercept), (u, average_intercept) = memory.dual, memory.average
@@ -184,11 +181,11 @@ def update_with_row(data, order, r, k, square, weight, scale, objective, memory,
             dual_intercept[k] -= step
             average_intercept[k] += weights * step
     put_back(place, pace, buffer, k)
-    return value, place.distance * place.inverse
+    return value
 
 
 @kernel
-def steps_on_four(data, order, r, k, etas, dots, gram, squares, weight, t, scale, objective, memory, buffer, asked):
+def steps_on_four(data, order, r, k, dots, gram, squares, weight, t, scale, objective, memory, buffer, asked):
     """Update output ``k`` with the rows at places ``r`` to ``r + 3``; returns their loss.
 
     ``dots`` are those of the rows with ``n`` and ``u`` before the first update. What the earlier steps add to them are
@@ -213,7 +210,6 @@ def steps_on_four(data, order, r, k, etas, dots, gram, squares, weight, t, scale
     c0 = (1.0 - share * s0) * (factor * g01 + of_intercept)
     known = factor * (d1 + share * e1) + (dual + share * average)
     place, a0 = slowed(place, squares[r], slope)
-    eta0 = place.distance * place.inverse
 
     place = advanced(place, weight * (t + 1))
     value1, slope = weighted_loss_and_slope(loss, known - a0 * c0, y1, w1, parameter)
@@ -221,7 +217,6 @@ def steps_on_four(data, order, r, k, etas, dots, gram, squares, weight, t, scale
     c0, c1 = (1.0 - share * s0) * (factor * g02 + of_intercept), (1.0 - share * s1) * (factor * g12 + of_intercept)
     known = factor * (d2 + share * e2) + (dual + share * average) - a0 * c0
     place, a1 = slowed(place, squares[r + 1], slope)
-    eta1 = place.distance * place.inverse
 
     place = advanced(place, weight * (t + 2))
     value2, slope = weighted_loss_and_slope(loss, known - a1 * c1, y2, w2, parameter)
@@ -230,12 +225,10 @@ def steps_on_four(data, order, r, k, etas, dots, gram, squares, weight, t, scale
     c2 = (1.0 - share * s2) * (factor * g23 + of_intercept)
     known = factor * (d3 + share * e3) + (dual + share * average) - (a0 * c0 + a1 * c1)
     place, a2 = slowed(place, squares[r + 2], slope)
-    eta2 = place.distance * place.inverse
 
     place = advanced(place, weight * (t + 3))
     value3, slope = weighted_loss_and_slope(loss, known - a2 * c2, y3, w3, parameter)
     place, a3 = slowed(place, squares[r + 3], slope)
-    eta3 = place.distance * place.inverse
     put_back(place, memory.pace, buffer, k)
     b0, b1, b2, b3 = s0 * a0, s1 * a1, s2 * a2, s3 * a3
     memory.dual.intercept[k] = dual - of_intercept * ((a0 + a1) + (a2 + a3))
@@ -245,15 +238,12 @@ def steps_on_four(data, order, r, k, etas, dots, gram, squares, weight, t, scale
         add_four_rows_to_both(X, i0, i1, i2, i3, (-a0, -a1, -a2, -a3), (b0, b1, b2, b3), n, u, k, asked)
     else:
         prefetch_rows(X, asked)
-    if k == 0:
-        etas[r], etas[r + 1], etas[r + 2], etas[r + 3] = eta0, eta1, eta2, eta3
     return (value0 + value1) + (value2 + value3)
 
 
 @kernel
-def update_with_four_rows(data, order, r, t, etas, scale, objective, memory, buffer, squares, losses):
-    """Update all outputs with the rows at places ``r`` to ``r + 3``. False, and nothing is done, where products of
-    rows are not finite, though the rows can be trained on."""
+def update_with_four_rows(data, order, r, t, scale, objective, memory, buffer, squares, losses):
+    """Update all outputs with the rows at places ``r`` to ``r + 3``."""
     X, n, u = data.X, memory.dual.weights, memory.average.weights
     i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
     for q in range(4):
@@ -261,53 +251,42 @@ def update_with_four_rows(data, order, r, t, etas, scale, objective, memory, buf
     d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23 = products_with_both(
         X, i0, i1, i2, i3, n, u, 0, two_rows(order, r + AHEAD)
     )
-    finite = abs(g01) + abs(g02) + abs(g03) + abs(g12) + abs(g13) + abs(g23) < inf
-    if finite:
-        gram = (float(g01), float(g02), float(g03), float(g12), float(g13), float(g23))
-        asked = two_rows(order, r + AHEAD + 2)
-        for k in range(losses.shape[0]):
-            if k > 0:
-                d0, d1, d2, d3, e0, e1, e2, e3 = dots_with_both(X, i0, i1, i2, i3, n, u, k, ())
-            dots = (float(d0), float(d1), float(d2), float(d3), float(e0), float(e1), float(e2), float(e3))
-            weight = memory.pace[k, DISTANCE] / buffer[k, UNIT]
-            losses[k] += steps_on_four(
-                data, order, r, k, etas, dots, gram, squares, weight, t, scale, objective, memory, buffer, asked
-            )
-    return finite
+    gram = (float(g01), float(g02), float(g03), float(g12), float(g13), float(g23))
+    asked = two_rows(order, r + AHEAD + 2)
+    for k in range(losses.shape[0]):
+        if k > 0:
+            d0, d1, d2, d3, e0, e1, e2, e3 = dots_with_both(X, i0, i1, i2, i3, n, u, k, ())
+        dots = (float(d0), float(d1), float(d2), float(d3), float(e0), float(e1), float(e2), float(e3))
+        weight = memory.pace[k, DISTANCE] / buffer[k, UNIT]
+        losses[k] += steps_on_four(
+            data, order, r, k, dots, gram, squares, weight, t, scale, objective, memory, buffer, asked
+        )
 
 
 @entry
 def dual_averaging_rows_epoch(stamp):
-    def dual_averaging_rows_epoch(
-        data, order, etas, objective, scales, memory, n_updates, theta, buffer, squares, losses
-    ):
+    def dual_averaging_rows_epoch(data, order, objective, scales, memory, n_updates, theta, buffer, squares, losses):
         """``dual_averaging_epoch`` for batches of one row and outputs that do not share a loss. ``squares`` are the
         squared norms of what rows add, in their order; ``buffer`` is (outputs, ``N_BUFFER``)."""
         _ = stamp
         scale, look, r = float(scales[0]), next_look(n_updates), 0
-        to_sums(memory, objective, buffer)
-        while r < etas.shape[0]:
+        to_sums(memory, buffer)
+        while r < order.shape[0]:
             t = n_updates + r + 1
             if t == look:
                 look_around(memory, buffer, scale, objective)
                 look = next_look(t)
-            together = r + 4 <= etas.shape[0] and look > t + 3
-            if together:
-                together = update_with_four_rows(
-                    data, order, r, t, etas, scale, objective, memory, buffer, squares, losses
-                )
-            if together:
+            if r + 4 <= order.shape[0] and look > t + 3:
+                update_with_four_rows(data, order, r, t, scale, objective, memory, buffer, squares, losses)
                 r += 4
             else:
                 for k in range(losses.shape[0]):
                     weight = memory.pace[k, DISTANCE] / buffer[k, UNIT] * t
-                    value, eta = update_with_row(
+                    losses[k] += update_with_row(
                         data, order, r, k, squares[r], weight, scale, objective, memory, buffer
                     )
-                    losses[k] += value
-                    etas[r] = eta if k == 0 else etas[r]
                 r += 1
-        from_sums(memory, objective, buffer)
+        from_sums(memory, buffer)
         write_model(memory, scales, objective, theta)
 
     return dual_averaging_rows_epoch

@@ -16,12 +16,11 @@ from minibatch.engine.compile import entry, kernel, kernel_in_order
 from minibatch.engine.dual_averaging import (
     AVERAGE_SUM,
     DISTANCE,
-    GRADIENTS,
     SUM,
     WEIGHTS,
-    inverse_root,
+    find_rate,
     next_look,
-    paces,
+    note_distance,
     write_model,
 )
 from minibatch.engine.dual_averaging_rows import OF_INTERCEPT, SQUARED_NORM, UNIT, from_sums, share_of_sums, to_sums
@@ -30,9 +29,8 @@ from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
     "ADDED", "DUAL", "GRADIENT", "Columns", "add_gradient_of_rows", "band_of", "dot_of_alike", "dot_of_bands",
-    "dual_averaging_sparse_epoch",
-    "find_factors", "look_at_columns", "move_by_gradient", "move_by_row", "move_outputs", "next_rate", "norm_of_batch",
-    "pack", "score_row", "scores_of_batch", "unpack", "weight_there",
+    "dual_averaging_sparse_epoch", "find_factors", "look_at_columns", "move_by_gradient", "move_by_row", "move_outputs",
+    "next_rate", "norm_of_batch", "pack", "score_row", "scores_of_batch", "unpack", "weight_there",
 ]  # fmt: skip
 
 # What is kept of a column: of n and of u, and its place in the gradient of the batch.
@@ -76,9 +74,9 @@ def unpack(columns, memory):
 def find_factors(pace, objective, columns):
     """See to where the next gradient is taken."""
     n_outputs, real = columns.parts.shape[0], columns.parts.dtype.type
-    n_paces, one = paces(objective, n_outputs), real(1)
+    last, one = pace.shape[0] - 1, real(1)
     for k in range(n_outputs):
-        p = k if n_paces > 1 else 0
+        p = min(k, last)
         share = share_of_sums(pace[p, WEIGHTS])
         rates = pace[p, SUM] + share * pace[p, AVERAGE_SUM]
         columns.shares[k, 0], columns.shares[k, 1] = share, objective.l1 * rates
@@ -197,7 +195,6 @@ def look_at_columns(columns, memory, objective):
     """See how far the points where gradients are taken are from the first weights."""
     (start, first_intercept), real, far = memory.start, columns.parts.dtype.type, 0.0
     n_outputs, zero = columns.parts.shape[0], real(0)
-    n_paces = paces(objective, n_outputs)
     find_factors(memory.pace, objective, columns)
     for k in range(n_outputs):
         share, threshold = real(columns.shares[k, 0]), real(columns.shares[k, 1])
@@ -206,21 +203,16 @@ def look_at_columns(columns, memory, objective):
         for j in range(columns.parts.shape[1]):
             gone = float(weight_there(columns, k, np.uintp(j), share, threshold, zero) - start[k, j])
             far += gone * gone * float(columns.scales[band_of(columns, np.uintp(j))])
-        if n_paces > 1 or k == n_outputs - 1:
-            p = k if n_paces > 1 else 0
-            memory.pace[p, DISTANCE] = max(memory.pace[p, DISTANCE], far)
-            far = 0.0
+        far = note_distance(memory.pace, k, n_outputs, far)
 
 
 @kernel
 def next_rate(pace, p, squared_norm, t, unit):
     """Make update ``t`` of a pace; returns the rate, and the ``S`` of before."""
-    weights, before = pace[p, WEIGHTS], pace[p, DISTANCE] * inverse_root(pace[p, GRADIENTS])
-    pace[p, SUM] += before
+    weights, (before, eta) = pace[p, WEIGHTS], find_rate(pace, p, squared_norm)
     pace[p, AVERAGE_SUM] -= weights * before
-    pace[p, GRADIENTS] += pace[p, DISTANCE] * squared_norm
     pace[p, WEIGHTS] += pace[p, DISTANCE] / unit * t
-    return pace[p, DISTANCE] * inverse_root(pace[p, GRADIENTS]), weights
+    return eta, weights
 
 
 @kernel
@@ -240,42 +232,38 @@ def norm_of_batch(X, order, start, stop, k, objective, columns, slopes, of_row, 
 
 @kernel
 def move_outputs(X, order, start, stop, t, objective, memory, buffer, columns, slopes, of_row):
-    """Make update ``t`` with the slopes of the rows; returns the rate of the first output."""
+    """Make update ``t`` with the slopes of the rows."""
     n_outputs, single = columns.parts.shape[0], columns.parts.shape[2] == 2
-    n_paces, shared, first_eta, eta, weights = paces(objective, n_outputs), 0.0, 0.0, 0.0, 0.0
+    n_paces, of_all, eta, weights = memory.pace.shape[0], 0.0, 0.0, 0.0
     for k in range(n_outputs):
         norm_of_batch(X, order, start, stop, k, objective, columns, slopes, of_row, buffer)
-        shared += buffer[k, SQUARED_NORM]
+        of_all += buffer[k, SQUARED_NORM]
     for k in range(n_outputs):
-        if n_paces > 1 or k == 0:
-            squared_norm = buffer[k, SQUARED_NORM] if n_paces > 1 else shared
+        if k < n_paces:
+            squared_norm = buffer[k, SQUARED_NORM] if n_paces == n_outputs else of_all
             eta, weights = next_rate(memory.pace, k, squared_norm, t, buffer[k, UNIT])
-        first_eta = eta if k == 0 else first_eta
         if single:
             move_by_row(X, order[start], k, eta * slopes[0, k], weights, columns)
         else:
             move_by_gradient(X, order, start, stop, k, eta, weights, slopes, columns)
         memory.dual.intercept[k] -= eta * buffer[k, OF_INTERCEPT]
         memory.average.intercept[k] += weights * eta * buffer[k, OF_INTERCEPT]
-    return first_eta
 
 
 @entry
 def dual_averaging_sparse_epoch(stamp):
     def dual_averaging_sparse_epoch(
-        data, order, etas, batch_size, objective, scales, memory, n_updates, theta, buffer, columns, squares, scores,
-        losses,
-    ):  # fmt: skip
+        data, order, batch_size, objective, scales, memory, n_updates, theta, buffer, columns, squares, scores, losses
+    ):
         """``dual_averaging_epoch`` on CSR rows that name no column twice. ``squares`` are those of the rows in the
         norm of the scales' inverses, where batches are of one row; ``buffer`` is (outputs, ``N_BUFFER``)."""
         _ = stamp
         X, y, weight, class_weight = data
-        look = next_look(n_updates)
-        to_sums(memory, objective, buffer)
+        t, look = n_updates, next_look(n_updates)
+        to_sums(memory, buffer)
         pack(memory, columns)
-        for batch in range(etas.shape[0]):
-            start, t = batch * batch_size, n_updates + batch + 1
-            stop = min(start + batch_size, order.shape[0])
+        for start in range(0, order.shape[0], batch_size):
+            stop, t = min(start + batch_size, order.shape[0]), t + 1
             if t == look:
                 look_at_columns(columns, memory, objective)
                 look = next_look(t)
@@ -283,9 +271,9 @@ def dual_averaging_sparse_epoch(stamp):
             scores_of_batch(data, order, start, stop, memory, columns, scores)
             slopes_from_scores(order, start, stop, y, weight, class_weight, scores, objective, losses)
             of_row = squares[start] if squares.shape[0] > 0 else 0.0
-            etas[batch] = move_outputs(X, order, start, stop, t, objective, memory, buffer, columns, scores, of_row)
+            move_outputs(X, order, start, stop, t, objective, memory, buffer, columns, scores, of_row)
         unpack(columns, memory)
-        from_sums(memory, objective, buffer)
+        from_sums(memory, buffer)
         write_model(memory, scales, objective, theta)
 
     return dual_averaging_sparse_epoch

@@ -5,7 +5,7 @@ weighted losses in the scores and take their place in the same buffer. A batch's
 Scores, losses and slopes are float64 whatever the type of X; sums over columns stay in the type of X (SIMD).
 
 ``gradient_epoch`` is the textbook loop. ``engine.sgd`` and ``engine.sparse_sgd`` give the same model faster where the
-solver is plain SGD; ``chunk_gradient`` with ``apply_step`` serve batches so large that threads share them.
+solver is plain SGD; ``chunk_gradient`` with ``updates.apply_step`` serve batches so large that threads share them.
 """
 
 from typing import Any, NamedTuple
@@ -16,16 +16,17 @@ from minibatch.engine.compile import entry, kernel
 from minibatch.engine.four_rows import add_four_rows, four_row_dots, prefetch_rows
 from minibatch.engine.lanes import LANES, lanes
 from minibatch.engine.losses import LOG_LOSS, loss_and_slope, softmax_loss_and_slopes
-from minibatch.engine.optimizers import SGD, bias_corrections, shrinkage, take_step
+from minibatch.engine.optimizers import Step
 from minibatch.engine.rows import add_row, prefetch, prefetch_row, row_dot
+from minibatch.engine.updates import update
 
 __all__ = [
     "AHEAD", "BLOCK_BYTES", "BLOCK_ROWS", "CLASSES_AT_ONCE", "ONE_VS_REST", "ROWS_PER_SUM", "SEPARATE", "SOFTMAX",
-    "Data", "Objective", "Parameters", "Solver", "add_gradient", "add_parameters", "add_rows", "apply_step",
+    "Data", "Objective", "Parameters", "Solver", "add_gradient", "add_parameters", "add_rows",
     "chunk_gradient", "fits_ahead", "gradient_epoch", "loss_of_output", "loss_of_score", "losses_of_scores",
     "one_vs_rest_slopes", "places_ahead", "prefetch_place", "prefetch_target", "row_at", "scores_of_four_rows",
     "scores_of_row", "scores_of_rows", "slopes_from_scores", "slopes_of_loss", "slopes_of_output", "softmax_slopes",
-    "target_of_output", "two_rows", "update", "weighted_loss_and_slope",
+    "target_of_output", "two_rows", "weighted_loss_and_slope",
 ]  # fmt: skip
 
 # How the outputs read the target: a column of y each; class k against the rest; or all together through a softmax.
@@ -311,24 +312,6 @@ def add_gradient(data, order, start, stop, objective, theta, factor, grad, score
 
 
 @kernel
-def update(theta, grad, first, second, t, eta, objective, solver):
-    """Update number ``t`` of all parameters; intercepts are not penalised."""
-    kind, momentum, beta_1, beta_2, epsilon = solver
-    c1, c2 = bias_corrections(t, beta_1, beta_2)
-    l1, l2 = objective.l1, objective.l2
-    for k in range(theta.weights.shape[0]):
-        due = 0.0
-        if kind == SGD and l1 > 0.0:  # kept in the slot of the intercept, which is not penalised
-            due = first.intercept[k] = shrinkage(eta, l2) * first.intercept[k] + eta * l1
-        w, g, m, v = theta.weights[k], grad.weights[k], first.weights[k], second.weights[k]
-        take_step(kind, w, g, m, v, eta, l1, l2, due, momentum, beta_1, beta_2, c1, c2, epsilon)
-        if objective.fit_intercept:  # one by one: SIMD rounds otherwise, and threads share the outputs out
-            w, g = theta.intercept[k : k + 1], grad.intercept[k : k + 1]
-            m, v = first.intercept[k : k + 1], second.intercept[k : k + 1]
-            take_step(kind, w, g, m, v, eta, 0.0, 0.0, 0.0, momentum, beta_1, beta_2, c1, c2, epsilon)
-
-
-@kernel
 def add_parameters(theta, total):
     (weights, intercept), (total_weights, total_intercept) = theta, total
     for k in range(intercept.shape[0]):
@@ -340,13 +323,13 @@ def add_parameters(theta, total):
 @entry
 def gradient_epoch(stamp):
     def gradient_epoch(
-        data, order, etas, batch_size, objective, solver, theta, grad, first, second, n_updates, total, first_averaged,
-        scores, losses,
+        data, order, etas, shares, batch_size, objective, solver, theta, grad, first, second, scalars, n_updates, total,
+        first_averaged, scores, losses,
     ):  # fmt: skip
         """Train on ``order`` in batches with any solver; adds the weighted losses of the outputs to ``losses``.
 
-        ``etas`` holds the rate of each batch, ``n_updates`` counts the earlier updates. From batch ``first_averaged``
-        on, parameters are added to ``total`` after each update.
+        ``etas`` and ``shares`` hold the rate and the share of each batch, ``n_updates`` counts the earlier updates.
+        From batch ``first_averaged`` on, parameters are added to ``total`` after each update.
         """
         _ = stamp
         for batch in range(etas.shape[0]):
@@ -355,7 +338,8 @@ def gradient_epoch(stamp):
             grad.weights[:] = 0.0
             grad.intercept[:] = 0.0
             add_gradient(data, order, start, stop, objective, theta, 1.0 / (stop - start), grad, scores, losses)
-            update(theta, grad, first, second, n_updates + batch + 1, etas[batch], objective, solver)
+            step = Step(n_updates + batch + 1, etas[batch], shares[batch])
+            update(theta, grad, first, second, scalars, step, objective, solver)
             if batch >= first_averaged:
                 add_parameters(theta, total)
 
@@ -385,13 +369,3 @@ def losses_of_scores(stamp):
         slopes_from_scores(order, 0, order.shape[0], data.y, data.weight, data.class_weight, scores, objective, losses)
 
     return losses_of_scores
-
-
-@entry
-def apply_step(stamp):
-    def apply_step(theta, grad, first, second, t, eta, objective, solver):
-        """Update number ``t`` with a given gradient."""
-        _ = stamp
-        update(theta, grad, first, second, t, eta, objective, solver)
-
-    return apply_step

@@ -8,7 +8,7 @@ from minibatch.engine.batch_normalization import STATISTICS_RATE, running_statis
 from minibatch.engine.compile import entry, kernel
 from minibatch.engine.matrices import input_product, is_sparse, matrix
 from minibatch.engine.network import block_of, layer_rows, part, weights_of
-from minibatch.engine.optimizers import bias_corrections, take_step
+from minibatch.engine.optimizers import Step, bias_corrections, take_step
 from minibatch.engine.passes import (
     delta_below,
     deltas_of_rows,
@@ -22,8 +22,9 @@ from minibatch.engine.products import copy_to, fits_tiles, product
 from minibatch.engine.tiles import TILE_ROWS
 
 __all__ = [
-    "WEIGHTS_AT_ONCE", "WEIGHTS_IN_TILES", "add_inner_products", "add_squared_norms", "inputs_of_share", "mlp_epoch",
-    "mlp_gradient", "mlp_row_gradients", "mlp_scores", "mlp_update", "train_weights", "update", "update_others",
+    "WEIGHTS_AT_ONCE", "WEIGHTS_IN_TILES", "add_inner_products", "add_squared_norms", "average_in", "inputs_of_share",
+    "mlp_epoch", "mlp_gradient", "mlp_row_gradients", "mlp_scores", "mlp_update", "train_weights", "update",
+    "update_others",
 ]  # fmt: skip
 
 # Weights whose gradient is found at once and, while the cache has it, taken off them: as many as the second level holds
@@ -32,20 +33,32 @@ WEIGHTS_AT_ONCE, WEIGHTS_IN_TILES = 32_768, 2_048
 
 
 @kernel
-def update(theta, start, gradient, first, second, t, eta, l2, solver):
-    """Update number ``t`` of as many parameters, from ``start`` on, as ``gradient`` has."""
-    kind, momentum, beta_1, beta_2, epsilon = solver
-    c1, c2 = bias_corrections(t, beta_1, beta_2)
+def update(theta, start, gradient, first, second, average, step, l2, solver):
+    """Update as many parameters, from ``start`` on, as ``gradient`` has, and their average."""
+    (kind, momentum, beta_1, beta_2, epsilon), (number, eta, share) = solver, step
+    c1, c2 = bias_corrections(number, beta_1, beta_2)
     n = gradient.shape[0]
     w, m, v = part(theta, start, n), part(first, start, n), part(second, start, n)
-    take_step(kind, w, gradient, m, v, eta, 0.0, l2, 0.0, momentum, beta_1, beta_2, c1, c2, epsilon)
+    take_step(kind, w, gradient, m, v, eta, share, 0.0, l2, 0.0, momentum, beta_1, beta_2, c1, c2, epsilon)
+    average_in(theta, start, n, average, share)
 
 
 @kernel
-def update_others(theta, work, first, second, t, eta, solver, network):
-    """Update number ``t`` of all parameters but the weights; these are not penalised."""
-    n = network.n_weights
-    update(theta, n, part(work.gradient, n, network.n_trained - n), first, second, t, eta, 0.0, solver)
+def average_in(theta, start, n, average, share):
+    """Move the average of ``n`` parameters, from ``start`` on, by ``share`` towards them. Empty: there is none."""
+    if share > 0.0 and average.shape[0] > 0:
+        w, mean, newest = part(theta, start, n), part(average, start, n), theta.dtype.type(share)
+        for j in range(n):
+            mean[j] += newest * (w[j] - mean[j])
+
+
+@kernel
+def update_others(theta, work, first, second, average, step, solver, network):
+    """Update all parameters but the weights; these are not penalised. Running statistics, which come last, are only
+    averaged."""
+    n, n_trained = network.n_weights, network.n_trained
+    update(theta, n, part(work.gradient, n, n_trained - n), first, second, average, step, 0.0, solver)
+    average_in(theta, n_trained, network.n_parameters - n_trained, average, step.share)
 
 
 @kernel
@@ -60,35 +73,36 @@ def inputs_of_share(network, layer, share, n_shares):
 
 @kernel
 def train_weights(
-    X, block, layer, low, high, t, eta, objective, solver, network, theta, first, second, work, begun, complete
+    X, block, layer, low, high, step, objective, solver, network, theta, first, second, average, work, begun, complete
 ):  # fmt: skip
     """The gradient of the weights of inputs ``low`` to ``high`` of a layer, added to that of earlier blocks where it is
     ``begun``; where the batch is ``complete`` with this block, their update."""
     units, n_rows = network.units[layer + 1], block.stop - block.start
-    step = WEIGHTS_AT_ONCE // units
+    n_at_once = WEIGHTS_AT_ONCE // units
     if fits_tiles(layer_rows(work.deltas, work, network, layer, 0, n_rows)):
-        step = WEIGHTS_IN_TILES // units // TILE_ROWS * TILE_ROWS
-    step = max(1, high - low if is_sparse(X) and layer == 0 else step)
+        n_at_once = WEIGHTS_IN_TILES // units // TILE_ROWS * TILE_ROWS
+    n_at_once = max(1, high - low if is_sparse(X) and layer == 0 else n_at_once)
     passing = complete and not begun  # nobody needs the gradient any more: its place, in the cache, serves them all
-    for begin in range(low, high, step):
-        end, start = min(begin + step, high), network.weights_at[layer] + begin * units
+    for begin in range(low, high, n_at_once):
+        end, start = min(begin + n_at_once, high), network.weights_at[layer] + begin * units
         place = network.weights_at[layer] + low * units if passing else start
         gradient = part(work.gradient, place, (end - begin) * units)
         weight_gradient(X, block, layer, begin, end, network, work, begun, matrix(gradient, 0, end - begin, units))
         if complete:
-            update(theta, start, gradient, first, second, t, eta, objective.l2, solver)
+            update(theta, start, gradient, first, second, average, step, objective.l2, solver)
 
 
 @entry
 def mlp_epoch(stamp):
     def mlp_epoch(
-        data, order, etas, batch_size, objective, solver, network, theta, first, second, n_updates, n_earlier, work,
-        seed, whole, losses, first_share, last_share, barrier, n_threads,
+        data, order, etas, shares, batch_size, objective, solver, network, theta, first, second, average, n_updates,
+        n_earlier, work, seed, whole, losses, first_share, last_share, barrier, n_threads,
     ):  # fmt: skip
         """Train on ``order`` in batches; adds the weighted losses of the shares to the rows of ``losses``.
 
-        ``etas`` holds the rate of each batch, ``n_updates`` counts the earlier updates of the optimizer, ``n_earlier``
-        those of the running statistics, ``seed`` is dropout's; a batch that is ``whole`` is all there is to train on.
+        ``etas`` and ``shares`` hold the rate and the share of each batch, in an average of the solver's or in
+        ``average``, ``n_updates`` counts the earlier updates of the optimizer, ``n_earlier`` those of the running
+        statistics, ``seed`` is dropout's; a batch that is ``whole`` is all there is to train on.
         The work on a block is cut into as many shares as ``losses`` has rows, by rows for the deltas (with batch
         normalization, the first share takes them all) and by inputs of the layers for gradient and update. This call
         does shares ``first_share`` to ``last_share``; ``n_threads`` such calls meet at the barrier.
@@ -96,7 +110,7 @@ def mlp_epoch(stamp):
         _ = stamp
         n_shares, n_layers = losses.shape[0], network.units.shape[0] - 1
         for batch in range(etas.shape[0]):
-            start, t, eta = batch * batch_size, n_updates + batch + 1, etas[batch]
+            start, step = batch * batch_size, Step(n_updates + batch + 1, etas[batch], shares[batch])
             stop = min(start + batch_size, order.shape[0])
             rate = max(STATISTICS_RATE, 1.0 / (n_earlier + batch + 1))
             for begin in range(start, stop, work.n_rows):
@@ -121,13 +135,13 @@ def mlp_epoch(stamp):
                     for layer in range(n_layers):
                         low, high = inputs_of_share(network, layer, share, n_shares)
                         train_weights(
-                            data.X, block, layer, low, high, t, eta, objective, solver, network, theta, first, second,
-                            work, begun, complete,
+                            data.X, block, layer, low, high, step, objective, solver, network, theta, first, second,
+                            average, work, begun, complete,
                         )  # fmt: skip
                     if share == 0:
                         intercept_gradients(block, network, work, begun)
                         if complete:
-                            update_others(theta, work, first, second, t, eta, solver, network)
+                            update_others(theta, work, first, second, average, step, solver, network)
                 if not wait_for_others(barrier, n_threads):
                     return
 
@@ -161,12 +175,12 @@ def mlp_gradient(stamp):
 
 @entry
 def mlp_update(stamp):
-    def mlp_update(theta, work, first, second, t, eta, objective, solver, network):
-        """Update number ``t``, as in ``mlp_epoch``, with the gradient that ``mlp_gradient`` left in ``work``."""
+    def mlp_update(theta, work, first, second, average, step, objective, solver, network):
+        """One update, as in ``mlp_epoch``, with the gradient that ``mlp_gradient`` left in ``work``."""
         _ = stamp
         weights = part(work.gradient, 0, network.n_weights)
-        update(theta, 0, weights, first, second, t, eta, objective.l2, solver)
-        update_others(theta, work, first, second, t, eta, solver, network)
+        update(theta, 0, weights, first, second, average, step, objective.l2, solver)
+        update_others(theta, work, first, second, average, step, solver, network)
 
     return mlp_update
 

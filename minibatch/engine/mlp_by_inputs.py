@@ -12,6 +12,7 @@ from minibatch.engine.compile import entry, kernel
 from minibatch.engine.matrices import gather_columns, matrix
 from minibatch.engine.mlp import train_weights, update_others
 from minibatch.engine.network import block_of, layer_rows, part
+from minibatch.engine.optimizers import Step
 from minibatch.engine.passes import activate_layer, inputs_of, intercept_gradients, last_delta
 from minibatch.engine.products import copy_to, product, product_bt
 
@@ -72,8 +73,8 @@ def own_deltas(layer, delta, low, high, network, theta, work, deltas):
 @entry
 def mlp_epoch_by_inputs(stamp):
     def mlp_epoch_by_inputs(
-        data, order, etas, batch_size, objective, solver, network, theta, first, second, n_updates, work, parts, deltas,
-        seed, losses, first_share, last_share, barrier, n_threads,
+        data, order, etas, shares, batch_size, objective, solver, network, theta, first, second, average, n_updates,
+        work, parts, deltas, seed, losses, first_share, last_share, barrier, n_threads,
     ):  # fmt: skip
         """``mlp_epoch`` in shares by inputs. Each thread has a ``work`` of its own, of which ``gradient`` may be all
         threads', and adds all losses to ``losses``; ``parts`` (shares, size) and ``deltas`` (size,), of the size of
@@ -81,7 +82,7 @@ def mlp_epoch_by_inputs(stamp):
         _ = stamp
         n_shares, last_layer = parts.shape[0], network.units.shape[0] - 2
         for batch in range(etas.shape[0]):
-            start, t, eta = batch * batch_size, n_updates + batch + 1, etas[batch]
+            start, step = batch * batch_size, Step(n_updates + batch + 1, etas[batch], shares[batch])
             block = block_of(order, start, min(start + batch_size, order.shape[0]))
             n_rows = block.stop - start
             if not block.in_sequence:
@@ -107,8 +108,8 @@ def mlp_epoch_by_inputs(stamp):
                     if layer > 0:
                         own_deltas(layer, delta, low, high, network, theta, work, deltas)
                     train_weights(
-                        data.X, block, layer, low, high, t, eta, objective, solver, network, theta, first, second, work,
-                        False, True,
+                        data.X, block, layer, low, high, step, objective, solver, network, theta, first, second,
+                        average, work, False, True,
                     )  # fmt: skip
                 if layer > 0:
                     if not wait_for_others(barrier, n_threads):
@@ -117,6 +118,6 @@ def mlp_epoch_by_inputs(stamp):
                     copy_to(layer_rows(deltas, work, network, layer - 1, 0, n_rows), delta)
             if first_share == 0:  # the others have added the intercepts before they came to the barrier
                 intercept_gradients(block, network, work, False)
-                update_others(theta, work, first, second, t, eta, solver, network)
+                update_others(theta, work, first, second, average, step, solver, network)
 
     return mlp_epoch_by_inputs

@@ -12,19 +12,26 @@ and forgets both, this is the textbook's proximal gradient step.
 Momentum is ``v = momentum v + g; w -= eta v`` as in scikit-learn and PyTorch: its effective rate is
 ``eta / (1 - momentum)``.
 
+The schedule-free solvers (Defazio et al. 2024, arXiv 2405.15682) take gradients at ``y = (1 - beta) z + beta x``, step
+from ``z`` and evaluate the average ``x = (1 - share) x + share z``. ``w`` is ``y`` and ``first`` is ``z``, as in the
+authors' program: ``x`` follows from them, and needs no vector. L2 is a gradient at ``y``, L1 a proximal step of ``z``.
+
 To add a solver: a code, a line in ``SOLVERS`` and ``N_SLOTS``, a branch in ``take_step``.
 """
 
 from math import copysign, sqrt
+from typing import NamedTuple
 
 from minibatch.engine.compile import kernel
 
 __all__ = [
-    "ADAGRAD", "ADAM", "ADAMW", "DUAL_AVERAGING", "MOMENTUM", "NESTEROV", "N_SLOTS", "RMSPROP", "SGD", "SOLVERS",
-    "bias_corrections", "shrinkage", "soft_threshold", "take_step",
+    "ADAGRAD", "ADAM", "ADAMW", "COPIES", "DOWG", "DUAL_AVERAGING", "KINDS", "MOMENTUM", "NESTEROV", "N_SCALARS",
+    "N_SLOTS", "RMSPROP", "SCHEDULE_FREE_ADAMW", "SCHEDULE_FREE_SGD", "SGD", "SOLVERS", "Step", "bias_corrections",
+    "schedule_free_step", "shrinkage", "soft_threshold", "take_step",
 ]  # fmt: skip
 
 SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW = range(7)
+SCHEDULE_FREE_SGD, SCHEDULE_FREE_ADAMW, DOWG, DUAL_AVERAGING = range(7, 11)
 SOLVERS = {
     "sgd": SGD,
     "momentum": MOMENTUM,
@@ -33,11 +40,39 @@ SOLVERS = {
     "rmsprop": RMSPROP,
     "adam": ADAM,
     "adamw": ADAMW,
+    "schedule_free_sgd": SCHEDULE_FREE_SGD,
+    "schedule_free_adamw": SCHEDULE_FREE_ADAMW,
 }
-# What plain SGD of linear models becomes with ``learning_rate="auto"``: see ``engine.dual_averaging``.
-DUAL_AVERAGING = -2
-# Vectors of memory a solver keeps (SGD: only for L1).
-N_SLOTS = {SGD: 1, MOMENTUM: 1, NESTEROV: 1, ADAGRAD: 1, RMSPROP: 1, ADAM: 2, ADAMW: 2, DUAL_AVERAGING: 3}
+# Of updates, by the names that saved models have for them: what plain SGD becomes where it finds its own rates, with
+# ``learning_rate="dowg"`` (``engine.updates``) and of linear models with "auto" (``engine.dual_averaging``).
+KINDS = {**SOLVERS, "dowg": DOWG, "dual_averaging": DUAL_AVERAGING}
+# Vectors of memory a solver keeps (the first of SGD and DoWG: only for L1).
+N_SLOTS = {
+    SGD: 1,
+    MOMENTUM: 1,
+    NESTEROV: 1,
+    ADAGRAD: 1,
+    RMSPROP: 1,
+    ADAM: 2,
+    ADAMW: 2,
+    SCHEDULE_FREE_SGD: 1,
+    SCHEDULE_FREE_ADAMW: 2,
+    DOWG: 2,
+    DUAL_AVERAGING: 3,
+}
+# Which of them begins as a copy of the parameters: z; where the run began.
+COPIES = {SCHEDULE_FREE_SGD: 0, SCHEDULE_FREE_ADAMW: 0, DOWG: -1}
+# Numbers of memory, of every objective: the sum of the squared rates; ``r^2`` and ``v`` of DoWG, with which the pace of
+# ``engine.dual_averaging`` begins as well.
+N_SCALARS = {SCHEDULE_FREE_SGD: 1, SCHEDULE_FREE_ADAMW: 1, DOWG: 2, DUAL_AVERAGING: 5}
+
+
+class Step(NamedTuple):
+    """Update ``number`` (from 1) at the rate ``eta``; ``share`` is what its ``z`` weighs in a schedule-free average."""
+
+    number: int
+    eta: float
+    share: float
 
 
 @kernel
@@ -60,19 +95,32 @@ def bias_corrections(t, beta_1, beta_2):
 
 
 @kernel
+def schedule_free_step(adaptive, w, g, z, second, eta, share, beta, l1, l2, gain_2, scale_2, epsilon):
+    """``take_step`` of the schedule-free solvers. The decay of the adaptive one is beside its step, and at ``y``."""
+    n, real = w.shape[0], w.dtype.type
+    zero, one = real(0), real(1)
+    # the next y: of the new z, and of the x that y and the old z make
+    of_z, of_x_and_z, of_new = real(1.0 - beta), real(1.0 - share), real(1.0 - beta * (1.0 - share))
+    for j in range(n):
+        old, per_slope = z[j], one
+        if adaptive:
+            second[j] += gain_2 * (g[j] * g[j] - second[j])
+            per_slope = one / (sqrt(second[j] * scale_2) + epsilon)
+        z[j] = soft_threshold(old - eta * (per_slope * g[j] + l2 * w[j]), eta * per_slope * l1, zero)
+        w[j] = of_x_and_z * (w[j] - of_z * old) + of_new * z[j]
+
+
+@kernel
 def take_step(
-    solver, w, g, first, second, eta, l1, l2, due, momentum, beta_1, beta_2, correction_1, correction_2, epsilon
-):
+    solver, w, g, first, second, eta, share, l1, l2, due, momentum, beta_1, beta_2, correction_1, correction_2, epsilon
+):  # fmt: skip
     """Update ``w`` in place. Solvers with less than two slots do not touch the others."""
     n, real = w.shape[0], w.dtype.type
+    beta = beta_1 if solver == SCHEDULE_FREE_ADAMW else momentum
     # all in the type of w: a float64 among float32 numbers would cost half of the SIMD lanes and conversions
     zero, one, keep = real(0), real(1), real(shrinkage(eta, l2))
-    gain_1, gain_2, eta_1, scale_2 = (
-        real(1.0 - beta_1),
-        real(1.0 - beta_2),
-        real(eta / correction_1),
-        real(1.0 / correction_2),
-    )
+    gain_1, gain_2 = real(1.0 - beta_1), real(1.0 - beta_2)
+    eta_1, scale_2 = real(eta / correction_1), real(1.0 / correction_2)
     eta, l1, l2, due, momentum, epsilon = real(eta), real(l1), real(l2), real(due), real(momentum), real(epsilon)
     if solver == SGD:
         if l1 == zero:
@@ -111,6 +159,10 @@ def take_step(
             first[j] += gain_2 * (slope * slope - first[j])
             rate = eta / (sqrt(first[j]) + epsilon)
             w[j] = soft_threshold(w[j] - rate * slope, rate * l1, zero)
+    elif solver == SCHEDULE_FREE_SGD:
+        schedule_free_step(False, w, g, first, second, eta, share, beta, l1, l2, gain_2, scale_2, epsilon)
+    elif solver == SCHEDULE_FREE_ADAMW:
+        schedule_free_step(True, w, g, first, second, eta, share, beta, l1, l2, gain_2, scale_2, epsilon)
     else:  # ADAM, ADAMW: the latter shrinks w beside the adaptive step (Loshchilov & Hutter 2019, arXiv 1711.05101)
         coupled = l2 if solver == ADAM else zero
         keep = one if solver == ADAM else keep

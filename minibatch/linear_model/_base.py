@@ -20,6 +20,7 @@ from minibatch._base.persistence import Rate
 from minibatch._base.ranges import number_above, number_from
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
+from minibatch._base.solvers import check_solver
 from minibatch._base.sparse import refuse_damaged
 from minibatch._problems.batching import power_of_two_below_root
 from minibatch._problems.best_constant import LOG_LINKS, best_constant
@@ -30,7 +31,7 @@ from minibatch._training.first_distance import first_distances
 from minibatch._training.loop import Outcome, Plan
 from minibatch._training.rules import BestRule, Rule, ScoreRule, WindowRule
 from minibatch.engine.linear import Objective, Solver
-from minibatch.engine.optimizers import SOLVERS
+from minibatch.engine.optimizers import DOWG, SOLVERS
 from minibatch.history import History
 from minibatch.schedules import SCHEDULES
 
@@ -79,6 +80,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         if partial and self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit, which sees one chunk at a time.")
         check_rates(self)
+        check_solver(self)
         if self.penalty == "elasticnet" and self.l1_ratio is None:
             raise ValueError("l1_ratio must be set when penalty is 'elasticnet'; got l1_ratio=None.")
 
@@ -90,7 +92,8 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
 
     def _solver(self) -> Solver:
         numbers = (self.momentum, self.beta_1, self.beta_2, self.adam_epsilon)
-        return Solver(SOLVERS[self.solver], *(float(number) for number in numbers))
+        kind = DOWG if self.learning_rate == "dowg" else SOLVERS[self.solver]
+        return Solver(kind, *(float(number) for number in numbers))
 
     def _n_threads(self) -> int:
         return effective_n_jobs(self.n_jobs)
@@ -101,8 +104,13 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         averaged = self.average and not self._has_no_schedule()
         return plan._replace(average_from=int(self.average) if averaged else None)
 
+    @property
+    def _is_auto(self) -> bool:
+        """Whether nobody set a rate; with a solver other than plain SGD it is calibrated, and constant."""
+        return self.learning_rate == "auto"
+
     def _has_no_schedule(self) -> bool:
-        return self.learning_rate == "auto" and self.solver == "sgd"
+        return self._is_auto and self.solver == "sgd"
 
     def _auto_batch_size(self, n_samples: int) -> int:
         return power_of_two_below_root(n_samples)

@@ -107,6 +107,9 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
           ``cycle_decay`` along a cycle, little by little.
         * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, down to almost 0 in the
           rest.
+        * ``'dowg'`` [Khaled2023]_, for ``solver='sgd'``: ``r^2 / sqrt(v)`` with the largest distance ``r`` from the
+          first parameters, ``eta0`` at least, and ``v`` the sum of ``r^2 ||g||^2``, ``g`` with L2. Columns of y and
+          classes against the rest have one each; ``history_`` has the largest. An update costs all weights.
         * ``'optimal'``: ``1 / (alpha (t0 + t - 1))`` at batch size 1, and a lower, faster falling rate for batches (see
           :func:`minibatch.schedules.optimal`).
         * ``'auto'`` (with ``solver='sgd'``): no number to set. DoWG's rate (arXiv 2305.16284), distances over
@@ -120,7 +123,8 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         First learning rate; not used by ``learning_rate='optimal'`` and ``'auto'``. The best one depends on
         ``batch_size``: tune them together. ``'auto'`` trains on up to 1000 of the rows at rates that differ by factors
         of two, and takes the best, or the next below, as Bottou's programs do; see ``eta0_``. ``partial_fit`` does so
-        on its first chunk, which should be a large one.
+        on its first chunk, which should be a large one. Of ``'dowg'`` it is the length of the first step, well below
+        what there is to go.
     power_t : float, default=0.25
         Exponent of ``'invscaling'``.
     early_stopping : bool, default=False
@@ -144,19 +148,27 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         It is resolved in ``fit``, on the rows trained on: see ``batch_size_``.
     last_batch : {'keep', 'drop'}, default='keep'
         Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
-    solver : {'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw'}, default='sgd'
-        How a batch's gradient becomes an update. All but ``'adamw'``, which decays the weights beside its step
-        [Loshchilov2017]_, lead to the same optimum. On sparse rows ``'sgd'`` costs the stored values, the others all
-        weights, per update.
+    solver : str, default='sgd'
+        How a batch's gradient becomes an update: ``'sgd'``, ``'momentum'``, ``'nesterov'``, ``'adagrad'``,
+        ``'rmsprop'``, ``'adam'``, ``'adamw'``, ``'schedule_free_sgd'`` or ``'schedule_free_adamw'``. All but the two
+        with ``'adamw'``, which decay the weights beside the step [Loshchilov2017]_, lead to the same optimum. On
+        sparse rows ``'sgd'`` costs the stored values, the others all weights, per update.
+
+        The schedule-free solvers [Defazio2024]_ take gradients at ``y = (1 - b) z + b x``, step from ``z`` and average:
+        ``x += eta_t^2 / (eta_1^2 + ... + eta_t^2) (z - x)``. The model is ``x``; progressive losses are those at ``y``.
+        ``b`` is ``momentum`` (of the second: ``beta_1``) and above 0; a step is ``z -= eta (g + alpha y)``, in the
+        second with ``g`` over the root of its mean square. The rate need not fall; the authors advise a ``warmup`` and
+        10 to 50 times the rate of a momentum of 0.9, or 1 to 10 times that of ``'adamw'``.
+        L1 is a proximal step of ``z``, so that weights of ``x`` only tend to 0. ``average`` does not go with them.
     momentum : float in [0, 1), default=0.9
         Of ``'momentum'`` and ``'nesterov'``: ``v = momentum v + g; w -= eta v``. The effective rate is
-        ``eta / (1 - momentum)``.
+        ``eta / (1 - momentum)``. Of ``'schedule_free_sgd'``: ``b``.
     beta_1 : float in [0, 1), default=0.9
-        Decay of the mean gradient of ``'adam'`` and ``'adamw'``.
+        Decay of the mean gradient of ``'adam'`` and ``'adamw'``; ``b`` of ``'schedule_free_adamw'``.
     beta_2 : float in [0, 1), default=0.999
-        Decay of the mean squared gradient of ``'adam'``, ``'adamw'`` and ``'rmsprop'``.
+        Decay of the mean squared gradient of ``'rmsprop'`` and the solvers with ``'adam'`` in their names.
     adam_epsilon : float, default=1e-8
-        Added to the root of the (mean) squared gradient in ``'adam'``, ``'adamw'``, ``'adagrad'`` and ``'rmsprop'``.
+        Added to the root of the (mean) squared gradient in ``'adagrad'``, ``'rmsprop'`` and those with ``'adam'``.
     quantile : float in (0, 1), default=0.5
         The quantile that ``loss='quantile'`` estimates.
     max_updates : int or None, default=None
@@ -183,13 +195,15 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
     warmup : float, default=0.0
         Epochs (calls of ``partial_fit``) in which the rate rises from 0 to that of the schedule. Large batches with
         large rates may need some.
-    learning_rate_scaling : {'linear', 'sqrt'} or None, default=None
+    learning_rate_scaling : {'linear', 'sqrt', 'sde'} or None, default=None
         Whether the rates given are those of ``reference_batch_size``, to be multiplied by
         ``batch_size / reference_batch_size`` or its root: for a search over batch sizes that does not search the rate.
-        A start, not a law: ``'linear'`` holds for batches well below the noise scale of the gradient; see
-        :func:`minibatch.schedules.scale_learning_rate`.
+        A start, not a law: see :func:`minibatch.schedules.scale_learning_rate`, which also says what ``'linear'`` is
+        with a reference of 1. ``'sde'`` is the root for ``'adam'``, ``'adamw'`` and ``'rmsprop'``, with ``beta_1``,
+        ``beta_2`` and epsilon scaled so that their memory is as many rows: :func:`minibatch.schedules.scale_adam`. A
+        batch that grows keeps the numbers of its first size.
     reference_batch_size : int, default=32
-        The batch size that the rates given are for.
+        The batch size that the rates given are for; with ``'sde'``, betas and epsilon too.
     batch_growth : float > 1, 'adaptive' or None, default=None
         What the batch size is multiplied by, time and again: early updates need less precision than late ones, and a
         growing batch does what a falling rate does, in fewer updates [Smith2017]_. ``'adaptive'`` looks at up to 1024
@@ -242,7 +256,10 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
     .. [Tsuruoka2009] Tsuruoka, Tsujii & Ananiadou, "Stochastic gradient descent training for L1-regularized log-linear
        models with cumulative penalty", ACL 2009.
     .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
+    .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed: an efficient universal parameter-free gradient descent
+       method", arXiv 2305.16284.
     .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
+    .. [Defazio2024] Defazio et al., "The road less scheduled", arXiv 2405.15682.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
     .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
        2012.

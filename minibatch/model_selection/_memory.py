@@ -217,7 +217,9 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
     n_parameters, batch_size = problem.n_parameters, final._resolved_batch_size(problem.n_samples)
     growth = growth_of(final, problem.n_samples)
     n_remembered = problem.n_trained if isinstance(problem, MLPProblem) else n_parameters
-    averaged = n_parameters if getattr(final, "average", False) else 0
+    averaged = 8 * n_parameters if getattr(final, "average", False) else 0
+    if isinstance(problem, MLPProblem) and final._is_auto:
+        averaged = dtype.itemsize * n_parameters
     return _Fit(
         final=final,
         problem=problem,
@@ -234,7 +236,7 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
         state={
             "parameters": dtype.itemsize * n_parameters,
             "optimizer memory": dtype.itemsize * problem.n_slots * n_remembered,
-            "average of the parameters": 8 * averaged,
+            "average of the parameters": averaged,
         },
     )
 
@@ -356,7 +358,8 @@ def _judging(fit: _Fit) -> Parts:
 def _evaluations(fit: _Fit) -> dict[str, Parts]:
     """What happens after an epoch: measuring all rows, and the validation rows."""
     moments = {}
-    average = {"parameters measured": (8 + fit.itemsize) * (fit.state["average of the parameters"] // 8)}
+    averaged = fit.state["average of the parameters"] and isinstance(fit.problem, LinearProblem)
+    average = {"parameters measured": (8 + fit.itemsize) * fit.n_parameters if averaged else 0}
     if fit.final.evaluate_every is not None:
         moments["while all rows are measured"] = fit.problem.evaluation_bytes() | average
     if fit.final.solver != "lbfgs":

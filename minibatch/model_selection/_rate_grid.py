@@ -99,9 +99,10 @@ def _check_rate_counts(final: Any) -> None:
     name = final._rate_parameter
     if getattr(final, "solver", None) == "lbfgs":
         raise ValueError(f"solver='lbfgs' has neither {name} nor a batch size; use another solver.")
-    if final.learning_rate == "optimal":
+    if final.learning_rate in ("auto", "optimal", "dowg"):
         raise ValueError(
-            f"learning_rate='optimal' does not use {name}, so it cannot be compared; use learning_rate='constant'."
+            f"learning_rate={final.learning_rate!r} does not use {name} as a rate, so it cannot be compared; use "
+            "learning_rate='constant'."
         )
 
 

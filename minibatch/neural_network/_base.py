@@ -1,5 +1,6 @@
 """What the two networks share: layers, solver, schedule, the first parameters, prediction."""
 
+import warnings
 from contextlib import ExitStack
 from itertools import pairwise
 from numbers import Integral, Real
@@ -15,10 +16,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from minibatch._base.allocation import refuse_unaddressable, zeros_or_refused
 from minibatch._base.estimator import MiniBatchEstimator
-from minibatch._base.persistence import Rate
+from minibatch._base.fitted import check_shape
+from minibatch._base.persistence import OptimizerMemory, Rate
 from minibatch._base.ranges import number_above
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
+from minibatch._base.solvers import check_solver
 from minibatch._base.sparse import refuse_damaged
 from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.blas import n_blas_threads, one_blas_thread
@@ -29,16 +32,20 @@ from minibatch._problems.state import State, Vector, rows_of
 from minibatch._training.beginning import Beginning
 from minibatch._training.lbfgs import minimize
 from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Validate
+from minibatch._training.probe import probed_rate
 from minibatch._training.rules import BestRule, Rule, ScoreRule
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.linear import SEPARATE, Objective, Solver
 from minibatch.engine.network import Network
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
+from minibatch.neural_network._auto import SCHEDULE_FREE, rates_to_try, schedule_from
 from minibatch.neural_network._layers import network_that_fits
 from minibatch.schedules import SCHEDULES
 
-__all__ = ["MultiLayerPerceptron", "takes_chunks"]
+__all__ = ["DEFAULT_RATE", "MultiLayerPerceptron", "takes_chunks"]
+
+DEFAULT_RATE = 0.001
 
 
 def takes_chunks(self: Any) -> bool:
@@ -76,7 +83,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "solver": [StrOptions({*SOLVERS, "lbfgs"})],
-        "learning_rate": [StrOptions(set(SCHEDULES) - {"optimal"})],
+        "learning_rate": [StrOptions({"auto", *SCHEDULES} - {"optimal", "dowg"})],
         "learning_rate_init": FIRST_RATE,
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
@@ -93,6 +100,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         """What the constraints of single parameters cannot say."""
         self._hidden_units()
         check_rates(self)
+        check_solver(self)
         if partial and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it sees one chunk at a time.")
         if self.solver == "lbfgs" and (self.dropout > 0.0 or self.batch_normalization):
@@ -101,6 +109,40 @@ class MultiLayerPerceptron(MiniBatchEstimator):
                 f"solver='lbfgs' needs an objective that is the same at every look, which {name} changes; use another "
                 f"solver, or leave {name} off."
             )
+
+    def _check_before_data(self, partial: bool, watched: bool) -> None:
+        super()._check_before_data(partial, watched)
+        given = self.learning_rate == "auto" and self.solver != "lbfgs" and not self._is_auto
+        if given and not watched and not (partial and hasattr(self, "history_")):
+            message = f"learning_rate_init={self.learning_rate_init!r} makes the rate constant, as in scikit-learn; "
+            message += "learning_rate='auto' finds its rates by itself. Set learning_rate='constant', or leave "
+            message += "learning_rate_init out."
+            # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
+            warnings.warn(message, UserWarning, stacklevel=4 if partial else 5)
+
+    @property
+    def _is_auto(self) -> bool:
+        """Whether training finds its rates by itself, and averages. A rate of the user's own is a constant one, as it
+        is in scikit-learn: code that sets it there need say no more here."""
+        found = self.learning_rate == "auto" and self.learning_rate_init in (DEFAULT_RATE, "auto")
+        return found and self.solver != "lbfgs"
+
+    def _rate(self, problem: Any, theta: Vector, fresh: bool, partial: bool, seed: int) -> Rate:
+        if not self._is_auto:
+            return super()._rate(problem, theta, fresh, partial, seed)
+        known = None if fresh else self._optimizer.rate
+        if known is not None and known.probed:
+            return known
+        batch_size = self._resolved_batch_size(problem.n_samples)
+        rates = rates_to_try(self.solver, batch_size, noisy=batch_size < problem.n_samples)
+        eta0 = probed_rate(problem, theta, rates, batch_size, seed)
+        return Rate(eta0, batch_size, calibrated=False, probed=True)
+
+    def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: dict[str, Any]) -> Plan:
+        if self._is_auto and "schedule" not in limits:
+            averaged = {} if self.solver in SCHEDULE_FREE else {"average_from": 0}
+            limits = {"schedule": schedule_from(rate.eta0, self.solver), **averaged, **limits}
+        return super()._plan(n_samples, rate, seed, partial, limits)
 
     def _hidden_units(self) -> list[int]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
@@ -262,6 +304,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         if not fresh:
             state.schedule_updates = self._optimizer.schedule_updates
             state.rate_factor = self._optimizer.rate_factor if plan.adaptive else 1.0
+            if plan.average_from is not None and len(self._optimizer.iterate):
+                state.theta = self._optimizer.iterate.astype(theta.dtype)  # of which theta is the average
         return state
 
     def _fitted_attributes(self, problem: MLPProblem, theta: Vector) -> dict[str, Any]:
@@ -280,6 +324,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _publish(self, problem: Any, outcome: Outcome, history: History, rate: Rate) -> None:
         super()._publish(problem, outcome, history, rate)
+        if outcome.state.average is not None:
+            self._optimizer = self._optimizer._replace(iterate=outcome.state.theta)
         self.t_ = history.last("n_samples_seen")
         # nobody but scikit-learn's tests asks for it
         self._no_improvement_count = getattr(outcome.rule, "n_unimproved", 0)
@@ -315,7 +361,11 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         return self._previous_theta(problem.network)
 
     def _check_arrays(self) -> int:
-        return self._fitted_network().n_trained
+        network, memory = self._fitted_network(), vars(self).get("_optimizer")
+        if isinstance(memory, OptimizerMemory) and np.size(memory.iterate):
+            why = f"{network.n_parameters} parameters"
+            check_shape(self, "_optimizer.iterate", memory.iterate, (network.n_parameters,), why)
+        return network.n_trained
 
     def _fitted_network(self) -> Network:
         return network_that_fits(self, self.n_features_in_, self._n_outputs())

@@ -54,19 +54,27 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
     activation : {'identity', 'logistic', 'tanh', 'relu', 'gelu'}, default='relu'
         Of the hidden units, of ``z = inputs @ W + b``: ``z``; ``1 / (1 + exp(-z))``; ``tanh(z)``; ``max(0, z)``;
         ``z Phi(z)`` with the normal distribution function ``Phi`` [Hendrycks2016]_.
-    solver : {'adam', 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adamw', 'lbfgs'}, default='adam'
-        How a batch's gradient becomes an update. ``'sgd'`` has the ``momentum`` of the parameter, by default
-        Nesterov's, as in scikit-learn; ``momentum=0`` makes it plain. ``'adamw'`` decays the weights beside its step
-        [Loshchilov2017]_, all others descend on the same objective. ``'lbfgs'`` hands the objective of all rows to
-        :func:`scipy.optimize.minimize`: good for small data; ``batch_size`` and its growth, rates and momenta are not
-        used.
+    solver : str, default='adam'
+        How a batch's gradient becomes an update: ``'adam'``, ``'sgd'``, ``'momentum'``, ``'nesterov'``, ``'adagrad'``,
+        ``'rmsprop'``, ``'adamw'``, ``'schedule_free_sgd'``, ``'schedule_free_adamw'`` or ``'lbfgs'``. ``'sgd'`` has the
+        ``momentum`` of the parameter, by default Nesterov's, as in scikit-learn; ``momentum=0`` makes it plain. The two
+        with ``'adamw'`` decay the weights beside their steps [Loshchilov2017]_, all others descend on the same
+        objective. ``'lbfgs'`` hands the objective of all rows to :func:`scipy.optimize.minimize`: good for small data;
+        ``batch_size`` and its growth, rates and momenta are not used.
+
+        The schedule-free solvers [Defazio2024]_ take gradients at ``y = (1 - b) z + b x``, step from ``z`` and average:
+        ``x += eta_t^2 / (eta_1^2 + ... + eta_t^2) (z - x)``. The model is ``x``; progressive losses are those at ``y``.
+        ``b`` is ``momentum`` (of the second: ``beta_1``) and above 0; a step is ``z -= eta (g + alpha y)``, in the
+        second with ``g`` over the root of its mean square. The rate need not fall; the authors advise a ``warmup`` and
+        10 to 50 times the rate of a momentum of 0.9, or 1 to 10 times that of ``'adamw'``.
+        ``batch_normalization``, whose running statistics would be those of ``y``, does not go with them.
     alpha : float, default=0.0001
         Strength of the penalty. It means the same for every ``batch_size``. scikit-learn divides its ``alpha`` by the
         number of rows of a batch (``'lbfgs'``: of all rows): its model has ``alpha / batch_size`` here.
     batch_size : int, float in (0, 1], 'full' or 'auto', default='auto'
         Rows per update: a number, a share of the training rows, all of them, or a number that suits them; see above.
         It is resolved in ``fit``, on the rows trained on: see ``batch_size_``.
-    learning_rate : str, default='constant'
+    learning_rate : str, default='auto'
         How the learning rate changes from the first one, ``eta0``; :mod:`minibatch.schedules` has the formulas.
 
         * ``'constant'``: ``eta0``. ``'adaptive'``: ``eta0``, divided by 5 whenever the stopping rule is met.
@@ -84,10 +92,16 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
 
         Here ``eta0`` is ``learning_rate_init``, and ``t`` of ``'invscaling'`` the rows seen before the epoch plus 1, as
         in scikit-learn. Every solver but ``'lbfgs'`` has schedules (there only ``'sgd'``).
+
+        ``'auto'`` needs no number. Update ``t`` has the rate ``min(k, 0.3 / sqrt(t))``, with the best ``k`` of
+        three (``eta0_``) in 20 updates or 512 rows, which warm starts and ``partial_fit`` keep. The model is an
+        average of the parameters, ``average += 9 / (t + 8) (w - average)`` [Shamir2013]_. See
+        ``docs/rates_networks.md``.
     learning_rate_init : float or 'auto', default=0.001
-        First learning rate. The best one depends on ``batch_size``: tune them together. ``'auto'`` trains on up to 1000
-        of the rows at rates that differ by factors of two, and takes the best, or the next below, as Bottou's programs
-        do; see ``eta0_``. ``partial_fit`` does so on its first chunk, which should be a large one.
+        First learning rate; with ``learning_rate='auto'`` any number but 0.001 is a constant one, as in
+        scikit-learn, with a warning. The best one depends on ``batch_size``: tune them together. With other
+        schedules ``'auto'`` tries rates that differ by factors of two on up to 1000 rows, and takes the best, or
+        the next below, as Bottou's programs do; see ``eta0_``. ``partial_fit`` does so on its first chunk.
     power_t : float, default=0.5
         Exponent of ``'invscaling'``.
     max_iter : int, default=200
@@ -103,16 +117,18 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         Seed of the first weights (those of scikit-learn for the same seed), of the sample order, of dropout and of the
         validation split. Pass an int for reproducible models.
     tol : float or None, default=1e-4
-        Training has converged when more than ``n_iter_no_change`` epochs in a row have not lowered the objective below
-        its lowest value before by ``tol`` times the loss of the best constant. Over so many epochs it must not have
-        risen either (by more than that and three standard errors, above its lowest mean of so many epochs), and it must
-        be no higher than where the fit began (in a warm start, by that much), nor far above the loss of the best
-        constant; until then training goes on. The objective of an epoch is its progressive loss (every row before it
-        was trained on) plus the penalty. The loss of the best constant, a model without columns, makes ``tol`` mean the
-        same whatever the scale of y (scikit-learn takes ``tol`` as it is); of ``'poisson'`` it counts from the least
-        possible loss. With ``early_stopping`` the validation score is compared instead. None trains for ``max_iter``
-        epochs and keeps the last parameters. For ``'lbfgs'``, ``tol`` times the root of that loss is the largest entry
-        of the gradient to stop at (it also stops where the objective no longer falls, by the default of scipy).
+        Training has converged when more than ``n_iter_no_change`` epochs in a row have not lowered the objective
+        below its lowest value before by ``tol`` times the loss of the best constant. Over so many epochs it must
+        not have risen either (by more than that and three standard errors, above its lowest mean of so many
+        epochs), and it must be no higher than where the fit began (in a warm start, by that much), nor far above
+        the loss of the best constant; until then training goes on. With ``learning_rate='auto'`` the average must
+        have come to rest too. The objective of an epoch is its progressive loss (every row before it was trained
+        on) plus the penalty. The loss of the best constant, a model without columns, makes ``tol`` mean the same
+        whatever the scale of y (scikit-learn takes ``tol`` as it is); of ``'poisson'`` it counts from the least
+        possible loss. With ``early_stopping`` the validation score is compared instead. None trains for
+        ``max_iter`` epochs and keeps the last parameters. For ``'lbfgs'``, ``tol`` times the root of that loss is
+        the largest entry of the gradient to stop at (it also stops where the objective no longer falls, by the
+        default of scipy).
     verbose : bool or int, default=False
         Whether to print a line for every epoch.
     warm_start : bool, default=False
@@ -132,11 +148,11 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows that ``early_stopping`` holds out.
     beta_1 : float in [0, 1), default=0.9
-        Decay of the mean gradient of ``'adam'`` [Kingma2014]_ and ``'adamw'``.
+        Decay of the mean gradient of ``'adam'`` [Kingma2014]_ and ``'adamw'``; ``b`` of ``'schedule_free_adamw'``.
     beta_2 : float in [0, 1), default=0.999
-        Decay of the mean squared gradient of ``'adam'``, ``'adamw'`` and ``'rmsprop'``.
+        Decay of the mean squared gradient of ``'rmsprop'`` and the solvers with ``'adam'`` in their names.
     epsilon : float, default=1e-8
-        Added to the root of the (mean) squared gradient in ``'adam'``, ``'adamw'``, ``'adagrad'`` and ``'rmsprop'``.
+        Added to the root of the (mean) squared gradient in ``'adagrad'``, ``'rmsprop'`` and those with ``'adam'``.
     n_iter_no_change : int or inf, default=10
         Epochs without progress that are tolerated; see ``tol``.
     max_fun : int, default=15000
@@ -179,13 +195,15 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
     warmup : float, default=0.0
         Epochs (calls of ``partial_fit``) in which the rate rises from 0 to that of the schedule. Large batches with
         large rates may need some.
-    learning_rate_scaling : {'linear', 'sqrt'} or None, default=None
+    learning_rate_scaling : {'linear', 'sqrt', 'sde'} or None, default=None
         Whether the rates given are those of ``reference_batch_size``, to be multiplied by
         ``batch_size / reference_batch_size`` or its root: for a search over batch sizes that does not search the rate.
-        A start, not a law: ``'linear'`` holds for batches well below the noise scale of the gradient; see
-        :func:`minibatch.schedules.scale_learning_rate`.
+        A start, not a law: see :func:`minibatch.schedules.scale_learning_rate`, which also says what ``'linear'`` is
+        with a reference of 1. ``'sde'`` is the root for ``'adam'``, ``'adamw'`` and ``'rmsprop'``, with ``beta_1``,
+        ``beta_2`` and epsilon scaled so that their memory is as many rows: :func:`minibatch.schedules.scale_adam`. A
+        batch that grows keeps the numbers of its first size.
     reference_batch_size : int, default=32
-        The batch size that the rates given are for.
+        The batch size that the rates given are for; with ``'sde'``, betas and epsilon too.
     batch_growth : float > 1, 'adaptive' or None, default=None
         What the batch size is multiplied by, time and again: early updates need less precision than late ones, and a
         growing batch does what a falling rate does, in fewer updates [Smith2017]_. ``'adaptive'`` looks at up to 1024
@@ -266,7 +284,10 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
     ----------
     .. [Hendrycks2016] Hendrycks & Gimpel, "Gaussian error linear units", arXiv 1606.08415.
     .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
+    .. [Defazio2024] Defazio et al., "The road less scheduled", arXiv 2405.15682.
     .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
+    .. [Shamir2013] Shamir & Zhang, "Stochastic gradient descent for non-smooth optimization: convergence results and
+       optimal averaging schemes", ICML 2013, arXiv 1212.1824.
     .. [Kingma2014] Kingma & Ba, "Adam: a method for stochastic optimization", arXiv 1412.6980.
     .. [Srivastava2014] Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15,
        2014.
@@ -286,9 +307,7 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
     >>> model = MiniBatchMLPClassifier((32,), max_iter=10, tol=None, random_state=0)
     >>> search = GridSearchCV(model, {"batch_size": [8, 64, "full"]}).fit(X / 16, y)
     >>> search.best_params_
-    {'batch_size': 8}
-    >>> search.best_estimator_.history_
-    History of 10 epochs, 2250 updates: progressive_loss ... -> ...
+    {'batch_size': 64}
     """
 
     _parameter_constraints: dict = {
@@ -305,7 +324,7 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         solver: NetworkSolver = "adam",
         alpha: Number = 0.0001,
         batch_size: BatchSize = "auto",
-        learning_rate: NetworkSchedule = "constant",
+        learning_rate: NetworkSchedule = "auto",
         learning_rate_init: FirstRate = 0.001,
         power_t: Number = 0.5,
         max_iter: Integer = 200,

@@ -68,7 +68,7 @@ OF_NETWORKS: dict[str, list[Any]] = {
     "activation": list(ACTIVATIONS),
     "nesterovs_momentum": [True, False],
     "dropout": [0.0, 0.3],
-    "learning_rate": [name for name in SCHEDULES if name != "optimal"],
+    "learning_rate": [*(name for name in SCHEDULES if name not in ("optimal", "dowg")), "auto"],
     "learning_rate_init": [0.001, 0.1, "auto"],
     "solver": ["adam", *(name for name in SOLVERS if name != "adam"), "lbfgs"],
 }
@@ -94,14 +94,20 @@ def _values_for(estimator: type) -> dict[str, list[Any]]:
 def _out_of_place(drawn: dict[str, Any]) -> set[str]:
     """Parameters whose values may not go with the others."""
     rate = drawn.get("eta0", drawn.get("learning_rate_init"))
-    schedule, adaptive = drawn["learning_rate"], drawn["batch_growth"] == "adaptive"
+    schedule, solver, adaptive = drawn["learning_rate"], drawn["solver"], drawn["batch_growth"] == "adaptive"
     endless = adaptive and drawn["max_updates"] is not None and drawn["cycle_length"] is None
     conflicts = {
         "multi_class": drawn.get("loss") != "log_loss",
         "alpha": schedule in ("optimal", "inverse_time") and drawn["alpha"] == 0,
-        "eta0": schedule == "optimal",
-        "learning_rate_scaling": schedule == "optimal" or rate == "auto",
-        "dropout": drawn["solver"] == "lbfgs",
+        "eta0": schedule == "optimal" or (schedule == "dowg" and rate == "auto"),
+        "learning_rate_init": schedule == "auto",
+        "learning_rate_scaling": schedule in ("auto", "optimal", "dowg") or rate == "auto",
+        "warmup": schedule in ("auto", "dowg"),
+        "solver": schedule == "dowg",
+        "momentum": solver == "schedule_free_sgd" and drawn["momentum"] == 0,
+        "beta_1": solver == "schedule_free_adamw" and drawn["beta_1"] == 0,
+        "average": solver.startswith("schedule_free"),
+        "dropout": solver == "lbfgs",
         "batch_growth": bool(drawn.get("batch_normalization")) or (schedule in ONCE_A_RUN and endless),
     }
     return {name for name, conflict in conflicts.items() if conflict and name in drawn}

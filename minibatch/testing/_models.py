@@ -42,6 +42,8 @@ def adjusted(estimator: Any, **parameters: Any) -> Any:
         parameters = {"random_state": 0, **parameters}
     if not isinstance(known.get("learning_rate", ""), str):
         parameters = {name: value for name, value in parameters.items() if name != "learning_rate"}
+    if known.get("learning_rate") == "auto" and parameters.keys() & {"learning_rate_init"} & known.keys():
+        parameters = {"learning_rate": "constant", **parameters}  # what such a rate means there, said without a warning
     return clone(estimator).set_params(**{name: value for name, value in parameters.items() if name in known})
 
 

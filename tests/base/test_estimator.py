@@ -25,7 +25,7 @@ labels = np.digitize(y, [0.0, 2.0])
 PLAIN = {"learning_rate": "constant", "eta0": 0.03, "tol": None, "random_state": 0, "max_iter": 4, "batch_size": 10}
 
 BOTH = pytest.mark.parametrize("estimator", [MiniBatchSGDClassifier, MiniBatchSGDRegressor])
-every_solver = pytest.mark.parametrize("solver", SOLVERS)
+AVERAGED = [solver for solver in SOLVERS if not solver.startswith("schedule_free")]  # which average already
 every_penalty = pytest.mark.parametrize("penalty", [None, "l2", "l1", "elasticnet"])
 
 
@@ -44,9 +44,8 @@ def fitted(estimator, X=X, **parameters):
 # ---------------------------------------------------------------------- going on
 
 
-@every_solver
+@pytest.mark.parametrize(("solver", "average"), [*((s, False) for s in SOLVERS), *((s, True) for s in AVERAGED)])
 @every_penalty
-@pytest.mark.parametrize("average", [False, True])
 def test_a_warm_start_goes_on(solver, penalty, average):
     """Memory, average and the order of the rows: 4 + 4 epochs are 8 epochs."""
     parameters = {"solver": solver, "penalty": penalty, "average": average, "alpha": 0.02}
@@ -72,9 +71,14 @@ def test_a_full_batch_after_small_ones_takes_the_step_of_the_textbook(layout):
     assert_allclose(model.intercept_, b - eta * residual.mean(), rtol=1e-12)
 
 
-@every_solver
+@pytest.mark.parametrize(
+    ("solver", "average", "learning_rate"),
+    [
+        *((solver, False, rate) for solver in SOLVERS for rate in ("constant", "invscaling")),
+        *((solver, True, "constant") for solver in AVERAGED),
+    ],
+)
 @every_penalty
-@pytest.mark.parametrize(("average", "learning_rate"), [(False, "constant"), (True, "constant"), (False, "invscaling")])
 @pytest.mark.parametrize("layout", [np.asarray, sp.csr_array], ids=["dense", "csr"])
 def test_partial_fits_over_slices_are_an_epoch(solver, penalty, average, learning_rate, layout):
     parameters = {"solver": solver, "penalty": penalty, "average": average, "learning_rate": learning_rate}

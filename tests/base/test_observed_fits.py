@@ -82,9 +82,11 @@ def test_stretches_cover_an_epoch_once_and_evenly(data):
         assert stretches[:-1] == complete[: len(stretches) - 1]
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    ("solver", "average"),
+    [(s, a) for s in SOLVERS for a in (False, True, 70) if not (a and s.startswith("schedule_free"))],
+)
 @pytest.mark.parametrize("penalty", ["l2", "elasticnet"])
-@pytest.mark.parametrize("average", [False, True, 70])
 @pytest.mark.parametrize("layout", [np.asarray, sp.csr_array], ids=["dense", "csr"])
 def test_a_linear_fit_in_stretches_is_the_fit_at_once(solver, penalty, average, layout):
     model = MiniBatchSGDRegressor(**LINEAR, solver=solver, penalty=penalty, average=average)

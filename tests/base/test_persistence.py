@@ -26,7 +26,7 @@ from minibatch import (
     MiniBatchSGDClassifier,
     MiniBatchSGDRegressor,
 )
-from minibatch.engine.optimizers import SOLVERS
+from minibatch.engine.optimizers import KINDS, SOLVERS
 from references.persistence import (
     TRUSTED,
     TYPES,
@@ -63,6 +63,7 @@ BALANCED = {"class_weight": "balanced"}
 C, R, NC, NR = MiniBatchSGDClassifier, MiniBatchSGDRegressor, MiniBatchMLPClassifier, MiniBatchMLPRegressor
 CASES = [
     *((R, {"solver": solver, "penalty": "l1"}, "number", "dense") for solver in SOLVERS),
+    (C, {"learning_rate": "dowg", "loss": "log_loss"}, "string", "dense"),
     *((NR, {"solver": solver}, "number", "dense") for solver in ("lbfgs", *SOLVERS)),
     (C, {"loss": "log_loss", "average": True}, "string", "dense"),
     (C, {"loss": "log_loss", "multi_class": "multinomial", "class_weight": {"low": 2.0}}, "string", "csr"),
@@ -226,8 +227,8 @@ def test_a_file_names_solvers_not_their_codes(monkeypatch):
     """A later version may number them anew."""
     model = simple(R, solver="adam")
     saved = pickle.dumps(model)
-    for name in SOLVERS:
-        monkeypatch.setitem(SOLVERS, name, SOLVERS[name] + 10)
+    for name in KINDS:
+        monkeypatch.setitem(KINDS, name, KINDS[name] + 10)
     assert pickle.loads(saved)._optimizer.kind == model._optimizer.kind + 10
 
 

@@ -115,7 +115,12 @@ class TestWhatIsNotFound:
     @pytest.fixture
     def network(self):
         return MiniBatchMLPRegressor(
-            hidden_layer_sizes=(5,), activation="tanh", solver="sgd", max_iter=2, random_state=0
+            hidden_layer_sizes=(5,),
+            activation="tanh",
+            solver="sgd",
+            learning_rate="constant",
+            max_iter=2,
+            random_state=0,
         )
 
     def test_a_network_whose_differences_disagree_is_flagged(self, network):

@@ -303,7 +303,9 @@ class TestEdgeOfStability:
         ],
     )
     def test_a_networks_sgd_has_momentum(self, parameters, solver, factor, digits):
-        model = MiniBatchMLPClassifier((2,), solver="sgd", learning_rate_init=0.05, max_iter=1, **parameters)
+        model = MiniBatchMLPClassifier(
+            (2,), solver="sgd", learning_rate="constant", learning_rate_init=0.05, max_iter=1, **parameters
+        )
         result = hessian_spectrum(model.fit(*digits), *digits, k=1)
         assert (result.solver, result.learning_rate) == (solver, 0.05)
         assert result.edge_of_stability == pytest.approx(factor / 0.05)

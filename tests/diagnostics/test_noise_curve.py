@@ -119,8 +119,8 @@ class TestLength:
         """Training puts back those before the epoch, which are not those after the updates that were counted."""
         X, _ = cancer
         estimator = MiniBatchMLPRegressor(
-            hidden_layer_sizes=(4,), activation="identity", solver="sgd", momentum=0.0, learning_rate_init=1e3,
-            batch_size=5, random_state=0,
+            hidden_layer_sizes=(4,), activation="identity", solver="sgd", momentum=0.0, learning_rate="constant",
+            learning_rate_init=1e3, batch_size=5, random_state=0,
         )  # fmt: skip
         curve = gradient_noise_curve(estimator, X, X[:, 0], n_looks=6)
         assert curve.status == "diverged"

@@ -58,7 +58,9 @@ def digits():
 
 @pytest.fixture(scope="module")
 def relu(digits):
-    return MiniBatchMLPClassifier((5,), "relu", alpha=0.0, max_iter=200, tol=None, random_state=0).fit(*digits)
+    return MiniBatchMLPClassifier(
+        (5,), "relu", alpha=0.0, learning_rate="constant", max_iter=200, tol=None, random_state=0
+    ).fit(*digits)
 
 
 class TestBoxOnQuadratics:

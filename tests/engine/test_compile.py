@@ -20,6 +20,7 @@ from minibatch.engine import (
     sgd,
     shuffle,
     sparse_sgd,
+    updates,
 )
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
@@ -33,7 +34,7 @@ ENTRIES = [
     linear.gradient_epoch,
     linear.chunk_gradient,
     linear.losses_of_scores,
-    linear.apply_step,
+    updates.apply_step,
     mlp.mlp_epoch,
     mlp_by_inputs.mlp_epoch_by_inputs,
     mlp.mlp_gradient,

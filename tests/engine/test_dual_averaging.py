@@ -70,18 +70,18 @@ def distances_of(problem):
 
 
 def train(problem, method, batch_size, epochs=2, order=None):
-    """Parameters and rates after some epochs in one of the loops, not necessarily the one that would be chosen."""
+    """Parameters and last rates of some epochs in one of the loops, not necessarily the one that would be chosen."""
     order = np.arange(problem.n_samples) if order is None else order
     start = START[[*range(problem.n_features), -1], : problem.n_outputs]
     state = problem.new_state(np.append(start[:-1].T, start[-1]).astype(problem.data.y.dtype), averaged=False)
     problem.set_distances(state, distances_of(problem))
     n_batches, rates = -(-len(order) // batch_size), []
     for _ in range(epochs):
-        etas = np.full(n_batches, np.nan)
-        getattr(problem, method)(state, Epoch(order, etas, batch_size, n_batches, True, 0), np.zeros(problem.n_outputs))
+        epoch = Epoch(order, np.full(n_batches, np.nan), batch_size, n_batches, True, 0)
+        getattr(problem, method)(state, epoch, np.zeros(problem.n_outputs))
         state.slot_updates += n_batches
-        rates.append(etas)
-    return *problem.parameters(state.result()), np.concatenate(rates)
+        rates.append(state.own_rate)
+    return *problem.parameters(state.result()), np.array(rates)
 
 
 def reference(problem, y, loss, scales, **options):

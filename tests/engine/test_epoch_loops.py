@@ -15,7 +15,7 @@ from minibatch._problems.pieces import Threads
 from minibatch._problems.state import Epoch
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
-from minibatch.engine.optimizers import SOLVERS
+from minibatch.engine.optimizers import KINDS, SOLVERS
 from minibatch.engine.sparse_sgd import WINDOW
 from references.gradient_descent import MARGIN_LOSSES, descend
 
@@ -63,7 +63,7 @@ def problem_of(
     objective = Objective(LOSSES[loss], PARAMETER, OUTPUTS[outputs], 0, l1, l2, fit_intercept)
     n_outputs = more.pop("n_outputs", y.shape[-1])
     return LinearProblem.from_arrays(
-        X, y, weight, objective, Solver(SOLVERS[solver], 0.9, 0.9, 0.999, 1e-8), n_outputs, **more
+        X, y, weight, objective, Solver(KINDS[solver], 0.9, 0.9, 0.999, 1e-8), n_outputs, **more
     )
 
 
@@ -103,7 +103,7 @@ def test_every_path_gives_the_textbook_model(method, X, batch_size, penalty, out
         assert_same(found, expected)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", KINDS)
 @pytest.mark.parametrize("l1", [0.0, 0.1])
 @pytest.mark.parametrize("batch_size", [1, 5])
 @pytest.mark.parametrize("method", ["_gradient_batches", "_large_batches"])
@@ -142,6 +142,9 @@ def test_weights_and_intercept_on_every_path(method, X, batch_size, outputs, fit
         ("_lazy_batches", SPARSE, "sgd"),
         ("_gradient_batches", SPARSE, "adam"),
         ("_large_batches", DENSE, "nesterov"),
+        ("_gradient_batches", DENSE, "schedule_free_sgd"),
+        ("_gradient_batches", SPARSE, "dowg"),
+        ("_large_batches", DENSE, "dowg"),
     ],
 )
 @pytest.mark.parametrize("batch_size", [1, 5, N])
@@ -170,6 +173,22 @@ def test_one_vs_rest_is_one_problem_a_class(batch_size, loss, n_classes, n_threa
         start = START[[*range(D), -1], k : k + 1]
         expected = descend(DENSE, np.where(own, 1.0, -1.0)[:, None], loss, parameter=PARAMETER, theta=start, **options)
         assert_same((weights[k : k + 1], intercept[k : k + 1]), expected)
+
+
+@pytest.mark.parametrize("solver", ["dowg", "schedule_free_adamw"])
+@pytest.mark.parametrize("l1", [0.0, 0.1])
+@pytest.mark.parametrize("n_classes", [3, 7])
+def test_outputs_with_distances_of_their_own_are_alike_on_any_number_of_threads(solver, l1, n_classes):
+    labels, found = np.arange(N) % n_classes, []
+    for n_threads in (1, 2, 3):
+        with ThreadPoolExecutor(n_threads) as pool:
+            more = {"outputs": "ovr", "n_outputs": n_classes, "l1": l1, "l2": 0.1, "threads": Threads(n_threads, pool)}
+            found.append(train(problem_of(DENSE, labels, "log_loss", solver=solver, **more), "_gradient_batches", 5))
+    for other in found[1:]:
+        assert_array_equal(other.weights, found[0].weights)
+        assert_array_equal(other.intercept, found[0].intercept)
+    expected = reference(2.0 * np.eye(n_classes)[labels] - 1, "log_loss", batch_size=5, l1=l1, l2=0.1, solver=solver)
+    assert_same(found[0], expected)
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.3])
@@ -222,7 +241,7 @@ def sparse_fits(draw):
         "alpha": draw(st.floats(1e-4, 2.0)),
         "eta0": rate,
         "batch_size": draw(st.sampled_from([1, 2, 5, 0.3, "full"])),
-        "average": draw(st.sampled_from([False, True, 7])),
+        "average": draw(st.sampled_from([False] if "schedule_free" in solver else [False, True, 7])),
         "fit_intercept": draw(st.booleans()),
         "max_iter": draw(st.integers(1, 4)),
     }

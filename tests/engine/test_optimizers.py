@@ -19,7 +19,7 @@ H, c = X.T @ X / N, X.T @ y / N
 
 every_solver = pytest.mark.parametrize("solver", SOLVERS)
 # AdamW's decay is beside its adaptive step, so that L2 has another optimum there.
-coupled_solver = pytest.mark.parametrize("solver", [s for s in SOLVERS if s != "adamw"])
+coupled_solver = pytest.mark.parametrize("solver", [s for s in SOLVERS if "adamw" not in s])
 
 
 class Compiled:
@@ -28,30 +28,38 @@ class Compiled:
     def __init__(self, solver, forget=False, momentum=0.9, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
         self.solver, self.forget = solver, forget
         self.numbers = momentum, beta_1, beta_2, epsilon
-        self.first, self.second, self.due, self.t = np.zeros(D), np.zeros(D), 0.0, 0
+        self.first, self.second, self.due, self.t, self.squares = np.zeros(D), np.zeros(D), 0.0, 0, 0.0
+
+    def model(self, w):
+        """Of the schedule-free solvers, the average."""
+        beta = {"schedule_free_sgd": self.numbers[0], "schedule_free_adamw": self.numbers[1]}.get(self.solver, 1.0)
+        return (w - (1 - beta) * self.first) / beta
 
     def step(self, w, g, eta, l1, l2):
         momentum, beta_1, beta_2, epsilon = self.numbers
-        self.t += 1
+        if self.t == 0 and self.solver.startswith("schedule_free"):
+            self.first[:] = w
+        self.t, self.squares = self.t + 1, self.squares + eta**2
         if self.forget and self.solver == "sgd":
             self.first[:], self.due = 0.0, 0.0
         self.due = shrinkage(eta, l2) * self.due + eta * l1
         w = w.copy()
         take_step(
-            SOLVERS[self.solver], w, g, self.first, self.second, eta, l1, l2, self.due, momentum, beta_1, beta_2,
-            *bias_corrections(self.t, beta_1, beta_2), epsilon,
+            SOLVERS[self.solver], w, g, self.first, self.second, eta, eta**2 / self.squares, l1, l2, self.due,
+            momentum, beta_1, beta_2, *bias_corrections(self.t, beta_1, beta_2), epsilon,
         )  # fmt: skip
         return w
 
 
 def minimise(solver, l1=0.0, l2=0.0, n_steps=6000, eta0=0.1, **numbers):
-    """Gradient descent on ``1/(2n) ||X w - y||^2`` with penalties."""
+    """Gradient descent on ``1/(2n) ||X w - y||^2`` with penalties. Of a schedule-free solver, ``z``: the average comes
+    nearer as 1 / t only."""
     # steps of these have the size of the rate however near the optimum is, so that it has to fall
     decay = 200 if solver in ("rmsprop", "adam", "adamw") else np.inf
     optimizer, w = Compiled(solver, forget=True, **numbers), np.zeros(D)
     for t in range(n_steps):
         w = optimizer.step(w, H @ w - c, eta0 / (1 + t / decay) ** 0.75, l1, l2)
-    return w
+    return optimizer.first if solver.startswith("schedule_free") else w
 
 
 @every_solver
@@ -69,12 +77,24 @@ def test_steps_equal_the_reference(solver, l1, l2):
             reference.step(b, g, 0.2 / (1 + t), l1 * np.ones(D), l2 * np.ones(D)),
         )
         assert_allclose(a, b, rtol=1e-12, atol=1e-14, err_msg=f"update {t + 1}")
+        assert_allclose(ours.model(a), reference.model(b), rtol=1e-11, atol=1e-14, err_msg=f"update {t + 1}")
 
 
 @coupled_solver
 @pytest.mark.parametrize("l2", [0.0, 0.1, 1.0])
 def test_l2_optimum(solver, l2):
     assert_allclose(minimise(solver, l2=l2), np.linalg.solve(H + l2 * np.eye(D), c), atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("solver", "l2"), [("schedule_free_sgd", 0.0), ("schedule_free_sgd", 0.5), ("schedule_free_adamw", 0.0)]
+)
+def test_the_average_of_a_schedule_free_solver_reaches_the_optimum(solver, l2):
+    """At a constant rate, at which the other iterates of the adaptive one go on moving."""
+    optimizer, y_ = Compiled(solver), np.zeros(D)
+    for _ in range(6000):
+        y_ = optimizer.step(y_, H @ y_ - c, 0.1, 0.0, l2)
+    assert_allclose(optimizer.model(y_), np.linalg.solve(H + l2 * np.eye(D), c), atol=1e-5)
 
 
 @every_solver

@@ -78,7 +78,11 @@ CASES = {
     "class weights": (MiniBatchSGDClassifier(**LOG, class_weight="balanced"), two, cross_entropy),
     "regression": (MiniBatchSGDRegressor(**ODD, penalty="l1", solver="momentum"), y, half_mse),
     "outputs": (MiniBatchSGDRegressor(**ODD, average=True), Y, sum_of_half_mse),
-    "mlp": (MiniBatchMLPClassifier(**NETWORK, solver="sgd", learning_rate_init=0.1), three, cross_entropy),
+    "mlp": (
+        MiniBatchMLPClassifier(**NETWORK, solver="sgd", learning_rate="constant", learning_rate_init=0.1),
+        three,
+        cross_entropy,
+    ),
     "mlp binary": (MiniBatchMLPClassifier(**NETWORK, dropout=0.2), two, cross_entropy),
     "mlp weights": (MiniBatchMLPClassifier(**NETWORK, class_weight={"a": 5.0}), three, cross_entropy),
     "mlp normalized": (MiniBatchMLPClassifier(**NETWORK, batch_normalization=True), three, cross_entropy),

@@ -158,7 +158,9 @@ def test_a_network_overfits_noisy_labels_but_not_clear_ones():
     random = np.random.default_rng(0)
     rows = random.standard_normal((120, 10))
     noisy, clear = random.integers(0, 2, 120), (rows[:, 0] > 0).astype(int)
-    network = MiniBatchMLPClassifier((30,), batch_size=10, learning_rate_init=0.01, tol=None, random_state=0)
+    network = MiniBatchMLPClassifier(
+        (30,), batch_size=10, learning_rate="constant", learning_rate_init=0.01, tol=None, random_state=0
+    )
     curve = convergence_curve(network, rows, noisy, param_range=[10], cv=3, budget={"epochs": 30})
     assert curve.summary_["overfitted"] == [1.0]
     assert 1 <= curve.summary_["overfitting_onset"][0] < 20

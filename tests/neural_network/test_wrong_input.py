@@ -407,8 +407,8 @@ def test_a_callback_that_raises(solver):
 
 @METHODS
 def test_a_divergence_names_the_rate(method):
-    model = fitted(MiniBatchMLPRegressor, solver="sgd").set_params(learning_rate_init=1e6, activation="identity")
-    model.set_params(batch_size=1, max_iter=100)
+    model = fitted(MiniBatchMLPRegressor, solver="sgd", learning_rate="constant")
+    model.set_params(learning_rate_init=1e6, activation="identity", batch_size=1, max_iter=100)
     with pytest.warns(ConvergenceWarning, match="learning_rate_init"):
         getattr(model, method)(100 * X, y)
     assert model.status_ == "diverged"

@@ -132,7 +132,7 @@ class TestRateMap:
         assert display.diverged.tolist() == [0, 0, 0, 0]
 
     def test_a_network_is_searched_over_its_own_learning_rate(self):
-        mlp = MiniBatchMLPClassifier((3,), max_iter=2, tol=None, random_state=0)
+        mlp = MiniBatchMLPClassifier((3,), learning_rate="constant", max_iter=2, tol=None, random_state=0)
         display = BatchSizeLearningRateDisplay.from_estimator(
             mlp, X, Y, batch_sizes=[8], learning_rates=[1e-3, 1e-2], cv=2
         )

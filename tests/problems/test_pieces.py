@@ -74,11 +74,12 @@ def numbers_of(model, rows):
     return [*map(np.ravel, model.coefs_), *map(np.ravel, model.intercepts_), *map(np.ravel, [model.predict(rows)])]
 
 
+LARGE = {"batch_size": 1500, "hidden_layer_sizes": (200, 150), "learning_rate": "constant"}
 NETWORKS = {
     "one row a batch": {"batch_size": 1},
-    "batches": {"batch_size": 7, "dropout": 0.3, "learning_rate_init": 0.01},
-    "a large batch": {"batch_size": 1500, "dropout": 0.3, "hidden_layer_sizes": (200, 150)},
-    "a large batch, Nesterov": {"batch_size": 1500, "solver": "sgd", "hidden_layer_sizes": (200, 150)},
+    "batches": {"batch_size": 7, "dropout": 0.3, "learning_rate": "constant", "learning_rate_init": 0.01},
+    "a large batch": {**LARGE, "dropout": 0.3},
+    "a large batch, Nesterov": {**LARGE, "solver": "sgd"},
     "batch normalization": {"batch_size": 50, "batch_normalization": True},
     "L-BFGS": {"solver": "lbfgs"},
 }

@@ -19,6 +19,7 @@ Y = np.stack([X @ [1.0, -1.0, 0.5], X @ [0.3, 0.2, -0.6]], axis=1) + 0.3 * rng.s
 LABELS = np.array(["a", "b", "c"])
 LAYOUTS = {"dense": np.array, "csr": sp.csr_array, "fortran": np.asfortranarray, "float32": np.float32}
 
+SCHEDULE_FREE = ["schedule_free_sgd", "schedule_free_adamw"]
 # Values of parameters, the simplest first. Rates are small: nothing diverges that is not meant to.
 OF_ALL = {
     "batch_size": [4, 1, 2, 3, 50, 0.5, 0.3, 1.0, "full", "auto"],
@@ -43,7 +44,7 @@ OF_ALL = {
 }
 OF_LINEAR = {
     **OF_ALL,
-    "solver": ["sgd", "sgd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"],
+    "solver": ["sgd", "sgd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", *SCHEDULE_FREE],
     "learning_rate": ["constant", "invscaling", "inverse_time", "step"],
     "eta0": [0.05, 0.01],
     "penalty": ["l1", "l1", "l2", "elasticnet", None],
@@ -53,7 +54,7 @@ OF_LINEAR = {
 }
 OF_NETWORK = {
     **OF_ALL,
-    "solver": ["sgd", "sgd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"],
+    "solver": ["sgd", "sgd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", *SCHEDULE_FREE],
     "learning_rate": ["constant", "adaptive", "adaptive", "invscaling", "inverse_time", "step"],
     "learning_rate_init": [0.05, 0.01],
     "tol": [1.0, 0.05, None],

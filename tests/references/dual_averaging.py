@@ -21,7 +21,7 @@ def dual_averaging(
     X, y, loss, *, batch_size, scales, distances, epochs=1, parameter=0.1, l1=0.0, l2=0.0, weights=None,
     fit_intercept=True, theta=None,
 ):  # fmt: skip
-    """Coefficients (n_outputs, n_features), intercepts, and the rates of the first output along the updates.
+    """Coefficients (n_outputs, n_features), intercepts, and the largest of the rates at the end of every epoch.
 
     ``y`` is (n, n_outputs), or labels where loss is "softmax"; ``scales`` are those of the columns, squared;
     ``distances`` one for every output, or one for a softmax; ``theta`` (n_features + 1, n_outputs) the first weights.
@@ -57,6 +57,6 @@ def dual_averaging(
             dual = dual - eta * gradient
             average = average + r2 * t / S * (dual - average)
             mean_E = mean_E + r2 * t / S * (E - mean_E)
-            etas.append(eta[0])
+        etas.append(eta.max())
     model = weights_of(average, mean_E, q, l1, l2)
     return model[:d].T, model[d], np.array(etas)

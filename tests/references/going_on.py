@@ -17,7 +17,7 @@ from references.network import Net, gradient, mean_loss
 from references.orders import order_of_epoch
 
 COUNTS = ("epoch", "n_updates", "n_samples_seen", "learning_rate", "batch_size")  # the history of any epoch
-MEMORY = ("t", "v", "m2", "due", "received")
+MEMORY = ("t", "v", "m2", "due", "received", "squares", "z")
 
 LOSSES = {
     "squared_error": lambda z, y, _: (z - y) ** 2 / 2,
@@ -43,7 +43,9 @@ class Kept:
     factor: float = 1.0  # what "adaptive" has made of the rate
 
     def result(self):
-        return [part / self.n_averaged for part in self.total] if self.n_averaged else self.parts
+        if self.n_averaged:
+            return [part / self.n_averaged for part in self.total]
+        return [optimizer.model(part) for optimizer, part in zip(self.optimizers, self.parts, strict=True)]
 
 
 @dataclass
@@ -91,8 +93,16 @@ class Reference:
 
     def fits(self, n_outputs, partial, init=()):
         """Whether a call can go on with so many outputs."""
+        if not self.goes_together():
+            return False
         all_given = len(init) > 0 and all(part is not None for part in init)
         return all_given or not self.goes_on(partial) or self.kept.parts[-1].size == n_outputs
+
+    def goes_together(self):
+        """Whether the solver can be with the other parameters."""
+        p = self.parameters
+        beta = {"schedule_free_sgd": p["momentum"], "schedule_free_adamw": p["beta_1"]}.get(p["solver"], 1.0)
+        return beta > 0 and not ("schedule_free" in p["solver"] and p.get("average"))
 
     def train(self, X, target, weight=None, partial=False, init=()):
         """``fit``, or ``partial_fit``: an epoch that goes on with the schedule, and takes weights as they are.
@@ -105,7 +115,7 @@ class Reference:
         goes_on, now = self.goes_on(partial), self.begin(data, partial, init)
         random = p["random_state"] if self.draws_on() else np.random.RandomState(p["random_state"])
         budget = None if partial else p["max_updates"]  # a chunk is trained on whole
-        call = Call(random.randint(2**31 - 1), self.batch_size(len(X)), now.parts, budget)
+        call = Call(random.randint(2**31 - 1), self.batch_size(len(X)), now.result(), budget)
         call.ends = None if partial else self.ends(now, data, goes_on or any(part is not None for part in init))
         most, status = 1 if partial else p["max_iter"], None
         while status is None:
@@ -152,8 +162,12 @@ class Reference:
             self.rows = []
             return now
         if solver == before.solver and not (solver == "sgd" and self.strengths()[0] == 0):
-            for new, old in zip(now.optimizers, before.optimizers, strict=True):
+            for k, (new, old) in enumerate(zip(now.optimizers, before.optimizers, strict=True)):
                 vars(new).update({name: getattr(old, name) for name in MEMORY})
+                if new.z is not None:  # x is what the last call left; beta may be another one now
+                    new.x = parts[k]
+                    beta = p["momentum"] if solver == "schedule_free_sgd" else p["beta_1"]
+                    now.parts[k] = (1 - beta) * new.z + beta * new.x
         if now.total is not None and before.total is not None:
             now.total, now.n_averaged = before.total, before.n_averaged
         if partial:
@@ -225,8 +239,9 @@ class Reference:
             here = (l1, l2) if self.is_penalised(k, parts) else (0.0, 0.0)
             now.optimizers[k].noisy = noisy
             parts[k] = now.optimizers[k].step(parts[k], slopes[k], eta, *here)
-        for optimizer in now.optimizers[self.n_trained(parts) :]:
-            optimizer.t += now.solver in ("adam", "adamw")  # which count the updates of the model, not of a part
+        for optimizer in now.optimizers[self.n_trained(parts) :]:  # what is of the model, not of a part
+            optimizer.t += now.solver in ("adam", "adamw", "schedule_free_adamw")
+            optimizer.squares += np.square(eta)
         now.parts, now.updates = parts, now.updates + 1
 
     def rate(self, now, batches, size):
@@ -279,7 +294,7 @@ class Linear(Reference):
         shape = data.X.shape[1], data.target.shape[1]
         parts = [np.zeros(shape), np.zeros(shape[1])]
         if before is not None:
-            parts = before.parts if self.parameters["average"] else before.result()
+            parts = before.parts if self.parameters["average"] and before.total is not None else before.result()
         return [part if given is None else given for part, given in zip(parts, init or (None, None), strict=True)]
 
     def solver(self):
@@ -343,7 +358,7 @@ class Network(Reference):
     def first_parts(self, data, before, init):
         """The draws of scikit-learn, layer by layer."""
         if before is not None:
-            return before.parts
+            return before.result()
         p = self.parameters
         random = p["random_state"] if self.draws_on() else np.random.RandomState(p["random_state"])
         units = [data.X.shape[1], *p["hidden_layer_sizes"], data.target.shape[1]]

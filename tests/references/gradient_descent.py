@@ -46,14 +46,20 @@ def implicit_l1(w, rate, l1):
 
 
 class Optimizer:
-    """One solver and its memory. ``l1`` and ``l2`` are arrays like the parameters, 0 for intercepts."""
+    """One solver and its memory. ``l1`` and ``l2`` are arrays like the parameters, 0 for intercepts. Columns of the
+    parameters have distances of their own in DoWG, unless these are ``shared``."""
 
-    def __init__(self, solver, *, momentum=0.9, beta_1=0.9, beta_2=0.999, epsilon=1e-8, noisy=True):
+    def __init__(self, solver, *, momentum=0.9, beta_1=0.9, beta_2=0.999, epsilon=1e-8, noisy=True, shared=False):
         self.momentum, self.beta_1, self.beta_2, self.epsilon = momentum, beta_1, beta_2, epsilon
-        self.noisy = noisy
+        self.noisy, self.axis = noisy, None if shared else 0
         self.step = getattr(self, f"_{solver}")
         self.t = 0
-        self.v = self.m2 = self.due = self.received = 0.0
+        self.v = self.m2 = self.due = self.received = self.squares = 0.0
+        self.x = self.z = self.origin = None
+
+    def model(self, w):
+        """What the parameters predict with: of the schedule-free solvers, the average."""
+        return w if self.x is None else self.x
 
     def _sgd(self, w, g, eta, l1, l2):
         """Cumulative L1 penalty (Tsuruoka et al. 2009), whose debts shrink with the weights; full batches keep none."""
@@ -106,6 +112,33 @@ class Optimizer:
     def _adamw(self, w, g, eta, l1, l2):
         return self._adam(w, g, eta, l1, 0.0 * l2, keep=np.maximum(0.0, 1 - eta * l2))
 
+    def _schedule_free(self, y, direction, rate, eta, l1, beta):
+        """Defazio et al. 2024, arXiv 2405.15682."""
+        self.x, self.z = (y, y) if self.x is None else (self.x, self.z)
+        self.z = implicit_l1(self.z - eta * direction, rate * np.ones_like(y), l1)[0]
+        self.squares += np.square(eta)
+        share = eta**2 / self.squares
+        self.x = (1 - share) * self.x + share * self.z
+        return (1 - beta) * self.z + beta * self.x
+
+    def _schedule_free_sgd(self, y, g, eta, l1, l2):
+        return self._schedule_free(y, g + l2 * y, eta, eta, l1, self.momentum)
+
+    def _schedule_free_adamw(self, y, g, eta, l1, l2):
+        self.t += 1
+        self.m2 = self.beta_2 * self.m2 + (1 - self.beta_2) * g**2
+        size = np.sqrt(self.m2 / (1 - self.beta_2**self.t)) + self.epsilon
+        return self._schedule_free(y, g / size + l2 * y, eta / size, eta, l1, self.beta_1)
+
+    def _dowg(self, w, g, first_distance, l1, l2):
+        """Khaled, Mishchenko & Jin 2023, arXiv 2305.16284: SGD at a rate of its own."""
+        if self.origin is None:
+            self.origin, self.r = w, first_distance
+        self.r = np.maximum(self.r, np.sqrt(((w - self.origin) ** 2).sum(axis=self.axis)))
+        self.v = self.v + self.r**2 * ((g + l2 * w) ** 2).sum(axis=self.axis)
+        self.eta = self.r**2 / np.sqrt(self.v)
+        return self._sgd(w, g, self.eta, l1, l2)
+
 
 def descend(
     X, y, loss, *, batch_size, etas, parameter=0.1, l1=0.0, l2=0.0, solver="sgd", weights=None, epochs=1,
@@ -122,7 +155,7 @@ def descend(
     s = np.ones(n) if weights is None else weights / weights.mean()
     theta = np.zeros((d + 1, n_outputs)) if theta is None else theta.copy()
     penalised = np.vstack([np.ones((d, n_outputs)), np.zeros((1, n_outputs))])
-    optimizer = Optimizer(solver, noisy=batch_size < n, **solver_parameters)
+    optimizer = Optimizer(solver, noisy=batch_size < n, shared=loss == "softmax", **solver_parameters)
     total, n_averaged, n_seen, t = 0.0, 0, 0, 0
     for _ in range(epochs):
         for start in range(0, n, batch_size):
@@ -136,5 +169,5 @@ def descend(
             t, n_seen = t + 1, n_seen + len(z)
             if average_from is not None and n_seen >= average_from:
                 total, n_averaged = total + theta, n_averaged + 1
-    result = total / n_averaged if n_averaged else theta
+    result = total / n_averaged if n_averaged else optimizer.model(theta)
     return result[:d].T, result[d]

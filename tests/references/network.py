@@ -108,7 +108,8 @@ def train(
     net, X, target, loss, activation, *, batch_size, etas, solver="sgd", alpha=0.0, weights=None, epochs=1,
     last_batch="keep", **solver_parameters,
 ):  # fmt: skip
-    """The net after so many epochs; ``etas`` is a rate, or one rate an epoch. Only ``coefs`` are penalised."""
+    """The net after so many epochs; ``etas`` is a rate, or one rate an epoch. Only ``coefs`` are penalised. Gradients
+    of the schedule-free solvers are taken elsewhere than at the net that is returned."""
     n, updates = len(X), 0
     s = np.ones(n) if weights is None else weights / weights.mean()
     optimizers = [Optimizer(solver, noisy=False, **solver_parameters) for _ in net.trained]
@@ -139,4 +140,4 @@ def train(
                     for k, (optimizer, part, g) in enumerate(zip(optimizers, net.trained, slopes, strict=True))
                 ]
             )
-    return net
+    return net.with_trained([o.model(part) for o, part in zip(optimizers, net.trained, strict=True)])

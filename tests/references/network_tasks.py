@@ -31,7 +31,7 @@ TASKS = {
 }
 every_task = pytest.mark.parametrize("task", TASKS)
 NET = {"hidden_layer_sizes": (4, 3), "activation": "tanh"}
-PLAIN = {**NET, "solver": "sgd", "momentum": 0.0, "learning_rate_init": 0.1, "alpha": 0.0}
+PLAIN = {**NET, "solver": "sgd", "momentum": 0.0, "learning_rate": "constant", "learning_rate_init": 0.1, "alpha": 0.0}
 PLAIN |= {"shuffle": False, "tol": None, "random_state": 0, "max_iter": 3}
 NO_STEP = {"solver": "sgd", "learning_rate_init": 1e-300, "max_updates": 1}
 

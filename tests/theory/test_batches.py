@@ -101,7 +101,13 @@ def test_an_update_with_a_batch_is_the_mean_of_those_with_its_parts_by_their_row
             model = MiniBatchSGDRegressor("huber", eta0=0.3, **common).fit(X[rows], y[rows], [0.5, -1.0, 0.2], [0.1])
             return np.append(model.coef_, model.intercept_)
         model = MiniBatchMLPRegressor(
-            hidden_layer_sizes=(4,), activation="tanh", solver="sgd", learning_rate_init=0.3, random_state=0, **common
+            hidden_layer_sizes=(4,),
+            activation="tanh",
+            solver="sgd",
+            learning_rate="constant",
+            learning_rate_init=0.3,
+            random_state=0,
+            **common,
         ).fit(X[rows], y[rows])
         return np.concatenate([part.ravel() for part in (*model.coefs_, *model.intercepts_)])
 

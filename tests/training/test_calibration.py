@@ -61,11 +61,12 @@ def test_the_calibration_changes_nothing_but_the_rate():
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_networks_are_calibrated_too(solver):
-    net = MiniBatchMLPClassifier((8,), solver=solver, max_iter=20, **WHOLE)
+    constant = {"solver": solver, "learning_rate": "constant", **WHOLE}
+    net = MiniBatchMLPClassifier((8,), max_iter=20, **constant)
     assert net.fit(X, Y).score(X, Y) > 0.95
     assert np.log2(net.eta0_) % 1 == 0
     rows, targets = load_diabetes(return_X_y=True)
-    regressor = MiniBatchMLPRegressor(hidden_layer_sizes=(8,), solver=solver, max_iter=50, **WHOLE)
+    regressor = MiniBatchMLPRegressor(hidden_layer_sizes=(8,), max_iter=50, **constant)
     assert regressor.fit(scale(rows), scale(targets)).score(scale(rows), scale(targets)) > 0.4
 
 

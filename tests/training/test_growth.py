@@ -99,7 +99,14 @@ def test_partial_fit_does_not_grow():
 def test_networks_grow_too(net):
     model = net(hidden_layer_sizes=(4,), batch_size=16, batch_growth=2, batch_growth_interval=1, max_iter=4, tol=None)
     assert sizes(model.fit(X, Y)) == [16, 32, 64, 128]
-    model.set_params(batch_growth="adaptive", max_batch_size=50, solver="sgd", learning_rate_init=0.1, max_iter=40)
+    model.set_params(
+        batch_growth="adaptive",
+        max_batch_size=50,
+        solver="sgd",
+        learning_rate="constant",
+        learning_rate_init=0.1,
+        max_iter=40,
+    )
     grown = sizes(model.fit(X, Y))
     assert grown == sorted(grown)
     assert grown[-1] <= 50
@@ -166,6 +173,7 @@ def test_a_run_that_diverges_while_its_batches_grow_is_a_divergence():
     rows = random.standard_normal((200, 5))
     net = MiniBatchMLPRegressor(
         solver="sgd",
+        learning_rate="constant",
         learning_rate_init=1e3,
         batch_growth="adaptive",
         batch_size=4,

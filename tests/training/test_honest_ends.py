@@ -94,7 +94,7 @@ class StopAtOnce:
 def test_whatever_ends_it(end, network):
     linear = MiniBatchSGDRegressor(**TOO_HIGH)
     net = MiniBatchMLPRegressor(hidden_layer_sizes=(3,), solver="sgd", momentum=0.0, batch_size="full", random_state=0)
-    model = net.set_params(learning_rate_init=30.0) if network else linear
+    model = net.set_params(learning_rate="constant", learning_rate_init=30.0) if network else linear
     model.set_params(**{"tol": None, "max_iter": 50, **ENDS[end]})
     model = model.set_callbacks(StopAtOnce()) if end == "a callback" else model
     model, messages = fit_and_messages(model, X, y)
@@ -476,7 +476,9 @@ def test_few_positives_do_not_stop_training(network):
     rows = scale(rows)
     common = {"early_stopping": True, "batch_size": 64, "random_state": 0, "max_iter": 200}
     if network:
-        model = MiniBatchMLPClassifier((10,), solver="sgd", learning_rate_init=0.002, **common)
+        model = MiniBatchMLPClassifier(
+            (10,), solver="sgd", learning_rate="constant", learning_rate_init=0.002, **common
+        )
     else:
         model = MiniBatchSGDClassifier("log_loss", learning_rate="constant", eta0=0.01, **common)
     model.fit(rows, few)
