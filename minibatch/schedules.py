@@ -298,16 +298,17 @@ class Progress(NamedTuple):
     epochs_before: float  # likewise, in fractions
     updates_an_epoch: int
     rows_before: int  # those of earlier runs included
+    stride: float = 1.0  # updates from one to the next: above 1 in a trial that is shorter than the run
 
     @property
     def updates(self) -> NDArray[np.int64]:
         """Updates made before each."""
-        return np.arange(self.updates_before, self.updates_before + self.number)
+        return self.updates_before + (np.arange(self.number) * self.stride).astype(np.int64)
 
     @property
     def epochs(self) -> NDArray[np.float64]:
         """Epochs done before each, in fractions."""
-        return self.epochs_before + np.arange(self.number) / self.updates_an_epoch
+        return self.epochs_before + np.arange(self.number) * self.stride / self.updates_an_epoch
 
     @property
     def rows(self) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from minibatch._base.ranges import countable, number_above, number_from, share
 from minibatch._problems.batching import resolve_batch_size, rows_in_batches
 from minibatch._training.growth import Growth, grown
+from minibatch._training.trials import Run
 from minibatch.schedules import CYCLES, ONCE_A_RUN, Schedule, Shape, optimal, scale_learning_rate, schedule_of
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
 # Defaults. Smith: half a cycle takes 2 to 10 epochs, and its top is 3 or 4 times its bottom.
 EPOCHS_A_CYCLE, RISE = 8, 4.0
 EPOCHS_A_GROWTH = 10
+# Epochs and updates that a calibrated rate is for, where the schedule does not depend on how long the run is.
+HORIZON, HORIZON_UPDATES = 20, 128
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "power_t": [number_from(0)],
@@ -91,6 +94,23 @@ def first_rate(estimator: Any, batch_size: int) -> float:
             "reference_batch_size that is nearer."
         )
     return rate
+
+
+def run_to_calibrate(estimator: Any, n_samples: int, batch_size: int, last_batch: str, partial: bool) -> Run:
+    """What a calibrated rate is for: the run that the parameters ask for, or its first epochs where it is long."""
+    growth = None if partial else growth_of(estimator, n_samples)
+    max_iter, most = countable(estimator.max_iter), estimator.max_updates
+    most = None if most is None else countable(most)
+    if estimator.learning_rate in ONCE_A_RUN and estimator.cycle_length is None:
+        epochs = epochs_of_run(n_samples, batch_size, last_batch, growth, max_iter, most, max_samples=None)
+    else:
+        _, whole = rows_in_batches(n_samples, batch_size, last_batch)
+        epochs = min(max_iter, max(HORIZON, HORIZON_UPDATES / whole), np.inf if most is None else most / whole)
+
+    def schedule(eta0: float) -> Schedule:
+        return schedule_for(estimator, at_most_below_top(estimator, eta0), batch_size, lambda: epochs)
+
+    return Run(schedule, batch_size, last_batch, epochs, averaged=bool(getattr(estimator, "average", False)))
 
 
 def at_most_below_top(estimator: Any, eta0: float) -> float:

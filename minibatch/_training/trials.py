@@ -1,0 +1,138 @@
+"""Short runs with the rates of a longer one, on some of the rows, judged on others."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minibatch._problems.batching import Order, rows_in_batches
+from minibatch._problems.pieces import ALONE
+from minibatch._problems.state import Epoch, Vector
+from minibatch.schedules import Progress, Rates, Schedule
+
+__all__ = [
+    "FEW", "FEWEST_TO_SPLIT", "FEWEST_UPDATES", "JUDGES", "LARGEST_BATCH", "LEARNED", "Run", "Split", "Trials",
+    "rates_of_trial", "splits_of",
+]  # fmt: skip
+
+# Rows that are learned from, and rows that judge: enough to tell rates that differ by a factor of two. Of fewer than
+# FEW rows, every third judges in turn; so few that none can be spared judge themselves.
+LEARNED, JUDGES, FEW, FEWEST_TO_SPLIT = 4000, 2000, 300, 4
+# Larger batches are as many rows in a trial: noisier, so the rate is on the safe side. All rows are all of 500.
+LARGEST_BATCH = 512
+# The longest trials have a 16th of the rows of the run, within these; those before are a quarter of the next.
+SHARE, FEWEST_ROWS, MOST_ROWS = 16, 2000, 16_000
+FEWEST_UPDATES, FIRST_UPDATES, LONGER, N_LENGTHS = 64, 16, 4, 3
+SEGMENTS = 32  # parts of a run at whose beginnings a schedule that counts rows is told how many there were
+
+
+class Run(NamedTuple):
+    """The run that a rate is for."""
+
+    schedule: Callable[[float], Schedule]  # by its first rate
+    batch_size: int
+    last_batch: str
+    epochs: float
+    averaged: bool
+
+    def n_updates(self, n_samples: int) -> int:
+        return max(1, int(self.epochs * rows_in_batches(n_samples, self.batch_size, self.last_batch)[1]))
+
+
+class Split(NamedTuple):
+    """Two problems on rows of one."""
+
+    learned: Any
+    judges: Any
+
+
+def splits_of(problem: Any, run: Run, random: np.random.Generator) -> list[Split]:
+    """Copies of rows with weights above 0, in random order."""
+    problem, places = replace(problem, threads=ALONE), np.arange(problem.n_samples)
+    if len(weight := problem.data.weight):
+        places = places[(weight if problem.rows is None else weight[problem.rows]) > 0.0]
+    places = random.permutation(places)
+    if len(places) < FEWEST_TO_SPLIT:
+        return [Split(problem.copied(places), problem.copied(places))]
+    n_judges, most = min(len(places) // 3, JUDGES), LARGEST_BATCH if run.batch_size >= problem.n_samples else LEARNED
+    in_turn = [np.roll(places, -n_judges * turn) for turn in range(3 if len(places) < FEW else 1)]
+    return [Split(problem.copied(turn[n_judges:][:most]), problem.copied(turn[:n_judges])) for turn in in_turn]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Runs from ``theta``, whose costs are remembered."""
+
+    splits: list[Split]
+    theta: Vector
+    run: Run
+    n_samples: int  # of the run
+    seed: int
+    costs: dict[tuple[float, int], float] = field(default_factory=dict)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Updates of trials, the longest last."""
+        rows = int(np.clip(self.run.epochs * self.n_samples / SHARE, FEWEST_ROWS, MOST_ROWS))
+        longest = min(max(FEWEST_UPDATES, rows // self._batch_size), self.run.n_updates(self.n_samples))
+        return [max(min(FIRST_UPDATES, longest), longest // LONGER**i) for i in reversed(range(N_LENGTHS))]
+
+    @property
+    def _batch_size(self) -> int:
+        return min(self.run.batch_size, LARGEST_BATCH)
+
+    def of_own_rows(self) -> "Trials":
+        """Judged on the rows learned from."""
+        return replace(self, splits=[Split(split.learned, split.learned) for split in self.splits], costs={})
+
+    def cost(self, eta: float, n_updates: int) -> float:
+        """The objective of the judges after so many updates from a first rate ``eta``, infinite where it has none."""
+        if (eta, n_updates) not in self.costs:
+            cost = sum(self._cost(split, eta, n_updates) for split in self.splits)
+            self.costs[eta, n_updates] = cost if np.isfinite(cost) else np.inf
+        return self.costs[eta, n_updates]
+
+    def _cost(self, split: Split, eta: float, n_updates: int) -> float:
+        theta = self.theta
+        if n_updates > 0:
+            rates = rates_of_trial(self.run, self.n_samples, eta, n_updates)
+            theta = self._trained(split.learned, rates)
+        if not np.isfinite(theta).all():
+            return np.inf
+        return split.judges.mean_loss(split.judges.scores(theta)) + float(split.judges.penalties(theta).sum())
+
+    def _trained(self, problem: Any, rates: Rates) -> Vector:
+        """The same rows in the same order whatever the rates."""
+        state, batch_size = problem.new_state(self.theta, self.run.averaged), min(self._batch_size, problem.n_samples)
+        noisy, done = batch_size < problem.n_samples, 0
+        for order, n_batches in self._orders(problem.n_samples, batch_size, len(rates)):
+            here = rates[done : done + n_batches]
+            first_averaged = 0 if self.run.averaged else n_batches
+            problem.run_epoch(state, Epoch(order, here, batch_size, first_averaged, noisy, self.seed + done))
+            done += n_batches
+            if not np.isfinite(state.theta).all():
+                break
+        return state.result() if np.isfinite(state.theta).all() else state.theta
+
+    def _orders(self, n_rows: int, batch_size: int, n_updates: int) -> Iterator[tuple[Order, int]]:
+        """Epochs of so many updates in all."""
+        random = np.random.default_rng(self.seed)
+        while n_updates > 0:
+            n_learned, n_batches = rows_in_batches(n_rows, batch_size, self.run.last_batch, n_updates)
+            yield random.permutation(n_rows)[:n_learned], n_batches
+            n_updates -= n_batches
+
+
+def rates_of_trial(run: Run, n_samples: int, eta: float, number: int) -> Rates:
+    """So many rates, evenly out of those of the run: a trial sees all of its schedule."""
+    _, whole = rows_in_batches(n_samples, run.batch_size, run.last_batch)
+    n_parts = int(min(SEGMENTS, number, np.ceil(run.epochs)))
+    ends, stride, schedule = np.arange(n_parts + 1) * number // n_parts, run.epochs * whole / number, run.schedule(eta)
+
+    def part(first: int, last: int) -> Rates:
+        before = first * stride
+        rows = int(before / whole) * n_samples
+        return schedule(Progress(last - first, int(before), before / whole, whole, rows, stride))
+
+    return np.concatenate([part(first, last) for first, last in zip(ends[:-1], ends[1:], strict=True)])
