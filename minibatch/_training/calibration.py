@@ -14,7 +14,7 @@ from minibatch._training.trials import Run, Trials, rates_of_trial, splits_of
 __all__ = ["CURVATURE_ROWS", "calibrated_rate", "lower_by_length", "lowest", "walk"]
 
 MOST_HALVINGS, MOST_STEPS = 400, 30  # until a rate is finite; from there to the best
-CURVATURE_ROWS = 20_000
+CURVATURE_ROWS, LARGE = 20_000, 512
 STABLE = 0.9  # of the rate at which full batches run away: the sample and a few power iterations miss some curvature
 # The best rate falls with a power of the length of a run, the more the nearer its last rate is to its mean: a constant
 # rate has to be low for the noise in which it ends. Exponents at a last rate of 0 and of the mean.
@@ -31,7 +31,7 @@ def calibrated_rate(problem: Any, theta: Vector, run: Run, usual: float, seed: i
     random = np.random.default_rng(seed)
     trials = Trials(splits_of(problem, run, random), theta, run, problem.n_samples, seed)
     with np.errstate(over="ignore", invalid="ignore"):  # rates that are too high
-        stable = largest_stable_rate(trials.splits[0].learned, theta, random)
+        stable = largest_stable_rate(trials.few, theta, random)
         start = 2.0 ** np.round(np.log2(0.5 * stable if 0.0 < stable < np.inf else usual))
         rate = _best(trials, start, usual)
         if not trials.cost(rate, trials.lengths[-1]) < trials.cost(0.0, 0):
@@ -41,12 +41,18 @@ def calibrated_rate(problem: Any, theta: Vector, run: Run, usual: float, seed: i
             if not trials.cost(rate, trials.lengths[-1]) < trials.cost(0.0, 0):
                 _warn(rate)
         rate = float(2.0 ** (np.round(STEPS_OF_TWO * np.log2(rate * lower_by_length(run, trials, rate))) / STEPS_OF_TWO))
-        if run.batch_size >= problem.n_samples:
-            places = random.permutation(problem.n_samples)[:CURVATURE_ROWS]
-            stable = largest_stable_rate(problem.copied(np.sort(places)), theta, random)
-            peak = rates_of_trial(run, problem.n_samples, rate, trials.lengths[-1]).max() / rate
-            rate = min(rate, STABLE * stable / peak)
+        if run.batch_size >= min(problem.n_samples, LARGE):
+            rate = min(rate, _largest(trials, problem, rate, random))
     return rate
+
+
+def _largest(trials: Trials, problem: Any, rate: float, random: np.random.Generator) -> float:
+    """Curvature allows, of many rows and where trials end."""
+    rates = rates_of_trial(trials.run, problem.n_samples, rate, trials.lengths[-1])
+    end = trials.trained(trials.splits[0].learned, rates)
+    places = random.permutation(problem.n_samples)[:CURVATURE_ROWS]
+    stable = largest_stable_rate(problem.copied(np.sort(places)), end, random)
+    return STABLE * stable * rate / float(rates.max())
 
 
 def _warn(rate: float) -> None:
@@ -79,6 +85,8 @@ def lower_by_length(run: Run, trials: Trials, rate: float) -> float:
     """
     rates = rates_of_trial(run, trials.n_samples, rate, trials.lengths[-1])
     stays = min(1.0, float(rates[-1] / rates.mean()))
+    if run.is_full(trials.n_samples):
+        return 1.0
     ratio = max(1.0, run.n_updates(trials.n_samples) / trials.lengths[-1])
     return float(ratio ** -(DECAYS + (STAYS - DECAYS) * stays))
 

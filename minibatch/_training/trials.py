@@ -19,11 +19,12 @@ __all__ = [
 # Rows that are learned from, and rows that judge: enough to tell rates that differ by a factor of two. Of fewer than
 # FEW rows, every third judges in turn; so few that none can be spared judge themselves.
 LEARNED, JUDGES, FEW, FEWEST_TO_SPLIT = 4000, 2000, 300, 4
-# Larger batches are as many rows in a trial: noisier, so the rate is on the safe side. All rows are all of 500.
-LARGEST_BATCH = 512
+# Larger batches are as many rows in a trial: noisier, so the rate is on the safe side. All rows are all of some.
+LARGEST_BATCH, FULL_BATCH = 128, 1500
 # The longest trials have a 16th of the rows of the run, within these; those before are a quarter of the next.
-SHARE, FEWEST_ROWS, MOST_ROWS = 16, 2000, 16_000
+SHARE, FEWEST_ROWS, MOST_ROWS = 24, 2000, 16_000
 FEWEST_UPDATES, FIRST_UPDATES, LONGER, N_LENGTHS = 64, 16, 4, 3
+FULL_LENGTHS, SCOUTS = (12, 24), 1000
 SEGMENTS = 32  # parts of a run at whose beginnings a schedule that counts rows is told how many there were
 
 
@@ -35,6 +36,9 @@ class Run(NamedTuple):
     last_batch: str
     epochs: float
     averaged: bool
+
+    def is_full(self, n_samples: int) -> bool:
+        return self.batch_size >= n_samples
 
     def n_updates(self, n_samples: int) -> int:
         return max(1, int(self.epochs * rows_in_batches(n_samples, self.batch_size, self.last_batch)[1]))
@@ -55,7 +59,7 @@ def splits_of(problem: Any, run: Run, random: np.random.Generator) -> list[Split
     places = random.permutation(places)
     if len(places) < FEWEST_TO_SPLIT:
         return [Split(problem.copied(places), problem.copied(places))]
-    n_judges, most = min(len(places) // 3, JUDGES), LARGEST_BATCH if run.batch_size >= problem.n_samples else LEARNED
+    n_judges, most = min(len(places) // 3, JUDGES), FULL_BATCH if run.is_full(problem.n_samples) else LEARNED
     in_turn = [np.roll(places, -n_judges * turn) for turn in range(3 if len(places) < FEW else 1)]
     return [Split(problem.copied(turn[n_judges:][:most]), problem.copied(turn[:n_judges])) for turn in in_turn]
 
@@ -72,15 +76,23 @@ class Trials:
     costs: dict[tuple[float, int], float] = field(default_factory=dict)
 
     @property
+    def few(self) -> Any:
+        """Some of the rows learned from."""
+        learned = self.splits[0].learned
+        return learned.copied(np.arange(min(SCOUTS, learned.n_samples)))
+
+    @property
     def lengths(self) -> list[int]:
         """Updates of trials, the longest last."""
+        if self.run.is_full(self.n_samples):
+            return [min(length, self.run.n_updates(self.n_samples)) for length in FULL_LENGTHS]
         rows = int(np.clip(self.run.epochs * self.n_samples / SHARE, FEWEST_ROWS, MOST_ROWS))
         longest = min(max(FEWEST_UPDATES, rows // self._batch_size), self.run.n_updates(self.n_samples))
         return [max(min(FIRST_UPDATES, longest), longest // LONGER**i) for i in reversed(range(N_LENGTHS))]
 
     @property
     def _batch_size(self) -> int:
-        return min(self.run.batch_size, LARGEST_BATCH)
+        return min(self.run.batch_size, FULL_BATCH if self.run.is_full(self.n_samples) else LARGEST_BATCH)
 
     def of_own_rows(self) -> "Trials":
         """Judged on the rows learned from."""
@@ -97,12 +109,12 @@ class Trials:
         theta = self.theta
         if n_updates > 0:
             rates = rates_of_trial(self.run, self.n_samples, eta, n_updates)
-            theta = self._trained(split.learned, rates)
+            theta = self.trained(split.learned, rates)
         if not np.isfinite(theta).all():
             return np.inf
         return split.judges.mean_loss(split.judges.scores(theta)) + float(split.judges.penalties(theta).sum())
 
-    def _trained(self, problem: Any, rates: Rates) -> Vector:
+    def trained(self, problem: Any, rates: Rates) -> Vector:
         """The same rows in the same order whatever the rates."""
         state, batch_size = problem.new_state(self.theta, self.run.averaged), min(self._batch_size, problem.n_samples)
         noisy, done = batch_size < problem.n_samples, 0
