@@ -74,8 +74,12 @@ def check_rates(estimator: Any) -> None:
         raise ValueError(f"max_eta must be above {name}; got max_eta={estimator.max_eta!r} and {name}={eta0!r}.")
 
 
-def rate_is_calibrated(estimator: Any) -> bool:
-    return estimator.solver != "lbfgs" and getattr(estimator, estimator._rate_parameter) == "auto"
+def rate_is_calibrated(estimator: Any, batch_size: int) -> bool:
+    if estimator.solver == "lbfgs":
+        return False
+    if estimator.learning_rate == "optimal":  # in batches of one row it is scikit-learn's
+        return batch_size > 1
+    return bool(getattr(estimator, estimator._rate_parameter) == "auto")
 
 
 def first_rate(estimator: Any, batch_size: int) -> float:
@@ -84,7 +88,7 @@ def first_rate(estimator: Any, batch_size: int) -> float:
         return np.nan
     if estimator.learning_rate == "optimal":
         with np.errstate(all="ignore"):  # the schedule refuses a rate that is not finite
-            return float(optimal(0, estimator.alpha, batch_size))
+            return float(optimal(0, estimator.alpha))
     name = estimator._rate_parameter
     rate = float(getattr(estimator, name)) * _scale(estimator, batch_size)
     if not 0.0 < rate < np.inf:

@@ -40,6 +40,7 @@ DEFAULT_ETA0 = 0.01
 class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     """Base of the two estimators."""
 
+    _usual_rate = DEFAULT_ETA0
     coef_: NDArray[Any] | Any  # sparse after ``sparsify``
     intercept_: NDArray[Any]
     t_: float
@@ -65,7 +66,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         super()._check_before_data(partial, watched)
         ignored = self.learning_rate == "optimal" and self.eta0 != DEFAULT_ETA0
         if ignored and not watched and not (partial and hasattr(self, "history_")):
-            message = f"eta0={self.eta0!r} is not used: learning_rate='optimal' computes its rates from alpha. Use "
+            message = f"eta0={self.eta0!r} is not used: learning_rate='optimal' finds its own first rate. Use "
             message += "another learning_rate, for instance 'constant' or 'invscaling', or leave eta0 out."
             # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
             warnings.warn(message, UserWarning, stacklevel=4 if partial else 5)
