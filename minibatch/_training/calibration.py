@@ -52,7 +52,7 @@ def calibrated_rate(problem: Any, theta: Vector, run: Run, usual: float, seed: i
 def _largest(trials: Trials, problem: Any, rate: float, random: np.random.Generator) -> float:
     """Curvature allows, of many rows and where trials end."""
     rates = rates_of_trial(trials.run, problem.n_samples, rate, trials.lengths[-1])
-    end = trials.trained(trials.splits[0].learned, rates)
+    (end,) = trials.path(trials.splits[0].learned, rates, np.array([len(rates)]))
     places = random.permutation(problem.n_samples)[:CURVATURE_ROWS]
     stable = largest_stable_rate(problem.copied(np.sort(places)), end, random)
     return STABLE * stable * rate / float(rates.max())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ LARGEST_BATCH, FULL_BATCH = 128, 1500
 SHARE, FEWEST_ROWS, MOST_ROWS = 24, 2000, 16_000
 FEWEST_UPDATES, FIRST_UPDATES, LONGER, N_LENGTHS = 64, 16, 4, 3
 FULL_LENGTHS, SCOUTS = (12, 24), 1000
+LOOKS = 8  # at a trial that ends at a high rate
 SEGMENTS = 32  # parts of a run at whose beginnings a schedule that counts rows is told how many there were
 
 
@@ -106,26 +108,32 @@ class Trials:
         return self.costs[eta, n_updates]
 
     def _cost(self, split: Split, eta: float, n_updates: int) -> float:
-        theta = self.theta
-        if n_updates > 0:
-            rates = rates_of_trial(self.run, self.n_samples, eta, n_updates)
-            theta = self.trained(split.learned, rates)
-        if not np.isfinite(theta).all():
-            return np.inf
-        return split.judges.mean_loss(split.judges.scores(theta)) + float(split.judges.penalties(theta).sum())
+        """A mean over the last quarter where the rate stays high: single iterates are noisy, and may be lucky."""
+        if n_updates == 0:
+            return _objective(split.judges, self.theta)
+        rates = rates_of_trial(self.run, self.n_samples, eta, n_updates)
+        ends = np.array([n_updates])
+        if rates[-1] > 0.5 * rates.mean() and not self.run.is_full(self.n_samples):
+            ends = np.unique(np.linspace(0.75 * n_updates, n_updates, LOOKS).astype(int))
+        found = [_objective(split.judges, theta) for theta in self.path(split.learned, rates, ends[ends > 0])]
+        return float(np.mean(found))
 
-    def trained(self, problem: Any, rates: Rates) -> Vector:
-        """The same rows in the same order whatever the rates."""
+    def path(self, problem: Any, rates: Rates, ends: Order) -> Iterator[Vector]:
+        """The parameters after some of the updates; the same rows in the same order whatever the rates."""
         state, batch_size = problem.new_state(self.theta, self.run.averaged), min(self._batch_size, problem.n_samples)
         noisy, done = batch_size < problem.n_samples, 0
         for order, n_batches in self._orders(problem.n_samples, batch_size, len(rates)):
-            here = rates[done : done + n_batches]
-            first_averaged = 0 if self.run.averaged else n_batches
-            problem.run_epoch(state, Epoch(order, here, batch_size, first_averaged, noisy, self.seed + done))
+            looks = ends[(ends > done) & (ends < done + n_batches)] - done
+            for first, last in pairwise([0, *looks.tolist(), n_batches]):
+                here, rows = rates[done + first : done + last], order[first * batch_size : last * batch_size]
+                first_averaged = 0 if self.run.averaged else len(here)
+                problem.run_epoch(state, Epoch(rows, here, batch_size, first_averaged, noisy, self.seed + done))
+                if not np.isfinite(state.theta).all():
+                    yield state.theta
+                    return
+                if done + last in ends:
+                    yield state.result()
             done += n_batches
-            if not np.isfinite(state.theta).all():
-                break
-        return state.result() if np.isfinite(state.theta).all() else state.theta
 
     def _orders(self, n_rows: int, batch_size: int, n_updates: int) -> Iterator[tuple[Order, int]]:
         """Epochs of so many updates in all."""
@@ -134,6 +142,12 @@ class Trials:
             n_learned, n_batches = rows_in_batches(n_rows, batch_size, self.run.last_batch, n_updates)
             yield random.permutation(n_rows)[:n_learned], n_batches
             n_updates -= n_batches
+
+
+def _objective(problem: Any, theta: Vector) -> float:
+    if not np.isfinite(theta).all():
+        return np.inf
+    return problem.mean_loss(problem.scores(theta)) + float(problem.penalties(theta).sum())
 
 
 def rates_of_trial(run: Run, n_samples: int, eta: float, number: int) -> Rates:
