@@ -43,7 +43,9 @@ def calibrated_rate(problem: Any, theta: Vector, run: Run, usual: float, seed: i
             rate = _best(trials, start, usual)
             if not trials.cost(rate, trials.lengths[-1]) < trials.cost(0.0, 0):
                 _warn(rate)
-        rate = float(2.0 ** (np.round(STEPS_OF_TWO * np.log2(rate * lower_by_length(run, trials, rate))) / STEPS_OF_TWO))
+        rate = float(
+            2.0 ** (np.round(STEPS_OF_TWO * np.log2(rate * lower_by_length(run, trials, rate))) / STEPS_OF_TWO)
+        )
         if run.batch_size >= min(problem.n_samples, LARGE):
             rate = min(rate, _largest(trials, problem, rate, random))
     return rate
