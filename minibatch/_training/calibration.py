@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from minibatch._problems.curvature import largest_rate_of_rows, largest_stable_rate
 from minibatch._problems.state import Vector
-from minibatch._training.curvature import largest_stable_rate
 from minibatch._training.trials import Run, Trials, rates_of_trial, splits_of
 
 __all__ = ["CURVATURE_ROWS", "calibrated_rate", "lower_by_length", "lowest", "walk"]
@@ -39,25 +39,30 @@ def calibrated_rate(problem: Any, theta: Vector, run: Run, usual: float, seed: i
         rate = _best(trials, start, usual)
         if not trials.cost(rate, trials.lengths[-1]) < trials.cost(0.0, 0):
             # nothing that holds for other rows: a rate that learns these
-            trials = trials.of_own_rows()
+            own = splits_of(problem, run, random, held_out=False)
+            trials = Trials(own, theta, run, problem.n_samples, seed)
             rate = _best(trials, start, usual)
             if not trials.cost(rate, trials.lengths[-1]) < trials.cost(0.0, 0):
+                rate = min(start, usual)
                 _warn(rate)
-        rate = float(
-            2.0 ** (np.round(STEPS_OF_TWO * np.log2(rate * lower_by_length(run, trials, rate))) / STEPS_OF_TWO)
-        )
-        if run.batch_size >= min(problem.n_samples, LARGE):
-            rate = min(rate, _largest(trials, problem, rate, random))
+        steps = np.round(STEPS_OF_TWO * np.log2(rate * lower_by_length(run, trials, rate)))
+        rate = min(float(2.0 ** (steps / STEPS_OF_TWO)), _highest(trials, problem, rate, random))
     return rate
 
 
-def _largest(trials: Trials, problem: Any, rate: float, random: np.random.Generator) -> float:
-    """Curvature allows, of many rows and where trials end."""
-    rates = rates_of_trial(trials.run, problem.n_samples, rate, trials.lengths[-1])
-    (end,) = trials.path(trials.splits[0].learned, rates, np.array([len(rates)]))
-    places = random.permutation(problem.n_samples)[:CURVATURE_ROWS]
-    stable = largest_stable_rate(problem.copied(np.sort(places)), end, random)
-    return STABLE * stable * rate / float(rates.max())
+def _highest(trials: Trials, problem: Any, rate: float, random: np.random.Generator) -> float:
+    """The first rate beyond which a run like that from ``rate`` runs away: in large batches by the curvature of many rows
+    where a trial ends, in others by that of the longest row."""
+    run, theta = trials.run, trials.theta
+    rates = rates_of_trial(run, problem.n_samples, rate, trials.lengths[-1])
+    highest = np.inf
+    if run.batch_size >= min(problem.n_samples, LARGE):
+        (end,) = trials.path(trials.splits[0].learned, rates, np.array([len(rates)]))
+        places = random.permutation(problem.n_samples)[:CURVATURE_ROWS]
+        highest = STABLE * largest_stable_rate(problem.copied(np.sort(places)), end, random)
+    if not run.is_full(problem.n_samples):
+        highest = min(highest, run.batch_size * largest_rate_of_rows(problem, theta, random))
+    return highest * rate / float(rates.max())
 
 
 def _warn(rate: float) -> None:

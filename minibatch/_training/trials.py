@@ -53,14 +53,15 @@ class Split(NamedTuple):
     judges: Any
 
 
-def splits_of(problem: Any, run: Run, random: np.random.Generator) -> list[Split]:
-    """Copies of rows with weights above 0, in random order."""
+def splits_of(problem: Any, run: Run, random: np.random.Generator, held_out: bool = True) -> list[Split]:
+    """Copies of rows with weights above 0, in random order; without ``held_out``, the same ones learn and judge."""
     problem, places = replace(problem, threads=ALONE), np.arange(problem.n_samples)
     if len(weight := problem.data.weight):
         places = places[(weight if problem.rows is None else weight[problem.rows]) > 0.0]
     places = random.permutation(places)
-    if len(places) < FEWEST_TO_SPLIT:
-        return [Split(problem.copied(places), problem.copied(places))]
+    if not held_out or len(places) < FEWEST_TO_SPLIT:
+        own = problem.copied(places[:LEARNED])
+        return [Split(own, own)]
     n_judges, most = min(len(places) // 3, JUDGES), FULL_BATCH if run.is_full(problem.n_samples) else LEARNED
     in_turn = [np.roll(places, -n_judges * turn) for turn in range(3 if len(places) < FEW else 1)]
     return [Split(problem.copied(turn[n_judges:][:most]), problem.copied(turn[:n_judges])) for turn in in_turn]
@@ -95,10 +96,6 @@ class Trials:
     @property
     def _batch_size(self) -> int:
         return min(self.run.batch_size, FULL_BATCH if self.run.is_full(self.n_samples) else LARGEST_BATCH)
-
-    def of_own_rows(self) -> "Trials":
-        """Judged on the rows learned from."""
-        return replace(self, splits=[Split(split.learned, split.learned) for split in self.splits], costs={})
 
     def cost(self, eta: float, n_updates: int) -> float:
         """The objective of the judges after so many updates from a first rate ``eta``, infinite where it has none."""
@@ -161,4 +158,4 @@ def rates_of_trial(run: Run, n_samples: int, eta: float, number: int) -> Rates:
         rows = int(before / whole) * n_samples
         return schedule(Progress(last - first, int(before), before / whole, whole, rows, stride))
 
-    return np.concatenate([part(first, last) for first, last in zip(ends[:-1], ends[1:], strict=True)])
+    return np.concatenate([part(first, last) for first, last in pairwise(ends)])

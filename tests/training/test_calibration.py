@@ -71,7 +71,9 @@ def test_rows_that_judge_are_not_trained_on(n_rows, monkeypatch):
     regressor(batch_size=8).fit(rows, rows[:, 0])
     for learned, judges in found[0]:
         learned, judges = (set(part.data.X[:, 0]) for part in (learned, judges))
-        assert learned and judges and not learned & judges
+        assert learned
+        assert judges
+        assert not learned & judges
     if n_rows == 40:  # every row but one judges in turn
         assert len(set.union(*(set(split.judges.data.X[:, 0]) for split in found[0]))) == 39
 
@@ -116,7 +118,8 @@ def test_few_rows(n_rows):
     rows = np.random.default_rng(0).standard_normal((n_rows, 3))
     for batch_size in (1, 2, "full"):
         model = regressor(batch_size=batch_size).fit(rows, rows.sum(axis=1))
-        assert 1e-4 < model.eta0_ < 10 and np.isfinite(model.coef_).all()
+        assert 1e-4 < model.eta0_ < 10
+        assert np.isfinite(model.coef_).all()
 
 
 def test_it_costs_less_than_the_fit(monkeypatch):
@@ -213,7 +216,7 @@ def test_a_loss_that_is_proportional_to_the_rate_ends_the_search():
     model = MiniBatchSGDClassifier("perceptron", solver="momentum", batch_size=1, max_iter=3, tol=None, **AUTO)
     with pytest.warns(ConvergenceWarning, match="found no learning rate that lowers the objective"):
         model.fit(np.zeros((2, 1)), [0, 1])
-    assert 0 < model.eta0_ < 1e-12
+    assert 0 < model.eta0_ <= 0.01
 
 
 def test_a_calibrated_rate_leaves_room_for_a_rise():

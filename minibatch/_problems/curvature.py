@@ -3,18 +3,21 @@
 from typing import Any
 
 import numpy as np
+from sklearn.utils.extmath import row_norms
 
-from minibatch._problems.state import Vector
+from minibatch._problems.linear import LinearProblem
+from minibatch._problems.state import Vector, matrix_of
+from minibatch.engine.losses import SQUARED_EPSILON_INSENSITIVE, SQUARED_ERROR, SQUARED_HINGE
 from minibatch.engine.optimizers import MOMENTUM, NESTEROV, SGD
 
-__all__ = ["POWER_ITERATIONS", "largest_stable_rate"]
+__all__ = ["POWER_ITERATIONS", "largest_rate_of_rows", "largest_stable_rate"]
 
 POWER_ITERATIONS = 12
 CHANGE = 0.5  # of the scores, in the root mean square, over which gradients are compared: hinges have curvature then
 
 
 def largest_stable_rate(problem: Any, theta: Vector, random: np.random.Generator) -> float:
-    """``2 / L`` for plain descent, ``2 (1 + mu) / L`` with momentum and ``2 (1 + mu) / (L (1 + 2 mu))`` with Nesterov's;
+    """``2 / L`` for plain descent, ``2 (1 + mu) / L`` with momentum, ``2 (1 + mu) / (L (1 + 2 mu))`` with Nesterov's;
     infinite for solvers that divide by the gradient's size. ``L`` is the largest curvature at ``theta``."""
     mu, kind = problem.solver.momentum, problem.solver.kind
     factors = {SGD: 1.0, MOMENTUM: 1.0 + mu, NESTEROV: (1.0 + mu) / (1.0 + 2.0 * mu)}
@@ -22,6 +25,19 @@ def largest_stable_rate(problem: Any, theta: Vector, random: np.random.Generator
         return np.inf
     curvature = _largest_curvature(problem, theta, random) + problem.objective.l2
     return 2.0 * factors[kind] / curvature if curvature > 0.0 else np.inf
+
+
+def largest_rate_of_rows(problem: Any, theta: Vector, random: np.random.Generator) -> float:
+    """What the longest row allows, alone in its batch: it may be in no sample. Of squared losses, whose slopes grow with
+    the error: at a higher rate it throws the weights further away each time. Infinite for others."""
+    squared = (SQUARED_ERROR, SQUARED_HINGE, SQUARED_EPSILON_INSENSITIVE)
+    if not isinstance(problem, LinearProblem) or problem.objective.loss not in squared:
+        return np.inf
+    sizes = row_norms(matrix_of(problem.data.X, problem.n_features), squared=True)
+    if len(problem.data.weight):
+        sizes = sizes * problem.data.weight
+    longest = np.argmax(sizes if problem.rows is None else sizes[problem.rows])
+    return largest_stable_rate(problem.copied(np.array([longest])), theta, random)
 
 
 def _largest_curvature(problem: Any, theta: Vector, random: np.random.Generator) -> float:
