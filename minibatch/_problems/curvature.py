@@ -1,5 +1,6 @@
 """How high a constant rate may be before full-batch descent runs away: power iterations on the Hessian."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,16 +29,21 @@ def largest_stable_rate(problem: Any, theta: Vector, random: np.random.Generator
 
 
 def largest_rate_of_rows(problem: Any, theta: Vector, random: np.random.Generator) -> float:
-    """What the longest row allows, alone in its batch: it may be in no sample. Of squared losses, whose slopes grow with
-    the error: at a higher rate it throws the weights further away each time. Infinite for others."""
+    """What the longest row allows, alone in its batch: it may be in no sample. Of squared losses, whose slopes grow
+    with the error: a higher rate throws the weights further away each time. Infinite for others, and for solvers that
+    divide by the gradient's size."""
     squared = (SQUARED_ERROR, SQUARED_HINGE, SQUARED_EPSILON_INSENSITIVE)
     if not isinstance(problem, LinearProblem) or problem.objective.loss not in squared:
         return np.inf
+    if problem.solver.kind not in (SGD, MOMENTUM, NESTEROV):
+        return np.inf
+    kept = 0.0 if problem.solver.kind == SGD else problem.solver.momentum
     sizes = row_norms(matrix_of(problem.data.X, problem.n_features), squared=True)
     if len(problem.data.weight):
         sizes = sizes * problem.data.weight
     longest = np.argmax(sizes if problem.rows is None else sizes[problem.rows])
-    return largest_stable_rate(problem.copied(np.array([longest])), theta, random)
+    alone = replace(problem.copied(np.array([longest])), solver=problem.solver._replace(kind=SGD))
+    return (1.0 - kept) * largest_stable_rate(alone, theta, random)
 
 
 def _largest_curvature(problem: Any, theta: Vector, random: np.random.Generator) -> float:

@@ -22,6 +22,7 @@ DECAYS, STAYS = 0.15, 0.45
 # Without noise, what is level with the best in a short trial will be ahead of it in a long run if it is higher. Of the
 # fall of the objective.
 LEVEL = 0.05
+HARDLY = 1e-5  # of the objective: less of a fall is none
 STEPS_OF_TWO = 4  # rates are rounded to so many in a factor of two, so that rounding errors leave them as they are
 
 
@@ -37,12 +38,12 @@ def calibrated_rate(problem: Any, theta: Vector, run: Run, usual: float, seed: i
         stable = largest_stable_rate(trials.few, theta, random)
         start = 2.0 ** np.round(np.log2(0.5 * stable if 0.0 < stable < np.inf else usual))
         rate = _best(trials, start, usual)
-        if not trials.cost(rate, trials.lengths[-1]) < trials.cost(0.0, 0):
+        if not _helps(trials, rate):
             # nothing that holds for other rows: a rate that learns these
             own = splits_of(problem, run, random, held_out=False)
             trials = Trials(own, theta, run, problem.n_samples, seed)
             rate = _best(trials, start, usual)
-            if not trials.cost(rate, trials.lengths[-1]) < trials.cost(0.0, 0):
+            if not _helps(trials, rate):
                 rate = min(start, usual)
                 _warn(rate)
         steps = np.round(STEPS_OF_TWO * np.log2(rate * lower_by_length(run, trials, rate)))
@@ -51,8 +52,8 @@ def calibrated_rate(problem: Any, theta: Vector, run: Run, usual: float, seed: i
 
 
 def _highest(trials: Trials, problem: Any, rate: float, random: np.random.Generator) -> float:
-    """The first rate beyond which a run like that from ``rate`` runs away: in large batches by the curvature of many rows
-    where a trial ends, in others by that of the longest row."""
+    """The first rate beyond which a run like that from ``rate`` runs away: in large batches by the curvature of many
+    rows where a trial ends, in others by that of the longest row."""
     run, theta = trials.run, trials.theta
     rates = rates_of_trial(run, problem.n_samples, rate, trials.lengths[-1])
     highest = np.inf
@@ -89,9 +90,16 @@ def _best(trials: Trials, start: float, usual: float) -> float:
         return lowest(cost, rate, 2.0)
     level = cost(rate) + LEVEL * (trials.cost(0.0, 0) - cost(rate))
     step = 2.0**0.5
-    while cost(rate * step) <= level:
+    for _ in range(MOST_STEPS):  # max_eta may make all of them alike
+        if not cost(rate * step) <= level:
+            break
         rate *= step
     return rate
+
+
+def _helps(trials: Trials, rate: float) -> bool:
+    before = trials.cost(0.0, 0)
+    return trials.cost(rate, trials.lengths[-1]) < before - HARDLY * abs(before)
 
 
 def lower_by_length(run: Run, trials: Trials, rate: float) -> float:
