@@ -15,8 +15,9 @@ from minibatch._training.trials import Run
 from minibatch.schedules import CYCLES, ONCE_A_RUN, Schedule, Shape, optimal, scale_learning_rate, schedule_of
 
 __all__ = [
-    "CONSTRAINTS", "EPOCHS_A_CYCLE", "EPOCHS_A_GROWTH", "FIRST_RATE", "RISE", "at_most_below_top", "check_rates",
-    "epochs_of_run", "first_rate", "growth_of", "rate_is_calibrated", "schedule_for",
+    "CONSTRAINTS", "EPOCHS_A_CYCLE", "EPOCHS_A_GROWTH", "FIRST_RATE", "HORIZON", "HORIZON_UPDATES", "RISE",
+    "at_most_below_top", "check_rates", "epochs_of_run", "first_rate", "growth_of", "rate_is_calibrated",
+    "run_to_calibrate", "schedule_for",
 ]  # fmt: skip
 
 # Defaults. Smith: half a cycle takes 2 to 10 epochs, and its top is 3 or 4 times its bottom.
@@ -101,15 +102,16 @@ def first_rate(estimator: Any, batch_size: int) -> float:
 
 
 def run_to_calibrate(estimator: Any, n_samples: int, batch_size: int, last_batch: str, partial: bool) -> Run:
-    """What a calibrated rate is for: the run that the parameters ask for, or its first epochs where it is long."""
-    growth = None if partial else growth_of(estimator, n_samples)
-    max_iter, most = countable(estimator.max_iter), estimator.max_updates
-    most = None if most is None else countable(most)
+    """What a calibrated rate is for: the run that the parameters ask for where its schedule is as long. Else so many
+    epochs, whatever the budget: a short fit is the beginning of a long one."""
     if estimator.learning_rate in ONCE_A_RUN and estimator.cycle_length is None:
+        growth = None if partial else growth_of(estimator, n_samples)
+        max_iter, most = countable(estimator.max_iter), estimator.max_updates
+        most = None if most is None else countable(most)
         epochs = epochs_of_run(n_samples, batch_size, last_batch, growth, max_iter, most, max_samples=None)
     else:
         _, whole = rows_in_batches(n_samples, batch_size, last_batch)
-        epochs = min(max_iter, max(HORIZON, HORIZON_UPDATES / whole), np.inf if most is None else most / whole)
+        epochs = max(float(HORIZON), HORIZON_UPDATES / whole)
 
     def schedule(eta0: float) -> Schedule:
         return schedule_for(estimator, at_most_below_top(estimator, eta0), batch_size, lambda: epochs)

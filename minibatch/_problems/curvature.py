@@ -11,7 +11,9 @@ from minibatch._problems.state import Vector, matrix_of
 from minibatch.engine.losses import SQUARED_EPSILON_INSENSITIVE, SQUARED_ERROR, SQUARED_HINGE
 from minibatch.engine.optimizers import MOMENTUM, NESTEROV, SGD
 
-__all__ = ["POWER_ITERATIONS", "largest_rate_of_rows", "largest_stable_rate"]
+__all__ = [
+    "CHANGE", "POWER_ITERATIONS", "largest_rate_of_rows", "largest_stable_rate",
+]  # fmt: skip
 
 POWER_ITERATIONS = 12
 CHANGE = 0.5  # of the scores, in the root mean square, over which gradients are compared: hinges have curvature then

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ from minibatch._problems.curvature import largest_rate_of_rows, largest_stable_r
 from minibatch._problems.state import Vector
 from minibatch._training.trials import Run, Trials, rates_of_trial, splits_of
 
-__all__ = ["CURVATURE_ROWS", "calibrated_rate", "lower_by_length", "lowest", "walk"]
+__all__ = [
+    "CURVATURE_ROWS", "DECAYS", "HARDLY", "LARGE", "LEVEL", "MOST_HALVINGS", "MOST_STEPS", "STABLE", "STAYS",
+    "STEPS_OF_TWO", "calibrated_rate", "lower_by_length", "lowest", "walk",
+]  # fmt: skip
 
 MOST_HALVINGS, MOST_STEPS = 400, 30  # until a rate is finite; from there to the best
 CURVATURE_ROWS, LARGE = 20_000, 512
@@ -36,7 +40,7 @@ def calibrated_rate(problem: Any, theta: Vector, run: Run, usual: float, seed: i
     trials = Trials(splits_of(problem, run, random), theta, run, problem.n_samples, seed)
     with np.errstate(over="ignore", invalid="ignore"):  # rates that are too high
         stable = largest_stable_rate(trials.few, theta, random)
-        start = 2.0 ** np.round(np.log2(0.5 * stable if 0.0 < stable < np.inf else usual))
+        start = float(2.0 ** np.round(np.log2(0.5 * stable if 0.0 < stable < np.inf else usual)))
         rate = _best(trials, start, usual)
         if not _helps(trials, rate):
             # nothing that holds for other rows: a rate that learns these
@@ -78,7 +82,7 @@ def _warn(rate: float) -> None:
 def _best(trials: Trials, start: float, usual: float) -> float:
     rate, factor = start, 4.0
     for length in trials.lengths:
-        rate = walk(lambda eta, length=length: trials.cost(eta, length), rate, factor)
+        rate = walk(partial(trials.cost, n_updates=length), rate, factor)
         factor = 2.0
 
     def cost(eta: float) -> float:

@@ -13,8 +13,9 @@ from minibatch._problems.state import Epoch, Vector
 from minibatch.schedules import Progress, Rates, Schedule
 
 __all__ = [
-    "FEW", "FEWEST_TO_SPLIT", "FEWEST_UPDATES", "JUDGES", "LARGEST_BATCH", "LEARNED", "Run", "Split", "Trials",
-    "rates_of_trial", "splits_of",
+    "FEW", "FEWEST_ROWS", "FEWEST_TO_SPLIT", "FEWEST_UPDATES", "FIRST_UPDATES", "FULL_BATCH", "FULL_LENGTHS",
+    "JUDGES", "LARGEST_BATCH", "LEARNED", "LONGER", "LOOKS", "MOST_ROWS", "N_LENGTHS", "SCOUTS", "SEGMENTS",
+    "SHARE", "Run", "Split", "Trials", "rates_of_trial", "splits_of",
 ]  # fmt: skip
 
 # Rows that are learned from, and rows that judge: enough to tell rates that differ by a factor of two. Of fewer than
@@ -158,4 +159,4 @@ def rates_of_trial(run: Run, n_samples: int, eta: float, number: int) -> Rates:
         rows = int(before / whole) * n_samples
         return schedule(Progress(last - first, int(before), before / whole, whole, rows, stride))
 
-    return np.concatenate([part(first, last) for first, last in pairwise(ends)])
+    return np.concatenate([part(first, last) for first, last in pairwise(ends.tolist())])

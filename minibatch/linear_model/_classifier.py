@@ -114,16 +114,17 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
 
         The stopping rule does not wait for the end of a cycle; ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
-        First learning rate; not used by ``learning_rate='optimal'``, which finds its own. The best one depends on ``batch_size``: tune them
-        together. ``'auto'`` tries rates, with this solver, schedule and batch size (at most 128 rows of it; of full
-        batches 1500), on up to 4000 of the rows, in runs of up to 16,000 rows (at least 64 updates; of full batches
-        24), judges them on up to 2000 others, and lowers the best for the length of the whole run (of 20 epochs, or of
-        the run where the schedule is as long). In all it costs some 20 such runs: a fifth to a half of 20 epochs of
-        6000 rows, and no more for more rows. It is at most the rate that curvature allows full batches. See
-        ``eta0_``. Measured at six batch sizes, with three solvers and three schedules, on seven data sets on which
-        nothing of it was chosen: as near as 1 % of what there is to gain to the best of 11 rates in 70 % of
-        cases, where the default rate is in 29 %. Near-collinear or separable columns are the hard ones: tune there.
-        ``partial_fit`` does so on its first chunk, which should be a large one.
+        First learning rate; not used by ``learning_rate='optimal'``, which finds its own. The best one depends on
+        ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver, schedule and batch size (at
+        most 128 rows of it; of full batches 1500), on up to 4000 of the rows, in runs of up to 16,000 rows (at
+        least 64 updates; of full batches 24), judges them on up to 2000 others, and lowers the best for the length
+        of the whole run (of 20 epochs, or of the run where the schedule is as long). In all it costs some 20 such
+        runs: a fifth to a half of 20 epochs of 6000 rows, and no more for more rows. It is at most the rate that
+        curvature allows full batches. See ``eta0_``. Measured at six batch sizes, with three solvers and three
+        schedules, on seven data sets on which nothing of it was chosen: as near as 1 % of what there is to gain to
+        the best of 11 rates in 70 % of cases, where the default rate is in 29 %. Near-collinear or separable
+        columns are the hard ones: tune there. ``partial_fit`` does so on its first chunk, which should be a large
+        one.
     power_t : float, default=0.5
         Exponent of ``'invscaling'``.
     early_stopping : bool, default=False
