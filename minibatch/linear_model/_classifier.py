@@ -122,7 +122,7 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         runs: a fifth to a half of 20 epochs of 6000 rows, and no more for more rows. It is at most the rate that
         curvature allows full batches. See ``eta0_``. Measured at six batch sizes, with three solvers and three
         schedules, on seven data sets on which nothing of it was chosen: as near as 1 % of what there is to gain to
-        the best of 11 rates in 70 % of cases, where the default rate is in 29 %. Near-collinear or separable
+        the best of 11 rates in 68 % of cases, where the default rate is in 29 %. Near-collinear or separable
         columns are the hard ones: tune there. ``partial_fit`` does so on its first chunk, which should be a large
         one.
     power_t : float, default=0.5
