@@ -72,14 +72,17 @@ def test_power_of_zero_is_constant():
 def test_optimal_shrinks_weights_by_a_telescoping_product(alpha):
     """With eta = 1 / (alpha (t0 + t)), the factors 1 - alpha eta multiply to (t0 - 1) / (t0 + T - 1)."""
     t0 = alpha**-0.75
-    shrunk = np.prod(1 - alpha * S.optimal(T, alpha=alpha, batch_size=1))
+    shrunk = np.prod(1 - alpha * S.optimal(T, alpha=alpha))
     assert_allclose(shrunk, (t0 - 1) / (t0 + len(T) - 1), rtol=1e-10, atol=1e-15)
 
 
-@pytest.mark.parametrize("batch_size", [2, 32, 1000])
-def test_optimal_for_batches_is_the_per_row_rate_at_32_rows_an_update(batch_size):
-    per_row = S.optimal(32 * T, alpha=1e-3, batch_size=1)
-    assert_allclose(S.optimal(T, alpha=1e-3, batch_size=batch_size), per_row / np.sqrt(32), rtol=1e-12)
+@pytest.mark.parametrize("batch_size", [2, 32, "full"])
+def test_optimal_for_batches_is_inverse_time_from_a_calibrated_rate(batch_size):
+    model = MiniBatchSGDClassifier(learning_rate="optimal", batch_size=batch_size, max_iter=4, tol=None, random_state=0)
+    model.fit(X, Y)
+    last = model.n_updates_ - 1
+    assert_allclose(model.history_["learning_rate"][-1], S.inverse_time(last, model.eta0_, model.alpha), rtol=1e-12)
+    assert clone(model).set_params(batch_size=1).fit(X, Y).eta0_ == S.optimal(0, model.alpha)
 
 
 @pytest.mark.parametrize("eta0", [0.5, 16.0])
@@ -352,7 +355,7 @@ def test_cutting_an_epoch_for_an_observer_changes_no_rate(name):
         clone(model)._train(rows, targets, None, watch=looks)
         at_ends = [row["learning_rate"] for row in looks.rows if row["epoch"] % 1 == 0]
         assert np.array_equal(at_ends, model.fit(rows, targets).history_["learning_rate"])
-        assert_allclose(looks.last, np.append(model.coef_, model.intercept_), rtol=1e-10)
+        assert_allclose(looks.last, np.append(model.coef_, model.intercept_), rtol=1e-10, atol=1e-15)
 
 
 def test_a_schedule_of_the_whole_run_goes_by_the_budget_of_a_curve():

@@ -35,6 +35,7 @@ from minibatch._base.rates import (
     first_rate,
     growth_of,
     rate_is_calibrated,
+    run_to_calibrate,
     schedule_for,
 )
 from minibatch._base.rows import Rows, relative_weights, split_off, with_relative_weights, within_type
@@ -278,13 +279,14 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         if partial and isinstance(self.batch_size, Integral):
             # a short chunk is a short batch of a longer epoch: its rate is that of the batch size asked for
             batch_size = countable(self.batch_size)
-        if not rate_is_calibrated(self):
+        if not rate_is_calibrated(self, batch_size):
             return Rate(first_rate(self, batch_size), batch_size, calibrated=False)
         known = None if fresh else self._optimizer.rate
         if known is not None and known.calibrated and (partial or known.batch_size == batch_size):
             return known
         rows, last_batch = min(batch_size, problem.n_samples), "drop" if self._drops_short_batches() else "keep"
-        eta0 = calibrated_rate(problem, theta, rows, last_batch, seed)
+        run = run_to_calibrate(self, problem.n_samples, rows, last_batch, partial)
+        eta0 = calibrated_rate(problem, theta, run, self._usual_rate, seed)
         return Rate(at_most_below_top(self, eta0), batch_size, calibrated=True)
 
     def _has_no_schedule(self) -> bool:

@@ -12,16 +12,20 @@ from minibatch._base.ranges import countable, number_above, number_from, share
 from minibatch._base.solvers import WITH_SDE
 from minibatch._problems.batching import resolve_batch_size, rows_in_batches
 from minibatch._training.growth import Growth, grown
+from minibatch._training.trials import Run
 from minibatch.schedules import CYCLES, ONCE_A_RUN, Schedule, Shape, optimal, scale_learning_rate, schedule_of
 
 __all__ = [
-    "CONSTRAINTS", "EPOCHS_A_CYCLE", "EPOCHS_A_GROWTH", "FIRST_RATE", "RISE", "at_most_below_top", "check_rates",
-    "epochs_of_run", "first_rate", "growth_of", "rate_is_calibrated", "schedule_for",
+    "CONSTRAINTS", "EPOCHS_A_CYCLE", "EPOCHS_A_GROWTH", "FIRST_RATE", "HORIZON", "HORIZON_UPDATES", "RISE",
+    "at_most_below_top", "check_rates", "epochs_of_run", "first_rate", "growth_of", "rate_is_calibrated",
+    "run_to_calibrate", "schedule_for",
 ]  # fmt: skip
 
 # Defaults. Smith: half a cycle takes 2 to 10 epochs, and its top is 3 or 4 times its bottom.
 EPOCHS_A_CYCLE, RISE = 8, 4.0
 EPOCHS_A_GROWTH = 10
+# Epochs and updates that a calibrated rate is for, where the schedule does not depend on how long the run is.
+HORIZON, HORIZON_UPDATES = 20, 128
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "power_t": [number_from(0)],
@@ -108,9 +112,11 @@ def _check_dowg(estimator: Any) -> None:
             )
 
 
-def rate_is_calibrated(estimator: Any) -> bool:
+def rate_is_calibrated(estimator: Any, batch_size: int) -> bool:
     if estimator._has_no_schedule():
         return False
+    if estimator.learning_rate == "optimal":  # in batches of one row it is scikit-learn's
+        return batch_size > 1
     return estimator._is_auto or getattr(estimator, estimator._rate_parameter) == "auto"
 
 
@@ -120,7 +126,7 @@ def first_rate(estimator: Any, batch_size: int) -> float:
         return np.nan
     if estimator.learning_rate == "optimal":
         with np.errstate(all="ignore"):  # the schedule refuses a rate that is not finite
-            return float(optimal(0, estimator.alpha, batch_size))
+            return float(optimal(0, estimator.alpha))
     name = estimator._rate_parameter
     rate = float(getattr(estimator, name)) * _scale(estimator, batch_size)
     if not 0.0 < rate < np.inf:
@@ -130,6 +136,24 @@ def first_rate(estimator: Any, batch_size: int) -> float:
             "reference_batch_size that is nearer."
         )
     return rate
+
+
+def run_to_calibrate(estimator: Any, n_samples: int, batch_size: int, last_batch: str, partial: bool) -> Run:
+    """What a calibrated rate is for: the run that the parameters ask for where its schedule is as long. Else so many
+    epochs, whatever the budget: a short fit is the beginning of a long one."""
+    if estimator.learning_rate in ONCE_A_RUN and estimator.cycle_length is None:
+        growth = None if partial else growth_of(estimator, n_samples)
+        max_iter, most = countable(estimator.max_iter), estimator.max_updates
+        most = None if most is None else countable(most)
+        epochs = epochs_of_run(n_samples, batch_size, last_batch, growth, max_iter, most, max_samples=None)
+    else:
+        _, whole = rows_in_batches(n_samples, batch_size, last_batch)
+        epochs = max(float(HORIZON), HORIZON_UPDATES / whole)
+
+    def schedule(eta0: float) -> Schedule:
+        return schedule_for(estimator, at_most_below_top(estimator, eta0), batch_size, lambda: epochs)
+
+    return Run(schedule, batch_size, last_batch, epochs, averaged=bool(getattr(estimator, "average", False)))
 
 
 def at_most_below_top(estimator: Any, eta0: float) -> float:

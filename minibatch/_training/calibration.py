@@ -1,88 +1,153 @@
-"""A first learning rate from a sample of the rows, in Bottou's way."""
+"""A first learning rate from short runs on some of the rows, which are judged on others."""
 
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from minibatch._problems.batching import rows_in_batches
-from minibatch._problems.pieces import ALONE
-from minibatch._problems.state import Epoch, Vector
+from minibatch._problems.curvature import largest_rate_of_rows, largest_stable_rate
+from minibatch._problems.state import Vector
+from minibatch._training.trials import Run, Trials, rates_of_trial, splits_of
 
 __all__ = [
-    "FEWEST_UPDATES", "MOST_DOUBLINGS", "MOST_HALVINGS", "SAMPLE_ROWS", "calibrated_rate", "lower_end_of_bracket",
+    "CURVATURE_ROWS", "DECAYS", "HARDLY", "LARGE", "LEVEL", "MOST_HALVINGS", "MOST_STEPS", "STABLE", "STAYS",
+    "STEPS_OF_TWO", "calibrated_rate", "lower_by_length", "lowest", "walk",
 ]  # fmt: skip
 
-# Bottou takes 1000 rows and one pass in batches of one. Larger batches make more passes, to this many updates: a few
-# steps of gradient descent go well at rates that run away later.
-SAMPLE_ROWS, FEWEST_UPDATES = 1000, 16
-# Powers of two to try, up and down from 1.
-MOST_DOUBLINGS, MOST_HALVINGS = 20, 400
+MOST_HALVINGS, MOST_STEPS = 400, 30  # until a rate is finite; from there to the best
+CURVATURE_ROWS, LARGE = 20_000, 512
+STABLE = 0.9  # of the rate at which full batches run away: the sample and a few power iterations miss some curvature
+# The best rate falls with a power of the length of a run, the more the nearer its last rate is to its mean: a constant
+# rate has to be low for the noise in which it ends. Exponents at a last rate of 0 and of the mean.
+DECAYS, STAYS = 0.15, 0.45
+# Without noise, what is level with the best in a short trial will be ahead of it in a long run if it is higher. Of the
+# fall of the objective.
+LEVEL = 0.05
+HARDLY = 1e-5  # of the objective: less of a fall is none
+STEPS_OF_TWO = 4  # rates are rounded to so many in a factor of two, so that rounding errors leave them as they are
 
 
-def calibrated_rate(problem: Any, theta: Vector, batch_size: int, last_batch: str, seed: int) -> float:
-    """A careful rate for batches of so many rows: see ``lower_end_of_bracket``, of the objective of a sample of the
-    rows after training on it."""
+def calibrated_rate(problem: Any, theta: Vector, run: Run, usual: float, seed: int) -> float:
+    """The rate from which short runs like ``run`` lower the objective of other rows most, made lower for its length.
+
+    A walk by factors of 4, then 2, at three lengths; ``usual`` is the rate that it must not be worse than. Batches of
+    all rows get no rate beyond what their curvature allows.
+    """
     random = np.random.default_rng(seed)
-    rows = np.arange(len(problem.data.y)) if problem.rows is None else problem.rows
-    if len(problem.data.weight):
-        rows = rows[problem.data.weight[rows] > 0.0]
-    rows = random.permutation(rows)[:SAMPLE_ROWS]
-    sample, batch_size = replace(problem, rows=rows, threads=ALONE), min(batch_size, len(rows))
-    n_rows, n_batches = rows_in_batches(len(rows), batch_size, last_batch)
-    orders = [random.permutation(len(rows))[:n_rows] for _ in range(-(-FEWEST_UPDATES // n_batches))]
-
-    def objective(theta: Vector) -> float:
-        losses, _ = sample.evaluate(theta)
-        return float(losses.sum() + sample.penalties(theta).sum())
-
-    def cost(eta: float) -> float:
-        state = sample.new_state(theta, False)
-        for order in orders:
-            epoch = Epoch(order, np.full(n_batches, eta), batch_size, n_batches, n_batches > 1, seed)
-            sample.run_epoch(state, epoch)
-        return objective(state.result()) if np.isfinite(state.theta).all() else np.inf
-
+    trials = Trials(splits_of(problem, run, random), theta, run, problem.n_samples, seed)
     with np.errstate(over="ignore", invalid="ignore"):  # rates that are too high
-        rate = lower_end_of_bracket(cost)
-        if not cost(rate) < objective(theta):
-            warnings.warn(
-                f"The calibration found no learning rate that lowers the objective from where training begins; it goes "
-                f"on at {rate:.2g}. Give a number where that is too low.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        stable = largest_stable_rate(trials.few, theta, random)
+        start = float(2.0 ** np.round(np.log2(0.5 * stable if 0.0 < stable < np.inf else usual)))
+        rate = _best(trials, start, usual)
+        if not _helps(trials, rate):
+            # nothing that holds for other rows: a rate that learns these
+            own = splits_of(problem, run, random, held_out=False)
+            trials = Trials(own, theta, run, problem.n_samples, seed)
+            rate = _best(trials, start, usual)
+            if not _helps(trials, rate):
+                rate = min(start, usual)
+                _warn(rate)
+        steps = np.round(STEPS_OF_TWO * np.log2(rate * lower_by_length(run, trials, rate)))
+        rate = min(float(2.0 ** (steps / STEPS_OF_TWO)), _highest(trials, problem, rate, random))
     return rate
 
 
-def lower_end_of_bracket(cost: Callable[[float], float]) -> float:
-    """The rate one factor of two below the best, where that was found by halving; else the best one.
+def _highest(trials: Trials, problem: Any, rate: float, random: np.random.Generator) -> float:
+    """The first rate beyond which a run like that from ``rate`` runs away: in large batches by the curvature of many
+    rows where a trial ends, in others by that of the longest row."""
+    run, theta = trials.run, trials.theta
+    rates = rates_of_trial(run, problem.n_samples, rate, trials.lengths[-1])
+    highest = np.inf
+    if run.batch_size >= min(problem.n_samples, LARGE):
+        (end,) = trials.path(trials.splits[0].learned, rates, np.array([len(rates)]))
+        places = random.permutation(problem.n_samples)[:CURVATURE_ROWS]
+        highest = STABLE * largest_stable_rate(problem.copied(np.sort(places)), end, random)
+    if not run.is_full(problem.n_samples):
+        highest = min(highest, run.batch_size * largest_rate_of_rows(problem, theta, random))
+    return highest * rate / float(rates.max())
 
-    From 1 and 2, the rate is halved or doubled until the cost no longer falls; the lower of the last two is the answer.
-    That is careful on purpose: a rate that is too low costs time, one that is too high costs the result.
 
-    >>> lower_end_of_bracket(lambda eta: (eta - 0.25) ** 2), lower_end_of_bracket(lambda eta: (eta - 8) ** 2)
-    (0.125, 8.0)
+def _warn(rate: float) -> None:
+    warnings.warn(
+        f"The calibration found no learning rate that lowers the objective from where training begins; it goes on at "
+        f"{rate:.2g}. Give a number where that is too low.",
+        ConvergenceWarning,
+        stacklevel=2,
+    )
+
+
+def _best(trials: Trials, start: float, usual: float) -> float:
+    rate, factor = start, 4.0
+    for length in trials.lengths:
+        rate = walk(partial(trials.cost, n_updates=length), rate, factor)
+        factor = 2.0
+
+    def cost(eta: float) -> float:
+        return trials.cost(eta, trials.lengths[-1])
+
+    if cost(usual) < cost(rate):
+        rate = walk(cost, usual, 2.0)
+    if not trials.run.is_full(trials.n_samples):
+        return lowest(cost, rate, 2.0)
+    level = cost(rate) + LEVEL * (trials.cost(0.0, 0) - cost(rate))
+    step = 2.0**0.5
+    for _ in range(MOST_STEPS):  # max_eta may make all of them alike
+        if not cost(rate * step) <= level:
+            break
+        rate *= step
+    return rate
+
+
+def _helps(trials: Trials, rate: float) -> bool:
+    before = trials.cost(0.0, 0)
+    return trials.cost(rate, trials.lengths[-1]) < before - HARDLY * abs(before)
+
+
+def lower_by_length(run: Run, trials: Trials, rate: float) -> float:
+    """What a rate that is best in the longest trials is multiplied by, for a run that is longer.
+
+    Fits along which ``gap = b / (eta t) + c eta`` have their best rate at the root of ``1 / t``.
     """
-    low, high = 1.0, 2.0
-    low_cost, high_cost = _finite_or_inf(cost(low)), _finite_or_inf(cost(high))
-    if high_cost < low_cost:
-        while high_cost < low_cost and high < 2.0**MOST_DOUBLINGS:
-            low, low_cost, high = high, high_cost, high * 2.0
-            high_cost = _finite_or_inf(cost(high))
-        return low
-    while (low_cost < high_cost or low_cost == np.inf) and low >= 2.0**-MOST_HALVINGS:
-        high_cost, low = low_cost, low / 2.0
-        low_cost = _finite_or_inf(cost(low))
-    if low_cost == np.inf:
-        raise ValueError(
-            "No learning rate gives a finite objective on a sample of the rows; scale X with StandardScaler."
-        )
-    return low
+    rates = rates_of_trial(run, trials.n_samples, rate, trials.lengths[-1])
+    stays = min(1.0, float(rates[-1] / rates.mean()))
+    if run.is_full(trials.n_samples):
+        return 1.0
+    ratio = max(1.0, run.n_updates(trials.n_samples) / trials.lengths[-1])
+    return float(ratio ** -(DECAYS + (STAYS - DECAYS) * stays))
 
 
-def _finite_or_inf(value: float) -> float:
-    return value if np.isfinite(value) else np.inf
+def walk(cost: Callable[[float], float], start: float, factor: float) -> float:
+    """From ``start`` down or up by factors for as long as the cost falls; before that, down to where it is finite.
+
+    >>> [walk(lambda eta: abs(np.log2(eta) - best), 1.0, 2.0) for best in (-3, 0, 4)]
+    [0.125, 1.0, 16.0]
+    """
+    rate, steps = start, 0
+    while cost(rate) == np.inf:
+        if steps == MOST_HALVINGS:
+            raise ValueError(
+                "No learning rate gives a finite objective on a sample of the rows; scale X with StandardScaler."
+            )
+        rate, steps = rate / factor, steps + 1
+    step = 1.0 / factor if cost(rate / factor) < cost(rate) else factor
+    for _ in range(MOST_STEPS):
+        if not cost(rate * step) < cost(rate):
+            break
+        rate *= step
+    return rate
+
+
+def lowest(cost: Callable[[float], float], rate: float, factor: float) -> float:
+    """Where a parabola through the costs of ``rate`` and its neighbours, by logarithms, is lowest.
+
+    >>> lowest(lambda eta: (np.log2(eta) - 0.25) ** 2, 1.0, 2.0) == 2.0**0.25
+    True
+    """
+    below, here, above = (cost(eta) for eta in (rate / factor, rate, rate * factor))
+    bend = below - 2.0 * here + above
+    if not 0.0 < bend < np.inf:
+        return rate
+    return float(rate * factor ** np.clip(0.5 * (below - above) / bend, -0.5, 0.5))

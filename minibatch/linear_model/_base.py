@@ -43,6 +43,7 @@ DEFAULT_ETA0 = 0.01
 class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     """Base of the two estimators."""
 
+    _usual_rate = DEFAULT_ETA0
     coef_: NDArray[Any] | Any  # sparse after ``sparsify``
     intercept_: NDArray[Any]
     t_: float

@@ -94,6 +94,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "batch_normalization": ["boolean", StrOptions({"input"})],
     }
     _rate_parameter = "learning_rate_init"
+    _usual_rate = 0.001
     _invscaling_by_rows = True  # seen before the epoch, as in scikit-learn
 
     def _check_parameters(self, partial: bool) -> None:
