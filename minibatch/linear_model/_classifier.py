@@ -273,7 +273,8 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
     .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
     .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed: an efficient universal parameter-free gradient descent
        method", arXiv 2305.16284.
-    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning and online optimization", JMLR 11, 2010.
+    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning and online optimization", JMLR 11,
+       2010.
     .. [Defazio2024] Defazio et al., "The road less scheduled", arXiv 2405.15682.
     .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.

@@ -16,6 +16,7 @@ from minibatch._base.pipelines import fit_transform, split_pipeline, transform
 from minibatch._base.trials import Updates, without_callbacks
 from minibatch._base.watch import Measures
 from minibatch._problems.state import Vector
+from minibatch.model_selection._progress import progress_bar_of
 
 __all__ = [
     "COUNTS", "QUANTITIES", "Candidate", "Fold", "Part", "Recorder", "Scorer", "WatchedFit", "run_all",
@@ -198,16 +199,10 @@ def run_all(
     calls = (delayed(function)(*arguments) for arguments in jobs)
     if not progress_bar:
         return Parallel(n_jobs=n_jobs)(calls)
-    try:
-        from rich.progress import MofNCompleteColumn, Progress
-    except ImportError as error:
-        raise ImportError("progress_bar=True needs rich: pip install rich") from error
-
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
-        task = progress.add_task("Fits", total=len(jobs))
+    with progress_bar_of("Fits", len(jobs)) as show:
 
         class WithProgress(Parallel):  # joblib calls this after every result, whatever the backend
             def print_progress(self) -> None:
-                progress.update(task, completed=self.n_completed_tasks)
+                show(self.n_completed_tasks)
 
         return WithProgress(n_jobs=n_jobs)(calls)

@@ -101,13 +101,9 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         ``docs/rates_networks.md``.
     learning_rate_init : float or 'auto', default=0.001
         First learning rate; with ``learning_rate='auto'`` any number but 0.001 is a constant one, as in
-        scikit-learn, with a warning. The best one depends on ``batch_size``: tune them together. With other
-        schedules ``'auto'`` tries rates, with this solver, schedule and batch size (at most 128 rows of it; of
-        full batches 1500), on up to 4000 of the rows, in runs of up to 16,000 rows (at least 64 updates; of
-        full batches 24), judges them on up to 2000 others, and lowers the best for the length of the whole run
-        (of 20 epochs, or of the run where the schedule is as long). In all it costs some 20 such runs. See
-        ``eta0_``. Its numbers were chosen on linear models. ``partial_fit`` does so on its first chunk, which
-        should be a large one.
+        scikit-learn, with a warning. Tune it together with ``batch_size``. With other schedules ``'auto'`` finds one
+        as the linear models do, in some 20 short runs on up to 4000 of the rows, judged on others; see ``eta0_``.
+        ``partial_fit`` does so on its first chunk, which should be a large one.
     power_t : float, default=0.5
         Exponent of ``'invscaling'``.
     max_iter : int, default=200
