@@ -36,7 +36,7 @@ def moments_of(problem: ProblemOnRows) -> ColumnMoments:
             squares += weight @ (X.multiply(X) if sp.issparse(X) else np.square(X, dtype=np.float64))
         present += weight @ (X != 0)
         total += weight.sum()
-    return ColumnMoments(squares, present, total)
+    return ColumnMoments(squares, present, float(total))
 
 
 class Scales(NamedTuple):

@@ -240,6 +240,18 @@ class ProblemOnRows:
         y, weight = (read_only(part[rows]) if len(part) else part for part in (self.data.y, weight))
         return replace(self, data=self.data._replace(X=X, y=y, weight=weight), rows=None)
 
+    def sample(self, most: int, random: np.random.Generator) -> Self:
+        """Copies of so many rows that weigh anything, in random order, for the calling thread. Their mean gradient is
+        without bias: those that weigh nothing count in it, as they do in a batch."""
+        weight, places = self.data.weight, np.arange(self.n_samples)
+        if len(weight):
+            places = places[weight[self._all_rows] > 0.0]
+        found = replace(self.copied(random.permutation(places)[:most]), threads=ALONE)
+        if not len(weight):
+            return found
+        share = len(places) / self.n_samples
+        return replace(found, data=found.data._replace(weight=read_only(share * found.data.weight)))
+
     def with_penalty(self, theta: Vector, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """The gradient of the objective, from that of the loss."""
         raise NotImplementedError

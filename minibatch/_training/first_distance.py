@@ -24,7 +24,7 @@ def first_distances(problem: DualAveragingProblem, theta: Vector, seed: int) -> 
     On a quadratic this is half of the Cauchy step, so never more than half of the way to the optimum. It needs no
     curvature: an absolute error has none, and that of Huber's far away says nothing of how far that is.
     """
-    sample, n_outputs = _sample(problem, seed), problem.n_outputs
+    sample, n_outputs = problem.sample(SAMPLE_ROWS, np.random.default_rng(seed)), problem.n_outputs
     theta = theta.astype(np.float64)
     gradient = sample.with_penalty(theta, sample.mean_gradient(theta.astype(problem.scales.dtype)))
     of_weights = np.broadcast_to(problem.scales.astype(np.float64), (n_outputs, problem.n_features))
@@ -46,14 +46,6 @@ def first_distances(problem: DualAveragingProblem, theta: Vector, seed: int) -> 
         distances = steps * np.sqrt(squared_norms)
     least = LEAST_DISTANCE * (1.0 + np.sqrt(_by_objective(problem, scales * theta**2)))
     return np.where(np.isfinite(distances), np.maximum(distances, least), least)
-
-
-def _sample(problem: DualAveragingProblem, seed: int) -> DualAveragingProblem:
-    """Copies of some rows that weigh anything, trained on by the calling thread alone."""
-    weight, places = problem.data.weight, np.arange(problem.n_samples)
-    if len(weight):
-        places = places[(weight if problem.rows is None else weight[problem.rows]) > 0.0]
-    return problem.copied(np.random.default_rng(seed).permutation(places)[:SAMPLE_ROWS])
 
 
 def _objective_of(problem: DualAveragingProblem) -> NDArray[np.int64]:

@@ -1,14 +1,13 @@
 """Short runs with the rates of a longer one, on some of the rows, judged on others."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minibatch._problems.batching import Order, rows_in_batches
-from minibatch._problems.pieces import ALONE
 from minibatch._problems.state import Epoch, Vector
 from minibatch.schedules import Progress, Rates, Schedule
 
@@ -56,16 +55,14 @@ class Split(NamedTuple):
 
 def splits_of(problem: Any, run: Run, random: np.random.Generator, held_out: bool = True) -> list[Split]:
     """Copies of rows with weights above 0, in random order; without ``held_out``, the same ones learn and judge."""
-    problem, places = replace(problem, threads=ALONE), np.arange(problem.n_samples)
-    if len(weight := problem.data.weight):
-        places = places[(weight if problem.rows is None else weight[problem.rows]) > 0.0]
-    places = random.permutation(places)
+    most = FULL_BATCH if run.is_full(problem.n_samples) else LEARNED
+    sample = problem.sample(LEARNED if not held_out else most + JUDGES, random)
+    places = np.arange(sample.n_samples)
     if not held_out or len(places) < FEWEST_TO_SPLIT:
-        own = problem.copied(places[:LEARNED])
-        return [Split(own, own)]
-    n_judges, most = min(len(places) // 3, JUDGES), FULL_BATCH if run.is_full(problem.n_samples) else LEARNED
+        return [Split(sample, sample)]
+    n_judges = min(len(places) // 3, JUDGES)
     in_turn = [np.roll(places, -n_judges * turn) for turn in range(3 if len(places) < FEW else 1)]
-    return [Split(problem.copied(turn[n_judges:][:most]), problem.copied(turn[:n_judges])) for turn in in_turn]
+    return [Split(sample.copied(turn[n_judges:]), sample.copied(turn[:n_judges])) for turn in in_turn]
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,16 @@ from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSG
 
 # Rows in their own order: the streams of NumPy's generators may change from version to version.
 PLAIN = {"shuffle": False, "random_state": 0, "max_iter": 3, "tol": None, "batch_size": 4}
-NET = {**PLAIN, "hidden_layer_sizes": (3,), "learning_rate_init": 0.01}
+CONSTANT = {**PLAIN, "learning_rate": "constant"}
+NET = {**CONSTANT, "hidden_layer_sizes": (3,), "learning_rate_init": 0.01}
 
 
 def models():
     """Unfitted, by the name of their class: with an average, L1, labels and weights of several types, statistics."""
     all_models = [
-        MiniBatchSGDClassifier("log_loss", average=True, class_weight={False: 1.0, True: 2.0}, **PLAIN),
-        MiniBatchSGDRegressor(penalty="l1", alpha=0.2, solver="adam", eta0="auto", **PLAIN),
-        MiniBatchMLPClassifier(class_weight={"high": 2.0}, solver="sgd", learning_rate="adaptive", **NET),
+        MiniBatchSGDClassifier("log_loss", class_weight={False: 1.0, True: 2.0}, **PLAIN),
+        MiniBatchSGDRegressor(penalty="l1", alpha=0.2, average=True, solver="adam", eta0=0.1, **CONSTANT),
+        MiniBatchMLPClassifier(class_weight={"high": 2.0}, solver="sgd", **{**NET, "learning_rate": "adaptive"}),
         MiniBatchMLPRegressor(batch_normalization=True, **NET),
     ]
     return {type(model).__name__: model for model in all_models}
