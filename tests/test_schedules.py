@@ -371,7 +371,7 @@ def test_a_schedule_of_the_whole_run_goes_by_the_budget_of_a_curve():
 
 
 def test_eta0_is_the_rate_that_the_schedule_begins_with():
-    model = MiniBatchSGDClassifier(max_iter=1, max_updates=1, batch_size=5).fit(X, Y)
+    model = MiniBatchSGDClassifier(learning_rate="optimal", max_iter=1, max_updates=1, batch_size=5).fit(X, Y)
     assert model.eta0_ == model.history_["learning_rate"][0]
 
 

@@ -3,10 +3,11 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from minibatch._problems.state import ProblemOnRows, blocks_of_rows
+from minibatch._problems.pieces import at_once, cut
+from minibatch._problems.state import ROWS_AT_ONCE, ProblemOnRows, values_of_row
+from minibatch.engine.columns import column_moments
 
 __all__ = ["ALIKE", "LEAST_SCALE", "RARITY", "ColumnMoments", "Scales", "moments_of", "squared_scales"]
 
@@ -28,15 +29,13 @@ class ColumnMoments(NamedTuple):
 
 def moments_of(problem: ProblemOnRows) -> ColumnMoments:
     """Of the rows trained on."""
-    squares, present, total = np.zeros(problem.n_features), np.zeros(problem.n_features), 0.0
-    rows = np.arange(len(problem.data.y)) if problem.rows is None else problem.rows
-    for here, X in blocks_of_rows(problem.data.X, rows, problem.n_features):
-        weight = problem.data.weight[rows[here]].astype(float) if len(problem.data.weight) else np.ones(X.shape[0])
-        with np.errstate(over="ignore"):
-            squares += weight @ (X.multiply(X) if sp.issparse(X) else np.square(X, dtype=np.float64))
-        present += weight @ (X != 0)
-        total += weight.sum()
-    return ColumnMoments(squares, present, float(total))
+    squares, present = np.zeros((2, problem.n_features))
+    total = 0.0
+    step = max(1, min(ROWS_AT_ONCE, at_once(values_of_row(problem.data.X))))
+    for begin, end in cut(0, problem.n_samples, step):
+        rows = np.arange(begin, end) if problem.rows is None else problem.rows[begin:end]
+        total += column_moments(problem.data.X, rows, problem.data.weight, squares, present)
+    return ColumnMoments(squares, present, total)
 
 
 class Scales(NamedTuple):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sklearn.utils.extmath import row_norms
 
 from minibatch._problems.column_scales import ColumnMoments, Scales, moments_of, squared_scales
-from minibatch._problems.linear import LinearProblem
+from minibatch._problems.linear import UPDATE_WORK, LinearProblem
+from minibatch._problems.pieces import at_once
 from minibatch._problems.state import Epoch, State, Vector, matrix_of, norm_of, part_of, rows_of
 from minibatch.engine.dual_averaging import (
     AVERAGE_SUM,
@@ -107,6 +108,13 @@ class DualAveragingProblem(LinearProblem):
         if isinstance(self.data.X, CSR) and not self._gradient_pays(batch_size):
             return self._sparse_batches
         return self._single_rows if batch_size == 1 and self._takes_single_rows else self._gradient_batches
+
+    def _batches_at_once(self, epoch: Epoch) -> int:
+        """How many batches are a piece. Sparse and single rows leave what is not in them alone."""
+        work = 2 * epoch.batch_size * self._row_work
+        if self._epoch_function(epoch.batch_size, False) in (self._gradient_batches, self._large_batches):
+            work += 3 * UPDATE_WORK * self.n_parameters
+        return max(1, at_once(work))
 
     @property
     def _takes_single_rows(self) -> bool:

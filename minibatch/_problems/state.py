@@ -241,11 +241,13 @@ class ProblemOnRows:
         return replace(self, data=self.data._replace(X=X, y=y, weight=weight), rows=None)
 
     def sample(self, most: int, random: np.random.Generator) -> Self:
-        """Copies of so many rows that weigh anything, in random order, for the calling thread. Their mean gradient is
-        without bias: those that weigh nothing count in it, as they do in a batch."""
+        """So many rows that weigh anything, in random order if not all, for the calling thread. Their mean gradient is
+        without bias: rows that weigh nothing count in it, as they do in a batch."""
         weight, places = self.data.weight, np.arange(self.n_samples)
         if len(weight):
             places = places[weight[self._all_rows] > 0.0]
+        elif self.rows is None and self.n_samples <= most:
+            return replace(self, threads=ALONE)  # all that there are, in their own order: the data themselves
         found = replace(self.copied(random.permutation(places)[:most]), threads=ALONE)
         if not len(weight):
             return found

@@ -57,7 +57,7 @@ def splits_of(problem: Any, run: Run, random: np.random.Generator, held_out: boo
     """Copies of rows with weights above 0, in random order; without ``held_out``, the same ones learn and judge."""
     most = FULL_BATCH if run.is_full(problem.n_samples) else LEARNED
     sample = problem.sample(LEARNED if not held_out else most + JUDGES, random)
-    places = np.arange(sample.n_samples)
+    places = random.permutation(sample.n_samples)
     if not held_out or len(places) < FEWEST_TO_SPLIT:
         return [Split(sample, sample)]
     n_judges = min(len(places) // 3, JUDGES)

@@ -132,6 +132,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     def _problem_of(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool, stack: ExitStack) -> Any:
         problem: Any = super()._problem_of(rows, kept, normalize, stack)
         if self._has_no_schedule():
+            _zeros(problem)  # refuses what is too much, before there are numbers of every column
             before = None if normalize else getattr(getattr(self, "_optimizer", None), "moments", None)
             return DualAveragingProblem.of(problem, before)
         looks_at_objective = normalize and self.tol is not None and not self.early_stopping
@@ -148,8 +149,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
             self.__dict__.update(self._average_attributes(problem, outcome.state))
 
     def _initial_theta(self, problem: LinearProblem, fresh: bool, init: tuple[Any, Any]) -> Vector:
-        dtype = problem.data.y.dtype
-        theta = zeros_or_refused(problem.n_parameters, dtype, f"X has {problem.n_features:,} columns")
+        dtype, theta = problem.data.y.dtype, _zeros(problem)
         start = problem.parameters(theta)
         if fresh and problem.objective.loss in LOG_LINKS and self.fit_intercept:  # at 0, a large mean is far away
             start.intercept[:] = best_constant(problem).scores
@@ -247,3 +247,8 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _zeros(problem: LinearProblem) -> Vector:
+    """All 0."""
+    return zeros_or_refused(problem.n_parameters, problem.data.y.dtype, f"X has {problem.n_features:,} columns")

@@ -93,7 +93,13 @@ def test_partial_fits_over_slices_are_an_epoch(solver, penalty, average, learnin
 
 @pytest.mark.parametrize("multi_class", ["ovr", "multinomial"])
 def test_partial_fits_of_a_classifier_know_all_classes_from_the_start(multi_class):
-    parameters = {**PLAIN, "loss": "log_loss", "shuffle": False, "multi_class": multi_class, "learning_rate": "optimal"}
+    parameters = {
+        **PLAIN,
+        "loss": "log_loss",
+        "shuffle": False,
+        "multi_class": multi_class,
+        "learning_rate": "inverse_time",
+    }
     order = np.argsort(labels, kind="stable")
     model = MiniBatchSGDClassifier(**parameters)
     for start in range(0, 60, 10):

@@ -181,7 +181,8 @@ def test_one_against_the_rest_is_a_problem_with_its_own_weights(size, early_stop
 def test_weights_of_many_classes_cost_no_table():
     """Of 4,000 rows and 400 classes: 12.8 MB in float64."""
     rows, target = random.standard_normal((4000, 3)), np.arange(4000) % 400
-    model = MiniBatchSGDClassifier(class_weight="balanced", max_iter=1, tol=None).fit(rows[:800], target[:800])
+    model = MiniBatchSGDClassifier(class_weight="balanced", learning_rate="constant", max_iter=1, tol=None)
+    model.fit(rows[:800], target[:800])
     tracemalloc.start()
     model.fit(rows, target)
     peak = tracemalloc.get_traced_memory()[1]

@@ -123,7 +123,9 @@ class TestClosedForms:
 
     def test_new_rows_are_asked_about_with_the_other_divisor(self, cancer):
         X, y = cancer
-        model = MiniBatchSGDClassifier("log_loss", random_state=0, max_iter=2, tol=None).fit(X, y)
+        model = MiniBatchSGDClassifier("log_loss", learning_rate="constant", random_state=0, max_iter=2, tol=None).fit(
+            X, y
+        )
         train, population = (gradient_noise_scale(model, X, y, reference=name) for name in ("train", "population"))
         n = len(y)
         assert population.trace == pytest.approx(train.trace * n / (n - 1), rel=1e-12)

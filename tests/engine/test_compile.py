@@ -9,8 +9,8 @@ from pathlib import Path
 import numba
 import pytest
 
-from minibatch.engine import compile as compile_options
 from minibatch.engine import (
+    columns,
     dual_averaging,
     dual_averaging_rows,
     dual_averaging_sparse,
@@ -22,10 +22,12 @@ from minibatch.engine import (
     sparse_sgd,
     updates,
 )
+from minibatch.engine import compile as compile_options
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
 ENTRIES = [
+    columns.column_moments,
     dual_averaging.dual_averaging_epoch,
     dual_averaging.dual_averaging_step,
     dual_averaging.gradient_point,
@@ -55,7 +57,8 @@ from minibatch.engine.sgd import four_row_epoch as kernel
 
 def fit():
     X = np.random.default_rng(0).standard_normal((20, 3))
-    return MiniBatchSGDRegressor(batch_size=1, max_iter=2, tol=None, random_state=0).fit(X, X[:, 0])
+    model = MiniBatchSGDRegressor(learning_rate="constant", batch_size=1, max_iter=2, tol=None, random_state=0)
+    return model.fit(X, X[:, 0])
 """
 
 

@@ -103,7 +103,7 @@ def test_every_path_gives_the_textbook_model(method, X, batch_size, penalty, out
         assert_same(found, expected)
 
 
-@pytest.mark.parametrize("solver", KINDS)
+@pytest.mark.parametrize("solver", [*SOLVERS, "dowg"])
 @pytest.mark.parametrize("l1", [0.0, 0.1])
 @pytest.mark.parametrize("batch_size", [1, 5])
 @pytest.mark.parametrize("method", ["_gradient_batches", "_large_batches"])

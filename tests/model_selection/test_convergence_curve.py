@@ -76,7 +76,11 @@ CASES = {
     ),
     "averaged": (MiniBatchSGDClassifier(**LOG, average=50), two, cross_entropy),
     "class weights": (MiniBatchSGDClassifier(**LOG, class_weight="balanced"), two, cross_entropy),
-    "regression": (MiniBatchSGDRegressor(**ODD, penalty="l1", solver="momentum"), y, half_mse),
+    "regression": (
+        MiniBatchSGDRegressor(**ODD, penalty="l1", solver="momentum", learning_rate="invscaling"),
+        y,
+        half_mse,
+    ),
     "outputs": (MiniBatchSGDRegressor(**ODD, average=True), Y, sum_of_half_mse),
     "mlp": (
         MiniBatchMLPClassifier(**NETWORK, solver="sgd", learning_rate="constant", learning_rate_init=0.1),

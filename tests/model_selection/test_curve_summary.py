@@ -22,7 +22,7 @@ rng = np.random.default_rng(0)
 X = rng.standard_normal((60, 4))
 y = X @ [1.0, -2.0, 0.5, 0.0] + 0.5 * rng.standard_normal(60) + 1.0
 two = (y > 1.0).astype(int)
-sgd = MiniBatchSGDRegressor(max_iter=4, tol=None, random_state=0)
+sgd = MiniBatchSGDRegressor(learning_rate="invscaling", max_iter=4, tol=None, random_state=0)
 paths = st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=20).map(np.array)
 with_gaps = st.lists(st.floats(1e-3, 1e3) | st.just(np.nan), min_size=1, max_size=20).map(np.array)
 

@@ -203,7 +203,11 @@ class TestRateMap:
             (SGD, {"budget": {"seconds": 1}}, "budget must be in epochs or updates here; got"),
             (SGD, {"learning_rates": [0.1, -1.0]}, "eta0"),
             (SGD, {"batch_sizes": [0]}, "batch_size"),
-            (MiniBatchSGDClassifier(learning_rate="optimal"), {}, "does not use eta0, .* use learning_rate='constant'"),
+            (
+                MiniBatchSGDClassifier(learning_rate="optimal"),
+                {},
+                "does not use eta0 as a rate, .* use learning_rate='constant'",
+            ),
             (MiniBatchMLPRegressor(solver="lbfgs"), {}, "solver='lbfgs' has neither learning_rate_init"),
         ],
     )

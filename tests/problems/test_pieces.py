@@ -16,7 +16,7 @@ from minibatch import (
     MiniBatchSGDClassifier,
     MiniBatchSGDRegressor,
 )
-from minibatch._problems import linear, mlp, single_rows
+from minibatch._problems import dual_averaging, linear, mlp, single_rows
 from minibatch._problems.pieces import cut, pool_of, share_out
 from references.pieces import calls_of, small_pieces
 
@@ -28,21 +28,26 @@ TARGET = X @ RANDOM.standard_normal((5, 2)) + RANDOM.standard_normal((60, 2))
 # ---------------------------------------------------------------------------------------------- a piece
 
 
+CONSTANT = {"learning_rate": "constant"}
 LINEAR_LOOPS = {
-    "one_row_epoch": {"batch_size": 1, "average": True},
-    "four_row_epoch": {"batch_size": 1},
-    "sgd_epoch": {"batch_size": 4},
-    "gradient_epoch": {"batch_size": 4, "solver": "adam"},
-    "lazy_sgd_epoch": {"batch_size": 4, "penalty": "l1"},
+    "one_row_epoch": {"batch_size": 1, "average": True, **CONSTANT},
+    "four_row_epoch": {"batch_size": 1, **CONSTANT},
+    "sgd_epoch": {"batch_size": 4, **CONSTANT},
+    "gradient_epoch": {"batch_size": 4, "solver": "adam", **CONSTANT},
+    "lazy_sgd_epoch": {"batch_size": 4, "penalty": "l1", **CONSTANT},
+    "dual_averaging_rows_epoch": {"batch_size": 1},
+    "dual_averaging_epoch": {"batch_size": 4},
+    "dual_averaging_sparse_epoch": {"batch_size": 4, "penalty": "l1"},
 }
 
 
 @pytest.mark.parametrize("name", LINEAR_LOOPS)
 def test_a_call_of_a_linear_loop_is_one_piece(monkeypatch, name):
     """And the pieces together are the epoch, with the model of one call: to rounding, as any cut between batches."""
-    rows = sp.csr_array(X) if name == "lazy_sgd_epoch" else X
+    rows = sp.csr_array(X) if name in ("lazy_sgd_epoch", "dual_averaging_sparse_epoch") else X
+    module = next(module for module in (single_rows, linear, dual_averaging) if hasattr(module, name))
     model = MiniBatchSGDRegressor(max_iter=2, tol=None, random_state=0, **LINEAR_LOOPS[name])
-    with calls_of(monkeypatch, single_rows if hasattr(single_rows, name) else linear, name) as calls:
+    with calls_of(monkeypatch, module, name) as calls:
         whole = model.fit(rows, TARGET[:, 0]).coef_
         assert len(calls) == 2  # small data are not cut
         calls.clear()
@@ -50,12 +55,18 @@ def test_a_call_of_a_linear_loop_is_one_piece(monkeypatch, name):
         cut_up = model.fit(rows, TARGET[:, 0]).coef_
     assert len(calls) > 4
     row_work = 50 + (16 * 5 if sp.issparse(rows) else 2 * 5)
-    assert all(len(args[2]) * model.batch_size * row_work <= 1500 for args in calls)
-    assert sum(len(args[2]) for args in calls) == 2 * 60 / model.batch_size
+    assert all(len(args[1]) * row_work <= 1500 for args in calls)
+    assert sum(len(args[1]) for args in calls) == 2 * 60
     np.testing.assert_allclose(cut_up, whole, rtol=1e-12)
 
 
-AVERAGES = [{"average": True}, {"average": 37}, {"average": 37, "penalty": "l1"}, {"solver": "momentum", "average": 37}]
+AVERAGES = [
+    {},
+    {"average": True, **CONSTANT},
+    {"average": 37, **CONSTANT},
+    {"average": 37, "penalty": "l1", **CONSTANT},
+    {"solver": "momentum", "average": 37, **CONSTANT},
+]
 
 
 @pytest.mark.parametrize("options", AVERAGES)
@@ -130,7 +141,7 @@ def test_a_batch_of_many_outputs_is_cut_too(monkeypatch):
     """Of less than 8192 rows, but more than a piece."""
     labels = RANDOM.integers(3, size=4096)
     rows = RANDOM.standard_normal((4096, 5)) + labels[:, None]
-    model = MiniBatchSGDClassifier("log_loss", batch_size=2048, max_iter=2, tol=None, random_state=0)
+    model = MiniBatchSGDClassifier("log_loss", batch_size=2048, max_iter=2, tol=None, random_state=0, **CONSTANT)
     whole = copy.deepcopy(model.fit(rows, labels))
     small_pieces(monkeypatch, 200_000)
     with calls_of(monkeypatch, linear, "chunk_gradient") as calls:

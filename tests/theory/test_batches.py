@@ -104,7 +104,6 @@ def test_an_update_with_a_batch_is_the_mean_of_those_with_its_parts_by_their_row
             hidden_layer_sizes=(4,),
             activation="tanh",
             solver="sgd",
-            learning_rate="constant",
             learning_rate_init=0.3,
             random_state=0,
             **common,
@@ -129,7 +128,8 @@ def test_full_batches_are_gradient_descent_with_every_schedule(schedule):
     for eta in rates:
         w = w - eta * (H @ w - c + 0.01 * w)
     assert_allclose(model.coef_, w, rtol=1e-10)
-    unshuffled = MiniBatchSGDRegressor(batch_size=24, fit_intercept=False, shuffle=False, **parameters).fit(X, y)
+    unshuffled = MiniBatchSGDRegressor(batch_size=24, fit_intercept=False, shuffle=False, random_state=0, **parameters)
+    unshuffled.fit(X, y)
     assert_array_equal(unshuffled.coef_, model.coef_)
 
 

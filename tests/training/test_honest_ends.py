@@ -111,7 +111,7 @@ def test_the_message_has_both_objectives():
 
 
 def test_the_schedule_without_a_first_rate_has_another_remedy():
-    model = MiniBatchSGDClassifier("squared_hinge", batch_size=1, random_state=0, max_iter=3)
+    model = MiniBatchSGDClassifier("squared_hinge", learning_rate="optimal", batch_size=1, random_state=0, max_iter=3)
     model, (message,) = fit_and_messages(model, 10 * X, sides)
     assert model.status_ == "diverged"
     assert "Set learning_rate='constant' and a low eta0, or scale X" in message
@@ -391,7 +391,7 @@ def test_what_comes_down():
 @pytest.mark.parametrize("max_iter", [1, 3])
 def test_a_budget_that_ends_a_descent_from_a_high_rate(max_iter):
     """scikit-learn's default schedule begins high: the objective comes down from there, and the model is good."""
-    model = MiniBatchSGDClassifier("log_loss", batch_size=1, random_state=0, max_iter=max_iter)
+    model = MiniBatchSGDClassifier("log_loss", learning_rate="optimal", batch_size=1, random_state=0, max_iter=max_iter)
     model, (message,) = fit_and_messages(model, Xb, yb)
     found, first, _ = objective_of(model, Xb, yb)
     assert found > first
@@ -402,7 +402,7 @@ def test_a_budget_that_ends_a_descent_from_a_high_rate(max_iter):
 
 def test_a_descent_from_a_high_rate_goes_on_until_it_is_below_its_beginning():
     X_iris, y_iris = load_iris(return_X_y=True)
-    model = MiniBatchSGDClassifier(batch_size=1, random_state=0)
+    model = MiniBatchSGDClassifier(learning_rate="optimal", batch_size=1, random_state=0)
     model, messages = fit_and_messages(model, scale(X_iris), y_iris == 1)
     found, first, _ = objective_of(model, scale(X_iris), y_iris == 1)
     assert (model.status_, messages) == ("converged", [])
@@ -533,8 +533,8 @@ def test_single_rows_end_where_scikit_learn_ends(loss, learning_rate, eta0, alph
     assert_allclose(ours.coef_, theirs.coef_, rtol=1e-7)
 
 
-def test_so_with_the_default_schedule():
-    ours = MiniBatchSGDClassifier(batch_size=1, shuffle=False).fit(Xb, yb)
+def test_so_with_their_default_schedule():
+    ours = MiniBatchSGDClassifier(batch_size=1, learning_rate="optimal", shuffle=False).fit(Xb, yb)
     theirs = sk.SGDClassifier(shuffle=False).fit(Xb, yb)
     assert ours.n_iter_ == theirs.n_iter_
     assert_allclose(ours.coef_, theirs.coef_, rtol=1e-7)
