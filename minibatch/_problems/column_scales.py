@@ -27,10 +27,14 @@ class ColumnMoments(NamedTuple):
     weight: float
 
 
-def moments_of(problem: ProblemOnRows) -> ColumnMoments:
-    """Of the rows trained on."""
+def moments_of(problem: ProblemOnRows, before: ColumnMoments | None = None) -> ColumnMoments:
+    """Of the rows trained on, added to those of earlier ones."""
     squares, present = np.zeros((2, problem.n_features))
     total = 0.0
+    if before is not None:
+        squares += before.squares
+        present += before.present
+        total = before.weight
     step = max(1, min(ROWS_AT_ONCE, at_once(values_of_row(problem.data.X))))
     for begin, end in cut(0, problem.n_samples, step):
         rows = np.arange(begin, end) if problem.rows is None else problem.rows[begin:end]

@@ -40,16 +40,14 @@ class DualAveragingProblem(LinearProblem):
     @classmethod
     def of(cls, problem: LinearProblem, before: ColumnMoments | None) -> "DualAveragingProblem":
         """The same rows and objective; ``before`` is of the rows of earlier calls."""
-        parts = {part.name: getattr(problem, part.name) for part in fields(problem)}
         if isinstance(problem.data.X, CSR):
-            parts["data"] = problem.data._replace(X=_without_repeats(problem))
-        moments = moments_of(problem)
-        if before is not None:
-            moments = ColumnMoments(
-                moments.squares + before.squares, moments.present + before.present, moments.weight + before.weight
-            )
-        solver = problem.solver._replace(kind=DUAL_AVERAGING)
-        return cls(**{**parts, "solver": solver, "moments": moments})
+            problem = replace(problem, data=problem.data._replace(X=_without_repeats(problem)))
+        return cls.with_moments(problem, moments_of(problem, before))
+
+    @classmethod
+    def with_moments(cls, problem: LinearProblem, moments: ColumnMoments) -> "DualAveragingProblem":
+        parts = {part.name: getattr(problem, part.name) for part in fields(problem)}
+        return cls(**{**parts, "solver": problem.solver._replace(kind=DUAL_AVERAGING), "moments": moments})
 
     @cached_property
     def scales(self) -> NDArray[np.floating[Any]]:
@@ -107,7 +105,7 @@ class DualAveragingProblem(LinearProblem):
             return self._large_batches
         if isinstance(self.data.X, CSR) and not self._gradient_pays(batch_size):
             return self._sparse_batches
-        return self._single_rows if batch_size == 1 and self._takes_single_rows else self._gradient_batches
+        return self._single_rows if batch_size == 1 and self._may_take_single_rows else self._gradient_batches
 
     def _batches_at_once(self, epoch: Epoch) -> int:
         """How many batches are a piece. Sparse and single rows leave what is not in them alone."""
@@ -117,40 +115,52 @@ class DualAveragingProblem(LinearProblem):
         return max(1, at_once(work))
 
     @property
-    def _takes_single_rows(self) -> bool:
+    def _may_take_single_rows(self) -> bool:
         alike = len(self.scales) == 1 and self.objective.l1 == 0.0 and not isinstance(self.data.X, CSR)
-        return alike and self.objective.outputs != SOFTMAX and self._squares is not None
+        return alike and self.objective.outputs != SOFTMAX
 
     @cached_property
     def _squares(self) -> NDArray[np.float64] | None:
-        """Squared norms of the rows in the norm of the scales' inverses; None where they overflow."""
+        """Squared norms of the rows in the norm of the scales' inverses, of dense ones with the 1 of the intercept;
+        None where they overflow."""
         X, scales = matrix_of(self.data.X, self.n_features), self.scales.astype(np.float64)
         with np.errstate(over="ignore"):
             if len(scales) == 1:
                 squares = row_norms(X, squared=True) / scales[0]
             else:
                 squares = X.multiply(X) @ (1.0 / scales)
+        if not isinstance(self.data.X, CSR) and self.objective.fit_intercept:
+            squares += 1.0
         return squares if np.isfinite(squares).all() else None
 
     def _single_rows(self, state: State, epoch: Epoch, losses: Vector) -> None:
-        theta, memory = self.parameters(state.theta), self._memory(state)
-        squares: Any = self._squares
+        theta, memory, squares = self.parameters(state.theta), self._memory(state), self._squares
+        if squares is None:
+            return self._gradient_batches(state, epoch, losses)
+        squares = squares[epoch.order]
 
         def train(here: slice, objective: Objective) -> None:
             dual_averaging_rows_epoch(
                 self.data, epoch.order, objective, self.scales, _part_of_memory(memory, here),
                 state.slot_updates, part_of(theta, here), np.empty((here.stop - here.start, N_BUFFER)),
-                squares[epoch.order] + float(objective.fit_intercept),
-                losses[here],
+                squares, losses[here],
             )  # fmt: skip
 
         self._for_outputs(train)
 
     def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
-        one = self.data.y.itemsize * self.n_parameters
-        if self._epoch_function(batch_size, False) == self._large_batches:
+        one, loop = self.data.y.itemsize * self.n_parameters, self._epoch_function(batch_size, False)
+        if loop == self._large_batches:
             return {"gradients": self._sum_bytes(batch_size), "point of the gradient": one}
-        return {"gradients": one, "point of the gradient": one}
+        if loop == self._gradient_batches:
+            return {"gradients": one, "point of the gradient": one}
+        of_piece = min(self.n_samples, max(1, at_once(2 * self._row_work)))
+        squares = 8 * (len(self.data.y) + of_piece) if batch_size == 1 else 0
+        if loop == self._single_rows:
+            return {"squares of the rows": squares}
+        columns = (2 if batch_size == 1 else 3) * self.data.y.itemsize * self.n_outputs * self.n_features
+        scores = 8 * batch_size * self.n_outputs
+        return {"batch buffers": scores, "lazy updates": columns, "squares of the rows": squares}
 
     def _gradient_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
         theta, memory = self.parameters(state.theta), self._memory(state)

@@ -243,16 +243,15 @@ class ProblemOnRows:
     def sample(self, most: int, random: np.random.Generator) -> Self:
         """So many rows that weigh anything, in random order if not all, for the calling thread. Their mean gradient is
         without bias: rows that weigh nothing count in it, as they do in a batch."""
-        weight, places = self.data.weight, np.arange(self.n_samples)
-        if len(weight):
-            places = places[weight[self._all_rows] > 0.0]
-        elif self.rows is None and self.n_samples <= most:
-            return replace(self, threads=ALONE)  # all that there are, in their own order: the data themselves
-        found = replace(self.copied(random.permutation(places)[:most]), threads=ALONE)
+        weight, n_rows = self.data.weight, self.n_samples
         if not len(weight):
-            return found
-        share = len(places) / self.n_samples
-        return replace(found, data=found.data._replace(weight=read_only(share * found.data.weight)))
+            if self.rows is None and n_rows <= most:  # all that there are, in their own order: the data themselves
+                return replace(self, threads=ALONE)
+            return replace(self.copied(random.choice(n_rows, min(most, n_rows), replace=False)), threads=ALONE)
+        places = np.flatnonzero(weight[self._all_rows] > 0.0)
+        found = self.copied(random.choice(places, min(most, len(places)), replace=False))
+        of_batches = read_only(len(places) / n_rows * found.data.weight)
+        return replace(found, data=found.data._replace(weight=of_batches), threads=ALONE)
 
     def with_penalty(self, theta: Vector, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """The gradient of the objective, from that of the loss."""

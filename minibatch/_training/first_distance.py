@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minibatch._problems.dual_averaging import DualAveragingProblem
-from minibatch._problems.state import Vector
+from minibatch._problems.state import Vector, values_of_row
+from minibatch._training.beginning import n_rows_looked_at
 
 __all__ = ["BISECTIONS", "LEAST_DISTANCE", "MOST_POWERS", "SAMPLE_ROWS", "first_distances"]
 
@@ -24,52 +25,44 @@ def first_distances(problem: DualAveragingProblem, theta: Vector, seed: int) -> 
     On a quadratic this is half of the Cauchy step, so never more than half of the way to the optimum. It needs no
     curvature: an absolute error has none, and that of Huber's far away says nothing of how far that is.
     """
-    sample, n_outputs = problem.sample(SAMPLE_ROWS, np.random.default_rng(seed)), problem.n_outputs
-    theta = theta.astype(np.float64)
-    gradient = sample.with_penalty(theta, sample.mean_gradient(theta.astype(problem.scales.dtype)))
-    of_weights = np.broadcast_to(problem.scales.astype(np.float64), (n_outputs, problem.n_features))
-    scales = np.append(of_weights, np.ones(n_outputs))
+    n_rows = min(SAMPLE_ROWS, n_rows_looked_at(values_of_row(problem.data.X), problem.n_samples))
+    sample, dtype = problem.sample(n_rows, np.random.default_rng(seed)), problem.scales.dtype
+    q, theta = problem.scales.astype(np.float64), theta.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        direction = -gradient / scales
-        scores, moves = (sample.scores(vector.astype(problem.scales.dtype)) for vector in (theta, direction))
-        of_penalty, bend = _slopes_of_penalty(sample, theta, direction)
-        squared_norms = _by_objective(problem, -direction * gradient)
+        gradient = sample.with_penalty(theta, sample.mean_gradient(theta.astype(dtype)))
+        direction = -gradient
+        (w, b), (g, g0), (d, d0) = (problem.parameters(vector) for vector in (theta, gradient, direction))
+        d /= q
+        scores, moves = (sample.scores(vector.astype(dtype)) for vector in (theta, direction))
+        of_penalty, bend = (_of_objectives(problem, part) for part in _slopes_of_penalty(problem, w, d))
+        at_start = _of_objectives(problem, np.einsum("kj,kj->k", g, d) + problem.objective.fit_intercept * g0 * d0)
 
         def slope(steps: NDArray[np.float64]) -> NDArray[np.float64]:
-            here = scores.astype(np.float64) + steps[_objective_of(problem)] * moves
-            of_rows = sample.slopes(np.arange(sample.n_samples), here) * moves
-            of_loss = of_rows.sum(axis=0) / sample.n_samples
-            of_loss = of_loss.sum(keepdims=True) if problem.n_objectives == 1 else of_loss
-            return of_loss + of_penalty + steps * bend
+            here = scores + np.broadcast_to(steps, problem.n_outputs) * moves
+            of_loss = np.einsum("ik,ik->k", sample.slopes(np.arange(sample.n_samples), here), moves)
+            return _of_objectives(problem, of_loss / sample.n_samples) + of_penalty + steps * bend
 
-        steps = _half_of(slope, -squared_norms)
-        distances = steps * np.sqrt(squared_norms)
-    least = LEAST_DISTANCE * (1.0 + np.sqrt(_by_objective(problem, scales * theta**2)))
+        steps = _half_of(slope, at_start)
+        distances = steps * np.sqrt(-at_start)
+        away = _of_objectives(problem, (q * w**2).sum(axis=1) + b**2)
+    least = LEAST_DISTANCE * (1.0 + np.sqrt(away))
     return np.where(np.isfinite(distances), np.maximum(distances, least), least)
 
 
-def _objective_of(problem: DualAveragingProblem) -> NDArray[np.int64]:
-    """The number of the objective of every output."""
-    return np.minimum(np.arange(problem.n_outputs), problem.n_objectives - 1)
-
-
-def _by_objective(problem: DualAveragingProblem, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums over the parameters of every objective."""
-    of_weights, of_intercept = problem.parameters(values)
-    sums = of_weights.sum(axis=1) + (of_intercept if problem.objective.fit_intercept else 0.0)
-    return sums.sum(keepdims=True) if problem.n_objectives == 1 else sums
+def _of_objectives(problem: DualAveragingProblem, of_outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums over the outputs of every objective."""
+    return of_outputs.sum(keepdims=True) if problem.n_objectives == 1 else of_outputs
 
 
 def _slopes_of_penalty(
-    problem: DualAveragingProblem, theta: Vector, direction: Vector
+    problem: DualAveragingProblem, w: Vector, d: Vector
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Along the direction: the penalty's slope, and how it grows with the step; L1 as it is where the step begins."""
-    (w, b), (d, _), (l1, l2) = problem.parameters(theta), problem.parameters(direction), problem.objective[4:6]
-    none = np.zeros_like(b)
-    slope = l2 * w * d + l1 * np.where(w == 0.0, np.abs(d), np.sign(w) * d)
-    joined = (np.concatenate([part.ravel(), none]) for part in (slope, l2 * d**2))
-    of_slope, bend = (_by_objective(problem, part) for part in joined)
-    return of_slope, bend
+    """Along ``d``, of every output: the penalty's slope, and how it grows with the step; L1 as it is at ``w``."""
+    objective = problem.objective
+    slope = objective.l2 * np.einsum("kj,kj->k", w, d)
+    if objective.l1 > 0.0:
+        slope += objective.l1 * np.where(w == 0.0, np.abs(d), np.sign(w) * d).sum(axis=1)
+    return slope, objective.l2 * np.einsum("kj,kj->k", d, d)
 
 
 def _half_of(slope: Callable[[Any], Any], at_start: NDArray[np.float64]) -> NDArray[np.float64]:

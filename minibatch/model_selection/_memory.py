@@ -14,12 +14,15 @@ from minibatch._base.ranges import AnyFloat
 from minibatch._base.rates import growth_of
 from minibatch._base.trials import check_parameters
 from minibatch._problems.batching import UNIFORMS_AT_ONCE
+from minibatch._problems.column_scales import ColumnMoments
+from minibatch._problems.dual_averaging import DualAveragingProblem
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.mlp import ROWS_OF_STATISTICS, MLPProblem
 from minibatch._problems.pieces import Threads
 from minibatch._problems.state import SCORES_AT_ONCE as SCORES_COPIED
 from minibatch._problems.state import rows_of, values_of_row
 from minibatch._training.beginning import SCORES_AT_ONCE, n_rows_looked_at
+from minibatch._training.first_distance import SAMPLE_ROWS
 from minibatch.model_selection._memory_result import MemoryRequired, Parts
 
 __all__ = ["memory_required"]
@@ -31,6 +34,8 @@ _STRATIFIED_SPLIT, _SPLIT, _CLASS_WEIGHTS, _BINARY_LABELS = 79, 16, 49, 56
 _RATES = 24
 # L-BFGS-B keeps ten pairs of vectors and a workspace: so many of the size of the parameters, measured.
 _LBFGS_VECTORS = 38
+# And so many are there while the first distance of learning_rate="auto" is found, measured.
+_FIRST_DISTANCE_VECTORS = 7.5
 # Rows or columns that arrays may have, stored values that NumPy gives a shape, and outputs: their weights are made.
 _MOST, _MOST_STORED, _MOST_OUTPUTS = 10**15, 10**18, 10**7
 
@@ -117,16 +122,17 @@ def memory_required(
     >>> small.total < large.total
     True
     >>> small
-    Memory that fit requires beyond X and y: 49.9 MB with batches of 1024, in an epoch
-                        part   memory
-                  parameters  3.26 MB
-            optimizer memory  6.51 MB
-    parameters to go back to  16.3 MB
-                      target   960 kB
-           order of the rows   480 kB
-                       rates    472 B
-               batch buffers  22.4 MB
-                       total  49.9 MB
+    Memory that fit requires beyond X and y: 56.4 MB with batches of 1024, in an epoch
+                         part   memory
+                   parameters  3.26 MB
+             optimizer memory  6.51 MB
+    average of the parameters  3.26 MB
+     parameters to go back to  19.5 MB
+                       target   960 kB
+            order of the rows   480 kB
+                        rates    472 B
+                batch buffers  22.4 MB
+                        total  56.4 MB
     """
     given = {"n_features": n_features, "n_samples": n_samples, "n_outputs": n_outputs, "density": density}
     validate_parameter_constraints(_CONSTRAINTS, given, caller_name="memory_required")
@@ -172,6 +178,7 @@ class _Fit(NamedTuple):
     itemsize: int
     sparse: bool
     state: Parts
+    moments_of_columns: int
 
     @property
     def n_trained_on(self) -> int:
@@ -217,7 +224,10 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
     n_parameters, batch_size = problem.n_parameters, final._resolved_batch_size(problem.n_samples)
     growth = growth_of(final, problem.n_samples)
     n_remembered = problem.n_trained if isinstance(problem, MLPProblem) else n_parameters
-    averaged = 8 * n_parameters if getattr(final, "average", False) else 0
+    if isinstance(problem, LinearProblem) and final._has_no_schedule():
+        problem = DualAveragingProblem.with_moments(problem, ColumnMoments(np.zeros(1), np.zeros(1), 1.0))
+    finds_rates = isinstance(problem, DualAveragingProblem)
+    averaged = 8 * n_parameters if getattr(final, "average", False) and not finds_rates else 0
     if isinstance(problem, MLPProblem) and final._is_auto:
         averaged = dtype.itemsize * n_parameters
     return _Fit(
@@ -238,6 +248,7 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
             "optimizer memory": dtype.itemsize * problem.n_slots * n_remembered,
             "average of the parameters": averaged,
         },
+        moments_of_columns=16 * n_features if finds_rates else 0,
     )
 
 
@@ -268,6 +279,7 @@ def _always(fit: _Fit) -> Parts:
         **fit.state,
         "parameters to go back to": copies,
         "target": _target(fit),
+        "moments of the columns": fit.moments_of_columns,
         # in float64 and, where that is another, in the type of X
         "row weights": (8 + fit.itemsize * (fit.itemsize < 8)) * fit.n_samples if _weighted(fit) else 0,
         "validation rows": fit.n_held_out * (fit.row_bytes + fit.n_columns * fit.itemsize),
@@ -307,6 +319,8 @@ def _setting_up(fit: _Fit) -> dict[str, Parts]:
         validation = {"validation rows": fit.n_held_out * fit.row_bytes}
         rows = validation | {"rows to train on": 8 * fit.n_trained_on if fit.n_held_out else 0}
         moments["while rows are weighted"] = {"target": encoded, **rows, "row weights": _CLASS_WEIGHTS * n}
+    if isinstance(fit.problem, DualAveragingProblem):
+        moments["while the first distance is found"] = _first_distance(fit)
     return moments
 
 
@@ -342,6 +356,19 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
     if fit.by_score:
         moments["when a score is the best"] = {"copies": state}
     return moments | evaluations
+
+
+def _first_distance(fit: _Fit) -> Parts:
+    n_rows = min(SAMPLE_ROWS, n_rows_looked_at(fit.values_of_row, fit.n_trained_on))
+    copied = n_rows < fit.n_trained_on or fit.n_held_out > 0 or _weighted(fit)
+    there = {name: size for name, size in _always(fit).items() if name != "parameters to go back to"}
+    scores = (2 * fit.itemsize + 3 * 8) * fit.problem.data.class_weight.shape[1] * n_rows
+    return there | {
+        "first parameters": fit.state["parameters"],
+        "rows looked at": n_rows * fit.row_bytes if copied else 0,
+        "scores": scores,
+        "steps tried": round(8 * _FIRST_DISTANCE_VECTORS * fit.n_parameters),
+    }
 
 
 def _judging(fit: _Fit) -> Parts:

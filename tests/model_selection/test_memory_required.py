@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch._problems.dual_averaging import DualAveragingProblem
 from minibatch._problems.state import Epoch
 from minibatch.model_selection import memory_required
 
@@ -73,7 +74,8 @@ class TestAgainstTracemalloc:
     @pytest.mark.parametrize("batch_size", SIZES)
     @pytest.mark.parametrize("solver", ["sgd", "adam"])
     def test_linear_regression_on_many_columns(self, solver, batch_size):
-        check(MiniBatchSGDRegressor(solver=solver, batch_size=batch_size), 500, 20_000, 3)
+        schedule = "auto" if solver == "sgd" else "constant"
+        check(MiniBatchSGDRegressor(solver=solver, learning_rate=schedule, batch_size=batch_size), 500, 20_000, 3)
 
     @pytest.mark.parametrize("batch_size", SIZES)
     def test_linear_models_on_many_rows(self, batch_size):
@@ -86,11 +88,12 @@ class TestAgainstTracemalloc:
         [
             {"early_stopping": True},
             {"average": True},
-            {"average": True, "early_stopping": True, "solver": "adam"},
+            {"average": True, "learning_rate": "constant"},
+            {"average": True, "early_stopping": True, "solver": "adam", "learning_rate": "constant"},
             {"evaluate_every": 1},
             {"penalty": "l1"},
             {"shuffle": "block"},
-            {"batch_growth": 4.0, "batch_growth_interval": 1, "solver": "momentum"},
+            {"batch_growth": 4.0, "batch_growth_interval": 1, "solver": "momentum", "learning_rate": "constant"},
         ],
         ids=str,
     )
@@ -166,18 +169,31 @@ def epoch_peak(problem, batch_size, averaged):
         tracemalloc.stop()
 
 
+def linear_problem(sparse, solver):
+    random = np.random.default_rng(0)
+    X, y = np.zeros((9000, 300)), random.standard_normal((9000, 70))
+    X[:, :3] = random.standard_normal((9000, 3))
+    return MiniBatchSGDRegressor(solver=solver)._new_problem(sp.csr_array(X) if sparse else X, y, None)
+
+
 @pytest.mark.parametrize("batch_size", [10, 1000, 9000])
 @pytest.mark.parametrize("average", [False, True])
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_linear_problems_tell_what_an_epoch_allocates(solver, sparse, average, batch_size):
-    random = np.random.default_rng(0)
-    X, y = np.zeros((9000, 300)), random.standard_normal((9000, 70))
-    X[:, :3] = random.standard_normal((9000, 3))
-    model = MiniBatchSGDRegressor(solver=solver)
-    problem = model._new_problem(sp.csr_array(X) if sparse else X, y, None)
+    problem = linear_problem(sparse, solver)
     said = sum(problem.epoch_bytes(batch_size, average).values())
     assert_allclose(epoch_peak(problem, batch_size, average), said, rtol=0.05, atol=20_000)
+
+
+@pytest.mark.parametrize("batch_size", [1, 10, 1000, 9000])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_so_do_those_that_find_their_rates(sparse, batch_size):
+    problem = DualAveragingProblem.of(linear_problem(sparse, "sgd"), None)
+    said = problem.epoch_bytes(batch_size, False)
+    if batch_size == 1:
+        said["squares of the rows"] -= 8 * problem.n_samples  # those of all are there since the first epoch
+    assert_allclose(epoch_peak(problem, batch_size, False), sum(said.values()), rtol=0.05, atol=20_000)
 
 
 class TestWhatItSays:
@@ -221,7 +237,8 @@ class TestWhatItSays:
     @pytest.mark.parametrize("schedule", ["triangular", "one_cycle"])
     def test_rates_take_no_memory(self, schedule, eta0):
         model = MiniBatchSGDRegressor(learning_rate=schedule, eta0=eta0, max_eta=0.1)
-        assert memory_required(model, 5, n_samples=100) == memory_required(MiniBatchSGDRegressor(), 5, n_samples=100)
+        constant = MiniBatchSGDRegressor(learning_rate="constant")
+        assert memory_required(model, 5, n_samples=100) == memory_required(constant, 5, n_samples=100)
 
     def test_one_output_of_a_classifier_means_two_classes(self):
         found = [memory_required(MiniBatchSGDClassifier(), 9, n_samples=99, n_outputs=k).parts for k in (1, 2, 3)]
