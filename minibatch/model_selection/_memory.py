@@ -32,13 +32,11 @@ __all__ = ["memory_required"]
 _STRATIFIED_SPLIT, _SPLIT, _CLASS_WEIGHTS, _BINARY_LABELS = 79, 16, 49, 56
 # From the numbers of the updates to their rates, in bytes a batch, measured.
 _RATES = 24
-# L-BFGS-B keeps ten pairs of vectors and a workspace: so many of the size of the parameters, measured.
-_LBFGS_VECTORS = 38
-# And so many are there while the first distance of learning_rate="auto" is found, measured.
-_FIRST_DISTANCE_VECTORS = 7.5
+# Vectors of the size of the parameters, measured: L-BFGS-B keeps ten pairs and a workspace; while a first distance is
+# found.
+_LBFGS_VECTORS, _FIRST_DISTANCE_VECTORS = 38, 7.5
 # Rows or columns that arrays may have, stored values that NumPy gives a shape, and outputs: their weights are made.
 _MOST, _MOST_STORED, _MOST_OUTPUTS = 10**15, 10**18, 10**7
-
 
 _CONSTRAINTS: dict[str, list[Any]] = {
     "n_features": [Interval(Integral, 1, _MOST, closed="both")],
@@ -224,12 +222,9 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
     n_parameters, batch_size = problem.n_parameters, final._resolved_batch_size(problem.n_samples)
     growth = growth_of(final, problem.n_samples)
     n_remembered = problem.n_trained if isinstance(problem, MLPProblem) else n_parameters
-    if isinstance(problem, LinearProblem) and final._has_no_schedule():
+    finds_rates = isinstance(problem, LinearProblem) and final._has_no_schedule()
+    if finds_rates:
         problem = DualAveragingProblem.with_moments(problem, ColumnMoments(np.zeros(1), np.zeros(1), 1.0))
-    finds_rates = isinstance(problem, DualAveragingProblem)
-    averaged = 8 * n_parameters if getattr(final, "average", False) and not finds_rates else 0
-    if isinstance(problem, MLPProblem) and final._is_auto:
-        averaged = dtype.itemsize * n_parameters
     return _Fit(
         final=final,
         problem=problem,
@@ -246,10 +241,17 @@ def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: 
         state={
             "parameters": dtype.itemsize * n_parameters,
             "optimizer memory": dtype.itemsize * problem.n_slots * n_remembered,
-            "average of the parameters": averaged,
+            "average of the parameters": 0 if finds_rates else _of_average(final, dtype) * n_parameters,
         },
         moments_of_columns=16 * n_features if finds_rates else 0,
     )
+
+
+def _of_average(final: Any, dtype: Any) -> int:
+    """Bytes of a parameter in an average."""
+    if not hasattr(final, "average"):  # a network
+        return dtype.itemsize if final._is_auto else 0
+    return 8 if final.average else 0
 
 
 def _with_rows(problem: Any, n_samples: int, n_held_out: int) -> Any:
