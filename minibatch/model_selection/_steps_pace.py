@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["NOTHING_KNOWN", "Outlook", "outlook"]
 
-# Gradient descent on a convex loss falls ever more slowly (arXiv 2503.10138), so its pace now is an upper bound; four
-# times it leaves room for noise, momentum and networks.
-_FASTER = 4.0
-_FROM = 100  # updates; before, a trial is hardly under way
+# Gradient descent on a convex loss falls ever more slowly (arXiv 2503.10138), so its pace now is an upper bound; twice
+# it leaves room for noise, momentum and networks.
+_FASTER = 2.0
+_FROM = 32  # updates; before, a trial is hardly under way
 
 
 class Outlook(NamedTuple):
@@ -31,8 +32,9 @@ NOTHING_KNOWN = Outlook(0.0, -np.inf, 0.0)
 def outlook(updates: Sequence[int], values: Sequence[float]) -> Outlook:
     """From losses at looks: the fall from the second quarter of the updates to their last half.
 
-    The line begins four standard deviations below the mean of the last half; its pace is four times what was seen and
-    two standard errors more.
+    The line begins four standard deviations (of the noise around a straight
+    line) below the mean of the last half; its pace is twice what was seen and two
+    standard errors more.
 
     >>> outlook([*range(1, 201)], [1 - update / 1000 for update in range(1, 201)]).lowest(400) < 0.6
     True
@@ -43,6 +45,12 @@ def outlook(updates: Sequence[int], values: Sequence[float]) -> Outlook:
     late = at > at[-1] / 2
     early = ~late & (at > at[-1] / 4)
     between = at[late].mean() - at[early].mean()
-    error = np.sqrt(losses[early].var() / early.sum() + losses[late].var() / late.sum())
+    noise = _scatter(at[late], losses[late])
+    error = np.hypot(_scatter(at[early], losses[early]) / np.sqrt(early.sum()), noise / np.sqrt(late.sum()))
     fall = max(0.0, losses[early].mean() - losses[late].mean()) + 2 * error
-    return Outlook(at[late].mean(), losses[late].mean() - 4 * losses[late].std(), _FASTER * fall / between)
+    return Outlook(at[late].mean(), losses[late].mean() - 4 * noise, _FASTER * fall / between)
+
+
+def _scatter(at: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
+    """The standard deviation around a straight line."""
+    return float(np.std(losses - np.polyval(np.polyfit(at, losses, 1), at)))

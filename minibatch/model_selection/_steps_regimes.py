@@ -23,7 +23,7 @@ def log_error(repeats: Sequence[_Array], updates: _Array, fit: StepsFit | None) 
     From the updates of all ``repeats`` at the best rates, if there are several, else from the scatter around the fit.
     A median of ``n`` has the variance ``pi / (2 n)`` of one.
     """
-    coarse = np.hypot(_RESOLUTION, 1 / np.sqrt(12) / updates)
+    coarse = np.hypot(_RESOLUTION, 1 / np.sqrt(12) / np.maximum(updates, 1))
     several = [np.log(counts) for counts in repeats if len(counts) > 1 and (counts > 0).all()]
     if several:
         freedom = sum(len(counts) - 1 for counts in several)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("close_figures")
 def steps(batch_sizes=(1, 4, 16, 64, 240), **arguments):
     X = np.random.default_rng(0).standard_normal((240, 12))
     given = {"learning_rates": np.geomspace(0.01, 1, 7), "target": ("train_loss", 0.01), "max_updates": 40}
-    sgd = MiniBatchSGDRegressor(alpha=0, random_state=0)
+    sgd = MiniBatchSGDRegressor(alpha=0, learning_rate="constant", random_state=0)
     return steps_to_target(sgd, X, X.sum(axis=1), batch_sizes=batch_sizes, **(given | arguments))
 
 
