@@ -53,4 +53,5 @@ def outlook(updates: Sequence[int], values: Sequence[float]) -> Outlook:
 
 def _scatter(at: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
     """The standard deviation around a straight line."""
-    return float(np.std(losses - np.polyval(np.polyfit(at, losses, 1), at)))
+    at, losses = at - at.mean(), losses - losses.mean()
+    return float(np.std(losses - (at @ losses) / (at @ at) * at))

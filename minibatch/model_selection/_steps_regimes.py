@@ -41,7 +41,7 @@ def slopes_of(sizes: NDArray[np.int64], updates: _Array, errors: _Array, freedom
     there = updates > 0
     if there.sum() > 1:
         x, width = np.log(sizes[there]), stats.t.ppf(0.5 + confidence / 2, freedom)
-        weights = np.gradient(np.eye(len(x)), x, axis=0)  # slopes are sums of these times logarithms
+        weights = np.asarray(np.gradient(np.eye(len(x)), x, axis=0))  # slopes are sums of these times logarithms
         middle = weights @ np.log(updates[there])
         half = width * np.sqrt(weights**2 @ errors[there] ** 2)
         slopes[:, there] = middle, middle - half, middle + half

@@ -104,6 +104,11 @@ class StepsToTargetResult:
         """Its confidence interval."""
         return (np.nan, np.nan) if self.fit is None else self.fit.interval
 
+    @property
+    def finds_rates(self) -> bool:
+        """Whether the estimator finds its learning rates, and none were tried."""
+        return bool(np.isnan(self.trials["learning_rate"]).all())
+
     def to_frame(self, what: str = "summary") -> Any:
         """A data frame with one row a batch size (``"summary"``) or one row a trial (``"trials"``)."""
         if what == "summary":
@@ -128,15 +133,13 @@ class StepsToTargetResult:
         }
 
     def _title(self) -> str:
+        rates = " at the rates that the estimator finds" if self.finds_rates else ""
         n_sizes, n_trials = len(self.batch_sizes), len(self.trials["status"])
         fit = "no fit" if self.fit is None else f"critical batch size {self._critical_size()}"
         return (
-            f"Steps to {self.target}: {n_sizes} batch size{'s' * (n_sizes > 1)}{self._own_rates()}, {n_trials} "
+            f"Steps to {self.target}: {n_sizes} batch size{'s' * (n_sizes > 1)}{rates}, {n_trials} "
             f"trial{'s' * (n_trials > 1)} of up to {self.max_updates} updates; {fit}"
         )
-
-    def _own_rates(self) -> str:
-        return " at the rates that the estimator finds" if np.isnan(self.trials["learning_rate"]).all() else ""
 
     def _critical_size(self) -> str:
         """Beyond the sizes that reached the target, only that it is there: digits would be the formula's alone."""
@@ -232,8 +235,10 @@ def _about_rates(sizes: NDArray[np.int64], best: _Array, rates: list[float]) -> 
     """Where another rate may be better."""
     if len(rates) == 1:
         return ["There is one learning rate: no batch size is at its own, so they cannot be compared."]
+    if not rates:
+        return []
     said = []
-    for rate, name, side in ((rates[0], "lowest", "lower"), (rates[-1], "highest", "higher")):
+    for rate, name, side in ((min(rates), "lowest", "lower"), (max(rates), "highest", "higher")):
         here = best == rate
         if here.any():
             said.append(

@@ -77,29 +77,33 @@ def _climb_all(
     """The repeats of a candidate, up to so many updates."""
     looks = task.looks[task.looks <= max(1, up_to)]
     horizon = min(fewest, float(task.looks[-1]))
-    repeats = before or [None] * len(task.seeds)
+    tells = _pace_tells(final, task, horizon)
+
+    def is_settled(run: Run) -> bool:
+        too_slow = tells and run.outlook.lowest(horizon) > task.target.value
+        return run.status != "unfinished" or run.n_updates >= looks[-1] or too_slow
+
+    repeats: Sequence[Run | None] = before or [None] * len(task.seeds)
     return [
-        run
-        if run is not None and _is_settled(run, task.target, looks, horizon)
-        else _climb(final, task, candidate, seed, looks, horizon)
+        run if run is not None and is_settled(run) else _climb(final, task, candidate, seed, looks, horizon)
         for seed, run in zip(task.seeds, repeats, strict=True)
     ]
 
 
-def _is_settled(run: Run, target: Target, looks: Looks, horizon: float) -> bool:
-    if run.status != "unfinished" or run.n_updates >= looks[-1]:
-        return True
-    return target.lower_is_better and run.outlook.lowest(horizon) > target.value
+def _pace_tells(final: MiniBatchEstimator, task: Task, horizon: float) -> bool:
+    """Whether a trial that falls too slowly now will not arrive by then.
+
+    Rates that the estimator finds may yet rise. A network may stay on a plateau and then fall, so that it is judged
+    only where another rate has arrived.
+    """
+    is_late = horizon < task.looks[-1]
+    return not finds_own_rate(final) and (is_late or not hasattr(final, "hidden_layer_sizes"))
 
 
 def _climb(final: MiniBatchEstimator, task: Task, candidate: int, seed: int, looks: Looks, horizon: float) -> Run:
     """One trial up to the last of these looks, from the first parameters."""
     model = _model(final, task, candidate, seed)
-    # a network may stay on a plateau and then fall, so that it is judged only where another rate has arrived; rates
-    # that the estimator finds may yet rise
-    is_late = horizon < task.looks[-1]
-    judges_pace = not finds_own_rate(final) and (is_late or not hasattr(final, "hidden_layer_sizes"))
-    watch = Trial(task, looks, horizon, judges_pace)
+    watch = Trial(task, looks, horizon, _pace_tells(final, task, horizon))
     with np.errstate(over="ignore", invalid="ignore"):  # a rate that is too high
         try:
             model._train(*task.data, watch=watch)

@@ -67,15 +67,13 @@ class Trial:
 
     def begin(self, measures: Measures, theta: Vector) -> None:
         self.measures = measures
-        self.probe = Probe(self.target, self.value, [])
+        self.probe = self._probe(theta)
         self.first = self.probe.look(theta)
         if not np.isfinite(self.first):
             raise ValueError(
                 f"{self.target.name} is {self.first} before the first update; scale X with StandardScaler."
             )
         self._judge({"n_updates": 0, "n_samples_seen": 0, "epoch": 0.0}, self.first)
-        self.probe = self._probe(theta)
-        self.probe.look(theta)
 
     def see(self, row: dict[str, Any], theta: Vector) -> None:
         if row["n_updates"] not in self.looks:  # the trainer also shows the end of every epoch

@@ -11,9 +11,9 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier
+from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.model_selection import steps_to_target
-from references.steps import PLAIN, RATES, cancer_rows, quadratic_rows
+from references.steps import PLAIN, RATES, cancer_rows, looks, quadratic_rows
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +136,56 @@ class TestClassesThatTheTrainingPartLacks:
     def test_a_target_of_training_rows_does_not_look_at_them(self, task):
         model, rows, arguments = task
         steps_to_target(model, *rows, **arguments, target=("train_loss", 1.0))
+
+
+class TestRatesThatTheEstimatorFinds:
+    arguments = {"batch_sizes": [4, 16, 53], "target": ("train_loss", 0.05), "max_updates": 500}
+
+    @pytest.mark.parametrize(
+        "model",
+        [
+            MiniBatchSGDRegressor(random_state=0),
+            MiniBatchSGDRegressor(learning_rate="dowg", eta0=1e-3, random_state=0),
+            MiniBatchMLPRegressor(hidden_layer_sizes=(5,), random_state=0),
+        ],
+        ids=["auto", "dowg", "network"],
+    )
+    def test_counts_are_those_of_plain_fits(self, quadratic, model):
+        """A fit of so many updates is there, and one that ends at the look before is not."""
+        result = steps_to_target(model, *quadratic, **self.arguments)
+        assert len(result.trials["status"]) == 3
+        for size, updates in zip(result.batch_sizes, result.updates, strict=True):
+            for count in (int(updates), looks(int(updates))[-2]):
+                fit = clone(model).set_params(batch_size=int(size), max_updates=int(count), max_iter=10**6, tol=None)
+                assert (fit.fit(*quadratic)._loss(*quadratic) <= 0.05) == (count == updates)
+
+    def test_there_is_no_rate_in_the_result(self, quadratic):
+        result = steps_to_target(MiniBatchSGDRegressor(random_state=0), *quadratic, n_repeats=3, **self.arguments)
+        assert np.isnan(result.learning_rates).all()
+        assert np.isnan(result.trials["learning_rate"]).all()
+        assert not result.at_edge.any()
+        assert not any("rate" in words for words in result.warnings)
+        assert "3 batch sizes at the rates that the estimator finds, 9 trials" in repr(result)
+        assert_array_equal(result.trials["repeat"], [0, 1, 2] * 3)
+
+    def test_momenta_are_tried(self, quadratic):
+        model = MiniBatchSGDRegressor(solver="momentum", random_state=0)
+        result = steps_to_target(model, *quadratic, momenta=[0.0, 0.9], **self.arguments)
+        assert set(result.trials["momentum"]) == {0.0, 0.9}
+        assert np.isin(result.momenta, [0.0, 0.9]).all()
+
+    @pytest.mark.parametrize("schedule", ["auto", "dowg"])
+    def test_rates_to_try_are_refused(self, quadratic, schedule):
+        model = MiniBatchSGDRegressor(learning_rate=schedule)
+        with pytest.raises(ValueError, match=f"learning_rate='{schedule}' finds a rate of its own .*'constant' to"):
+            steps_to_target(model, *quadratic, learning_rates=RATES, **self.arguments)
+
+    def test_other_schedules_need_them(self, quadratic):
+        with pytest.raises(ValueError, match=r"learning_rates is None; give the rates .* or set learning_rate='auto'"):
+            steps_to_target(PLAIN, *quadratic, **self.arguments)
+
+    def test_a_pipeline_is_asked_for_its_last_step(self, quadratic):
+        model = make_pipeline(StandardScaler(), MiniBatchSGDRegressor(random_state=0))
+        inside = steps_to_target(model, *quadratic, **self.arguments)
+        rows = StandardScaler().fit_transform(quadratic[0])
+        assert repr(inside) == repr(steps_to_target(model[-1], rows, quadratic[1], **self.arguments))

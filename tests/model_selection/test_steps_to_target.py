@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.model_selection import fit_steps_to_target, steps_to_target
-from references.steps import PLAIN, RATES, cancer_rows, digit_rows, looks, quadratic_rows, trials
+from references.steps import PLAIN, RATES, cancer_rows, digit_rows, looks, losses_of, quadratic_rows, trials
 
 
 @pytest.fixture(scope="module")
@@ -25,21 +25,6 @@ def cancer():
 @pytest.fixture(scope="module")
 def digits():
     return digit_rows()
-
-
-def losses_of(X, y, batch_size, rate, momentum, n_updates):
-    """The training loss before the first and after every update of gradient descent, rows in their order; infinite
-    from where it is ten thousand times the first."""
-    w, v, losses, start = np.zeros(X.shape[1]), 0.0, np.full(n_updates + 1, np.inf), 0
-    for update in range(n_updates + 1):
-        losses[update] = 0.5 * np.mean((X @ w - y) ** 2)
-        if losses[update] > 1e4 * losses[0]:
-            break
-        rows = slice(start, start + batch_size)
-        v = momentum * v + X[rows].T @ (X[rows] @ w - y[rows]) / len(y[rows])
-        w = w - rate * v
-        start = 0 if start + batch_size >= len(y) else start + batch_size
-    return losses
 
 
 @pytest.mark.parametrize("momenta", [(0.0,), (0.0, 0.5, 0.9)], scope="class")

@@ -44,6 +44,16 @@ def test_the_line_of_the_fit(result, y, power):
     assert_allclose(costs, result.fit.min_steps * (1 + result.critical_batch_size / x) * x**power)
 
 
+def test_the_title_says_where_the_estimator_finds_its_rates():
+    X = np.random.default_rng(0).standard_normal((60, 3))
+    found = steps_to_target(
+        MiniBatchSGDRegressor(random_state=0), X, X.sum(axis=1), batch_sizes=[4, 16], target=("train_loss", 0.1),
+        max_updates=60,
+    )  # fmt: skip
+    title = BatchSizeScalingDisplay.from_steps(found).ax_.get_title(loc="left")
+    assert title == "Each size at the rate that the estimator finds; up to 60 updates a trial"
+
+
 def test_epochs_have_points_alone(result):
     display = BatchSizeScalingDisplay.from_steps(result, y="epochs_to_target")
     assert display.fit_line_ is None

@@ -6,7 +6,7 @@ from sklearn.preprocessing import scale
 
 from minibatch import MiniBatchSGDRegressor
 
-__all__ = ["PLAIN", "RATES", "cancer_rows", "digit_rows", "looks", "quadratic_rows", "trials"]
+__all__ = ["PLAIN", "RATES", "cancer_rows", "digit_rows", "looks", "losses_of", "quadratic_rows", "trials"]
 
 PLAIN = MiniBatchSGDRegressor(alpha=0, fit_intercept=False, shuffle=False, learning_rate="constant")
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
@@ -27,6 +27,21 @@ def cancer_rows():
 def digit_rows():
     X, y = load_digits(return_X_y=True)
     return X[:400] / 16, y[:400]
+
+
+def losses_of(X, y, batch_size, rate, momentum, n_updates):
+    """The training loss before the first and after every update of gradient descent, rows in their order; infinite
+    from where it is ten thousand times the first."""
+    w, v, losses, start = np.zeros(X.shape[1]), 0.0, np.full(n_updates + 1, np.inf), 0
+    for update in range(n_updates + 1):
+        losses[update] = 0.5 * np.mean((X @ w - y) ** 2)
+        if losses[update] > 1e4 * losses[0]:
+            break
+        rows = slice(start, start + batch_size)
+        v = momentum * v + X[rows].T @ (X[rows] @ w - y[rows]) / len(y[rows])
+        w = w - rate * v
+        start = 0 if start + batch_size >= len(y) else start + batch_size
+    return losses
 
 
 def looks(n_updates):
