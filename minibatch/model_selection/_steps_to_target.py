@@ -173,7 +173,7 @@ def steps_to_target(
     ----------
     .. [1] C. J. Shallue et al., "Measuring the Effects of Data Parallelism on Neural Network Training", JMLR 20 (2019).
     .. [2] S. McCandlish et al., "An Empirical Model of Large-Batch Training", 2018. arXiv:1812.06162
-    .. [3] "Are Convex Optimization Curves Convex?", 2025. arXiv:2503.10138
+    .. [3] G. Barzilai et al., "Are Convex Optimization Curves Convex?", 2025. arXiv:2503.10138
 
     Examples
     --------
@@ -184,7 +184,8 @@ def steps_to_target(
     >>> y = X @ np.ones(15)
     >>> result = steps_to_target(
     ...     MiniBatchSGDRegressor(alpha=0, learning_rate="constant"), X, y, batch_sizes=[1, 8, 64, 512],
-    ...     learning_rates=np.geomspace(0.02, 1, 9), target=("train_loss", 0.01), max_updates=5000, random_state=0,
+    ...     learning_rates=np.geomspace(0.02, 1, 9), target=("train_loss", 0.01), max_updates=5000, n_repeats=5,
+    ...     random_state=0,
     ... )
     >>> result.regimes
     ['perfect scaling', 'diminishing returns', 'diminishing returns', 'diminishing returns']

@@ -26,7 +26,7 @@ from references.fits import FOUR, model_of, parameters_of, target_of
 N, D = 40, 5
 ROWS = sp.random_array((N, D), density=0.5, format="csr", rng=np.random.default_rng(0))
 y = ROWS.toarray() @ np.arange(D) + np.random.default_rng(0).standard_normal(N)
-STEPS = {"batch_sizes": [4, 8], "target": {"train_loss": 0.1}, "max_updates": 10}
+STEPS = {"batch_sizes": [4, 8], "learning_rates": [0.01], "target": {"train_loss": 0.1}, "max_updates": 10}
 ALL_FOUR = pytest.mark.parametrize("estimator", FOUR)
 
 
