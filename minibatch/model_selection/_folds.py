@@ -193,13 +193,17 @@ def _load_kernels(estimator: Any, train: Part) -> None:
 
 
 def run_all(
-    function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], n_jobs: int | None, progress_bar: bool
+    function: Callable[..., Any],
+    jobs: Sequence[tuple[Any, ...]],
+    n_jobs: int | None,
+    progress_bar: bool,
+    what: str = "Fits",
 ) -> list[Any]:
     """``function`` of every tuple of arguments, in their order, on any backend of joblib."""
     calls = (delayed(function)(*arguments) for arguments in jobs)
     if not progress_bar:
         return Parallel(n_jobs=n_jobs)(calls)
-    with progress_bar_of("Fits", len(jobs)) as show:
+    with progress_bar_of(what, len(jobs)) as show:
 
         class WithProgress(Parallel):  # joblib calls this after every result, whatever the backend
             def print_progress(self) -> None:

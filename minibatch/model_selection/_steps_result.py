@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from minibatch._tables import frame_of, html_table, text_table
 from minibatch.model_selection._steps_fit import StepsFit, fit_steps_to_target
-from minibatch.model_selection._steps_trials import Run, Task, distance, middle
+from minibatch.model_selection._steps_regimes import log_error, regimes_of, slopes_of
+from minibatch.model_selection._steps_trials import Found, middle
+from minibatch.model_selection._steps_watch import Task
 from minibatch.model_selection._summary import Target
 
 __all__ = ["StepsToTargetResult", "result_of"]
 
 _Array = NDArray[np.float64]
-
-_PERFECT, _PLATEAU = -0.8, -0.2  # slopes of S_min (1 + B_c / B) at a quarter of B_c, and at four times B_c
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -36,7 +36,8 @@ class StepsToTargetResult:
 
     learning_rates : ndarray of float
         The rate that needs the fewest updates. Of several, the one that is furthest beyond the target by then. NaN
-        where no trial reached the target, or none had to begin.
+        where no trial reached the target, or none had to begin, and where the estimator finds its own
+        (``learning_rate="auto"``).
 
     momenta : ndarray of float or None
         The momentum that goes with it, where several were tried.
@@ -47,14 +48,21 @@ class StepsToTargetResult:
     slopes : ndarray of float
         ``d log updates / d log batch_size``, between the neighbours that reached the target.
 
+    slope_intervals : ndarray of shape (n_sizes, 2)
+        Their confidence intervals: from the scatter of the repeats at the best rates, or, where there is one repeat,
+        from that around the fit (which takes the fit's formula for true); with the 4 % of the looks. NaN where there is
+        neither.
+
     regimes : list of str
         In words: ``'perfect scaling'`` (slope up to -0.8: twice the batch, half the updates), ``'diminishing
-        returns'``, ``'plateau'`` (from -0.2 on), ``'not reached'``; ``'-'`` for a size alone.
+        returns'``, ``'plateau'`` (from -0.2 on), ``'not reached'``; ``'-'`` for a size alone. Where an interval does
+        not tell one from the next, both: ``'perfect scaling or diminishing returns'``. ``'unsure'`` may be any.
 
     trials : dict {str: ndarray}
         One entry a trial: ``batch_size``, ``learning_rate``, ``momentum`` (where several were tried), ``repeat``,
         ``status``, ``updates`` to the target or NaN, ``n_updates`` done, and the ``value`` then. The status is
-        ``'reached'``, ``'diverged'``, ``'pruned'`` (stopped where another rate had already reached the target), or
+        ``'reached'``, ``'diverged'``, ``'pruned'`` (stopped where another rate needed no more updates, or as soon as it
+        was too slow to need as few), ``'stalled'`` (too slow to reach the target within ``max_updates``), or
         ``'censored'`` (not reached within ``max_updates``).
 
     target : Target
@@ -78,6 +86,7 @@ class StepsToTargetResult:
     momenta: _Array | None
     at_edge: NDArray[np.bool_]
     slopes: _Array
+    slope_intervals: _Array
     regimes: list[str]
     trials: dict[str, NDArray[Any]]
     target: Target
@@ -95,10 +104,16 @@ class StepsToTargetResult:
         """Its confidence interval."""
         return (np.nan, np.nan) if self.fit is None else self.fit.interval
 
+    @property
+    def finds_rates(self) -> bool:
+        """Whether the estimator finds its learning rates, and none were tried."""
+        return bool(np.isnan(self.trials["learning_rate"]).all())
+
     def to_frame(self, what: str = "summary") -> Any:
         """A data frame with one row a batch size (``"summary"``) or one row a trial (``"trials"``)."""
         if what == "summary":
-            return frame_of(self._columns())
+            low, high = self.slope_intervals.T
+            return frame_of(self._columns() | {"slope_low": low, "slope_high": high})
         if what == "trials":
             return frame_of(self.trials)
         raise ValueError(f"what must be 'summary' or 'trials'; got {what!r}.")
@@ -118,10 +133,11 @@ class StepsToTargetResult:
         }
 
     def _title(self) -> str:
+        rates = " at the rates that the estimator finds" if self.finds_rates else ""
         n_sizes, n_trials = len(self.batch_sizes), len(self.trials["status"])
         fit = "no fit" if self.fit is None else f"critical batch size {self._critical_size()}"
         return (
-            f"Steps to {self.target}: {n_sizes} batch size{'s' * (n_sizes > 1)}, {n_trials} "
+            f"Steps to {self.target}: {n_sizes} batch size{'s' * (n_sizes > 1)}{rates}, {n_trials} "
             f"trial{'s' * (n_trials > 1)} of up to {self.max_updates} updates; {fit}"
         )
 
@@ -147,23 +163,24 @@ class StepsToTargetResult:
 
 
 def result_of(
-    sizes: NDArray[np.int64], found: list[list[list[Run]]], task: Task, rates: list[float], confidence: float
+    sizes: NDArray[np.int64], found: list[Found], task: Task, rates: list[float], confidence: float
 ) -> StepsToTargetResult:
-    """From the trials, batch sizes x candidates x repeats, to what they say."""
-    best = [_best(runs, task.target) for runs in found]
-    medians = [None if which is None else middle(runs[which]) for runs, which in zip(found, best, strict=True)]
+    """From the trials to what they say."""
+    repeats = [[] if one.best is None else one.runs[one.best] for one in found]
+    medians = [middle(runs) if runs else None for runs in repeats]
     updates, samples, epochs = (
         np.array([np.nan if run is None else float(getattr(run, name)) for run in medians])
         for name in ("updates", "n_samples", "epoch")
     )
     # where there is nothing to train, no rate is the best
     chosen = [
-        task.candidates[which] if which is not None and count > 0 else (np.nan, np.nan)
-        for which, count in zip(best, updates, strict=True)
+        task.candidates[one.best] if one.best is not None and count > 0 else (np.nan, np.nan)
+        for one, count in zip(found, updates, strict=True)
     ]
     best_rates, momenta = (np.array(values, dtype=float) for values in zip(*chosen, strict=True))
-    slopes = _slopes(sizes, updates)
     fit, why = _fit(sizes, updates, confidence)
+    counts = [np.array([float(run.n_updates) for run in runs]) for runs in repeats]
+    slopes = slopes_of(sizes, updates, *log_error(counts, updates, fit), confidence)
     return StepsToTargetResult(
         batch_sizes=sizes,
         updates=updates,
@@ -171,45 +188,23 @@ def result_of(
         epochs=epochs,
         learning_rates=best_rates,
         momenta=None if task.candidates[0][1] is None else momenta,
-        at_edge=np.isin(best_rates, [rates[0], rates[-1]]),
-        slopes=slopes,
-        regimes=[_regime(slope, count) for slope, count in zip(slopes, updates, strict=True)],
+        at_edge=np.isin(best_rates, rates[:1] + rates[-1:]),
+        slopes=slopes[0],
+        slope_intervals=slopes[1:].T,
+        regimes=regimes_of(updates, slopes),
         trials=_trials(sizes, found, task),
         target=task.target,
         max_updates=int(task.looks[-1]),
         fit=fit,
-        warnings=(*_about_rates(sizes, best_rates, rates), *_about_missing(sizes, found, best, task), *why),
+        warnings=(*_about_rates(sizes, best_rates, rates), *_about_missing(sizes, found, task), *why),
     )
 
 
-def _best(runs: list[list[Run]], target: Target) -> int | None:
-    """The candidate with the fewest updates; of several, the one that was furthest beyond the target."""
-    keys = [(middle(repeats).updates, distance(repeats, target)) for repeats in runs]
-    best = min(range(len(keys)), key=keys.__getitem__)
-    return best if np.isfinite(keys[best][0]) else None
-
-
-def _slopes(sizes: NDArray[np.int64], updates: _Array) -> _Array:
-    slopes = np.full(len(sizes), np.nan)
-    there = updates > 0
-    if there.sum() > 1:
-        slopes[there] = np.gradient(np.log(updates[there]), np.log(sizes[there]))
-    return slopes
-
-
-def _regime(slope: float, updates: float) -> str:
-    if np.isnan(updates):
-        return "not reached"
-    if np.isnan(slope):
-        return "-"
-    return "perfect scaling" if slope <= _PERFECT else "plateau" if slope >= _PLATEAU else "diminishing returns"
-
-
-def _trials(sizes: NDArray[np.int64], found: list[list[list[Run]]], task: Task) -> dict[str, NDArray[Any]]:
+def _trials(sizes: NDArray[np.int64], found: list[Found], task: Task) -> dict[str, NDArray[Any]]:
     rows = [
         (size, *candidate, repeat, run)
-        for size, runs in zip(sizes, found, strict=True)
-        for candidate, repeats in zip(task.candidates, runs, strict=True)
+        for size, one in zip(sizes, found, strict=True)
+        for candidate, repeats in zip(task.candidates, one.runs, strict=True)
         for repeat, run in enumerate(repeats)
     ]
     batch_size, rate, momentum, repeat, run = zip(*rows, strict=True)
@@ -240,8 +235,10 @@ def _about_rates(sizes: NDArray[np.int64], best: _Array, rates: list[float]) -> 
     """Where another rate may be better."""
     if len(rates) == 1:
         return ["There is one learning rate: no batch size is at its own, so they cannot be compared."]
+    if not rates:
+        return []
     said = []
-    for rate, name, side in ((rates[0], "lowest", "lower"), (rates[-1], "highest", "higher")):
+    for rate, name, side in ((min(rates), "lowest", "lower"), (max(rates), "highest", "higher")):
         here = best == rate
         if here.any():
             said.append(
@@ -251,15 +248,14 @@ def _about_rates(sizes: NDArray[np.int64], best: _Array, rates: list[float]) -> 
     return said
 
 
-def _about_missing(
-    sizes: NDArray[np.int64], found: list[list[list[Run]]], best: list[int | None], task: Task
-) -> list[str]:
+def _about_missing(sizes: NDArray[np.int64], found: list[Found], task: Task) -> list[str]:
     """Where the target was not reached."""
-    missed = np.array([which is None for which in best])
-    diverged = np.array([all(run.status == "diverged" for repeats in runs for run in repeats) for runs in found])
+    missed = np.array([one.best is None for one in found])
+    diverged = np.array([all(run.status == "diverged" for repeats in one.runs for run in repeats) for one in found])
+    remedy = "scale X" if np.isnan(task.candidates[0][0]) else "add lower learning_rates"
     said = []
     if diverged.any():
-        said.append(f"Every trial diverged at {_named_sizes(sizes[diverged])}: add lower learning_rates.")
+        said.append(f"Every trial diverged at {_named_sizes(sizes[diverged])}: {remedy}.")
     slow = missed & ~diverged
     if slow.any():
         said.append(

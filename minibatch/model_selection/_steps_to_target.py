@@ -19,7 +19,8 @@ from minibatch._base.sparse import refuse_damaged
 from minibatch.model_selection._arguments import seed_of, target_of
 from minibatch.model_selection._folds import Part, run_all, unknown_classes
 from minibatch.model_selection._steps_result import StepsToTargetResult, result_of
-from minibatch.model_selection._steps_trials import Task, looks_up_to, search
+from minibatch.model_selection._steps_trials import finds_own_rate, search
+from minibatch.model_selection._steps_watch import Task, looks_up_to
 from minibatch.model_selection._summary import Target
 from minibatch.model_selection._varied import check_candidate, plain_values
 
@@ -31,6 +32,7 @@ _CONSTRAINTS: dict[str, list[Any]] = {
     "n_jobs": [Integral, None],
     "random_state": ["random_state"],
     "confidence": [Interval(Real, 0, 1, closed="neither")],
+    "progress_bar": ["boolean"],
 }
 
 
@@ -40,7 +42,7 @@ def steps_to_target(
     y: Any,
     *,
     batch_sizes: Sequence[Any],
-    learning_rates: Sequence[float],
+    learning_rates: Sequence[float] | None = None,
     momenta: Sequence[float] | None = None,
     target: float | Mapping[str, float] | tuple[str, float],
     max_updates: int,
@@ -51,18 +53,22 @@ def steps_to_target(
     random_state: Any = None,
     sample_weight: Any = None,
     confidence: float = 0.95,
+    progress_bar: bool = False,
 ) -> StepsToTargetResult:
     """The fewest updates in which every batch size reaches a target, and the size beyond which larger ones gain little.
 
     For each batch size ``B``, ``S(B)`` is the number of updates after which the target is first reached, least over
-    constant learning rates (and momenta): batch sizes can only be compared when each has its own rate [1]_. The curve
-    ``S_min (1 + B_c / B)`` is fitted to these numbers [2]_.
+    constant learning rates (and momenta): batch sizes can only be compared when each has its own rate [1]_. An
+    estimator with ``learning_rate="auto"`` finds that itself. The curve ``S_min (1 + B_c / B)`` is fitted to these
+    numbers [2]_.
 
     Parameters
     ----------
     estimator : estimator of minibatch, or Pipeline that ends in one
-        Cloned, never changed. Transformers are fitted once, on X. Its solver, penalty and so on are used; its learning
-        rate and all that changes it, batch growth, stopping rules, averaging and callbacks are not.
+        Cloned, never changed. Transformers are fitted once, on X. Its solver, penalty and so on are used. With
+        ``learning_rate="auto"`` or ``"dowg"`` every batch size runs at the rate that the estimator finds, and there is
+        nothing to search: one trial a batch size and repeat. With any other schedule, trials are at constant rates in
+        its place. Warm-up, scaling of rates, batch growth, stopping rules, averaging and callbacks are not used.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Training rows.
@@ -74,9 +80,10 @@ def steps_to_target(
         Values of ``batch_size``: numbers of rows, fractions, ``"full"``. Three at least for a fit; a factor of four
         from one to the next is close enough. Those that come to the same number of rows count as one.
 
-    learning_rates : sequence of float
-        Rates to try at every batch size. Let them span all that the batch sizes may need, as with
-        ``numpy.geomspace(0.001, 10, 13)``; a result says where its best rate is at an end.
+    learning_rates : sequence of float, default=None
+        Rates to try at every batch size; none with ``learning_rate="auto"`` or ``"dowg"``. Let them span all that the
+        batch sizes may need, as with ``numpy.geomspace(0.001, 10, 13)``; a result says where its best rate is at an
+        end.
 
     momenta : sequence of float, default=None
         Values of ``momentum`` to try with every rate. None: that of the estimator.
@@ -86,7 +93,8 @@ def steps_to_target(
         ``test_loss``, ``train_score`` and ``gradient_norm``. Fix it before you look at results.
 
     max_updates : int
-        Of a trial. Generous is fine: trials stop soon after one of their batch size has reached the target.
+        Of a trial. Generous is fine: trials stop where one of their batch size has reached the target, or when they
+        have become too slow.
 
     X_test, y_test : array-like, default=None
         Rows for a target about test rows. To choose a batch size for a model that is judged on other rows yet, give
@@ -94,7 +102,7 @@ def steps_to_target(
 
     n_repeats : int, default=1
         Trials at every rate, of which the median counts (of an even number, the slower one in the middle). Five or more
-        tell a trend from chance.
+        tell a trend from chance: their scatter says which ``regimes`` are told apart.
 
     n_jobs : int or None, default=None
         Batch sizes at the same time, on the joblib backend in use. Results do not depend on it.
@@ -107,7 +115,10 @@ def steps_to_target(
         For training and the training loss; transformers do not get it.
 
     confidence : float in (0, 1), default=0.95
-        Level of the intervals of the fit.
+        Level of the intervals of the fit and of the slopes.
+
+    progress_bar : bool, default=False
+        Show how many batch sizes are done (needs rich).
 
     Returns
     -------
@@ -138,7 +149,22 @@ def steps_to_target(
     Notes
     -----
     Trials are looked at after every update at first, then each time 4 % more have been done. A count is that of the
-    first look at which the target was reached: a noisy quantity that crosses it between two looks is missed.
+    first look at which the target was reached: a noisy quantity that crosses it between two looks is missed. Of 16,384
+    rows and more, a fixed random sample of 4,096 is looked at, in eight blocks, and tells how far all rows have come
+    since these were looked at; all are, as soon as that is within five standard errors of the target. So a count is
+    always about all rows. Gradient norms are, too: that of a sample is longer.
+
+    Trials of a batch size climb together, each from its beginning to 4, 16, ... times as many updates, the nearest to
+    the target first, until one arrives. The others stop there, or sooner: losses of linear models fall ever more slowly
+    [3]_, so that a trial that would be above the target at twice its pace (and some standard errors of the noise) is
+    given up. A network, which may rest on a plateau, is given up so only where another rate has arrived.
+
+    On digits, letter, spambase, adult, protein and power plant data (7 batch sizes, 5 or 9 rates) the best rates and
+    their updates were those without giving up and samples. Small data take as long as without, 20,000 to 50,000 rows
+    about a third of the time.
+
+    With ``learning_rate="auto"`` updates are those of the fit; the few that a network spends on choosing its rate are
+    not counted. ``max_updates`` are then all spent where the target is out of reach.
 
     This answers how many updates it takes, not how good the model becomes, nor how many seconds pass. At a constant
     rate small batches may never get below their noise floor, where a decaying rate would. Another target, or a rate or
@@ -149,6 +175,7 @@ def steps_to_target(
     ----------
     .. [1] C. J. Shallue et al., "Measuring the Effects of Data Parallelism on Neural Network Training", JMLR 20 (2019).
     .. [2] S. McCandlish et al., "An Empirical Model of Large-Batch Training", 2018. arXiv:1812.06162
+    .. [3] G. Barzilai et al., "Are Convex Optimization Curves Convex?", 2025. arXiv:2503.10138
 
     Examples
     --------
@@ -158,21 +185,22 @@ def steps_to_target(
     >>> X = np.random.default_rng(0).standard_normal((2000, 15))
     >>> y = X @ np.ones(15)
     >>> result = steps_to_target(
-    ...     MiniBatchSGDRegressor(alpha=0), X, y, batch_sizes=[1, 8, 64, 512], learning_rates=np.geomspace(0.02, 1, 9),
-    ...     target=("train_loss", 0.01), max_updates=5000, random_state=0,
+    ...     MiniBatchSGDRegressor(alpha=0, learning_rate="constant"), X, y, batch_sizes=[1, 8, 64, 512],
+    ...     learning_rates=np.geomspace(0.02, 1, 9), target=("train_loss", 0.01), max_updates=5000, n_repeats=5,
+    ...     random_state=0,
     ... )
-    >>> result.regimes
-    ['perfect scaling', 'diminishing returns', 'diminishing returns', 'diminishing returns']
+    >>> result.regimes[1:]
+    ['perfect scaling or diminishing returns', 'diminishing returns', 'diminishing returns']
     >>> 16 < result.critical_batch_size < 128
     True
     """
     given = {"max_updates": max_updates, "n_repeats": n_repeats, "n_jobs": n_jobs, "random_state": random_state}
-    given |= {"confidence": confidence}
+    given |= {"confidence": confidence, "progress_bar": progress_bar}
     validate_parameter_constraints(_CONSTRAINTS, given, caller_name="steps_to_target")
     transformers, final = split_pipeline(estimator)
     goal = _goal(target, X_test, y_test)
-    rates, momentum_values = _positive_rates(learning_rates), _checked_momenta(estimator, momenta)
     refuse_damaged(X)
+    momentum_values, rates = _checked_momenta(estimator, momenta), _rates(final, learning_rates)
     X, y = indexable(X, y)
     weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
     models = _models(estimator, batch_sizes, _num_samples(X))
@@ -185,11 +213,12 @@ def steps_to_target(
         _speak_of_unknown_classes(unknown, goal)
     seed = seed_of(random_state, final)
     seeds = [seed, *np.random.RandomState(seed).randint(SEEDS, size=n_repeats - 1).tolist()]
-    candidates = list(product(rates[::-1], momentum_values))
+    candidates = list(product(rates[::-1] or [np.nan], momentum_values))
     looks = looks_up_to(countable(max_updates))
     task = Task(Part(X, y, weight), Part(*test, None), not unknown, candidates, seeds, goal, looks)
     jobs = [(model, task) for model in models.values()]
-    return result_of(np.array(list(models)), run_all(search, jobs, n_jobs, False), task, rates, confidence)
+    found = run_all(search, jobs, n_jobs, progress_bar, "Batch sizes")
+    return result_of(np.array(list(models)), found, task, rates, confidence)
 
 
 def _goal(target: Any, X_test: Any, y_test: Any) -> Target:
@@ -206,7 +235,20 @@ def _goal(target: Any, X_test: Any, y_test: Any) -> Target:
     return goal
 
 
-def _positive_rates(learning_rates: Any) -> list[float]:
+def _rates(final: MiniBatchEstimator, learning_rates: Any) -> list[float]:
+    """In rising order; none where the estimator finds its own."""
+    if finds_own_rate(final):
+        if learning_rates is not None:
+            raise ValueError(
+                f"learning_rate={final.learning_rate!r} finds a rate of its own for every batch size, so there are no "
+                "learning_rates to try; leave them out, or set learning_rate='constant' to search."
+            )
+        return []
+    if learning_rates is None:
+        raise ValueError(
+            "learning_rates is None; give the rates to try at every batch size, such as numpy.geomspace(0.001, 10, "
+            "13), or set learning_rate='auto', which finds its own."
+        )
     rates = plain_values("learning_rates", learning_rates)
     for rate in rates:
         if not is_number(rate) or not 0 < rate < np.inf:

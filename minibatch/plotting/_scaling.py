@@ -365,7 +365,8 @@ def _drawn(curve: ConvergenceCurve, y: str) -> _Drawn:
 
 def _drawn_steps(result: StepsToTargetResult, y: str) -> _Drawn:
     costs = getattr(result, y.removesuffix("_to_target"))[:, None]
-    title = f"each size at its best learning rate; up to {result.max_updates} updates a trial"
+    rate = "the rate that the estimator finds" if result.finds_rates else "its best learning rate"
+    title = f"each size at {rate}; up to {result.max_updates} updates a trial"
     sizes = result.batch_sizes.astype(float)
     return _Drawn(sizes, result.batch_sizes.tolist(), costs, _goal_words(result.target, "score"), title, "fewest")
 

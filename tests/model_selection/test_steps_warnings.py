@@ -16,7 +16,7 @@ from minibatch.model_selection import fit_steps_to_target, steps_to_target
 random = np.random.default_rng(0)
 X = random.standard_normal((240, 12))
 Y = X @ np.ones(12)
-SGD = MiniBatchSGDRegressor(alpha=0, fit_intercept=False, shuffle=False)
+SGD = MiniBatchSGDRegressor(alpha=0, fit_intercept=False, shuffle=False, learning_rate="constant")
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
@@ -63,18 +63,18 @@ class TestWhatIsSaid:
         assert "no batch size is at its own" in result.warnings[0]
 
     def test_a_target_out_of_reach(self):
-        result = steps(max_updates=40, target=("train_loss", 1e-9), learning_rates=[0.01, 0.1])
+        result = steps(max_updates=30, target=("train_loss", 1e-9), learning_rates=[0.01, 0.1])
         assert np.isnan(result.updates).all()
         assert np.isnan(result.samples).all()
         assert np.isnan(result.learning_rates).all()
         assert set(result.trials["status"]) == {"censored"}
-        assert set(result.trials["n_updates"]) == {40}
+        assert set(result.trials["n_updates"]) == {30}
         assert result.regimes == ["not reached"] * 3
         assert not result.at_edge.any()
         assert result.fit is None
         assert np.isnan([result.critical_batch_size, *result.interval]).all()
         assert result.warnings == (
-            "train_loss <= 1e-09 was not reached within max_updates=40 at batch sizes 1, 12, 240: allow more, or "
+            "train_loss <= 1e-09 was not reached within max_updates=30 at batch sizes 1, 12, 240: allow more, or "
             "choose an easier target.",
             "No fit: it needs three batch sizes that reach the target; 0 did.",
         )
@@ -144,7 +144,11 @@ class TestTables:
     @pytest.fixture(scope="class")
     @classmethod
     def result(cls):
-        return steps(MiniBatchSGDRegressor(solver="momentum", alpha=0, random_state=0), momenta=[0, 0.9], n_repeats=2)
+        return steps(
+            MiniBatchSGDRegressor(solver="momentum", alpha=0, learning_rate="constant", random_state=0),
+            momenta=[0, 0.9],
+            n_repeats=2,
+        )
 
     def test_frames(self, result):
         frame = result.to_frame()
@@ -231,7 +235,7 @@ class TestWrongInput:
             steps(make_pipeline(StandardScaler(), SGDRegressor()))
 
     def test_batches_of_one_row_for_batch_normalization(self):
-        network = MiniBatchMLPClassifier((3,), batch_normalization=True)
+        network = MiniBatchMLPClassifier((3,), learning_rate="constant", batch_normalization=True)
         with pytest.raises(ValueError, match="Use a larger batch_size"):
             steps(network, y=Y > 0, batch_sizes=[1, 4])
 
@@ -245,6 +249,6 @@ class TestWrongInput:
             steps(y=Y * 1e200)
 
     def test_labels_that_training_lacks(self):
-        sgd = MiniBatchSGDClassifier("log_loss")
+        sgd = MiniBatchSGDClassifier("log_loss", learning_rate="constant")
         with pytest.raises(ValueError, match=r"y_test has classes that y lacks \(7\), whose rows have no loss"):
             steps(sgd, y=Y > 0, target=("test_loss", 0.5), X_test=X, y_test=np.full(240, 7))

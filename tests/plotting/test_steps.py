@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("close_figures")
 def steps(batch_sizes=(1, 4, 16, 64, 240), **arguments):
     X = np.random.default_rng(0).standard_normal((240, 12))
     given = {"learning_rates": np.geomspace(0.01, 1, 7), "target": ("train_loss", 0.01), "max_updates": 40}
-    sgd = MiniBatchSGDRegressor(alpha=0, random_state=0)
+    sgd = MiniBatchSGDRegressor(alpha=0, learning_rate="constant", random_state=0)
     return steps_to_target(sgd, X, X.sum(axis=1), batch_sizes=batch_sizes, **(given | arguments))
 
 
@@ -42,6 +42,16 @@ def test_the_line_of_the_fit(result, y, power):
     x, costs = BatchSizeScalingDisplay.from_steps(result, y=y).fit_line_.get_data()
     assert_allclose([x[0], x[-1]], [1, 240])
     assert_allclose(costs, result.fit.min_steps * (1 + result.critical_batch_size / x) * x**power)
+
+
+def test_the_title_says_where_the_estimator_finds_its_rates():
+    X = np.random.default_rng(0).standard_normal((60, 3))
+    found = steps_to_target(
+        MiniBatchSGDRegressor(random_state=0), X, X.sum(axis=1), batch_sizes=[4, 16], target=("train_loss", 0.1),
+        max_updates=60,
+    )  # fmt: skip
+    title = BatchSizeScalingDisplay.from_steps(found).ax_.get_title(loc="left")
+    assert title == "Each size at the rate that the estimator finds; up to 60 updates a trial"
 
 
 def test_epochs_have_points_alone(result):

@@ -164,13 +164,13 @@ def test_updates_to_a_target_fall_with_the_batch_size_and_end_on_a_plateau():
     y = X.sum(axis=1) + 6 * np.random.default_rng(0).standard_normal(n)
     optimum = np.linalg.lstsq(X, y, rcond=None)[0]
     excess = 0.02 * 0.5 * np.sum(h * optimum**2)
-    model = MiniBatchSGDRegressor(penalty=None, fit_intercept=False, shuffle=False)
+    model = MiniBatchSGDRegressor(penalty=None, fit_intercept=False, shuffle=False, learning_rate="constant")
     result = steps_to_target(
         model, X, y, batch_sizes=[8, 32, 128, 2048, "full"], learning_rates=rates, max_updates=4000, random_state=0,
         target=("train_loss", 0.5 * np.mean((X @ optimum - y) ** 2) + excess),
     )  # fmt: skip
-    assert result.regimes[:2] == ["perfect scaling"] * 2
-    assert result.regimes[-1] == "plateau"
+    assert (result.slopes[:2] <= -0.8).all()
+    assert result.slopes[-1] >= -0.2
     counts = np.arange(100)[:, None, None]
     losses = 0.5 * np.sum(h * (1 - rates[:, None] * h) ** (2 * counts) * optimum**2, axis=2)
     assert result.updates[-1] == np.argmax((losses <= excess).any(axis=1))
