@@ -10,7 +10,7 @@ from minibatch._base.trials import plain_clone
 from minibatch.model_selection._steps_watch import Looks, Run, Stop, Task, Trial
 from minibatch.model_selection._summary import Target
 
-__all__ = ["Found", "finds_own_rate", "middle", "rungs_of", "search"]
+__all__ = ["Found", "middle", "rungs_of", "search"]
 
 _RUNG, _FIRST_RUNG = 4, 50  # all trials go so many times as far before any goes on; the first rung is no shorter
 _FULLY = 4  # the repeats of the best rate are run on to so many times its updates: their scatter is that of the count
@@ -53,11 +53,6 @@ def _best(runs: dict[int, list[Run]], target: Target) -> int | None:
     return best if np.isfinite(keys[best][0]) else None
 
 
-def finds_own_rate(final: MiniBatchEstimator) -> bool:
-    """There is no learning rate to set."""
-    return final.learning_rate in ("auto", "dowg")
-
-
 def rungs_of(looks: Looks) -> list[int]:
     """Up to where all trials go before any goes on.
 
@@ -97,7 +92,7 @@ def _pace_tells(final: MiniBatchEstimator, task: Task, horizon: float) -> bool:
     only where another rate has arrived.
     """
     is_late = horizon < task.looks[-1]
-    return not finds_own_rate(final) and (is_late or not hasattr(final, "hidden_layer_sizes"))
+    return not np.isnan(task.candidates[0][0]) and (is_late or not hasattr(final, "hidden_layer_sizes"))
 
 
 def _climb(final: MiniBatchEstimator, task: Task, candidate: int, seed: int, looks: Looks, horizon: float) -> Run:

@@ -175,10 +175,16 @@ class TestRatesThatTheEstimatorFinds:
         assert np.isin(result.momenta, [0.0, 0.9]).all()
 
     @pytest.mark.parametrize("schedule", ["auto", "dowg"])
-    def test_rates_to_try_are_refused(self, quadratic, schedule):
-        model = MiniBatchSGDRegressor(learning_rate=schedule)
-        with pytest.raises(ValueError, match=f"learning_rate='{schedule}' finds a rate of its own .*'constant' to"):
-            steps_to_target(model, *quadratic, learning_rates=RATES, **self.arguments)
+    def test_rates_to_try_are_constant_ones(self, quadratic, schedule):
+        found, constant = (
+            steps_to_target(
+                MiniBatchSGDRegressor(learning_rate=name, random_state=0), *quadratic, learning_rates=RATES,
+                **self.arguments,
+            )
+            for name in (schedule, "constant")
+        )  # fmt: skip
+        assert repr(found) == repr(constant)
+        assert np.isin(found.learning_rates, RATES).all()
 
     def test_other_schedules_need_them(self, quadratic):
         with pytest.raises(ValueError, match=r"learning_rates is None; give the rates .* or set learning_rate='auto'"):
