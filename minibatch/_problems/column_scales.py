@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from minibatch._problems.pieces import at_once, cut
 from minibatch._problems.state import ROWS_AT_ONCE, ProblemOnRows, values_of_row
 from minibatch.engine.columns import column_moments
+from minibatch.engine.rows import CSR
 
 __all__ = ["ALIKE", "LEAST_SCALE", "RARITY", "ColumnMoments", "Scales", "moments_of", "squared_scales"]
 
@@ -29,7 +30,8 @@ class ColumnMoments(NamedTuple):
 
 def moments_of(problem: ProblemOnRows, before: ColumnMoments | None = None) -> ColumnMoments:
     """Of the rows trained on, added to those of earlier ones."""
-    squares, present = np.zeros((2, problem.n_features))
+    is_sparse = isinstance(problem.data.X, CSR)  # then the two of a column lie together, and memory is waited for once
+    squares, present = np.zeros((problem.n_features, 2)).T if is_sparse else np.zeros((2, problem.n_features))
     total = 0.0
     if before is not None:
         squares += before.squares
@@ -39,7 +41,7 @@ def moments_of(problem: ProblemOnRows, before: ColumnMoments | None = None) -> C
     for begin, end in cut(0, problem.n_samples, step):
         rows = np.arange(begin, end) if problem.rows is None else problem.rows[begin:end]
         total += column_moments(problem.data.X, rows, problem.data.weight, squares, present)
-    return ColumnMoments(squares, present, total)
+    return ColumnMoments(*np.ascontiguousarray([squares, present]), total)
 
 
 class Scales(NamedTuple):

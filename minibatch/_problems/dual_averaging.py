@@ -22,6 +22,7 @@ from minibatch.engine.dual_averaging import (
     dual_averaging_step,
     gradient_point,
 )
+from minibatch.engine.dual_averaging_one_row import dual_averaging_one_row_epoch
 from minibatch.engine.dual_averaging_rows import N_BUFFER, dual_averaging_rows_epoch
 from minibatch.engine.dual_averaging_sparse import Columns, dual_averaging_sparse_epoch
 from minibatch.engine.linear import SOFTMAX, Objective
@@ -105,7 +106,10 @@ class DualAveragingProblem(LinearProblem):
             return self._large_batches
         if isinstance(self.data.X, CSR) and not self._gradient_pays(batch_size):
             return self._sparse_batches
-        return self._single_rows if batch_size == 1 and self._may_take_single_rows else self._gradient_batches
+        if batch_size > 1 or isinstance(self.data.X, CSR):
+            return self._gradient_batches
+        by_fours = len(self.scales) == 1 and self.objective.l1 == 0.0 and self.objective.outputs != SOFTMAX
+        return self._four_rows if by_fours else self._one_row
 
     def _batches_at_once(self, epoch: Epoch) -> int:
         """How many batches are a piece. Sparse and single rows leave what is not in them alone."""
@@ -113,11 +117,6 @@ class DualAveragingProblem(LinearProblem):
         if self._epoch_function(epoch.batch_size, False) in (self._gradient_batches, self._large_batches):
             work += 3 * UPDATE_WORK * self.n_parameters
         return max(1, at_once(work))
-
-    @property
-    def _may_take_single_rows(self) -> bool:
-        alike = len(self.scales) == 1 and self.objective.l1 == 0.0 and not isinstance(self.data.X, CSR)
-        return alike and self.objective.outputs != SOFTMAX
 
     @cached_property
     def _squares(self) -> NDArray[np.float64] | None:
@@ -127,13 +126,15 @@ class DualAveragingProblem(LinearProblem):
         with np.errstate(over="ignore"):
             if len(scales) == 1:
                 squares = row_norms(X, squared=True) / scales[0]
-            else:
+            elif isinstance(self.data.X, CSR):
                 squares = X.multiply(X) @ (1.0 / scales)
+            else:
+                squares = np.einsum("ij,ij,j->i", X, X, 1.0 / scales)
         if not isinstance(self.data.X, CSR) and self.objective.fit_intercept:
             squares += 1.0
         return squares if np.isfinite(squares).all() else None
 
-    def _single_rows(self, state: State, epoch: Epoch, losses: Vector) -> None:
+    def _four_rows(self, state: State, epoch: Epoch, losses: Vector) -> None:
         theta, memory, squares = self.parameters(state.theta), self._memory(state), self._squares
         if squares is None:
             return self._gradient_batches(state, epoch, losses)
@@ -148,6 +149,22 @@ class DualAveragingProblem(LinearProblem):
 
         self._for_outputs(train)
 
+    def _one_row(self, state: State, epoch: Epoch, losses: Vector) -> None:
+        theta, memory, squares = self.parameters(state.theta), self._memory(state), self._squares
+        if squares is None:
+            return self._gradient_batches(state, epoch, losses)
+        squares, point = squares[epoch.order], self.parameters(np.empty_like(state.theta))
+
+        def train(here: slice, objective: Objective) -> None:
+            n_outputs = here.stop - here.start
+            dual_averaging_one_row_epoch(
+                self.data, epoch.order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
+                part_of(theta, here), np.empty((n_outputs, N_BUFFER)), part_of(point, here), squares,
+                np.empty((1, n_outputs)), losses[here],
+            )  # fmt: skip
+
+        self._for_outputs(train)
+
     def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
         one, loop = self.data.y.itemsize * self.n_parameters, self._epoch_function(batch_size, False)
         if loop == self._large_batches:
@@ -156,8 +173,8 @@ class DualAveragingProblem(LinearProblem):
             return {"gradients": one, "point of the gradient": one}
         of_piece = min(self.n_samples, max(1, at_once(2 * self._row_work)))
         squares = 8 * (len(self.data.y) + of_piece) if batch_size == 1 else 0
-        if loop == self._single_rows:
-            return {"squares of the rows": squares}
+        if loop in (self._four_rows, self._one_row):
+            return {"squares of the rows": squares, "point of the gradient": one if loop == self._one_row else 0}
         columns = (2 if batch_size == 1 else 3) * self.data.y.itemsize * self.n_outputs * self.n_features
         scores = 8 * batch_size * self.n_outputs
         return {"batch buffers": scores, "lazy updates": columns, "squares of the rows": squares}
@@ -194,7 +211,10 @@ class DualAveragingProblem(LinearProblem):
         """Buffers."""
         (bands, scales), dtype = self._scales, self.data.y.dtype
         parts = np.empty((n_outputs, self.n_features, 2 if single else 3), dtype)
-        return Columns(parts, bands, scales, np.empty((n_outputs, len(scales)), dtype), np.empty((n_outputs, 2)))
+        inverses = 1.0 / scales.astype(np.float64)
+        return Columns(
+            parts, bands, scales, inverses, np.empty((n_outputs, len(scales)), dtype), np.empty((n_outputs, 2))
+        )
 
     def _large_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
         theta, memory, batch_size = self.parameters(state.theta), self._memory(state), epoch.batch_size

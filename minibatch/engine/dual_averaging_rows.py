@@ -1,4 +1,4 @@
-"""``engine.dual_averaging`` in batches of one dense row, where columns are alike, without L1.
+"""``engine.dual_averaging`` in batches of one dense row, where columns are alike and outputs share no loss, without L1.
 
 Rows go straight into the dual vectors. Of the average ``m`` it is ``u = S (m - n)`` that is kept here: what an update
 leaves alone stays as it is, and what adds ``d`` to ``n`` takes ``S d`` from it, with the ``S`` of before. So weights
@@ -18,6 +18,7 @@ from minibatch.engine.dual_averaging import (
     INTERPOLATION,
     SUM,
     WEIGHTS,
+    find_rate,
     inverse_root,
     next_look,
     write_model,
@@ -36,8 +37,8 @@ from minibatch.engine.rows import add_row, row_dot
 
 __all__ = [
     "INVERSE", "N_BUFFER", "OF_INTERCEPT", "SMALL_GROWTH", "SQUARED_NORM", "UNIT", "Place", "advanced",
-    "dual_averaging_rows_epoch", "from_sums", "look_around", "place_of", "point_from", "put_back", "share_of_sums",
-    "slowed", "steps_on_four", "to_sums", "update_with_four_rows", "update_with_row",
+    "dual_averaging_rows_epoch", "from_sums", "look_around", "next_rate", "place_of", "point_from", "put_back",
+    "share_of_sums", "slowed", "steps_on_four", "to_sums", "update_with_four_rows", "update_with_row",
 ]  # fmt: skip
 
 # Columns of the buffer of an output: what ``S`` is counted in, the inverse root of ``v``; on sparse rows, of the
@@ -88,6 +89,15 @@ def from_sums(memory, buffer):
     for p in range(pace.shape[0]):
         pace[p, AVERAGE_SUM] = pace[p, SUM] + pace[p, AVERAGE_SUM] / pace[p, WEIGHTS]
         pace[p, WEIGHTS] *= buffer[p, UNIT]
+
+
+@kernel
+def next_rate(pace, p, squared_norm, t, unit):
+    """Make update ``t`` of a pace; returns the rate, and the ``S`` of before."""
+    weights, (before, eta) = pace[p, WEIGHTS], find_rate(pace, p, squared_norm)
+    pace[p, AVERAGE_SUM] -= weights * before
+    pace[p, WEIGHTS] += pace[p, DISTANCE] / unit * t
+    return eta, weights
 
 
 @kernel

@@ -15,22 +15,28 @@ import numpy as np
 from minibatch.engine.compile import entry, kernel, kernel_in_order
 from minibatch.engine.dual_averaging import (
     AVERAGE_SUM,
-    DISTANCE,
     SUM,
     WEIGHTS,
-    find_rate,
     next_look,
     note_distance,
     write_model,
 )
-from minibatch.engine.dual_averaging_rows import OF_INTERCEPT, SQUARED_NORM, UNIT, from_sums, share_of_sums, to_sums
+from minibatch.engine.dual_averaging_rows import (
+    OF_INTERCEPT,
+    SQUARED_NORM,
+    UNIT,
+    from_sums,
+    next_rate,
+    share_of_sums,
+    to_sums,
+)
 from minibatch.engine.linear import AHEAD, prefetch_place, slopes_from_scores
 from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
-    "ADDED", "DUAL", "GRADIENT", "Columns", "add_gradient_of_rows", "band_of", "dot_of_alike", "dot_of_bands",
+    "ADDED", "DUAL", "GRADIENT", "Columns", "add_gradient_of_rows", "band_of", "dot_of_alike", "dot_of_bands", "dot_of_scaled",
     "dual_averaging_sparse_epoch", "find_factors", "look_at_columns", "move_by_gradient", "move_by_row", "move_outputs",
-    "next_rate", "norm_of_batch", "pack", "score_row", "scores_of_batch", "unpack", "weight_there",
+    "norm_of_batch", "pack", "scaled", "score_row", "scores_of_batch", "unpack", "weight_there",
 ]  # fmt: skip
 
 # What is kept of a column: of n and of u, and its place in the gradient of the batch.
@@ -43,6 +49,7 @@ class Columns(NamedTuple):
     parts: np.ndarray  # (outputs, features, 2 or 3)
     bands: np.ndarray  # of the columns
     scales: np.ndarray  # of the bands
+    inverses: np.ndarray  # of these scales, in float64
     factors: np.ndarray  # (outputs, bands): from a dual vector to weights, where the next gradient is taken
     shares: np.ndarray  # (outputs, 2): of u there, and the threshold
 
@@ -110,6 +117,28 @@ def dot_of_alike(X, i, parts, k, share):
     return even + odd
 
 
+@kernel
+def scaled(columns, k, j, share):
+    """``weight_there`` where there is no threshold."""
+    between = columns.parts[k, j, DUAL] + share * columns.parts[k, j, ADDED]
+    return between * columns.factors[k, band_of(columns, j)]
+
+
+@kernel_in_order
+def dot_of_scaled(X, i, columns, k, share):
+    """``dot_of_bands`` where there is no threshold."""
+    values, indices, indptr = X
+    even = odd = columns.parts.dtype.type(0)
+    p, last = indptr[i], indptr[i + 1]
+    while p + 2 <= last:
+        even += values[p] * scaled(columns, k, np.uintp(indices[p]), share)
+        odd += values[p + 1] * scaled(columns, k, np.uintp(indices[p + 1]), share)
+        p += 2
+    if p < last:
+        even += values[p] * scaled(columns, k, np.uintp(indices[p]), share)
+    return even + odd
+
+
 @kernel_in_order
 def dot_of_bands(X, i, columns, k, share, threshold):
     """The product of a row with the weights of output ``k`` where the next gradient is taken."""
@@ -133,6 +162,8 @@ def score_row(X, i, columns, k):
     share, threshold = real(columns.shares[k, 0]), real(columns.shares[k, 1])
     if threshold == real(0) and columns.bands.shape[0] == 0:
         return dot_of_alike(X, i, columns.parts, k, share) * columns.factors[k, 0]
+    if threshold == real(0):
+        return dot_of_scaled(X, i, columns, k, share)
     return dot_of_bands(X, i, columns, k, share, threshold)
 
 
@@ -158,7 +189,7 @@ def add_gradient_of_rows(X, order, start, stop, k, slopes, columns):
                 j, part = np.uintp(indices[p]), factor * values[p]
                 before = parts[k, j, GRADIENT]
                 parts[k, j, GRADIENT] = before + part
-                squared_norm += float(part * (before + before + part)) / float(columns.scales[band_of(columns, j)])
+                squared_norm += float(part * (before + before + part)) * columns.inverses[band_of(columns, j)]
     return squared_norm
 
 
@@ -204,15 +235,6 @@ def look_at_columns(columns, memory, objective):
             gone = float(weight_there(columns, k, np.uintp(j), share, threshold, zero) - start[k, j])
             far += gone * gone * float(columns.scales[band_of(columns, np.uintp(j))])
         far = note_distance(memory.pace, k, n_outputs, far)
-
-
-@kernel
-def next_rate(pace, p, squared_norm, t, unit):
-    """Make update ``t`` of a pace; returns the rate, and the ``S`` of before."""
-    weights, (before, eta) = pace[p, WEIGHTS], find_rate(pace, p, squared_norm)
-    pace[p, AVERAGE_SUM] -= weights * before
-    pace[p, WEIGHTS] += pace[p, DISTANCE] / unit * t
-    return eta, weights
 
 
 @kernel

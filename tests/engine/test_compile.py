@@ -12,6 +12,7 @@ import pytest
 from minibatch.engine import (
     columns,
     dual_averaging,
+    dual_averaging_one_row,
     dual_averaging_rows,
     dual_averaging_sparse,
     linear,
@@ -31,6 +32,7 @@ ENTRIES = [
     dual_averaging.dual_averaging_epoch,
     dual_averaging.dual_averaging_step,
     dual_averaging.gradient_point,
+    dual_averaging_one_row.dual_averaging_one_row_epoch,
     dual_averaging_rows.dual_averaging_rows_epoch,
     dual_averaging_sparse.dual_averaging_sparse_epoch,
     linear.gradient_epoch,

@@ -30,7 +30,8 @@ START = 0.3 * np.random.default_rng(4).standard_normal((D + 1, 7))  # at 0 score
 NO_PENALTY, L2, L1, BOTH = (0.0, 0.0), (0.0, 0.2), (0.1, 0.0), (0.05, 0.2)
 # path: layout of X, batch sizes, penalties (l1, l2), whether columns may differ
 PATHS = {
-    "_single_rows": (DENSE, [1], [NO_PENALTY, L2], [False]),
+    "_four_rows": (DENSE, [1], [NO_PENALTY, L2], [False]),
+    "_one_row": (DENSE, [1], [NO_PENALTY, L2, L1, BOTH], [False, True]),
     "_sparse_batches": (SPARSE, [1, 4, N], [NO_PENALTY, L2, L1, BOTH], [False, True]),
     "_gradient_batches": (DENSE, [1, 4, N], [NO_PENALTY, L2, L1, BOTH], [False, True]),
     "_large_batches": (DENSE, [5, N], [L2, BOTH], [False, True]),
@@ -107,9 +108,11 @@ def test_every_path_gives_the_model_of_the_formulas(method, X, batch_size, penal
 @pytest.mark.parametrize("batch_size", [1, 4, N])
 @pytest.mark.parametrize("penalty", [L2, BOTH])
 @pytest.mark.parametrize(
-    ("method", "X"), [("_sparse_batches", SPARSE), ("_gradient_batches", DENSE), ("_large_batches", DENSE)]
+    ("method", "X"),
+    [("_one_row", DENSE), ("_sparse_batches", SPARSE), ("_gradient_batches", DENSE), ("_large_batches", DENSE)],
 )
 def test_a_softmax_has_one_rate(method, X, batch_size, penalty):
+    batch_size = 1 if method == "_one_row" else batch_size
     (l1, l2), scales, y = penalty, SCALES[True], targets("softmax", 3)
     problem = problem_of(X, y, "softmax", scales, l1=l1, l2=l2, n_outputs=3)
     found = train(problem, method, batch_size)
@@ -121,14 +124,14 @@ def test_a_softmax_has_one_rate(method, X, batch_size, penalty):
 def test_weights_of_rows(method, X, fit_intercept):
     weight, y = rng.integers(0, 3, N).astype(float), targets("log_loss")
     problem = problem_of(X, y, "log_loss", SCALES[False], l2=0.1, weight=weight, fit_intercept=fit_intercept)
-    size = 1 if method == "_single_rows" else 4
+    size = 1 if method in ("_four_rows", "_one_row") else 4
     expected = reference(
         problem, y, "log_loss", SCALES[False], batch_size=size, l2=0.1, weights=weight, fit_intercept=fit_intercept
     )
     assert_same(train(problem, method, size), expected)
 
 
-@pytest.mark.parametrize(("method", "X"), [("_single_rows", DENSE), ("_sparse_batches", SPARSE)])
+@pytest.mark.parametrize(("method", "X"), [("_four_rows", DENSE), ("_one_row", DENSE), ("_sparse_batches", SPARSE)])
 def test_many_updates_of_single_rows(method, X):
     """Looks are far between, the series stands for most roots, sums are carried from call to call."""
     y = targets("squared_error", 1)
@@ -141,7 +144,7 @@ def test_many_updates_of_single_rows(method, X):
 def test_float32(method, X):
     y = targets("log_loss")
     problem = problem_of(X.astype(np.float32), y, "log_loss", SCALES[False], l2=0.1)
-    size = 1 if method == "_single_rows" else 4
+    size = 1 if method in ("_four_rows", "_one_row") else 4
     found = train(problem, method, size)
     assert found[0].dtype == np.float32
     assert_same(found, reference(problem, y, "log_loss", SCALES[False], batch_size=size, l2=0.1), 1e-5)
@@ -151,7 +154,8 @@ def test_large_steps_in_float32_do_not_overflow():
     """The average's weights grow with the fourth power of a distance and the square of the updates."""
     X = np.tile(DENSE, (200, 1)).astype(np.float32)
     y = 1e9 * targets("squared_error", 1, len(X))
-    for method, rows in (("_single_rows", X), ("_sparse_batches", sp.csr_array(X)), ("_gradient_batches", X)):
+    for method in ("_four_rows", "_one_row", "_sparse_batches", "_gradient_batches"):
+        rows = sp.csr_array(X) if method == "_sparse_batches" else X
         coef, intercept, rates = train(problem_of(rows, y, "squared_error", SCALES[False]), method, 1)
         assert np.isfinite(coef).all()
         assert np.isfinite(intercept).all()
@@ -172,12 +176,12 @@ def test_single_rows_of_any_width(loss, n_features):
         getattr(problem, method)(state, Epoch(np.arange(41), np.empty(41), 1, 41, True, 0), np.zeros(1))
         return state.theta
 
-    assert_allclose(trained("_single_rows"), trained("_gradient_batches"), rtol=1e-10, atol=1e-12)
+    assert_allclose(trained("_four_rows"), trained("_gradient_batches"), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("loss", ["log_loss", "squared_error"])
 @pytest.mark.parametrize(
-    ("batch_size", "method"), [(1, "_single_rows"), (1, "_sparse_batches"), (4, "_gradient_batches")]
+    ("batch_size", "method"), [(1, "_four_rows"), (1, "_one_row"), (1, "_sparse_batches"), (4, "_gradient_batches")]
 )
 def test_outputs_on_threads(loss, batch_size, method):
     """The same digits, whatever thread trains an output."""
