@@ -41,7 +41,8 @@ def targets_of(model, y):
 def value(model, coef, intercept, X, y):
     with np.errstate(over="ignore", invalid="ignore"):
         norm = np.abs(coef).sum() if model.penalty == "l1" else (coef**2).sum() / 2
-        return loss_of(model, X @ coef.T + intercept, targets_of(model, y)) + model.alpha * norm
+        found = loss_of(model, X @ coef.T + intercept, targets_of(model, y)) + model.alpha * norm
+    return found if np.isfinite(found) else np.inf
 
 
 def objective(model, X, y):
