@@ -33,7 +33,9 @@ def zipf():
     n_rows, n_words, length = 6000, 5000, 40
     frequency = 1.0 / np.arange(1, n_words + 1)
     words = rng.choice(n_words, (n_rows, length), p=frequency / frequency.sum())
-    X = sparse.csr_matrix((np.ones(words.size), (np.repeat(np.arange(n_rows), length), words.ravel())), (n_rows, n_words))
+    X = sparse.csr_matrix(
+        (np.ones(words.size), (np.repeat(np.arange(n_rows), length), words.ravel())), (n_rows, n_words)
+    )
     speaks = rng.standard_normal(n_words) * (rng.random(n_words) < 0.2)
     return X, (X @ speaks + 0.5 * rng.standard_normal(n_rows) > 0).astype(int)
 

@@ -100,5 +100,7 @@ def huber_solution(model, X, y):
         fun = value(model, theta[None, :-1], theta[-1:], X, y)
         return fun, np.append(X.T @ slopes + model.alpha * theta[:-1], slopes.sum())
 
-    theta = minimize(of, np.zeros(X.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 20_000, "ftol": 0}).x
+    theta = minimize(
+        of, np.zeros(X.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 20_000, "ftol": 0}
+    ).x
     return theta[None, :-1], theta[-1:]
