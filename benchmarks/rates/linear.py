@@ -192,8 +192,8 @@ def table_of_tasks(mine):
 
 
 def searches(found):
-    """Of every task, the test score of the batch size that a search over it alone finds, with each rule's rates; and of
-    a search over batch sizes and constant rates. How alike the sizes rank as with rates tuned for each, by objective."""
+    """Of every task, the test score of the batch size that a search over it alone finds, with each rule's rates, and
+    that of a search over batch sizes and constant rates. How much alike sizes rank, by objective, as at tuned rates."""
     for name, of_task in found.groupby("task", sort=False):
         tuned = of_task[of_task["rule"].str.startswith("tuned")]
         constant = tuned[tuned["rule"] == "tuned constant"]

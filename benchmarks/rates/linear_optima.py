@@ -6,8 +6,6 @@ from scipy.special import logsumexp
 from sklearn.linear_model import Lasso, LogisticRegression, PoissonRegressor, Ridge
 from sklearn.svm import SVC
 
-__all__ = ["constant_objective", "least_objective", "objective"]
-
 LARGE_HESSIAN = 700  # parameters from which on L-BFGS takes the place of Newton's method
 
 
