@@ -64,7 +64,7 @@ class History(Mapping[str, NDArray[Any]]):
     >>> history["n_updates"]
     array([14, 28, 42])
     >>> history
-    History of 3 epochs, 42 updates: progressive_loss 13520 -> 10983
+    History of 3 epochs, 42 updates: progressive_loss 4006 -> 1516
     """
 
     def __init__(self) -> None:

@@ -9,15 +9,11 @@ rule is compared with: a bar that no honest tuning reaches. Columns are standard
     python benchmarks/rates/networks.py digits letter        # some of them
 """
 
-import os
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
-from scipy.sparse import load_npz
-from sklearn import datasets
-from sklearn.preprocessing import StandardScaler
+from data import archives, arrays, is_classification, standardised
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor
 
@@ -30,27 +26,12 @@ RULES = {
     "auto": {"learning_rate": "auto"},
 }
 VALUES, MOST_ROWS = 1_000_000, 3000  # to train on: fewer rows where they are wide
-OWN = {
-    "digits": lambda: datasets.load_digits(return_X_y=True),
-    "wine": lambda: datasets.load_wine(return_X_y=True),
-    "breast_cancer": lambda: datasets.load_breast_cancer(return_X_y=True),
-    "five classes": lambda: datasets.make_classification(5000, 30, n_informative=15, n_classes=5, random_state=0),
-    "friedman": lambda: datasets.make_friedman1(5000, noise=1.0, random_state=0),
-}
-FOLDER = os.environ.get("MINIBATCH_DATA")
+OWN = ("digits", "wine", "breast_cancer", "five classes", "friedman")
 ENOUGH = {True: 0.01, False: 0.02}  # behind, of a classifier's accuracy and of R2
 
 
 def names():
-    archives = sorted(Path(FOLDER).glob("*.npz")) if FOLDER else []
-    return sys.argv[1:] or [*OWN, *(path.stem for path in archives)]
-
-
-def arrays(name):
-    if name in OWN:
-        return OWN[name]()
-    archive = np.load(Path(FOLDER) / f"{name}.npz")
-    return (archive["X"] if "X" in archive else load_npz(Path(FOLDER) / f"{name}.npz").tocsr()), archive["y"]
+    return sys.argv[1:] or [*OWN, *archives()]
 
 
 def task(name):
@@ -59,9 +40,8 @@ def task(name):
     n_train = min(MOST_ROWS, max(500, VALUES // X.shape[1]), 3 * len(y) // 4)
     rows = np.random.default_rng(0).permutation(len(y))[: n_train * 4 // 3]
     train, test = rows[:n_train], rows[n_train:]
-    scaler = StandardScaler(with_mean=isinstance(X, np.ndarray)).fit(X[train].astype(np.float64))
-    parts = [scaler.transform(X[part].astype(np.float64)).astype(np.float32) for part in (train, test)]
-    is_classifier = y.dtype.kind not in "f" and len(np.unique(y)) <= 30
+    parts = standardised(X, train, test)
+    is_classifier = is_classification(y)
     if not is_classifier:
         y = (y - y[train].mean()) / y[train].std()
     model = MiniBatchMLPClassifier if is_classifier else MiniBatchMLPRegressor
