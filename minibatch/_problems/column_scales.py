@@ -41,7 +41,7 @@ def moments_of(problem: ProblemOnRows, before: ColumnMoments | None = None) -> C
     for begin, end in cut(0, problem.n_samples, step):
         rows = np.arange(begin, end) if problem.rows is None else problem.rows[begin:end]
         total += column_moments(problem.data.X, rows, problem.data.weight, squares, present)
-    return ColumnMoments(*np.ascontiguousarray([squares, present]), total)
+    return ColumnMoments(squares.copy(), present.copy(), total)
 
 
 class Scales(NamedTuple):

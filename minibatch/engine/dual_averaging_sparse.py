@@ -34,8 +34,8 @@ from minibatch.engine.linear import AHEAD, prefetch_place, slopes_from_scores
 from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
-    "ADDED", "DUAL", "GRADIENT", "Columns", "add_gradient_of_rows", "band_of", "dot_of_alike", "dot_of_bands", "dot_of_scaled",
-    "dual_averaging_sparse_epoch", "find_factors", "look_at_columns", "move_by_gradient", "move_by_row", "move_outputs",
+    "ADDED", "DUAL", "GRADIENT", "Columns", "add_gradient_of_rows", "band_of", "dot_of_alike", "dot_of_bands",
+    "dot_of_scaled", "dual_averaging_sparse_epoch", "find_factors", "look_at_columns", "move_by_gradient", "move_by_row", "move_outputs",
     "norm_of_batch", "pack", "scaled", "score_row", "scores_of_batch", "unpack", "weight_there",
 ]  # fmt: skip
 
