@@ -35,8 +35,9 @@ from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
     "ADDED", "DUAL", "GRADIENT", "Columns", "add_gradient_of_rows", "band_of", "dot_of_alike", "dot_of_bands",
-    "dot_of_scaled", "dual_averaging_sparse_epoch", "find_factors", "look_at_columns", "move_by_gradient", "move_by_row", "move_outputs",
-    "norm_of_batch", "pack", "scaled", "score_row", "scores_of_batch", "unpack", "weight_there",
+    "dot_of_scaled", "dual_averaging_sparse_epoch", "find_factors", "look_at_columns", "move_by_gradient",
+    "move_by_row", "move_outputs", "norm_of_batch", "pack", "scaled", "score_row", "scores_of_batch", "unpack",
+    "weight_there",
 ]  # fmt: skip
 
 # What is kept of a column: of n and of u, and its place in the gradient of the batch.
