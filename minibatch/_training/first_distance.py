@@ -7,12 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minibatch._problems.dual_averaging import DualAveragingProblem
-from minibatch._problems.state import Vector, values_of_row
+from minibatch._problems.linear import LinearProblem
+from minibatch._problems.pieces import cut
+from minibatch._problems.state import SCORES_AT_ONCE, Vector, values_of_row
 from minibatch._training.beginning import n_rows_looked_at
 
-__all__ = ["BISECTIONS", "LEAST_DISTANCE", "MOST_POWERS", "SAMPLE_ROWS", "first_distances"]
+__all__ = [
+    "BISECTIONS", "LEAST_DISTANCE", "MOST_POWERS", "SAMPLE_ROWS", "SAMPLE_SCORES", "first_distances",
+    "n_rows_of_sample",
+]  # fmt: skip
 
-SAMPLE_ROWS = 1000
+SAMPLE_ROWS, SAMPLE_SCORES = 1000, 2**19
 # Where there is no slope at the beginning, or the loss has no scale (a perceptron's).
 LEAST_DISTANCE = 1e-6
 # Steps that are tried: from 1 up and down by powers of two, then between the last two.
@@ -25,8 +30,7 @@ def first_distances(problem: DualAveragingProblem, theta: Vector, seed: int) -> 
     On a quadratic this is half of the Cauchy step, so never more than half of the way to the optimum. It needs no
     curvature: an absolute error has none, and that of Huber's far away says nothing of how far that is.
     """
-    n_rows = min(SAMPLE_ROWS, n_rows_looked_at(values_of_row(problem.data.X), problem.n_samples))
-    sample, dtype = problem.sample(n_rows, np.random.default_rng(seed)), problem.scales.dtype
+    sample, dtype = problem.sample(n_rows_of_sample(problem), np.random.default_rng(seed)), problem.scales.dtype
     q, theta = problem.scales.astype(np.float64), theta.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         gradient = sample.with_penalty(theta, sample.mean_gradient(theta.astype(dtype)))
@@ -38,8 +42,10 @@ def first_distances(problem: DualAveragingProblem, theta: Vector, seed: int) -> 
         at_start = _of_objectives(problem, np.einsum("kj,kj->k", g, d) + problem.objective.fit_intercept * g0 * d0)
 
         def slope(steps: NDArray[np.float64]) -> NDArray[np.float64]:
-            here = scores + np.broadcast_to(steps, problem.n_outputs) * moves
-            of_loss = np.einsum("ik,ik->k", sample.slopes(np.arange(sample.n_samples), here), moves)
+            of_loss = np.zeros(problem.n_outputs)
+            for begin, end in cut(0, sample.n_samples, max(1, SCORES_AT_ONCE // problem.n_outputs)):
+                here = scores[begin:end] + np.broadcast_to(steps, problem.n_outputs) * moves[begin:end]
+                of_loss += np.einsum("ik,ik->k", sample.slopes(np.arange(begin, end), here), moves[begin:end])
             return _of_objectives(problem, of_loss / sample.n_samples) + of_penalty + steps * bend
 
         steps = _half_of(slope, at_start)
@@ -47,6 +53,12 @@ def first_distances(problem: DualAveragingProblem, theta: Vector, seed: int) -> 
         away = _of_objectives(problem, (q * w**2).sum(axis=1) + b**2)
     least = LEAST_DISTANCE * (1.0 + np.sqrt(away))
     return np.where(np.isfinite(distances), np.maximum(distances, least), least)
+
+
+def n_rows_of_sample(problem: LinearProblem) -> int:
+    """As many as fit into little memory."""
+    most = min(SAMPLE_ROWS, max(1, SAMPLE_SCORES // problem.n_outputs))
+    return min(most, n_rows_looked_at(values_of_row(problem.data.X), problem.n_samples))
 
 
 def _of_objectives(problem: DualAveragingProblem, of_outputs: NDArray[np.float64]) -> NDArray[np.float64]:

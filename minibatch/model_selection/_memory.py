@@ -22,7 +22,7 @@ from minibatch._problems.pieces import Threads
 from minibatch._problems.state import SCORES_AT_ONCE as SCORES_COPIED
 from minibatch._problems.state import rows_of, values_of_row
 from minibatch._training.beginning import SCORES_AT_ONCE, n_rows_looked_at
-from minibatch._training.first_distance import SAMPLE_ROWS
+from minibatch._training.first_distance import n_rows_of_sample
 from minibatch.model_selection._memory_result import MemoryRequired, Parts
 
 __all__ = ["memory_required"]
@@ -322,7 +322,7 @@ def _setting_up(fit: _Fit) -> dict[str, Parts]:
         rows = validation | {"rows to train on": 8 * fit.n_trained_on if fit.n_held_out else 0}
         moments["while rows are weighted"] = {"target": encoded, **rows, "row weights": _CLASS_WEIGHTS * n}
     if isinstance(fit.problem, DualAveragingProblem):
-        moments["while the first distance is found"] = _first_distance(fit)
+        moments["while the first distance is found"] = _first_distance(fit, fit.problem)
     return moments
 
 
@@ -360,11 +360,11 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
     return moments | evaluations
 
 
-def _first_distance(fit: _Fit) -> Parts:
-    n_rows = min(SAMPLE_ROWS, n_rows_looked_at(fit.values_of_row, fit.n_trained_on))
+def _first_distance(fit: _Fit, problem: DualAveragingProblem) -> Parts:
+    n_rows, n_outputs = n_rows_of_sample(problem), problem.n_outputs
     copied = n_rows < fit.n_trained_on or fit.n_held_out > 0 or _weighted(fit)
     there = {name: size for name, size in _always(fit).items() if name != "parameters to go back to"}
-    scores = (2 * fit.itemsize + 3 * 8) * fit.problem.data.class_weight.shape[1] * n_rows
+    scores = 2 * fit.itemsize * n_outputs * n_rows + 3 * 8 * min(n_outputs * n_rows, SCORES_COPIED)
     return there | {
         "first parameters": fit.state["parameters"],
         "rows looked at": n_rows * fit.row_bytes if copied else 0,
