@@ -1,0 +1,168 @@
+"""Batch sizes against each other: each trains for the same time at its own rates, and what they reach is compared."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minibatch._base.watch import Measures
+from minibatch._problems.batching import rows_in_batches
+from minibatch._problems.state import Vector
+from minibatch.model_selection._step_time import Enough
+
+__all__ = [
+    "AT_REST", "FEWEST_EPOCHS", "FIRST_LOOK", "JUDGES", "LEVELS", "LONGER", "LOOK_FACTOR", "MOST_EPOCHS",
+    "Path", "Race", "lowest_of", "seconds_to_levels",
+]  # fmt: skip
+
+# A run is looked at after a share of an epoch, and then after so many times the updates; on JUDGES rows.
+FIRST_LOOK, LOOK_FACTOR, JUDGES = 0.1, 1.2, 10_000
+# It has come to rest when the last half of its updates gained less than this share of all that was gained. Along
+# ``F* + c / t`` that share is left to gain. The first run says how long the others may take: LONGER times as long.
+AT_REST, FEWEST_EPOCHS, MOST_EPOCHS, LONGER = 0.003, 2, 100, 2.0
+# What sizes are compared by: the time until so much of the fall of the objective is left, as a mean of logarithms.
+LEVELS = (0.04, 0.01)
+
+
+class Path(NamedTuple):
+    """What a run reached."""
+
+    batch_size: int
+    learning_rate: float  # NaN where training finds its own
+    seconds: NDArray[np.float64]  # by the time of an update, at every look
+    updates: NDArray[np.float64]
+    objectives: NDArray[np.float64]  # the first is that of the beginning
+    ended: str  # 'at rest', 'in time', 'too slow', 'diverged'
+
+
+class _Looks:
+    """The ``Watch`` of one run."""
+
+    def __init__(self, rows: tuple[Any, Any, Any], whole: int, most_updates: int, ends: float) -> None:
+        number = int(np.log(MOST_EPOCHS / FIRST_LOOK) / np.log(LOOK_FACTOR)) + 1
+        looks = np.unique(np.ceil(whole * FIRST_LOOK * LOOK_FACTOR ** np.arange(number)).astype(np.int64))
+        self.looks = np.unique([*looks[looks < most_updates], most_updates])
+        self.test, self.fewest, self.ends = rows, FEWEST_EPOCHS * whole, ends
+        self.limits = {
+            "max_iter": sys.maxsize, "max_updates": most_updates, "stretches": self.looks, "patience": np.inf,
+            "growth": None,
+        }  # fmt: skip
+        self.updates, self.objectives, self.ended = [0], [np.inf], "in time"
+
+    def begin(self, measures: Measures, theta: Vector) -> None:
+        problem = measures.problem
+        if problem.n_samples > JUDGES:
+            places = np.random.default_rng(0).permutation(problem.n_samples)[:JUDGES]
+            problem = problem.copied(np.sort(places))
+        self.objective = lambda theta: problem.mean_loss(problem.scores(theta)) + float(problem.penalties(theta).sum())
+        self.objectives = [self.objective(theta)]
+
+    def see(self, row: dict[str, Any], theta: Vector) -> None:
+        if not np.isfinite(theta).all():
+            self.ended = "diverged"
+            raise Enough
+        if row["n_updates"] not in self.looks:
+            return
+        self.updates.append(row["n_updates"])
+        self.objectives.append(self.objective(theta))
+        if self._is_at_rest():
+            self.ended = "at rest"
+            raise Enough
+        if time.perf_counter() > self.ends:
+            self.ended = "too slow"
+            raise Enough
+
+    def end(self, theta: Vector) -> None: ...
+
+    def _is_at_rest(self) -> bool:
+        now = self.updates[-1]
+        if now < self.fewest:
+            return False
+        lowest = np.fmin.accumulate(self.objectives)
+        half = np.searchsorted(self.updates, now / 2, side="right") - 1
+        return bool(lowest[half] - lowest[-1] <= AT_REST * (lowest[0] - lowest[-1]))
+
+
+@dataclass
+class Race:
+    """Runs on the same rows, remembered by batch size. ``model_of`` gives the model of a size, with its rate."""
+
+    model_of: Callable[[int], tuple[Any, float]]
+    rows: tuple[Any, Any, Any]
+    seconds_an_update: Callable[[int], float]
+    deadline: float  # of ``time.perf_counter``
+    told: Callable[[], None]
+    longest: float = np.inf  # seconds of training, by the times of updates
+    paths: dict[int, Path] = field(default_factory=dict)
+
+    def run(self, sizes: NDArray[np.int64], start: int) -> None:
+        """From the start to both sides, and on as long as that is better."""
+        at = int(np.argmin(np.abs(np.log(sizes / start))))
+        self._train(int(sizes[at]), left=4)
+        while True:
+            beside = [i for i in (at - 1, at + 1) if 0 <= i < len(sizes) and int(sizes[i]) not in self.paths]
+            if not beside or time.perf_counter() > self.deadline:
+                return
+            for left, i in enumerate(reversed(beside)):
+                self._train(int(sizes[i]), left=3 - left)
+            found, costs = list(self.paths), self.costs()
+            at = int(np.flatnonzero(sizes == found[int(np.argmin(costs))])[0])
+
+    def costs(self) -> NDArray[np.float64]:
+        """Of every path, what the sizes are compared by."""
+        times = seconds_to_levels(list(self.paths.values()))
+        return np.exp(np.log(times).mean(axis=1))
+
+    def _train(self, batch_size: int, left: int) -> None:
+        """``left`` more runs share the time that is left."""
+        X, y, weight = self.rows
+        now = time.perf_counter()
+        ends = now + max(0.0, self.deadline - now) / (left + 1)
+        model, rate = self.model_of(batch_size)
+        _, whole = rows_in_batches(len(y), batch_size, "drop" if model._drops_short_batches() else "keep")
+        an_update, few = self.seconds_an_update(batch_size), slice(0, 2)
+        most = int(np.clip(self.longest / an_update, 1, MOST_EPOCHS * whole))
+        watch = _Looks((X[few], y[few], None), whole, most, ends)
+        with np.errstate(over="ignore", invalid="ignore"):
+            try:
+                model._train(X, y, weight, watch=watch)
+            except Enough:
+                pass
+        updates = np.array(watch.updates, float)
+        path = Path(batch_size, rate, an_update * updates, updates, np.array(watch.objectives), watch.ended)
+        if not self.paths:
+            self.longest = LONGER * path.seconds[-1]
+        self.paths[batch_size] = path
+        self.told()
+
+
+def lowest_of(paths: list[Path]) -> tuple[float, float]:
+    """The objective where all begin, and the lowest that any has reached."""
+    return float(paths[0].objectives[0]), float(min(np.nanmin(path.objectives) for path in paths))
+
+
+def seconds_to_levels(paths: list[Path], levels: tuple[float, ...] = LEVELS) -> NDArray[np.float64]:
+    """(paths, levels): seconds until a share of the whole fall is left, by logarithms between looks.
+
+    What a path has not reached it would, if what is left fell as ``1 / t``.
+    """
+    first, lowest = lowest_of(paths)
+    return np.array([[_seconds_to(path, lowest + level * (first - lowest), lowest) for level in levels] for path in paths])
+
+
+def _seconds_to(path: Path, level: float, lowest: float) -> float:
+    reached = np.fmin.accumulate(path.objectives)
+    if not reached[-1] <= level:
+        left = reached[-1] - lowest
+        return float(path.seconds[-1] * left / (level - lowest)) if level > lowest else np.inf
+    at = int(np.argmax(reached <= level))
+    if at <= 1:
+        share = (reached[0] - level) / (reached[0] - reached[1]) if reached[0] > reached[1] else 1.0
+        return float(path.seconds[1] * max(share, 1e-3))
+    share = (reached[at - 1] - level) / (reached[at - 1] - reached[at])
+    before, after = np.log(path.seconds[at - 1]), np.log(path.seconds[at])
+    return float(np.exp(before + share * (after - before)))
