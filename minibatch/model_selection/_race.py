@@ -151,7 +151,9 @@ def seconds_to_levels(paths: list[Path], levels: tuple[float, ...] = LEVELS) -> 
     What a path has not reached it would, if what is left fell as ``1 / t``.
     """
     first, lowest = lowest_of(paths)
-    return np.array([[_seconds_to(path, lowest + level * (first - lowest), lowest) for level in levels] for path in paths])
+    return np.array(
+        [[_seconds_to(path, lowest + level * (first - lowest), lowest) for level in levels] for path in paths]
+    )
 
 
 def _seconds_to(path: Path, level: float, lowest: float) -> float:
