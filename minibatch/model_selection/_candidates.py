@@ -28,7 +28,7 @@ def advised_schedule(final: MiniBatchEstimator) -> str:
     """That of the estimator, if it has a first rate: that of ``"optimal"`` is another name for one that has."""
     if finds_rates(final):
         return str(final.learning_rate)
-    return {"optimal": "inverse_time", "auto": "constant"}.get(final.learning_rate, final.learning_rate)
+    return {"optimal": "inverse_time", "auto": "constant"}.get(final.learning_rate, str(final.learning_rate))
 
 
 class Candidates:
