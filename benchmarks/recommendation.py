@@ -78,7 +78,7 @@ class Clock:
     """The ``Watch`` of a fit: objectives of all rows, and seconds of training between them."""
 
     def __init__(self, rows, whole, longest):
-        looks = np.unique(np.ceil(0.1 * whole * 1.15 ** np.arange(46)).astype(int))
+        looks = np.unique(np.ceil(0.02 * whole * 1.15 ** np.arange(58)).astype(int))
         self.test, self.longest, self.spent = (*rows, None), longest, 0.0
         self.limits = {"max_iter": EPOCHS, "max_updates": None, "stretches": looks, "patience": np.inf, "growth": None}
 

@@ -9,7 +9,7 @@ from minibatch.diagnostics import GradientNoiseCurve
 from minibatch.model_selection._candidates import Candidates
 from minibatch.model_selection._full_batch_solver import FullBatchSolver
 from minibatch.model_selection._noise_law import critical_batch_size
-from minibatch.model_selection._race import LEVELS, Race, lowest_of, seconds_to_levels
+from minibatch.model_selection._race import LEVELS, Race, costs_of, lowest_of, seconds_to_levels
 from minibatch.model_selection._recommendation import BatchSizeRecommendation, Table
 from minibatch.model_selection._step_time import AGREE, StepTimes
 
@@ -72,17 +72,18 @@ def flat_around(best: int, sizes: NDArray[np.int64], fast: NDArray[np.bool_]) ->
 
 
 def advice_of(found: Findings, estimator: Any, clock: Any) -> BatchSizeRecommendation:
-    paths = sorted(found.race.paths.values())
+    paths = found.race.best_of_sizes()
     raced, first, lowest = np.array([path.batch_size for path in paths]), *lowest_of(paths)
     sizes, noise = found.sizes, found.noise
     if not lowest < first:  # nothing was measured but that nothing helps
         raced, costs = sizes, found.by_law
     else:
-        costs = np.exp(np.log(seconds_to_levels(paths)).mean(axis=1))
+        costs = costs_of(paths)
     best = middle(raced[costs <= SIMILAR * costs.min()])
     fast = corrected(sizes, found.by_law, raced, costs) <= SIMILAR * costs.min()
     flat = flat_around(best, sizes, fast)
-    advised, rate = found.candidates.advised(estimator, best)
+    rate_at_best = next((path.learning_rate for path in paths if path.batch_size == best), np.nan)
+    advised, rate = found.candidates.advised(estimator, best, rate_at_best)
     lower, upper = (critical_batch_size(end, noise.n_updates, int(noise.batch_sizes[-1])) for end in noise.intervals.T)
     return BatchSizeRecommendation(
         batch_size=best,

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.pipelines import parameter_path
 from minibatch._base.trials import Updates, plain_clone
+from minibatch.model_selection._race import RATE_FACTOR
 
 __all__ = ["SMALL_RATE", "WITHOUT_LENGTH", "Candidates", "advised_schedule", "compile_kernels", "finds_rates"]
 
@@ -50,10 +51,13 @@ class Candidates:
         parameters |= {"learning_rate": schedule, name: own, "batch_size": batch_size, "random_state": self.seed}
         return plain_clone(final, **parameters)
 
-    def to_race(self, batch_size: int) -> tuple[Any, float]:
-        """With its rate; NaN where it finds its own."""
+    def to_race(self, batch_size: int, step: int = 0) -> tuple[Any, float]:
+        """With its rate, so many steps above the one that is found; NaN where there is none to choose."""
         rate = self.rate(batch_size, self.raced_schedule)
-        return self.model(batch_size, self.raced_schedule, rate), np.nan if rate is None else rate
+        if rate is None or self.raced_schedule != self.schedule:
+            return self.model(batch_size, self.raced_schedule, rate), np.nan
+        rate *= RATE_FACTOR**step
+        return self.model(batch_size, self.raced_schedule, rate), rate
 
     def to_time(self, batch_size: int) -> Any:
         return self.model(batch_size, self.raced_schedule, None if finds_rates(self.final) else SMALL_RATE)
@@ -74,16 +78,15 @@ class Candidates:
             self.rates[schedule, batch_size] = float(model.eta0_)
         return self.rates[schedule, batch_size]
 
-    def advised(self, estimator: Any, batch_size: int) -> tuple[Any, float | None]:
-        """A clone of the whole estimator with everything set, and its rate."""
-        rate = self.rate(batch_size, self.schedule)
+    def advised(self, estimator: Any, batch_size: int, rate: float) -> tuple[Any, float | None]:
+        """A clone of the whole estimator with everything set, and its rate; NaN stands for the one that is found."""
+        found = self.rate(batch_size, self.schedule) if np.isnan(rate) else rate
         parameters: dict[str, Any] = {"batch_size": batch_size}
-        if rate is not None:
-            parameters |= {self.final._rate_parameter: rate, "learning_rate": self.schedule}
+        if found is not None:
+            parameters |= {self.final._rate_parameter: found, "learning_rate": self.schedule}
             parameters |= {"learning_rate_scaling": None}
-        return clone(estimator).set_params(
-            **{parameter_path(estimator, name): value for name, value in parameters.items()}
-        ), rate
+        inside = {parameter_path(estimator, name): value for name, value in parameters.items()}
+        return clone(estimator).set_params(**inside), found
 
 
 def compile_kernels(candidates: Candidates, sizes: NDArray[np.int64]) -> None:

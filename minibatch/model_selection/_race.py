@@ -16,16 +16,18 @@ from minibatch.model_selection._step_time import Enough
 
 __all__ = [
     "AT_REST", "FEWEST_EPOCHS", "FIRST_LOOK", "JUDGES", "LEVELS", "LONGER", "LOOK_FACTOR", "MOST_EPOCHS",
-    "Path", "Race", "lowest_of", "seconds_to_levels",
+    "RATE_FACTOR", "RUNS_TO_COME", "Path", "Race", "costs_of", "lowest_of", "seconds_to_levels",
 ]  # fmt: skip
 
 # A run is looked at after a share of an epoch, and then after so many times the updates; on JUDGES rows.
-FIRST_LOOK, LOOK_FACTOR, JUDGES = 0.1, 1.2, 10_000
+FIRST_LOOK, LOOK_FACTOR, JUDGES = 0.03, 1.2, 10_000
 # It has come to rest when the last half of its updates gained less than this share of all that was gained. Along
 # ``F* + c / t`` that share is left to gain. The first run says how long the others may take: LONGER times as long.
 AT_REST, FEWEST_EPOCHS, MOST_EPOCHS, LONGER = 0.003, 2, 100, 2.0
 # What sizes are compared by: the time until so much of the fall of the objective is left, as a mean of logarithms.
 LEVELS = (0.04, 0.01)
+RATE_FACTOR = 3.0
+RUNS_TO_COME = 6  # that share the time that is left
 
 
 class Path(NamedTuple):
@@ -89,40 +91,40 @@ class _Looks:
 
 @dataclass
 class Race:
-    """Runs on the same rows, remembered by batch size. ``model_of`` gives the model of a size, with its rate."""
+    """Runs on the same rows, remembered by batch size and step of the rate. ``model_of`` gives the model of such a pair
+    and its rate, which ``RATE_FACTOR`` multiplies at every step; NaN where there are no rates to step through."""
 
-    model_of: Callable[[int], tuple[Any, float]]
+    model_of: Callable[[int, int], tuple[Any, float]]
     rows: tuple[Any, Any, Any]
     seconds_an_update: Callable[[int], float]
     deadline: float  # of ``time.perf_counter``
     told: Callable[[], None]
     longest: float = np.inf  # seconds of training, by the times of updates
-    paths: dict[int, Path] = field(default_factory=dict)
+    paths: dict[tuple[int, int], Path] = field(default_factory=dict)
 
     def run(self, sizes: NDArray[np.int64], start: int) -> None:
-        """From the start to both sides, and on as long as that is better."""
-        at = int(np.argmin(np.abs(np.log(sizes / start))))
-        self._train(int(sizes[at]), left=4)
+        """From the start to all sides, and on from the best so far until nothing beside it is better."""
+        all_sizes = sizes.tolist()
+        best = (int(sizes[np.argmin(np.abs(np.log(sizes / start)))]), 0)
+        self._train(*best)
         while True:
-            beside = [i for i in (at - 1, at + 1) if 0 <= i < len(sizes) and int(sizes[i]) not in self.paths]
-            if not beside or time.perf_counter() > self.deadline:
+            at, step = all_sizes.index(best[0]), best[1]
+            beside = [(all_sizes[i], step) for i in (at + 1, at - 1) if 0 <= i < len(all_sizes)]
+            if not np.isnan(self.paths[best].learning_rate):
+                beside += [(best[0], step + 1), (best[0], step - 1)]
+            for pair in beside:
+                if pair not in self.paths and time.perf_counter() < self.deadline:
+                    self._train(*pair)
+            found = list(self.paths)[int(np.argmin(costs_of(list(self.paths.values()))))]
+            if found == best or time.perf_counter() > self.deadline:
                 return
-            for left, i in enumerate(reversed(beside)):
-                self._train(int(sizes[i]), left=3 - left)
-            found, costs = list(self.paths), self.costs()
-            at = int(np.flatnonzero(sizes == found[int(np.argmin(costs))])[0])
+            best = found
 
-    def costs(self) -> NDArray[np.float64]:
-        """Of every path, what the sizes are compared by."""
-        times = seconds_to_levels(list(self.paths.values()))
-        return np.exp(np.log(times).mean(axis=1))
-
-    def _train(self, batch_size: int, left: int) -> None:
-        """``left`` more runs share the time that is left."""
+    def _train(self, batch_size: int, step: int) -> None:
         X, y, weight = self.rows
         now = time.perf_counter()
-        ends = now + max(0.0, self.deadline - now) / (left + 1)
-        model, rate = self.model_of(batch_size)
+        ends = now + max(0.0, self.deadline - now) / RUNS_TO_COME
+        model, rate = self.model_of(batch_size, step)
         _, whole = rows_in_batches(len(y), batch_size, "drop" if model._drops_short_batches() else "keep")
         an_update, few = self.seconds_an_update(batch_size), slice(0, 2)
         most = int(np.clip(self.longest / an_update, 1, MOST_EPOCHS * whole))
@@ -136,8 +138,20 @@ class Race:
         path = Path(batch_size, rate, an_update * updates, updates, np.array(watch.objectives), watch.ended)
         if not self.paths:
             self.longest = LONGER * path.seconds[-1]
-        self.paths[batch_size] = path
+        self.paths[batch_size, step] = path
         self.told()
+
+    def best_of_sizes(self) -> list[Path]:
+        """The best path of every size, in order of the sizes."""
+        paths = list(self.paths.values())
+        in_order = sorted(zip(costs_of(paths), range(len(paths)), strict=True), reverse=True)
+        of_sizes = {paths[number].batch_size: paths[number] for _, number in in_order}
+        return [of_sizes[size] for size in sorted(of_sizes)]
+
+
+def costs_of(paths: list[Path]) -> NDArray[np.float64]:
+    """What paths are compared by: a mean over the levels."""
+    return np.exp(np.log(seconds_to_levels(paths)).mean(axis=1))
 
 
 def lowest_of(paths: list[Path]) -> tuple[float, float]:
@@ -160,7 +174,9 @@ def _seconds_to(path: Path, level: float, lowest: float) -> float:
     reached = np.fmin.accumulate(path.objectives)
     if not reached[-1] <= level:
         left = reached[-1] - lowest
-        return float(path.seconds[-1] * left / (level - lowest)) if level > lowest else np.inf
+        if path.ended == "diverged" or level == lowest:
+            return np.inf
+        return float(path.seconds[-1] * left / (level - lowest))
     at = int(np.argmax(reached <= level))
     if at <= 1:
         share = (reached[0] - level) / (reached[0] - reached[1]) if reached[0] > reached[1] else 1.0
