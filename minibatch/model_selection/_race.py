@@ -15,7 +15,7 @@ from minibatch._problems.state import Vector
 from minibatch.model_selection._step_time import Enough
 
 __all__ = [
-    "AT_REST", "FEWEST_EPOCHS", "FIRST_LOOK", "JUDGES", "LEVELS", "LONGER", "LOOK_FACTOR", "MOST_EPOCHS",
+    "AT_REST", "FEWEST_EPOCHS", "FIRST_LOOK", "JUDGES", "LEAST_SHARE", "LEVELS", "LONGER", "LOOK_FACTOR", "MOST_EPOCHS",
     "RATE_FACTOR", "RUNS_TO_COME", "Path", "Race", "costs_of", "lowest_of", "seconds_to_levels",
 ]  # fmt: skip
 
@@ -27,6 +27,7 @@ AT_REST, FEWEST_EPOCHS, MOST_EPOCHS, LONGER = 0.003, 2, 100, 2.0
 # What sizes are compared by: the time until so much of the fall of the objective is left, as a mean of logarithms.
 LEVELS = (0.04, 0.01)
 RATE_FACTOR = 3.0
+LEAST_SHARE = 1e-3  # of the time until the first look
 RUNS_TO_COME = 6  # that share the time that is left
 
 
@@ -171,16 +172,15 @@ def seconds_to_levels(paths: list[Path], levels: tuple[float, ...] = LEVELS) -> 
 
 
 def _seconds_to(path: Path, level: float, lowest: float) -> float:
-    reached = np.fmin.accumulate(path.objectives)
-    if not reached[-1] <= level:
-        left = reached[-1] - lowest
+    """Until it is there to stay: the noise of a rate that is too high may take it there for a moment."""
+    stays = np.maximum.accumulate(path.objectives[::-1])[::-1]
+    if not stays[-1] <= level:
         if path.ended == "diverged" or level == lowest:
             return np.inf
-        return float(path.seconds[-1] * left / (level - lowest))
-    at = int(np.argmax(reached <= level))
-    if at <= 1:
-        share = (reached[0] - level) / (reached[0] - reached[1]) if reached[0] > reached[1] else 1.0
-        return float(path.seconds[1] * max(share, 1e-3))
-    share = (reached[at - 1] - level) / (reached[at - 1] - reached[at])
-    before, after = np.log(path.seconds[at - 1]), np.log(path.seconds[at])
-    return float(np.exp(before + share * (after - before)))
+        return float(path.seconds[-1] * (stays[-1] - lowest) / (level - lowest))
+    at = int(np.argmax(stays <= level))
+    before, after = path.objectives[at - 1], path.objectives[at]
+    share = float((before - level) / (before - after))
+    if at == 1:
+        return float(path.seconds[1] * max(share, LEAST_SHARE))
+    return float(path.seconds[at - 1] * (path.seconds[at] / path.seconds[at - 1]) ** share)
