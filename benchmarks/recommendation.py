@@ -51,7 +51,7 @@ JUDGED_BY = {
     "bike_hour": MiniBatchSGDRegressor("poisson", alpha=1e-4),
     "diabetes": REGRESSOR,
     "fashion_mnist": MiniBatchMLPClassifier((32,)),
-    "bike_hour (network)": MiniBatchMLPRegressor((32,)),
+    "bike_hour (network)": MiniBatchMLPRegressor(hidden_layer_sizes=(32,)),
 }
 OF_SCIKIT_LEARN = {"breast_cancer": load_breast_cancer, "digits": load_digits, "diabetes": load_diabetes}
 
@@ -161,13 +161,19 @@ def main():
     schedule = sys.argv[1] if len(sys.argv) > 1 else "auto"
     known = CHOSEN_ON | JUDGED_BY
     names = sys.argv[2:] or [n for n in known if "MINIBATCH_DATA" in os.environ or n in OF_SCIKIT_LEARN]
-    print(f"| data | model | seed | advised | flat | advice took | fastest at {TARGETS[0]:.0%}, {TARGETS[1]:.0%} | ratio |")
+    print(
+        f"| data | model | seed | advised | flat | advice took | fastest at {TARGETS[0]:.0%}, {TARGETS[1]:.0%} | ratio |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     within = []
     for name in names:
         for seed in SEEDS:
             advice, ratios, fastest = cells(name, known[name], schedule, seed)
-            size = advice.batch_size if advice.learning_rate is None else f"{advice.batch_size} at {advice.learning_rate:.2g}"
+            size = (
+                advice.batch_size
+                if advice.learning_rate is None
+                else f"{advice.batch_size} at {advice.learning_rate:.2g}"
+            )
             best = ", ".join(f"{of} ({1e3 * seconds:.2g} ms)" for of, seconds in fastest)
             kind = "network" if "MLP" in type(known[name]).__name__ else "linear"
             print(
@@ -177,7 +183,9 @@ def main():
                 flush=True,
             )
             within += [ratio <= 2.0 for ratio in ratios] if name in JUDGED_BY else []
-    print(f"\nWithin twice the best time: {sum(within)} of {len(within)} (without those marked *, on which constants were chosen).")
+    print(
+        f"\nWithin twice the best time: {sum(within)} of {len(within)} (without those marked *, on which constants were chosen)."
+    )
 
 
 if __name__ == "__main__":

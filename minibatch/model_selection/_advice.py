@@ -9,7 +9,7 @@ from minibatch.diagnostics import GradientNoiseCurve
 from minibatch.model_selection._candidates import Candidates
 from minibatch.model_selection._full_batch_solver import FullBatchSolver
 from minibatch.model_selection._noise_law import critical_batch_size
-from minibatch.model_selection._race import LEVELS, Race, costs_of, lowest_of, seconds_to_levels
+from minibatch.model_selection._race import LEVELS, Race, lowest_of, seconds_to_levels
 from minibatch.model_selection._recommendation import BatchSizeRecommendation, Table
 from minibatch.model_selection._step_time import AGREE, StepTimes
 
@@ -72,13 +72,11 @@ def flat_around(best: int, sizes: NDArray[np.int64], fast: NDArray[np.bool_]) ->
 
 
 def advice_of(found: Findings, estimator: Any, clock: Any) -> BatchSizeRecommendation:
-    paths = found.race.best_of_sizes()
-    raced, first, lowest = np.array([path.batch_size for path in paths]), *lowest_of(paths)
-    sizes, noise = found.sizes, found.noise
-    if not lowest < first:  # nothing was measured but that nothing helps
+    paths_of_sizes, costs = found.race.best_of_sizes()
+    paths = [of_seeds[0] for of_seeds in paths_of_sizes]  # shown; all seeds are in the costs
+    sizes, noise, raced = found.sizes, found.noise, np.array([path.batch_size for path in paths])
+    if not np.isfinite(costs).any():  # nothing was measured but that nothing helps
         raced, costs = sizes, found.by_law
-    else:
-        costs = costs_of(paths)
     best = middle(raced[costs <= SIMILAR * costs.min()])
     fast = corrected(sizes, found.by_law, raced, costs) <= SIMILAR * costs.min()
     flat = flat_around(best, sizes, fast)

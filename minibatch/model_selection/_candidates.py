@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from minibatch._base.estimator import MiniBatchEstimator
+from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import parameter_path
 from minibatch._base.trials import Updates, plain_clone
 from minibatch.model_selection._race import RATE_FACTOR
@@ -42,22 +42,27 @@ class Candidates:
         self.rates: dict[tuple[str, int], float] = {}
         self.without_rate: list[int] = []  # sizes at which no rate lowered the objective
 
-    def model(self, batch_size: int, schedule: str, rate: float | str | None = None) -> Any:
+    def model(self, batch_size: int, schedule: str, rate: float | str | None = None, seed: int = 0) -> Any:
         """Without stopping rule or growth. With None it finds its rates by itself."""
         final, as_it_is = self.final, ("average", "warmup")
         parameters = {name: getattr(final, name) for name in as_it_is if hasattr(final, name)}
         name = final._rate_parameter
         own = getattr(final, name) if rate is None else rate
-        parameters |= {"learning_rate": schedule, name: own, "batch_size": batch_size, "random_state": self.seed}
+        parameters |= {
+            "learning_rate": schedule,
+            name: own,
+            "batch_size": batch_size,
+            "random_state": (self.seed + seed) % SEEDS,
+        }
         return plain_clone(final, **parameters)
 
-    def to_race(self, batch_size: int, step: int = 0) -> tuple[Any, float]:
+    def to_race(self, batch_size: int, step: int = 0, seed: int = 0) -> tuple[Any, float]:
         """With its rate, so many steps above the one that is found; NaN where there is none to choose."""
         rate = self.rate(batch_size, self.raced_schedule)
         if rate is None or self.raced_schedule != self.schedule:
-            return self.model(batch_size, self.raced_schedule, rate), np.nan
+            return self.model(batch_size, self.raced_schedule, rate, seed), np.nan
         rate *= RATE_FACTOR**step
-        return self.model(batch_size, self.raced_schedule, rate), rate
+        return self.model(batch_size, self.raced_schedule, rate, seed), rate
 
     def to_time(self, batch_size: int) -> Any:
         return self.model(batch_size, self.raced_schedule, None if finds_rates(self.final) else SMALL_RATE)

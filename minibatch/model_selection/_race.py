@@ -16,7 +16,7 @@ from minibatch.model_selection._step_time import Enough
 
 __all__ = [
     "AT_REST", "FEWEST_EPOCHS", "FIRST_LOOK", "JUDGES", "LEAST_SHARE", "LEVELS", "LONGER", "LOOK_FACTOR", "MOST_EPOCHS",
-    "RATE_FACTOR", "RUNS_TO_COME", "Path", "Race", "costs_of", "lowest_of", "seconds_to_levels",
+    "MOST_SEEDS", "RATE_FACTOR", "RUNS_TO_COME", "Path", "Race", "lowest_of", "seconds_to_levels",
 ]  # fmt: skip
 
 # A run is looked at after a share of an epoch, and then after so many times the updates; on JUDGES rows.
@@ -29,6 +29,7 @@ LEVELS = (0.04, 0.01)
 RATE_FACTOR = 3.0
 LEAST_SHARE = 1e-3  # of the time until the first look
 RUNS_TO_COME = 6  # that share the time that is left
+MOST_SEEDS = 3  # of runs that are compared, where there is time
 
 
 class Path(NamedTuple):
@@ -93,66 +94,77 @@ class _Looks:
 @dataclass
 class Race:
     """Runs on the same rows, remembered by batch size and step of the rate. ``model_of`` gives the model of such a pair
-    and its rate, which ``RATE_FACTOR`` multiplies at every step; NaN where there are no rates to step through."""
+    for a seed, and its rate, which ``RATE_FACTOR`` multiplies at every step; NaN where there are no rates to choose."""
 
-    model_of: Callable[[int, int], tuple[Any, float]]
+    model_of: Callable[[int, int, int], tuple[Any, float]]
     rows: tuple[Any, Any, Any]
     seconds_an_update: Callable[[int], float]
     deadline: float  # of ``time.perf_counter``
     told: Callable[[], None]
     longest: float = np.inf  # seconds of training, by the times of updates
-    paths: dict[tuple[int, int], Path] = field(default_factory=dict)
+    n_seeds: int = 1
+    paths: dict[tuple[int, int], list[Path]] = field(default_factory=dict)  # one a seed
 
     def run(self, sizes: NDArray[np.int64], start: int) -> None:
         """From the start to all sides, and on from the best so far until nothing beside it is better."""
         all_sizes = sizes.tolist()
         best = (int(sizes[np.argmin(np.abs(np.log(sizes / start)))]), 0)
-        self._train(*best)
+        self._first(best)
         while True:
             at, step = all_sizes.index(best[0]), best[1]
             beside = [(all_sizes[i], step) for i in (at + 1, at - 1) if 0 <= i < len(all_sizes)]
-            if not np.isnan(self.paths[best].learning_rate):
+            if not np.isnan(self.paths[best][0].learning_rate):
                 beside += [(best[0], step + 1), (best[0], step - 1)]
             for pair in beside:
                 if pair not in self.paths and time.perf_counter() < self.deadline:
-                    self._train(*pair)
-            found = list(self.paths)[int(np.argmin(costs_of(list(self.paths.values()))))]
+                    self.paths[pair] = [self._path(pair, seed) for seed in range(self.n_seeds)]
+            found = list(self.paths)[int(np.argmin(self.costs()))]
             if found == best or time.perf_counter() > self.deadline:
                 return
             best = found
 
-    def _train(self, batch_size: int, step: int) -> None:
+    def costs(self) -> NDArray[np.float64]:
+        """What pairs are compared by: means of logarithms over seeds and levels."""
+        times = [seconds_to_levels(list(of_seed)) for of_seed in zip(*self.paths.values(), strict=True)]
+        costs: NDArray[np.float64] = np.exp(np.log(times).mean(axis=(0, 2)))
+        return costs
+
+    def best_of_sizes(self) -> tuple[list[list[Path]], NDArray[np.float64]]:
+        """The best paths of every size, in order of the sizes, and their costs."""
+        pairs, costs = list(self.paths), self.costs()
+        best: dict[int, int] = {}
+        for number in np.argsort(costs)[::-1]:
+            best[pairs[number][0]] = int(number)
+        numbers = [best[size] for size in sorted(best)]
+        return [self.paths[pairs[number]] for number in numbers], costs[numbers]
+
+    def _first(self, pair: tuple[int, int]) -> None:
+        """It says how long others may take, and how often they can run."""
+        began = time.perf_counter()
+        first = self._path(pair, 0)
+        took = time.perf_counter() - began
+        self.longest = LONGER * first.seconds[-1]
+        if MOST_SEEDS * RUNS_TO_COME * LONGER * took < self.deadline - time.perf_counter():
+            self.n_seeds = MOST_SEEDS
+        self.paths[pair] = [first, *(self._path(pair, seed) for seed in range(1, self.n_seeds))]
+
+    def _path(self, pair: tuple[int, int], seed: int) -> Path:
         X, y, weight = self.rows
+        batch_size, an_update = pair[0], self.seconds_an_update(pair[0])
+        model, rate = self.model_of(*pair, seed)
         now = time.perf_counter()
         ends = now + max(0.0, self.deadline - now) / RUNS_TO_COME
-        model, rate = self.model_of(batch_size, step)
         _, whole = rows_in_batches(len(y), batch_size, "drop" if model._drops_short_batches() else "keep")
-        an_update, few = self.seconds_an_update(batch_size), slice(0, 2)
-        most = int(np.clip(self.longest / an_update, 1, MOST_EPOCHS * whole))
+        few, most = slice(0, 2), int(np.clip(self.longest / an_update, 1, MOST_EPOCHS * whole))
         watch = _Looks((X[few], y[few], None), whole, most, ends)
         with np.errstate(over="ignore", invalid="ignore"):
             try:
                 model._train(X, y, weight, watch=watch)
             except Enough:
                 pass
-        updates = np.array(watch.updates, float)
-        path = Path(batch_size, rate, an_update * updates, updates, np.array(watch.objectives), watch.ended)
-        if not self.paths:
-            self.longest = LONGER * path.seconds[-1]
-        self.paths[batch_size, step] = path
         self.told()
-
-    def best_of_sizes(self) -> list[Path]:
-        """The best path of every size, in order of the sizes."""
-        paths = list(self.paths.values())
-        in_order = sorted(zip(costs_of(paths), range(len(paths)), strict=True), reverse=True)
-        of_sizes = {paths[number].batch_size: paths[number] for _, number in in_order}
-        return [of_sizes[size] for size in sorted(of_sizes)]
-
-
-def costs_of(paths: list[Path]) -> NDArray[np.float64]:
-    """What paths are compared by: a mean over the levels."""
-    return np.exp(np.log(seconds_to_levels(paths)).mean(axis=1))
+        updates = np.array(watch.updates, float)
+        return Path(batch_size, rate, an_update * updates, updates, np.array(watch.objectives), watch.ended)
 
 
 def lowest_of(paths: list[Path]) -> tuple[float, float]:
