@@ -12,10 +12,6 @@ The folder has NPZ files with X and y. Without it, there are the data sets of sc
 """
 
 import os
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")  # so that all work is the calling thread's, and its clock tells
-
 import sys
 import time
 import warnings
@@ -26,6 +22,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.model_selection import recommend_batch_size
@@ -158,34 +155,28 @@ def cells(name, model, schedule, seed):
 
 def main():
     warnings.simplefilter("ignore")
+    threadpool_limits(1)  # so that all work is the calling thread's, and its clock tells
     schedule = sys.argv[1] if len(sys.argv) > 1 else "auto"
     known = CHOSEN_ON | JUDGED_BY
     names = sys.argv[2:] or [n for n in known if "MINIBATCH_DATA" in os.environ or n in OF_SCIKIT_LEARN]
-    print(
-        f"| data | model | seed | advised | flat | advice took | fastest at {TARGETS[0]:.0%}, {TARGETS[1]:.0%} | ratio |"
-    )
+    targets = ", ".join(f"{target:.0%}" for target in TARGETS)
+    print(f"| data | model | seed | advised | flat | advice took | fastest at {targets} | ratio |")
     print("|---|---|---|---|---|---|---|---|")
     within = []
     for name in names:
         for seed in SEEDS:
             advice, ratios, fastest = cells(name, known[name], schedule, seed)
-            size = (
-                advice.batch_size
-                if advice.learning_rate is None
-                else f"{advice.batch_size} at {advice.learning_rate:.2g}"
-            )
+            rate = "" if advice.learning_rate is None else f" at {advice.learning_rate:.2g}"
             best = ", ".join(f"{of} ({1e3 * seconds:.2g} ms)" for of, seconds in fastest)
             kind = "network" if "MLP" in type(known[name]).__name__ else "linear"
             print(
-                f"| {name.split()[0]}{'' if name in JUDGED_BY else '*'} | {kind} | {seed} | {size} | "
-                f"{advice.flat[0]} to {advice.flat[1]} | {advice.seconds:.1f} s | {best} | "
+                f"| {name.split()[0]}{'' if name in JUDGED_BY else '*'} | {kind} | {seed} "
+                f"| {advice.batch_size}{rate} | {advice.flat[0]} to {advice.flat[1]} | {advice.seconds:.1f} s | {best} | "
                 f"{', '.join(f'{ratio:.2f}' for ratio in ratios)} |",
                 flush=True,
             )
             within += [ratio <= 2.0 for ratio in ratios] if name in JUDGED_BY else []
-    print(
-        f"\nWithin twice the best time: {sum(within)} of {len(within)} (without those marked *, on which constants were chosen)."
-    )
+    print(f"\nWithin twice the best time: {sum(within)} of {len(within)}, without those marked *.")
 
 
 if __name__ == "__main__":

@@ -134,20 +134,26 @@ def _reason(
 ) -> str:
     predicted = middle(found.sizes[found.by_law <= SIMILAR * found.by_law.min()])
     words = (
-        f"An update takes {1e6 * found.times.of(1):.2g} us on one row and {1e6 * found.times.of(best):.2g} us on {best}, "
-        f"and the gradient noise scale is {found.critical:.0f} rows, so batches of {predicted} were to be the fastest. "
+        f"An update takes {1e6 * found.times.of(1):.2g} us on one row and {1e6 * found.times.of(best):.2g} us on "
+        f"{best}, and the gradient noise scale is {found.critical:.0f} rows, which predicts batches of {predicted}. "
     )
     others = [
         f"{size} {cost / costs[raced == best][0]:.2g}" for size, cost in zip(raced, costs, strict=True) if size != best
     ]
     if others and len(raced) < len(found.sizes):
-        words += f"In runs for the same time, relative to {best} rows, sizes took: {', '.join(others)} times as long. "
+        words += f"In runs to the same objective, relative to {best} rows: {', '.join(others)} times as long. "
     return f"{words}{flat[0]} to {flat[1]} rows take about the same time (within {SIMILAR - 1:.0%})."
 
 
 def _doubts(found: Findings, best: int, paths: list[Any]) -> list[str]:
-    noise, candidates, (start, end) = found.noise, found.candidates, found.noise.noise_scales[[0, -1]]
-    doubts, (first, lowest) = [], lowest_of(paths)
+    doubts = [*_doubts_about_runs(found, paths), *_doubts_about_noise(found.noise)]
+    if best == found.sizes[-1] < found.n_samples:
+        doubts.append("max_memory bounds the batch size.")
+    return doubts
+
+
+def _doubts_about_runs(found: Findings, paths: list[Any]) -> list[str]:
+    candidates, doubts, (first, lowest) = found.candidates, [], lowest_of(paths)
     if not lowest < first:
         doubts.append("No run lowered the objective: the size is that of the law alone.")
     if slow := [path.batch_size for path in paths if path.ended == "too slow"]:
@@ -166,9 +172,14 @@ def _doubts(found: Findings, best: int, paths: list[Any]) -> list[str]:
     if apart.any():
         named = ", ".join(map(str, found.times.batch_sizes[apart]))
         doubts.append(
-            f"Times of updates on {named} rows were up to {found.times.spreads.max() - 1:.0%} apart; the machine may have "
-            "been busy."
+            f"Times of updates on {named} rows were up to {found.times.spreads.max() - 1:.0%} apart; the machine may "
+            "have been busy."
         )
+    return doubts
+
+
+def _doubts_about_noise(noise: GradientNoiseCurve) -> list[str]:
+    doubts, (start, end) = [], noise.noise_scales[[0, -1]]
     if noise.status == "diverged":
         doubts.append("The short run diverged: the noise is that of its beginning.")
     if not noise.resolved.all():
@@ -186,6 +197,4 @@ def _doubts(found: Findings, best: int, paths: list[Any]) -> list[str]:
             f"The noise scale rose from {start:.3g} to {end:.3g} rows along the run: a longer training wants larger "
             "batches at its end (see batch_growth)."
         )
-    if best == found.sizes[-1] < found.n_samples:
-        doubts.append("max_memory bounds the batch size.")
     return doubts

@@ -89,7 +89,7 @@ class _Stopwatch:
         if row["n_updates"] != self.looks[len(self.times)]:
             return
         self.times.append(self.clock() - self.began)
-        if len(self.times) >= FEWEST_LOOKS and self.times[-1] > SECONDS_A_RUN:
+        if len(self.times) >= FEWEST_LOOKS and self.times[-1] - self.times[0] > SECONDS_A_RUN:
             raise Enough
 
     def end(self, theta: NDArray[Any]) -> None: ...
