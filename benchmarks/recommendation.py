@@ -171,8 +171,8 @@ def main():
             kind = "network" if "MLP" in type(known[name]).__name__ else "linear"
             print(
                 f"| {name.split()[0]}{'' if name in JUDGED_BY else '*'} | {kind} | {seed} "
-                f"| {advice.batch_size}{rate} | {advice.flat[0]} to {advice.flat[1]} | {advice.seconds:.1f} s | {best} | "
-                f"{', '.join(f'{ratio:.2f}' for ratio in ratios)} |",
+                f"| {advice.batch_size}{rate} | {advice.flat[0]} to {advice.flat[1]} | {advice.seconds:.1f} s "
+                f"| {best} | {', '.join(f'{ratio:.2f}' for ratio in ratios)} |",
                 flush=True,
             )
             within += [ratio <= 2.0 for ratio in ratios] if name in JUDGED_BY else []

@@ -71,8 +71,12 @@ class _Looks:
             raise Enough
         if row["n_updates"] not in self.looks:
             return
+        objective = self.objective(theta)
+        if not np.isfinite(objective):
+            self.ended = "diverged"
+            raise Enough
         self.updates.append(row["n_updates"])
-        self.objectives.append(self.objective(theta))
+        self.objectives.append(objective)
         if self._is_at_rest():
             self.ended = "at rest"
             raise Enough
@@ -186,8 +190,10 @@ def seconds_to_levels(paths: list[Path], levels: tuple[float, ...] = LEVELS) -> 
 def _seconds_to(path: Path, level: float, lowest: float) -> float:
     """Until it is there to stay: the noise of a rate that is too high may take it there for a moment."""
     stays = np.maximum.accumulate(path.objectives[::-1])[::-1]
+    if not level > lowest:  # nothing fell
+        return np.inf
     if not stays[-1] <= level:
-        if path.ended == "diverged" or level == lowest:
+        if path.ended == "diverged":
             return np.inf
         return float(path.seconds[-1] * (stays[-1] - lowest) / (level - lowest))
     at = int(np.argmax(stays <= level))

@@ -57,8 +57,8 @@ def recommend_batch_size(
 
     1. *Times.* Updates of batches of 1, 4, 16, ... rows are timed in runs of several lengths, by the processor's clock
        where one thread does the work, until the two fastest runs of every size agree.
-    2. *The law.* With batches of ``B`` rows, a training takes ``S_min (1 + B_c / B)`` updates [1]_, where ``B_c`` is the
-       gradient noise scale along a short run with batches of 32 rows. Times an update's time, that is the prediction.
+    2. *The law.* With batches of ``B`` rows, a training takes ``S_min (1 + B_c / B)`` updates [1]_, where ``B_c`` is
+       the gradient noise scale along a short run with batches of 32 rows. Times an update's time it is the prediction.
     3. *Runs.* From the first parameters the sizes ``B / 4``, ``B`` and ``4 B`` train for the same time, each at its
        own rates; then those beside the best, until nothing beside it is better. Sizes are compared by the time until
        4 % and 1 % of the fall of the objective are left, the lowest value of any run being all of it. With a schedule
@@ -132,10 +132,10 @@ def recommend_batch_size(
     left 13 % of the fall with one row and 2 % with 64, though from the start the two are within a factor of 1.2.
 
     Training objectives are compared, not test scores; :func:`convergence_curve` does that. Schedules that last as long
-    as the run (``"cosine"``, ``"one_cycle"``), cycles, ``"step"`` and ``"adaptive"`` are compared at constant rates, and
-    the rate is that of ``eta0="auto"`` for the schedule. A high constant rate reaches 1 % sooner than the one that
-    ``eta0="auto"`` finds for 20 epochs, and ends higher. How the advice compares with sweeps over batch sizes and rates
-    is in ``docs/recommendation.md``.
+    as the run (``"cosine"``, ``"one_cycle"``), cycles, ``"step"`` and ``"adaptive"`` are compared at constant rates,
+    and the rate is that of ``eta0="auto"`` for the schedule. A constant rate that is first at 1 % is higher than the
+    one that ``eta0="auto"`` finds for 20 epochs, and ends higher. ``docs/recommendation.md`` has the advice beside
+    sweeps over batch sizes and rates.
 
     References
     ----------
