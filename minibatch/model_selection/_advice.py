@@ -31,6 +31,7 @@ class Findings(NamedTuple):
     candidates: Candidates
     solver: FullBatchSolver | None
     n_samples: int
+    n_raced: int  # rows of the runs
 
 
 def middle(sizes: NDArray[np.int64]) -> int:
@@ -137,11 +138,11 @@ def _reason(
         f"An update takes {1e6 * found.times.of(1):.2g} us on one row and {1e6 * found.times.of(best):.2g} us on "
         f"{best}, and the gradient noise scale is {found.critical:.0f} rows, which predicts batches of {predicted}. "
     )
-    others = [
-        f"{size} {cost / costs[raced == best][0]:.2g}" for size, cost in zip(raced, costs, strict=True) if size != best
-    ]
-    if others and len(raced) < len(found.sizes):
-        words += f"In runs to the same objective, relative to {best} rows: {', '.join(others)} times as long. "
+    if len(raced) < len(found.sizes):
+        ratios = costs / costs[raced == best][0]
+        others = [f"{ratio:.2g} with {size}" for size, ratio in zip(raced, ratios, strict=True) if size != best]
+        sample = f" on {found.n_raced:,} of the rows" if found.n_raced < found.n_samples else ""
+        words += f"In runs{sample} to the same objective, times relative to {best} rows: {', '.join(others)}. "
     return f"{words}{flat[0]} to {flat[1]} rows take about the same time (within {SIMILAR - 1:.0%})."
 
 
@@ -172,8 +173,8 @@ def _doubts_about_runs(found: Findings, paths: list[Any]) -> list[str]:
     if apart.any():
         named = ", ".join(map(str, found.times.batch_sizes[apart]))
         doubts.append(
-            f"Times of updates on {named} rows were up to {found.times.spreads.max() - 1:.0%} apart; the machine may "
-            "have been busy."
+            f"Times of updates on {named} rows were up to a factor of {found.times.spreads.max():.2g} apart; the "
+            "machine may have been busy."
         )
     return doubts
 

@@ -266,7 +266,7 @@ def _advised(
     in_race = sizes[sizes <= n_raced]
     in_race = np.unique([*in_race[np.log2(in_race) % 2 == 0], in_race[-1]])
     race.run(in_race, middle(sizes[by_law <= SIMILAR * by_law.min()]))
-    found = Findings(sizes, memory, by_law, critical, times, noise, race, candidates, solver, n_samples)
+    found = Findings(sizes, memory, by_law, critical, times, noise, race, candidates, solver, n_samples, n_raced)
     return advice_of(found, estimator, clock)
 
 

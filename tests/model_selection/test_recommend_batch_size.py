@@ -113,8 +113,8 @@ def test_what_runs_found_is_advised_though_the_law_says_otherwise(known_times, m
     advice = recommend_batch_size(AUTO, X, Y, random_state=0)
     assert int(advice.reason.split("which predicts batches of ")[1].split(".")[0]) >= 256
     assert advice.batch_size <= 64
-    words = advice.reason.split("rows: ")[1].split(" times as long")[0]
-    costs = {int(size): float(cost) for size, cost in (pair.split() for pair in words.split(", "))}
+    words = advice.reason.split("rows: ")[1].split(". ")[0]
+    costs = {int(size): float(cost) for cost, size in (pair.split(" with ") for pair in words.split(", "))}
     assert {256, 600} <= set(costs)
     assert min(costs.values()) > 0.99 / SIMILAR
 
@@ -178,7 +178,7 @@ def test_the_words_name_the_size_the_reason_the_costs_and_the_doubts(monkeypatch
     assert f"{advice.flat[0]} to {advice.flat[1]} rows take about the same time (within 20%)." in text
     assert f"This advice took {advice.seconds:.2g} s. LogisticRegression takes " in text
     assert advice.full_batch_solver.n_rows == 600
-    assert any("up to 70% apart" in doubt for doubt in advice.unsure)
+    assert any("up to a factor of 1.7 apart" in doubt for doubt in advice.unsure)
     for doubt in advice.unsure:
         assert f"Unsure: {doubt}" in text
     assert page.count("<table") == page.count("<ul>") == 1
@@ -305,6 +305,7 @@ def test_a_sample_races_that_has_every_class(known_times, monkeypatch):
     advice = recommend_batch_size(AUTO, X, rare, random_state=0)
     assert 50 <= len(seen[0][1]) <= 61
     assert set(seen[0][1]) == set(rare)
+    assert f"In runs on {len(seen[0][1])} of the rows" in advice.reason
     assert advice.table["batch_size"][-1] == 600  # predicted only
     assert np.isnan(advice.table["left"][-1])
 
