@@ -143,6 +143,8 @@ def _reason(
         others = [f"{ratio:.2g} with {size}" for size, ratio in zip(raced, ratios, strict=True) if size != best]
         sample = f" on {found.n_raced:,} of the rows" if found.n_raced < found.n_samples else ""
         words += f"In runs{sample} to the same objective, times relative to {best} rows: {', '.join(others)}. "
+    if flat[0] == flat[1]:
+        return f"{words}Other sizes take over {SIMILAR - 1:.0%} more time."
     return f"{words}{flat[0]} to {flat[1]} rows take about the same time (within {SIMILAR - 1:.0%})."
 
 
