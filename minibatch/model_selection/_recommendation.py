@@ -103,8 +103,8 @@ class BatchSizeRecommendation:
         columns = {
             "batch_size": ("batch size", 1), "learning_rate": ("rate", 1),
             "predicted_updates": ("predicted updates", 1), "predicted_seconds": ("predicted ms", 1e-3),
-            "measured_updates": ("measured updates", 1), "measured_seconds": ("measured ms", 1e-3), "left": ("% left", 1e-2), "memory": ("MB", 1e6),
-            "signal_to_noise": ("signal/noise", 1),
+            "measured_updates": ("measured updates", 1), "measured_seconds": ("measured ms", 1e-3),
+            "left": ("% left", 1e-2), "memory": ("MB", 1e6), "signal_to_noise": ("signal/noise", 1),
         }  # fmt: skip
         return {name: of for name, of in columns.items() if not np.isnan(self.table[name]).all()}
 
