@@ -79,7 +79,9 @@ def advice_of(found: Findings, estimator: Any, clock: Any) -> BatchSizeRecommend
     if not np.isfinite(costs).any():  # nothing was measured but that nothing helps
         raced, costs = sizes, found.by_law
     best = middle(raced[costs <= SIMILAR * costs.min()])
-    fast = corrected(sizes, found.by_law, raced, costs) <= SIMILAR * costs.min()
+    arrived = np.isfinite(costs)
+    fast = corrected(sizes, found.by_law, raced[arrived], costs[arrived]) <= SIMILAR * costs.min()
+    fast &= ~np.isin(sizes, raced[~arrived])
     flat = flat_around(best, sizes, fast)
     rate_at_best = next((path.learning_rate for path in paths if path.batch_size == best), np.nan)
     advised, rate = found.candidates.advised(estimator, best, rate_at_best)
@@ -106,7 +108,7 @@ def _table(found: Findings, paths: list[Any]) -> Table:
     level = lowest + LEVELS[-1] * (first - lowest)
     columns = {name: np.full(len(sizes), np.nan) for name in ("learning_rate", "updates", "seconds", "left")}
     for path, seconds in zip(paths, seconds_to_levels(paths, LEVELS[-1:])[:, 0], strict=True):
-        at, reached = np.searchsorted(sizes, path.batch_size), np.nanmin(path.objectives)
+        at, reached = np.searchsorted(sizes, path.batch_size), path.objectives[-1]
         columns["learning_rate"][at] = path.learning_rate
         if lowest < first:
             columns["left"][at] = (reached - lowest) / (first - lowest)
@@ -140,7 +142,8 @@ def _reason(
     )
     if len(raced) < len(found.sizes):
         ratios = costs / costs[raced == best][0]
-        others = [f"{ratio:.2g} with {size}" for size, ratio in zip(raced, ratios, strict=True) if size != best]
+        words_of = ["never" if ratio == np.inf else f"{ratio:.2g}" for ratio in ratios]
+        others = [f"{ratio} with {size}" for size, ratio in zip(raced, words_of, strict=True) if size != best]
         sample = f" on {found.n_raced:,} of the rows" if found.n_raced < found.n_samples else ""
         words += f"In runs{sample} to the same objective, times relative to {best} rows: {', '.join(others)}. "
     if flat[0] == flat[1]:

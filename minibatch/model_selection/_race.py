@@ -172,14 +172,15 @@ class Race:
 
 
 def lowest_of(paths: list[Path]) -> tuple[float, float]:
-    """The objective where all begin, and the lowest that any has reached."""
-    return float(paths[0].objectives[0]), float(min(np.nanmin(path.objectives) for path in paths))
+    """The objective where all begin, and the lowest at which any has ended."""
+    return float(paths[0].objectives[0]), float(min(path.objectives[-1] for path in paths))
 
 
 def seconds_to_levels(paths: list[Path], levels: tuple[float, ...] = LEVELS) -> NDArray[np.float64]:
     """(paths, levels): seconds until a share of the whole fall is left, by logarithms between looks.
 
-    What a path has not reached it would, if what is left fell as ``1 / t``.
+    What a path has not reached when its time was over it would, if what is left fell as ``1 / t``; one that has come to
+    rest above a level, or diverged, never would.
     """
     first, lowest = lowest_of(paths)
     return np.array(
@@ -193,7 +194,7 @@ def _seconds_to(path: Path, level: float, lowest: float) -> float:
     if not level > lowest:  # nothing fell
         return np.inf
     if not stays[-1] <= level:
-        if path.ended == "diverged":
+        if path.ended in ("at rest", "diverged"):
             return np.inf
         return float(path.seconds[-1] * (stays[-1] - lowest) / (level - lowest))
     at = int(np.argmax(stays <= level))

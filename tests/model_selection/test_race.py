@@ -51,6 +51,14 @@ def test_before_the_first_look_the_objective_falls_in_a_straight_line():
     assert_allclose(seconds, 0.75)
 
 
+def test_what_has_come_to_rest_above_a_level_never_gets_there():
+    """As with a rate that is too high: the run ended early, and its noise had taken it below for a moment."""
+    noisy, other = path([1.0, 0.0, 0.2], TIMES[:3], "at rest"), path([1.0, 0.5, 0.1], TIMES[:3])
+    assert lowest_of([noisy, other]) == (1.0, 0.1)
+    assert seconds_to_levels([noisy, other], (0.01,))[0, 0] == np.inf
+    assert seconds_to_levels([noisy._replace(ended="in time"), other], (0.01,))[0, 0] > TIMES[2]
+
+
 def test_what_diverged_is_last():
     diverged, other = path([1.0, 0.9], TIMES[:2], "diverged"), path([1.0, 0.5, 0.0], TIMES[:3])
     assert lowest_of([diverged, other]) == (1.0, 0.0)

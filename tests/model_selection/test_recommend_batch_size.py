@@ -313,7 +313,7 @@ def test_a_sample_races_that_has_every_class(known_times, monkeypatch):
 
 
 def test_no_more_seconds_than_asked_for():
-    """A clock on the wall that goes a second at every look: the times are timed twice, and one size runs."""
+    """Of a budget that is spent at once, what is left is one run, cut off at its first look."""
     start = time.perf_counter()
     advice = recommend_batch_size(
         MiniBatchMLPClassifier((100,), random_state=0), X, Y, random_state=0, max_seconds=1e-3
