@@ -153,6 +153,14 @@ def _reason(
 
 def _doubts(found: Findings, best: int, paths: list[Any]) -> list[str]:
     doubts = [*_doubts_about_runs(found, paths), *_doubts_about_noise(found.noise)]
+    first, lowest = lowest_of(paths)
+    for path in paths:
+        left = path.objectives[-1] - lowest
+        if path.batch_size == best and path.learning_rate > 0 and left > LEVELS[-1] * (first - lowest):
+            doubts.append(
+                f"The run that is advised ended with {left / (first - lowest):.1%} of the fall left: a lower rate ends "
+                "lower."
+            )
     if best == found.sizes[-1] < found.n_samples:
         doubts.append("max_memory bounds the batch size.")
     return doubts

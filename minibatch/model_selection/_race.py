@@ -15,8 +15,9 @@ from minibatch._problems.state import Vector
 from minibatch.model_selection._step_time import Enough
 
 __all__ = [
-    "AT_REST", "FEWEST_EPOCHS", "FIRST_LOOK", "JUDGES", "LEAST_SHARE", "LEVELS", "LONGER", "LOOK_FACTOR", "MOST_EPOCHS",
-    "MOST_SEEDS", "RATE_FACTOR", "RUNS_TO_COME", "Path", "Race", "lowest_of", "seconds_to_levels",
+    "AFTER_REST", "AT_REST", "FEWEST_EPOCHS", "FIRST_LOOK", "JUDGES", "LEAST_SHARE", "LEVELS", "LONGER",
+    "LOOK_FACTOR", "MOST_EPOCHS", "MOST_SEEDS", "RATE_FACTOR", "RUNS_TO_COME", "Path", "Race", "lowest_of",
+    "seconds_to_levels",
 ]  # fmt: skip
 
 # A run is looked at after a share of an epoch, and then after so many times the updates; on JUDGES rows.
@@ -27,6 +28,7 @@ AT_REST, FEWEST_EPOCHS, MOST_EPOCHS, LONGER = 0.003, 2, 100, 2.0
 # What sizes are compared by: the time until so much of the fall of the objective is left, as a mean of logarithms.
 LEVELS = (0.04, 0.01)
 RATE_FACTOR = 3.0
+AFTER_REST = 2.0  # what a run at rest has left falls as the inverse of this root of time
 LEAST_SHARE = 1e-3  # of the time until the first look
 RUNS_TO_COME = 6  # that share the time that is left
 MOST_SEEDS = 3  # of runs that are compared, where there is time
@@ -179,8 +181,8 @@ def lowest_of(paths: list[Path]) -> tuple[float, float]:
 def seconds_to_levels(paths: list[Path], levels: tuple[float, ...] = LEVELS) -> NDArray[np.float64]:
     """(paths, levels): seconds until a share of the whole fall is left, by logarithms between looks.
 
-    What a path has not reached when its time was over it would, if what is left fell as ``1 / t``; one that has come to
-    rest above a level, or diverged, never would.
+    What a path has not reached when its time was over it would, if what is left fell as ``1 / t``, and much later where
+    it has come to rest: the noise of a constant rate does not fall.
     """
     first, lowest = lowest_of(paths)
     return np.array(
@@ -194,9 +196,10 @@ def _seconds_to(path: Path, level: float, lowest: float) -> float:
     if not level > lowest:  # nothing fell
         return np.inf
     if not stays[-1] <= level:
-        if path.ended in ("at rest", "diverged"):
+        if path.ended == "diverged":
             return np.inf
-        return float(path.seconds[-1] * (stays[-1] - lowest) / (level - lowest))
+        power = AFTER_REST if path.ended == "at rest" else 1.0
+        return float(path.seconds[-1] * ((stays[-1] - lowest) / (level - lowest)) ** power)
     at = int(np.argmax(stays <= level))
     before, after = path.objectives[at - 1], path.objectives[at]
     share = float((before - level) / (before - after))
