@@ -377,7 +377,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             model.__dict__.update(self._fitted_attributes(problem, theta))
             return model
 
-        return Measures(training, train, self._evaluation(held_out, threads=problem.threads), fitted)
+        return Measures(training, train, self._evaluation(held_out, threads=problem.threads), fitted, problem)
 
     def _fitted_theta(self, problem: Any) -> Vector:
         """The fitted parameters as the problem lays them out."""

@@ -43,7 +43,7 @@ def without_callbacks(model: Any) -> Any:
 def plain_clone(final: MiniBatchEstimator, **parameters: Any) -> Any:
     """A clone whose training depends on its batch size, its first rate and its solver, whatever else is set."""
     unaveraged = {"average": False} if hasattr(final, "average") else {}
-    return without_callbacks(clone(final).set_params(**_PLAIN, **unaveraged, **parameters))
+    return without_callbacks(clone(final).set_params(**{**_PLAIN, **unaveraged, **parameters}))
 
 
 class Updates:

@@ -35,6 +35,7 @@ class Measures(NamedTuple):
     train: Evaluation
     test: Evaluation
     fitted: Callable[[Vector], Any]  # an estimator with these parameters
+    problem: Any  # that is trained: class weights and penalty count
 
 
 class Watch(Observer, Protocol):

@@ -1,71 +1,140 @@
-"""How long an update takes on this machine, as a function of the batch size: timed, and fitted by a line."""
+"""How long an update takes on this machine, by batch size: timed in runs of several lengths."""
 
+import sys
+import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
+from scipy.optimize import least_squares
 
-from minibatch._base.trials import Updates, plain_clone
+from minibatch._base.watch import Measures
+from minibatch._problems.batching import rows_in_batches, sample_order
 
-__all__ = ["MOST_UPDATES", "NEAR", "ROUNDS", "SECONDS_A_RUN", "SIZES", "StepTime", "step_time"]
+__all__ = [
+    "AGREE", "FEWEST_LOOKS", "FEWEST_ROUNDS", "LARGEST", "LEAST_SHARE", "MOST_ROUNDS", "SECONDS_A_RUN",
+    "Enough", "StepTimes", "clock_of", "step_times",
+]  # fmt: skip
 
-# A run is long enough for the clock. All sizes are timed in turn, several times, and the fastest run of each counts:
-# whatever else the machine does only makes a run slower.
-SECONDS_A_RUN, ROUNDS = 0.015, 5
-SIZES = (1, 4, 16, 64, 256, 1024, 4096)
-MOST_UPDATES = 20_000
-# The fit is judged at the sizes within this factor of one.
-NEAR = 8
-
-
-class StepTime(NamedTuple):
-    """``overhead + per_sample * B`` seconds for an update on ``B`` rows."""
-
-    overhead: float
-    per_sample: float
-    batch_sizes: NDArray[np.int64]  # timed
-    seconds: NDArray[np.float64]  # per update, as timed: with the epochs begun in that run
-    fitted: NDArray[np.float64]  # the same by the fit
-
-    def off_line(self, batch_size: int) -> float:
-        """The factor by which the fit is off where it matters: at the timed sizes up to ``NEAR`` times smaller or
-        larger."""
-        ratio = self.batch_sizes / batch_size
-        factors = np.exp(np.abs(np.log(self.fitted / self.seconds)))
-        return float(factors[(ratio >= 1.0 / NEAR) & (ratio <= NEAR)].max(initial=1.0))
+# A run is long enough for the clock. All sizes are timed in turn until the two fastest runs of each agree: whatever
+# else the machine does only makes a run slower.
+SECONDS_A_RUN, FEWEST_LOOKS = 0.02, 4
+AGREE, FEWEST_ROUNDS, MOST_ROUNDS = 1.1, 3, 8
+LARGEST = 16_384  # rows of a batch that is timed; beyond, they are all that counts
+LEAST_SHARE = 0.01  # of an update on one row that is not the row
 
 
-def step_time(final: Any, X: Any, y: Any, weight: Any) -> StepTime:
-    """Time updates of several batch sizes, and fit the line.
+class Enough(Exception):
+    """Ends a run from inside."""
 
-    A run of ``k`` updates on ``B`` rows takes ``k a + k B b + e c`` seconds: ``c`` is what an epoch costs besides its
-    updates (drawing an order), and ``e`` counts the epochs begun. Over a long training ``c`` is spread over the ``n``
-    rows of an epoch, so that an update takes ``a + (b + c / n) B``.
+
+class StepTimes(NamedTuple):
+    """Seconds of updates, as timed, with what an epoch takes beside its updates spread over its rows."""
+
+    batch_sizes: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+    spreads: NDArray[np.float64]  # of the two fastest runs, as a ratio
+
+    def of(self, batch_size: Any) -> Any:
+        """Straight lines between logarithms; beyond the largest size, rows are all that counts.
+
+        >>> times = StepTimes(np.array([1, 4]), np.array([1e-6, 2e-6]), np.ones(2))
+        >>> times.of(np.array([1, 2, 8])).round(8)
+        array([1.00e-06, 1.41e-06, 4.00e-06])
+        """
+        logarithms = np.interp(np.log(batch_size), np.log(self.batch_sizes), np.log(self.seconds))
+        return np.exp(logarithms) * np.maximum(1.0, batch_size / self.batch_sizes[-1])
+
+    def line(self) -> tuple[float, float]:
+        """``(a, b)`` with which ``a + b B`` is nearest, by ratios; both above 0.
+
+        >>> sizes = 4 ** np.arange(5)
+        >>> np.round(StepTimes(sizes, 3e-6 + 2e-7 * sizes, np.ones(5)).line(), 9).tolist()
+        [3e-06, 2e-07]
+        """
+        sizes, first, last = self.batch_sizes, self.seconds[0], self.seconds[-1] / self.batch_sizes[-1]
+        start = np.log([0.5 * first, 0.5 * last])
+        bounds = (np.log([LEAST_SHARE * first, 1e-3 * last]), np.log([2.0 * first, 2.0 * max(first, last)]))
+
+        def off(logarithms: NDArray[np.float64]) -> NDArray[np.float64]:
+            a, b = np.exp(logarithms)
+            return np.log(a + b * sizes) - np.log(self.seconds)
+
+        a, b = np.exp(least_squares(off, start, bounds=bounds, xtol=1e-12, ftol=1e-12, gtol=1e-12).x)
+        return float(a), float(b)
+
+
+def clock_of(model: Any) -> Callable[[], float]:
+    """Of the processor where the calling thread does all the work: what else runs on the machine does not count."""
+    return time.thread_time if model._n_threads() == 1 else time.perf_counter
+
+
+class _Stopwatch:
+    """The ``Watch`` of a run whose updates are timed: one, two, four, ... of them, from an epoch on in whole epochs."""
+
+    def __init__(self, rows: tuple[Any, Any, Any], looks: NDArray[np.int64], clock: Callable[[], float]) -> None:
+        self.test = rows  # nothing is asked about them
+        self.limits = {
+            "max_iter": sys.maxsize, "max_updates": int(looks[-1]), "stretches": looks, "patience": np.inf,
+            "growth": None,
+        }  # fmt: skip
+        self.looks, self.clock = looks, clock
+        self.times: list[float] = []
+
+    def begin(self, measures: Measures, theta: NDArray[Any]) -> None:
+        self.began = self.clock()
+
+    def see(self, row: dict[str, Any], theta: NDArray[Any]) -> None:
+        if row["n_updates"] != self.looks[len(self.times)]:
+            return
+        self.times.append(self.clock() - self.began)
+        if len(self.times) >= FEWEST_LOOKS and self.times[-1] - self.times[0] > SECONDS_A_RUN:
+            raise Enough
+
+    def end(self, theta: NDArray[Any]) -> None: ...
+
+
+def _looks(whole: int) -> NDArray[np.int64]:
     """
-    n_samples = X.shape[0]
-    sizes = np.unique([min(size, n_samples) for size in SIZES])
-    models = [plain_clone(final, batch_size=int(size)) for size in sizes]
-    shortest = [min(_seconds(model, X, y, weight, 1) for _ in range(2)) for model in models]
-    runs = [(model, k) for model, one in zip(models, shortest, strict=True) for k in (1, _updates_of_a_run(one))]
-    times = [[_seconds(model, X, y, weight, k) for model, k in runs] for _ in range(ROUNDS)]
-    seconds, updates = np.min(times, axis=0), np.array([k for _, k in runs], float)
-    rows = updates * np.repeat(sizes, 2)
-    epochs = np.ceil(updates / -(-n_samples // np.repeat(sizes, 2)))
-    # relative errors count: a run of one update is as telling as one of thousands
-    counts = np.stack([updates, rows, epochs], axis=1)
-    (a, b, c), _ = nnls(counts / seconds[:, None], np.ones(len(seconds)))
-    timed, fitted = np.array([seconds, counts @ (a, b, c)])[:, 1::2] / updates[1::2]  # of the long runs
-    return StepTime(float(a), float(b + c / n_samples), sizes, timed, fitted)
+    >>> _looks(6)[:7].tolist()
+    [1, 2, 4, 6, 12, 24, 48]
+    """
+    within = [2**i for i in range(whole.bit_length()) if 2**i < whole]
+    return np.array([*within, *(whole * 2**i for i in range(FEWEST_LOOKS + 20))])
 
 
-def _updates_of_a_run(seconds: float) -> int:
-    """How many, if one took so long; more than one, so that updates are told from epochs."""
-    return int(np.clip(SECONDS_A_RUN / seconds, 2, MOST_UPDATES))
+def _seconds_an_update(model: Any, X: Any, y: Any, weight: Any, seconds_an_order: float) -> float:
+    """The slope of the last half of a run, so that what comes before the first update does not count."""
+    _, whole = rows_in_batches(len(y), model.batch_size, "drop" if model._drops_short_batches() else "keep")
+    few = slice(0, 2)
+    watch = _Stopwatch((X[few], y[few], None), _looks(whole), clock_of(model))
+    try:
+        model._train(X, y, weight, watch=watch)
+    except Enough:
+        pass
+    done, times = watch.looks[: len(watch.times)], np.array(watch.times)
+    half = np.searchsorted(done, done[-1] / 2, side="right") - 1
+    within_an_epoch = seconds_an_order / whole if done[-1] <= whole else 0.0
+    return float((times[-1] - times[half]) / (done[-1] - done[half])) + within_an_epoch
 
 
-def _seconds(model: Any, X: Any, y: Any, weight: Any, n_updates: int) -> float:
-    few = slice(0, 2)  # nothing is tested
-    test = (X[few], y[few], None)
-    model._train(X, y, weight, watch=Updates(test, n_updates))
-    return float(model.history_.last("seconds"))
+def step_times(models: list[Any], X: Any, y: Any, weight: Any, deadline: float = np.inf) -> StepTimes:
+    """Time updates of models that differ in their batch size, an integer, until runs agree or the deadline has come
+    (of ``time.perf_counter``)."""
+    clock, orders = clock_of(models[0]), []
+    for epoch in range(FEWEST_ROUNDS):
+        began = clock()
+        sample_order(len(y), models[0].shuffle, 0, epoch)
+        orders.append(clock() - began)
+    runs: list[list[float]] = [[] for _ in models]
+    for number in range(MOST_ROUNDS):
+        for model, times in zip(models, runs, strict=True):
+            if number < FEWEST_ROUNDS or times[1] > AGREE * times[0]:
+                times.append(_seconds_an_update(model, X, y, weight, min(orders)))
+                times.sort()
+        if number > 0 and time.perf_counter() > deadline:
+            break
+    fastest = np.array([times[:2] for times in runs])
+    sizes = np.array([model.batch_size for model in models])
+    return StepTimes(sizes, fastest[:, 0], fastest[:, 1] / fastest[:, 0])

@@ -38,10 +38,10 @@ EVERY_MODEL = pytest.mark.parametrize(("model", "y"), MODELS.values(), ids=MODEL
 def test_a_recommendation(model, y):
     advice = recommend_batch_size(model, X, y, random_state=0)
     assert 1 <= advice.batch_size <= len(X)
-    assert advice.learning_rate > 0
+    assert (advice.learning_rate is None) == (model.learning_rate == "auto")
     assert f"Recommended batch size: {advice.batch_size}" in str(advice)
     assert "<table" in advice._repr_html_()
-    assert {"batch_size", "updates"} <= set(advice.to_frame().columns)
+    assert {"batch_size", "predicted_updates", "measured_updates"} <= set(advice.to_frame().columns)
 
 
 @EVERY_MODEL

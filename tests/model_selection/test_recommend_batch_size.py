@@ -1,6 +1,9 @@
-"""recommend_batch_size: the law on known noise and known times, what it says of itself, and that it spoils nothing."""
+"""recommend_batch_size: the law on known noise and times, the answer that runs give, and that it spoils nothing."""
 
+import time
 import warnings
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,22 +18,28 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch.model_selection import _recommend, memory_required, optimal_batch_size, recommend_batch_size
-from minibatch.model_selection._recommend import _middle, critical_batch_size
-from minibatch.model_selection._step_time import StepTime, step_time
+from minibatch.model_selection import _noise_law, _race, _recommend, memory_required, recommend_batch_size
+from minibatch.model_selection._advice import SIMILAR, corrected, flat_around, middle
+from minibatch.model_selection._noise_law import critical_batch_size, relative_updates
+from minibatch.model_selection._step_time import StepTimes
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:600] / 16, Y[:600]
-MODEL = MiniBatchSGDClassifier("log_loss", learning_rate="constant", random_state=0)
-PARAMETER = {MiniBatchSGDClassifier: "eta0", MiniBatchMLPClassifier: "learning_rate_init"}
+AUTO = MiniBatchSGDClassifier("log_loss", random_state=0)
+CONSTANT = clone(AUTO).set_params(learning_rate="constant")
+A, B = 3e-6, 5e-7
 
-KNOWN = StepTime(3e-6, 5e-7, np.array([1]), np.array([3.5e-6]), np.array([3.5e-6]))
+
+def known(a=A, b=B, spread=1.0):
+    sizes = 4 ** np.arange(8)
+    return lambda *_: StepTimes(sizes, a + b * sizes, np.full(8, spread))
 
 
 @pytest.fixture
 def known_times(monkeypatch):
-    """An update takes 3 us and 0.5 us a row: recommendations are reproducible."""
-    monkeypatch.setattr(_recommend, "step_time", lambda *_: KNOWN)
+    """An update takes 3 us and 0.5 us a row: recommendations are reproducible. One seed is quicker."""
+    monkeypatch.setattr(_recommend, "step_times", known())
+    monkeypatch.setattr(_race, "MOST_SEEDS", 1)
 
 
 @given(st.floats(0.1, 1e6), st.integers(1, 500), st.integers(2, 30))
@@ -52,6 +61,7 @@ def test_the_critical_batch_size_makes_the_updates_come_out_right(scales, batch_
 def test_noise_alone_and_nothing_at_all():
     assert critical_batch_size(np.array([np.inf, np.inf]), np.array([1, 9]), 32) == np.inf
     assert critical_batch_size(np.array([np.nan, 5.0]), np.array([1, 9]), 32) == pytest.approx(5.0)
+    assert_allclose(relative_updates(np.array([4, 8]), np.inf), [1 / 4, 1 / 8])
 
 
 def test_the_middle_of_sizes_about_as_fast_is_the_optimum_where_it_is_inside():
@@ -59,46 +69,130 @@ def test_the_middle_of_sizes_about_as_fast_is_the_optimum_where_it_is_inside():
     sizes = 2 ** np.arange(25)
     for best in (4, 64, 1024):
         seconds = (1 + best**2 / sizes) * (1 + sizes)  # a = b
-        assert _middle(sizes[seconds <= 1.2 * seconds.min()]) == best
+        assert middle(sizes[seconds <= 1.2 * seconds.min()]) == best
 
 
-def test_the_table_follows_the_law(known_times):
-    advice = recommend_batch_size(MODEL, X, Y, random_state=0)
+def test_the_corrected_law_goes_through_what_was_measured():
+    sizes, by_law = 2 ** np.arange(8), 1.0 + np.abs(np.arange(8) - 3.0)
+    raced, costs = sizes[[0, 2, 5]], np.array([7.0, 1.0, 3.0])
+    found = corrected(sizes, by_law, raced, costs)
+    assert_allclose(found[[0, 2, 5]], costs)
+    assert_allclose(found[6:] / by_law[6:], costs[-1] / by_law[5])  # beyond them the ratio to the law stays
+    assert_allclose(found[1] / by_law[1], np.sqrt(found[0] / by_law[0] * found[2] / by_law[2]))
+
+
+def test_flat_sizes_have_no_gap():
+    sizes, fast = np.array([1, 2, 4, 8]), np.array([True, False, True, True])
+    assert [flat_around(size, sizes, fast) for size in (1, 4, 8)] == [(1, 1), (4, 8), (4, 8)]
+
+
+def test_the_table_follows_the_law_and_the_runs(known_times):
+    advice = recommend_batch_size(AUTO, X, Y, random_state=0)
     table, critical = advice.table, advice.critical_batch_size
-    sizes = table["batch_size"]
+    sizes, measured = table["batch_size"], table["measured_seconds"]
     assert sizes.tolist() == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600]
     # the product identity of steps and samples
-    least_updates = advice.noise.n_updates[-1] / (1 + critical / 32)
-    updates, samples = table["updates"] / least_updates, table["updates"] * sizes / (least_updates * critical)
+    least = table["predicted_updates"][0] / (1 + critical)
+    updates, samples = table["predicted_updates"] / least, table["predicted_updates"] * sizes / (least * critical)
     assert_allclose((updates - 1) * (samples - 1), 1, rtol=1e-9)
-    assert_allclose(table["seconds"], table["updates"] * (3e-6 + 5e-7 * sizes))
+    raced = np.isfinite(table["left"])
+    assert set(sizes[raced]) <= {1, 4, 16, 64, 256, 600}
+    assert raced.sum() >= 2
+    powers = raced & (sizes < 600)  # times between those that are known are drawn by logarithms
+    assert_allclose(table["predicted_seconds"][powers], (table["predicted_updates"] * (A + B * sizes))[powers])
+    assert_allclose(measured[powers], (table["measured_updates"] * (A + B * sizes))[powers])
     assert_allclose(table["signal_to_noise"] ** 2 * critical, sizes)
-    best = optimal_batch_size(overhead=3e-6, per_sample=5e-7, critical_batch_size=critical)
-    assert advice.batch_size / np.sqrt(2) <= best <= advice.batch_size * np.sqrt(2)
+    assert np.nanmin(table["left"]) == 0.0
+    assert np.isnan(table["learning_rate"]).all()
     assert advice.interval[0] <= critical <= advice.interval[1]
+    assert_allclose(advice.seconds_per_update, (A, B), rtol=1e-4)
 
 
-@pytest.mark.parametrize("model", [MODEL, MiniBatchMLPClassifier((8,), solver="sgd", random_state=0)])
-def test_the_recommended_size_and_rate_train(known_times, model):
+def test_what_runs_found_is_advised_though_the_law_says_otherwise(known_times, monkeypatch):
+    monkeypatch.setattr(_recommend, "critical_batch_size", lambda *_: 1e6)  # so the runs begin with all rows
+    advice = recommend_batch_size(AUTO, X, Y, random_state=0)
+    assert int(advice.reason.split("which predicts batches of ")[1].split(".")[0]) >= 256
+    assert advice.batch_size <= 64
+    words = advice.reason.split("rows: ")[1].split(". ")[0]
+    costs = {int(size): float(cost) for cost, size in (pair.split(" with ") for pair in words.split(", "))}
+    assert {256, 600} <= set(costs)
+    assert min(costs.values()) > 0.99 / SIMILAR
+
+
+def test_slow_updates_want_large_batches_and_slow_rows_small_ones(monkeypatch):
+    monkeypatch.setattr(_recommend, "step_times", known(1e-3, 1e-8))
+    large = recommend_batch_size(AUTO, X, Y, random_state=0)
+    monkeypatch.setattr(_recommend, "step_times", known(1e-8, 1e-5))
+    small = recommend_batch_size(AUTO, X, Y, random_state=0)
+    assert small.batch_size <= 4 < 64 <= large.batch_size
+    assert small.flat[1] < large.flat[1]
+
+
+@pytest.mark.parametrize(
+    ("model", "schedule"),
+    [
+        (AUTO, "auto"),
+        (clone(AUTO).set_params(learning_rate="dowg", eta0=0.01), "dowg"),
+        (CONSTANT, "constant"),
+        (clone(AUTO).set_params(learning_rate="optimal"), "inverse_time"),
+        (clone(AUTO).set_params(learning_rate="cosine", max_iter=20), "cosine"),
+        (MiniBatchMLPClassifier((8,), random_state=0), "auto"),
+        (MiniBatchMLPClassifier((8,), solver="sgd", learning_rate="constant", random_state=0), "constant"),
+    ],
+)
+def test_the_advised_estimator_trains_as_advised(known_times, model, schedule):
     advice = recommend_batch_size(model, X, Y, random_state=0)
-    parameters = {"batch_size": advice.batch_size, PARAMETER[type(model)]: advice.learning_rate, "max_iter": 20}
+    name = model._rate_parameter
+    parameters = advice.estimator.get_params()
+    assert parameters["learning_rate"] == schedule
+    if schedule in ("auto", "dowg"):
+        assert advice.learning_rate is None
+        assert parameters[name] == model.get_params()[name]
+        assert advice._title() == f"Recommended batch size: {advice.batch_size}"
+    else:
+        assert parameters[name] == advice.learning_rate > 0
+        assert (
+            advice._title() == f"Recommended batch size: {advice.batch_size}, learning rate {advice.learning_rate:.2g}"
+        )
+    assert advice.flat[0] <= advice.batch_size == parameters["batch_size"] <= advice.flat[1]
+    assert not hasattr(advice.estimator, "classes_")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert clone(model).set_params(tol=None, **parameters).fit(X, Y).score(X, Y) > 0.9
+        fitted = advice.estimator.set_params(tol=None, max_iter=30).fit(X, Y)
+    assert fitted.batch_size_ == advice.batch_size
+    assert fitted.score(X, Y) > 0.9
 
 
-def test_the_words_name_the_size_the_reason_and_the_doubts(known_times):
-    advice = recommend_batch_size(MiniBatchMLPClassifier((8,), random_state=0), X, Y, random_state=0)
+def test_the_rate_is_that_of_the_run(known_times):
+    advice = recommend_batch_size(CONSTANT, X, Y, random_state=0)
+    at = advice.table["batch_size"].tolist().index(advice.batch_size)
+    assert advice.table["learning_rate"][at] == advice.learning_rate
+
+
+def test_the_words_name_the_size_the_reason_the_costs_and_the_doubts(monkeypatch):
+    monkeypatch.setattr(_recommend, "step_times", known(spread=1.7))
+    advice = recommend_batch_size(AUTO, X, Y, random_state=0)
     text, page = repr(advice), advice._repr_html_()
-    assert text.startswith(f"Recommended batch size: {advice.batch_size}, learning rate ")
+    assert text.startswith(f"Recommended batch size: {advice.batch_size}\nAn update takes 3.5 us on one row and ")
     assert f"the gradient noise scale is {advice.critical_batch_size:.0f} rows" in text
-    assert "solver='adam' is not quite that" in text
+    low, high = advice.flat
+    same = f"{low} to {high} rows take about the same time (within 20%)."
+    assert ("Other sizes take over 20% more time." if low == high else same) in text
+    assert f"This advice took {advice.seconds:.2g} s. LogisticRegression takes " in text
+    assert advice.full_batch_solver.n_rows == 600
+    assert any("up to a factor of 1.7 apart" in doubt for doubt in advice.unsure)
     for doubt in advice.unsure:
         assert f"Unsure: {doubt}" in text
-    assert "<table" in page
-    assert "solver=&#x27;adam&#x27;" in page
+    assert page.count("<table") == page.count("<ul>") == 1
+    assert advice.reason in page
     assert text.count("->") == 1
-    assert list(advice.to_frame().columns) == ["batch_size", "updates", "seconds", "memory", "signal_to_noise"]
+    assert list(advice.to_frame().columns) == list(advice.table)
+
+
+def test_what_was_not_run_is_a_dash(known_times):
+    lines = repr(recommend_batch_size(AUTO, X, Y, random_state=0)).splitlines()
+    (row,) = (line.split() for line in lines if line.split()[:1] == ["2"])
+    assert row[3:6] == ["-", "-", "-"]
 
 
 def test_memory_bounds_the_size_and_is_that_of_memory_required(known_times):
@@ -117,10 +211,18 @@ def test_memory_bounds_the_size_and_is_that_of_memory_required(known_times):
         recommend_batch_size(model, X, Y, max_memory=100)
 
 
+def test_a_size_that_the_memory_bounds_is_a_doubt(known_times, monkeypatch):
+    monkeypatch.setattr(_recommend, "step_times", known(1e-3, 1e-8))  # large batches are best
+    monkeypatch.setattr(_recommend, "memory_required", lambda _, n_features, size, **__: SimpleNamespace(total=size))
+    advice = recommend_batch_size(AUTO, X, Y, max_memory=20, random_state=0)
+    assert advice.batch_size == advice.table["batch_size"][-1] == 16
+    assert "max_memory bounds the batch size." in advice.unsure
+
+
 def test_the_memory_is_that_of_the_estimator_as_it_is(known_times):
-    """What it holds out, measures and averages counts too, though the short run does nothing of it."""
+    """What it holds out, measures and averages counts too, though the runs do nothing of it."""
     nets = {"early_stopping": True, "evaluate_every": 1, "batch_growth": 2.0, "learning_rate_init": "auto"}
-    for model in (MiniBatchMLPClassifier((50,), **nets), clone(MODEL).set_params(average=True, early_stopping=True)):
+    for model in (MiniBatchMLPClassifier((50,), **nets), clone(CONSTANT).set_params(average=True, early_stopping=True)):
         advice = recommend_batch_size(model, X, Y, random_state=0)
         sizes = advice.table["batch_size"].tolist()
         required = [memory_required(model, 64, size, n_samples=600, n_outputs=10).total for size in sizes]
@@ -129,16 +231,21 @@ def test_the_memory_is_that_of_the_estimator_as_it_is(known_times):
             recommend_batch_size(model, X, Y, max_memory=min(required) - 1)
 
 
-def test_the_seed_decides_all_but_the_times(known_times):
-    first, second = (recommend_batch_size(MODEL, X, Y, random_state=3) for _ in range(2))
-    assert repr(first) == repr(second)
+def what_it_says(advice):
+    return (advice.batch_size, advice.learning_rate, advice.flat, advice.reason, advice.unsure, repr(advice.to_frame()))
 
 
-def test_the_estimator_is_left_alone_and_its_schedule_is_not_used(known_times):
-    plain = recommend_batch_size(MODEL, X, Y, random_state=0)
+@pytest.mark.parametrize("model", [AUTO, CONSTANT])
+def test_the_seed_decides_all_but_the_times(known_times, model):
+    first, second = (recommend_batch_size(model, X, Y, random_state=3) for _ in range(2))
+    assert what_it_says(first) == what_it_says(second)
+
+
+def test_the_estimator_is_left_alone_and_its_stopping_rules_are_not_used(known_times):
+    plain = recommend_batch_size(CONSTANT, X, Y, random_state=0)
     decorated = MiniBatchSGDClassifier(
-        "log_loss", learning_rate="one_cycle", eta0="auto", batch_size="full", batch_growth=2, early_stopping=True,
-        average=True, warmup=3, max_iter=2, random_state=7,
+        "log_loss", learning_rate="constant", eta0="auto", batch_size="full", batch_growth=2, early_stopping=True,
+        max_iter=2, max_updates=3, random_state=7, warm_start=True,
     )  # fmt: skip
     before = str(decorated.get_params())
     advice = recommend_batch_size(decorated, X, Y, random_state=0)
@@ -146,19 +253,24 @@ def test_the_estimator_is_left_alone_and_its_schedule_is_not_used(known_times):
     assert not hasattr(decorated, "coef_")
     assert (advice.batch_size, advice.learning_rate) == (plain.batch_size, plain.learning_rate)
     assert (advice.reason, advice.unsure) == (plain.reason, plain.unsure)
+    changed = {"batch_size": advice.batch_size, "eta0": advice.learning_rate}
+    assert advice.estimator.get_params() == decorated.get_params() | changed
 
 
-def test_pipelines_are_transformed_once_before(known_times):
+def test_pipelines_are_transformed_once_before_and_advised_as_a_whole(known_times):
     scaled = MinMaxScaler().fit_transform(X)
-    alone = recommend_batch_size(MODEL, scaled, Y, random_state=0)
-    assert repr(recommend_batch_size(make_pipeline(MinMaxScaler(), MODEL), X, Y, random_state=0)) == repr(alone)
+    alone = recommend_batch_size(AUTO, scaled, Y, random_state=0)
+    advice = recommend_batch_size(make_pipeline(MinMaxScaler(), AUTO), X, Y, random_state=0)
+    assert what_it_says(advice) == what_it_says(alone)
+    assert advice.estimator[-1].batch_size == alone.batch_size
+    assert advice.estimator.fit(X, Y).score(X, Y) > 0.9
 
 
 def test_sparse_rows_lists_and_frames(known_times):
-    dense = recommend_batch_size(MODEL, X, Y, random_state=0)
-    sparse = recommend_batch_size(MODEL, sp.csr_array(X), Y, random_state=0)
+    dense = recommend_batch_size(AUTO, X, Y, random_state=0)
+    sparse = recommend_batch_size(AUTO, sp.csr_array(X), Y, random_state=0)
     assert_allclose(sparse.critical_batch_size, dense.critical_batch_size, rtol=1e-6)
-    assert recommend_batch_size(MODEL, X.tolist(), Y.tolist(), random_state=0).batch_size == dense.batch_size
+    assert recommend_batch_size(AUTO, X.tolist(), Y.tolist(), random_state=0).batch_size == dense.batch_size
 
 
 @pytest.mark.parametrize("net", [False, True])
@@ -169,110 +281,92 @@ def test_regressors(known_times, net):
     advice = recommend_batch_size(model, rows, targets, random_state=0)
     assert 1 <= advice.batch_size <= len(rows)
     assert advice.critical_batch_size > 1
+    assert (advice.full_batch_solver is None) == net
 
 
-def test_more_noise_asks_for_larger_batches(known_times):
+def test_weights_count(known_times):
+    """Rows of weight 0 are none: labels of these are wrong."""
+    weight = np.repeat([1.0, 0.0], [400, 200])
+    labels = np.where(weight == 1.0, Y, (Y + 1) % 10)
+    advice = recommend_batch_size(AUTO, X, labels, random_state=0, sample_weight=weight)
+    right = recommend_batch_size(AUTO, X, Y, random_state=0, sample_weight=weight)
+    assert_allclose(advice.table["left"], right.table["left"], atol=1e-6)
+
+
+def test_a_sample_races_that_has_every_class(known_times, monkeypatch):
+    monkeypatch.setattr(_recommend, "RACE_ROWS", 50)
+    rare = np.where(np.arange(600) == 599, 77, Y)
+    seen = []
+    real = _recommend.Candidates
+
+    def noted(final, seed, rows):
+        seen.append(rows)
+        return real(final, seed, rows)
+
+    monkeypatch.setattr(_recommend, "Candidates", noted)
+    advice = recommend_batch_size(AUTO, X, rare, random_state=0)
+    assert 50 <= len(seen[0][1]) <= 61
+    assert set(seen[0][1]) == set(rare)
+    assert f"In runs on {len(seen[0][1])} of the rows" in advice.reason
+    assert advice.table["batch_size"][-1] == 600  # predicted only
+    assert np.isnan(advice.table["left"][-1])
+
+
+def test_no_more_seconds_than_asked_for():
+    """Of a budget that is spent at once, what is left is one run, cut off at its first look."""
+    start = time.perf_counter()
+    advice = recommend_batch_size(
+        MiniBatchMLPClassifier((100,), random_state=0), X, Y, random_state=0, max_seconds=1e-3
+    )
+    assert np.isfinite(advice.table["left"]).sum() == 1
+    assert any("max_seconds cut off the runs" in doubt for doubt in advice.unsure)
+    assert advice.seconds <= time.perf_counter() - start
+
+
+def test_the_progress_bar_is_told_of_the_seconds(known_times, monkeypatch):
+    told, named = [], []
+
+    @contextmanager
+    def bar(what, total):
+        named.append((what, total))
+        yield told.append
+
+    monkeypatch.setattr(_recommend, "progress_bar_of", bar)
+    recommend_batch_size(AUTO, X, Y, random_state=0, progress_bar=True, max_seconds=20)
+    assert named == [("Seconds at most", 20)]
+    assert told == sorted(told)
+    assert len(told) > 5
+    assert told[-1] == 20
+
+
+@pytest.mark.parametrize(("noise", "words"), [(1.0, "a longer training wants larger batches"), (0.0, "")])
+def test_a_noise_scale_that_rises_is_a_doubt(known_times, noise, words):
     random = np.random.default_rng(0)
     rows = random.standard_normal((3000, 10))
-    model = MiniBatchSGDRegressor(learning_rate="constant", penalty=None, random_state=0)
-    sizes = [
-        recommend_batch_size(
-            model, rows, rows @ np.ones(10) + noise * random.standard_normal(3000), random_state=0
-        ).batch_size
-        for noise in (0.0, 10.0)
-    ]
-    assert sizes[0] < sizes[1]
+    targets = rows @ np.ones(10) + noise * random.standard_normal(3000)
+    advice = recommend_batch_size(MiniBatchSGDRegressor(penalty=None, random_state=0), rows, targets, random_state=0)
+    assert any("a longer training wants larger batches" in doubt for doubt in advice.unsure) == bool(words)
 
 
-def test_times_off_the_line_are_a_doubt_where_they_matter(monkeypatch):
-    sizes = np.array([1, 4, 16, 64, 256, 600])
-    line = 3e-6 + 5e-7 * sizes
-    off = np.where(np.arange(6)[:, None] == np.arange(6), 3.0, 1.0)
-    for n, factors in enumerate([*off, 1.9 * off[0] / off[0]]):
-        monkeypatch.setattr(_recommend, "step_time", lambda *_, f=factors: StepTime(3e-6, 5e-7, sizes, f * line, line))
-        advice = recommend_batch_size(MODEL, X, Y, random_state=0)
-        near = n < 6 and 1 / 8 <= sizes[n] / advice.batch_size <= 8
-        assert any("factor of 3 off a straight line" in doubt for doubt in advice.unsure) == near
-    assert not any("straight line" in doubt for doubt in advice.unsure)
+def test_nothing_to_learn_is_a_doubt(known_times):
+    """Labels that the columns say nothing about."""
+    model = MiniBatchSGDClassifier("log_loss", fit_intercept=False, random_state=0)
+    advice = recommend_batch_size(model, np.zeros((40, 2)), np.tile([0, 1], 20), random_state=0)
+    assert 1 <= advice.batch_size <= 40
+    assert "No run lowered the objective: the size is that of the law alone." in advice.unsure
 
 
-def test_the_line_is_judged_by_factors_either_way():
-    timed = StepTime(0, 1, np.array([1, 8, 64, 512]), np.array([9.0, 8.0, 16.0, 512.0]), np.array([1.0, 8, 64, 512]))
-    assert_allclose([timed.off_line(size) for size in (1, 8, 64, 512, 10**6)], [9, 9, 4, 4, 1])
-
-
-@pytest.mark.parametrize("model", [MODEL, MiniBatchMLPClassifier((8,), solver="sgd", random_state=0)])
-def test_a_rate_that_is_not_found_is_an_error_with_the_reason(known_times, model):
-    words = "batches of 32 suggests no learning rate: .* column [0-9]+ of X has mean .* scale X with StandardScaler"
-    with pytest.raises(ValueError, match=words):
-        recommend_batch_size(model, X * 1e8, Y, random_state=0)
-    advice = recommend_batch_size(make_pipeline(MinMaxScaler(), model), X * 1e8, Y, random_state=0)
-    assert advice.learning_rate > 0
-
-
-def test_so_it_is_where_only_the_recommended_size_has_none(known_times, monkeypatch):
-    real, n_rates = _recommend.learning_rate_range_test, iter([100, 2])
-
-    def none_the_second_time(*data, **setting):
-        return real(*data, n_rates=next(n_rates), **setting)
-
-    monkeypatch.setattr(_recommend, "learning_rate_range_test", none_the_second_time)
-    with pytest.raises(ValueError, match=r"suggests no learning rate: n_rates=2 updates are too few"):
-        recommend_batch_size(MODEL, X, Y, random_state=0)
-
-
-def test_a_loss_that_falls_to_the_last_rate_is_a_doubt(known_times):
-    """A few rows that can be separated."""
-    rows, labels = np.array([[-2.0], [-1.0], [1.0], [2.0]]), [0, 0, 1, 1]
-    advice = recommend_batch_size(MODEL, rows, labels, max_rate=0.5, random_state=0)
-    assert advice.learning_rate == pytest.approx(0.05)
-    assert advice.suggestion == "max_rate/10"
-    assert "The loss was still falling at max_rate=0.5: a higher learning rate may be faster." in advice.unsure
-
-
-def test_the_rates_of_its_range_tests_can_be_given(known_times):
-    rows = 1e3 * X
-    with pytest.raises(ValueError, match="or lower min_rate"):
-        recommend_batch_size(MODEL, rows, Y, random_state=0)
-    advice = recommend_batch_size(MODEL, rows, Y, min_rate=1e-11, max_rate=1e-5, random_state=0)
-    assert_allclose(advice.range_test.rates[[0, -1]], [1e-11, 1e-5])
-    assert 1e-10 < advice.learning_rate < 1e-5
-    plain = recommend_batch_size(MODEL, X, Y, min_rate=1e-5, max_rate=10.0, random_state=0)
-    assert_allclose(advice.critical_batch_size, plain.critical_batch_size, rtol=1.0)
-
-
-@pytest.mark.parametrize(
-    ("setting", "words"),
-    [
-        ({"min_rate": 0.0}, "'min_rate' parameter of recommend_batch_size must be"),
-        ({"max_rate": np.inf}, "'max_rate' parameter of recommend_batch_size must be"),
-        ({"min_rate": 1.0, "max_rate": 0.5}, "min_rate must be below max_rate; got min_rate=1 and max_rate=0.5"),
-    ],
-)
-def test_rates_are_checked(setting, words):
-    with pytest.raises(ValueError, match=words):
-        recommend_batch_size(MODEL, X, Y, **setting)
-
-
-def test_no_rate_is_above_the_highest_that_holds(known_times, monkeypatch):
-    real = _recommend.learning_rate_range_test
-
-    def lowered(*data, **setting):
-        test = real(*data, **setting)
-        test.suggestions["stable_max"] = test.suggestions["minimum/10"] / 3
-        return test
-
-    monkeypatch.setattr(_recommend, "learning_rate_range_test", lowered)
-    advice = recommend_batch_size(MODEL, X, Y, random_state=0)
-    assert advice.learning_rate == advice.range_test.suggestions["stable_max"]
-    assert advice.suggestion == "stable_max"
+def test_columns_that_are_not_scaled_get_their_rates(known_times):
+    for model in (AUTO, CONSTANT):
+        advice = recommend_batch_size(model, X * 1e6, Y, random_state=0)
+        assert advice.estimator.set_params(max_iter=30, tol=None).fit(X * 1e6, Y).score(X * 1e6, Y) > 0.9
 
 
 def test_noise_that_a_few_rows_carry_is_a_doubt(known_times, monkeypatch):
-    monkeypatch.setattr(_recommend, "ROWS_LOOKED_AT", 300)
+    monkeypatch.setattr(_noise_law, "ROWS_LOOKED_AT", 300)
     random = np.random.default_rng(0)
     rows = random.standard_t(2, size=(600, 3))
-    model = MiniBatchSGDRegressor(learning_rate="constant", penalty=None, random_state=0)
+    model = MiniBatchSGDRegressor(penalty=None, random_state=0)
     for values, heavy in ((rows, True), (random.standard_normal((600, 30)), False)):
         advice = recommend_batch_size(model, values, values.sum(axis=1), random_state=0)
         assert any("rows looked at carry the noise" in doubt for doubt in advice.unsure) == heavy
@@ -283,9 +377,9 @@ def test_noise_that_a_few_rows_carry_is_a_doubt(known_times, monkeypatch):
     [
         (MiniBatchMLPClassifier((4,), solver="lbfgs"), X, "solver='lbfgs' makes no updates"),
         (MiniBatchMLPClassifier((4,), batch_normalization=True), X, "With batch normalization a row has no gradient"),
-        (MODEL, np.where(X > 0.9, np.nan, X), "NaN"),
-        (MODEL, X[:1], "at least two rows|one class|number of classes"),
-        (MODEL, X[:10], "inconsistent numbers of samples"),
+        (CONSTANT, np.where(X > 0.9, np.nan, X), "NaN"),
+        (CONSTANT, X[:1], "at least two rows|one class|number of classes"),
+        (CONSTANT, X[:10], "inconsistent numbers of samples"),
         # also what the runs set to something else
         (
             MiniBatchSGDClassifier(learning_rate="foo"),
@@ -305,41 +399,21 @@ def test_wrong_input_is_an_error(model, rows, words):
 @pytest.mark.parametrize("value", [True, 0, "1 GB", np.nan])
 def test_a_memory_is_a_number_of_bytes(value):
     with pytest.raises(ValueError, match=r"max_memory.* must be a "):
-        recommend_batch_size(MODEL, X, Y, max_memory=value)
+        recommend_batch_size(AUTO, X, Y, max_memory=value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("max_seconds", 0), ("max_seconds", None), ("progress_bar", "yes")])
+def test_other_arguments_are_checked(name, value):
+    with pytest.raises(ValueError, match=f"'{name}' parameter of recommend_batch_size must be"):
+        recommend_batch_size(AUTO, X, Y, **{name: value})
 
 
 def test_validation_may_be_skipped(known_times):
     with config_context(skip_parameter_validation=True):
-        recommend_batch_size(clone(MODEL).set_params(tol="none"), X, Y, random_state=0)
-        memory_required(clone(MODEL).set_params(tol="none"), 64, n_samples=600)
+        recommend_batch_size(clone(AUTO).set_params(tol="none"), X, Y, random_state=0)
+        memory_required(clone(AUTO).set_params(tol="none"), 64, n_samples=600)
 
 
 def test_other_estimators_are_refused():
     with pytest.raises(TypeError, match="must be an estimator of minibatch"):
         recommend_batch_size(MinMaxScaler(), X, Y)
-
-
-class Stub(MiniBatchSGDRegressor):
-    """Takes 2 ms an epoch, 30 us an update and 0.4 us a row, it says."""
-
-    def _train(self, X, y, sample_weight, *, watch):
-        n, updates = len(X), watch.limits["max_updates"]
-        epochs = np.ceil(updates / -(-n // self.batch_size))
-        self.history_ = type("H", (), {})()
-        seconds = 3e-5 * updates + 4e-7 * updates * self.batch_size + 2e-3 * epochs
-        self.history_.last = lambda name: seconds
-
-
-@pytest.mark.parametrize("n", [100, 5000, 200_000])
-def test_timing_recovers_the_costs_of_updates_and_rows(n):
-    found = step_time(Stub(), np.zeros((n, 2)), np.zeros(n), None)
-    assert_allclose(found.overhead, 3e-5, rtol=1e-6)
-    assert_allclose(found.per_sample, 4e-7 + 2e-3 / n, rtol=1e-6)
-    assert_allclose(found.fitted, found.seconds, rtol=1e-6)
-
-
-def test_timing_a_real_model_finds_that_rows_cost_something():
-    found = step_time(MiniBatchSGDClassifier("log_loss"), X, Y, None)
-    assert found.per_sample > 0
-    assert found.overhead >= 0
-    assert len(found.seconds) == len(found.batch_sizes)
