@@ -20,17 +20,19 @@ __all__ = ["main", "warm_up"]
 
 # Fits that need all kernels between them: name, estimator, parameters. Losses, penalties, schedules, the number of
 # outputs and the sizes of batches beyond these need no kernels of their own, nor do classifiers beside regressors.
+_CONSTANT: dict[str, Any] = {"learning_rate": "constant"}
 _FITS: tuple[tuple[str, type, dict[str, Any]], ...] = (
     ("linear, batches of one row", MiniBatchSGDRegressor, {"batch_size": 1}),
-    ("linear, averaged", MiniBatchSGDRegressor, {"batch_size": 1, "average": True}),
+    ("linear, one row, L1", MiniBatchSGDRegressor, {"batch_size": 1, "penalty": "l1"}),
     ("linear, small batches", MiniBatchSGDRegressor, {"batch_size": 2}),
-    ("linear, L1", MiniBatchSGDRegressor, {"batch_size": 2, "penalty": "l1"}),
-    ("linear, other solvers", MiniBatchSGDRegressor, {"batch_size": 2, "solver": "adam"}),
     ("linear, large batches", MiniBatchSGDRegressor, {"batch_size": "full", "evaluate_every": 1}),
-    ("linear, rates found, one row", MiniBatchSGDRegressor, {"batch_size": 1, "learning_rate": "auto"}),
-    ("linear, rates found", MiniBatchSGDRegressor, {"batch_size": 2, "learning_rate": "auto"}),
-    ("linear, rates found, large", MiniBatchSGDRegressor, {"batch_size": "full", "learning_rate": "auto"}),
     ("linear, validation", MiniBatchSGDClassifier, {"early_stopping": True}),
+    ("schedules, one row", MiniBatchSGDRegressor, {"batch_size": 1, **_CONSTANT}),
+    ("schedules, averaged", MiniBatchSGDRegressor, {"batch_size": 1, "average": True, **_CONSTANT}),
+    ("schedules, small batches", MiniBatchSGDRegressor, {"batch_size": 2, **_CONSTANT}),
+    ("schedules, L1", MiniBatchSGDRegressor, {"batch_size": 2, "penalty": "l1", **_CONSTANT}),
+    ("schedules, other solvers", MiniBatchSGDRegressor, {"batch_size": 2, "solver": "adam", **_CONSTANT}),
+    ("schedules, large batches", MiniBatchSGDRegressor, {"batch_size": "full", **_CONSTANT}),
     ("networks", MiniBatchMLPRegressor, {"batch_size": 2, "evaluate_every": 1}),
     ("networks, on two threads", MiniBatchMLPRegressor, {"batch_size": 2, "hidden_layer_sizes": (200, 250)}),
     ("networks, large batches", MiniBatchMLPRegressor, {"batch_size": "full"}),

@@ -120,9 +120,9 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
           between the iterate and the average of all iterates, as in schedule-free descent [Defazio2024]_. The
           first distance is how far steepest descent goes until half of its slope is left, on up to 1000 rows;
           columns are scaled by their units, and by how rare they are. The model is that average, so ``average``
-          does nothing more. Above 32 rows an update costs what it costs with ``'constant'``, at one row up to
-          twice that; the memory of three models is kept. With other solvers it is a constant rate, found as by
-          ``eta0='auto'``. See ``docs/rates.md``.
+          does nothing more. From 32 dense rows on an update costs what it costs with ``'constant'``, with fewer
+          and with sparse rows up to twice that; the memory of three models is kept. With other solvers it is a
+          constant rate, found as by ``eta0='auto'``. See ``docs/rates.md``.
 
         The stopping rule does not wait for the end of a cycle; ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
