@@ -231,7 +231,8 @@ def fit():
     X = np.random.default_rng(0).standard_normal((20, 3))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = MiniBatchSGDRegressor(batch_size=1, max_iter=2, tol=None, random_state=0).fit(X, X[:, 0])
+        constant = {"learning_rate": "constant", "batch_size": 1}
+        model = MiniBatchSGDRegressor(**constant, max_iter=2, tol=None, random_state=0).fit(X, X[:, 0])
     print(sum(kernel.stats.cache_hits.values()), len(caught), model.coef_[0].hex())
 """
 
