@@ -13,22 +13,7 @@ from minibatch.model_selection import _steps_probe, steps_to_target
 from minibatch.model_selection._steps_pace import outlook
 from minibatch.model_selection._steps_probe import Probe
 from minibatch.model_selection._summary import Target
-from references.steps import PLAIN, cancer_rows, digit_rows, looks, losses_of, quadratic_rows, trials
-
-
-@pytest.fixture(scope="module")
-def quadratic():
-    return quadratic_rows()
-
-
-@pytest.fixture(scope="module")
-def cancer():
-    return cancer_rows()
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return digit_rows()
+from references.steps import PLAIN, looks, losses_of, trials
 
 
 class TestSearch:

@@ -13,17 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.model_selection import steps_to_target
-from references.steps import PLAIN, RATES, cancer_rows, looks, quadratic_rows
-
-
-@pytest.fixture(scope="module")
-def quadratic():
-    return quadratic_rows()
-
-
-@pytest.fixture(scope="module")
-def cancer():
-    return cancer_rows()
+from references.steps import PLAIN, RATES, looks
 
 
 class TestSurroundings:

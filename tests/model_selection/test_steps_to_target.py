@@ -9,22 +9,7 @@ from sklearn.base import clone
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.model_selection import fit_steps_to_target, steps_to_target
-from references.steps import PLAIN, RATES, cancer_rows, digit_rows, looks, losses_of, quadratic_rows, trials
-
-
-@pytest.fixture(scope="module")
-def quadratic():
-    return quadratic_rows()
-
-
-@pytest.fixture(scope="module")
-def cancer():
-    return cancer_rows()
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return digit_rows()
+from references.steps import PLAIN, RATES, looks, losses_of, trials
 
 
 @pytest.mark.parametrize("momenta", [(0.0,), (0.0, 0.5, 0.9)], scope="class")
