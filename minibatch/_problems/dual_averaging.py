@@ -24,7 +24,8 @@ from minibatch.engine.dual_averaging import (
 )
 from minibatch.engine.dual_averaging_one_row import dual_averaging_one_row_epoch
 from minibatch.engine.dual_averaging_rows import N_BUFFER, dual_averaging_rows_epoch
-from minibatch.engine.dual_averaging_sparse import Columns, dual_averaging_sparse_epoch
+from minibatch.engine.dual_averaging_sparse import Columns, dual_averaging_sparse_row_epoch
+from minibatch.engine.dual_averaging_sparse_batches import dual_averaging_sparse_epoch
 from minibatch.engine.linear import SOFTMAX, Objective
 from minibatch.engine.optimizers import DUAL_AVERAGING
 from minibatch.engine.rows import CSR
@@ -105,10 +106,10 @@ class DualAveragingProblem(LinearProblem):
         if self._is_large(batch_size):
             return self._large_batches
         if isinstance(self.data.X, CSR) and not self._gradient_pays(batch_size):
-            return self._sparse_batches
+            return self._sparse_rows if batch_size == 1 else self._sparse_batches
         if batch_size > 1 or isinstance(self.data.X, CSR):
             return self._gradient_batches
-        by_fours = len(self.scales) == 1 and self.objective.l1 == 0.0 and self.objective.outputs != SOFTMAX
+        by_fours = self.objective.l1 == 0.0 and self.objective.outputs != SOFTMAX
         return self._four_rows if by_fours else self._one_row
 
     def _batches_at_once(self, epoch: Epoch) -> int:
@@ -120,8 +121,8 @@ class DualAveragingProblem(LinearProblem):
 
     @cached_property
     def _squares(self) -> NDArray[np.float64] | None:
-        """Squared norms of the rows in the norm of the scales' inverses, of dense ones with the 1 of the intercept;
-        None where they overflow."""
+        """Squared norms of the rows in the norm of the scales' inverses, with the 1 of the intercept; None where they
+        overflow."""
         X, scales = matrix_of(self.data.X, self.n_features), self.scales.astype(np.float64)
         with np.errstate(over="ignore"):
             if len(scales) == 1:
@@ -130,54 +131,51 @@ class DualAveragingProblem(LinearProblem):
                 squares = X.multiply(X) @ (1.0 / scales)
             else:
                 squares = np.einsum("ij,ij,j->i", X, X, 1.0 / scales)
-        if not isinstance(self.data.X, CSR) and self.objective.fit_intercept:
+        if self.objective.fit_intercept:
             squares += 1.0
         return squares if np.isfinite(squares).all() else None
 
     def _four_rows(self, state: State, epoch: Epoch, losses: Vector) -> None:
+        self._single_rows(dual_averaging_rows_epoch, False, state, epoch, losses)
+
+    def _one_row(self, state: State, epoch: Epoch, losses: Vector) -> None:
+        self._single_rows(dual_averaging_one_row_epoch, True, state, epoch, losses)
+
+    def _single_rows(
+        self, loop: Callable[..., None], with_scores: bool, state: State, epoch: Epoch, losses: Vector
+    ) -> None:
         theta, memory, squares = self.parameters(state.theta), self._memory(state), self._squares
         if squares is None:
             return self._gradient_batches(state, epoch, losses)
         squares = squares[epoch.order]
 
         def train(here: slice, objective: Objective) -> None:
-            dual_averaging_rows_epoch(
-                self.data, epoch.order, objective, self.scales, _part_of_memory(memory, here),
-                state.slot_updates, part_of(theta, here), np.empty((here.stop - here.start, N_BUFFER)),
-                squares, losses[here],
-            )  # fmt: skip
-
-        self._for_outputs(train)
-
-    def _one_row(self, state: State, epoch: Epoch, losses: Vector) -> None:
-        theta, memory, squares = self.parameters(state.theta), self._memory(state), self._squares
-        if squares is None:
-            return self._gradient_batches(state, epoch, losses)
-        squares, point = squares[epoch.order], self.parameters(np.empty_like(state.theta))
-
-        def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
-            dual_averaging_one_row_epoch(
+            scores = (np.empty((1, n_outputs)),) if with_scores else ()
+            loop(
                 self.data, epoch.order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
-                part_of(theta, here), np.empty((n_outputs, N_BUFFER)), part_of(point, here), squares,
-                np.empty((1, n_outputs)), losses[here],
+                part_of(theta, here), np.empty((n_outputs, N_BUFFER)),
+                np.empty((n_outputs, len(self.scales)), theta.weights.dtype), squares, *scores, losses[here],
             )  # fmt: skip
 
         self._for_outputs(train)
 
     def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
-        one, loop = self.data.y.itemsize * self.n_parameters, self._epoch_function(batch_size, False)
+        theta, loop = self.data.y.itemsize * self.n_parameters, self._epoch_function(batch_size, False)
         if loop == self._large_batches:
-            return {"gradients": self._sum_bytes(batch_size), "point of the gradient": one}
+            return {"gradients": self._sum_bytes(batch_size), "point of the gradient": theta}
         if loop == self._gradient_batches:
-            return {"gradients": one, "point of the gradient": one}
+            return {"gradients": theta, "point of the gradient": theta}
         of_piece = min(self.n_samples, max(1, at_once(2 * self._row_work)))
         squares = 8 * (len(self.data.y) + of_piece) if batch_size == 1 else 0
+        one = self.data.y.itemsize * self.n_outputs  # of a column
         if loop in (self._four_rows, self._one_row):
-            return {"squares of the rows": squares, "point of the gradient": one if loop == self._one_row else 0}
-        columns = (2 if batch_size == 1 else 3) * self.data.y.itemsize * self.n_outputs * self.n_features
-        scores = 8 * batch_size * self.n_outputs
-        return {"batch buffers": scores, "lazy updates": columns, "squares of the rows": squares}
+            return {"squares of the rows": squares, "factors of columns": one * len(self.scales)}
+        return {
+            "batch buffers": 8 * batch_size * self.n_outputs,
+            "lazy updates": (2 if loop == self._sparse_rows else 3) * one * self.n_features,
+            "squares of the rows": squares,
+        }
 
     def _gradient_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
         theta, memory = self.parameters(state.theta), self._memory(state)
@@ -192,17 +190,31 @@ class DualAveragingProblem(LinearProblem):
 
         self._for_outputs(train)
 
+    def _sparse_rows(self, state: State, epoch: Epoch, losses: Vector) -> None:
+        theta, memory, squares = self.parameters(state.theta), self._memory(state), self._squares
+        if squares is None:
+            return self._sparse_batches(state, epoch, losses)
+        squares = squares[epoch.order]
+
+        def train(here: slice, objective: Objective) -> None:
+            n_outputs = here.stop - here.start
+            dual_averaging_sparse_row_epoch(
+                self.data, epoch.order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
+                part_of(theta, here), np.empty((n_outputs, N_BUFFER)), self._columns(n_outputs, True), squares,
+                np.empty((1, n_outputs)), losses[here],
+            )  # fmt: skip
+
+        self._for_outputs(train)
+
     def _sparse_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
-        theta, memory = self.parameters(state.theta), self._memory(state)
-        of_rows = self._squares if epoch.batch_size == 1 else None
-        single, squares = of_rows is not None, np.empty(0) if of_rows is None else of_rows[epoch.order]
+        theta, memory, batch_size = self.parameters(state.theta), self._memory(state), epoch.batch_size
 
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
             dual_averaging_sparse_epoch(
-                self.data, epoch.order, epoch.batch_size, objective, self.scales, _part_of_memory(memory, here),
+                self.data, epoch.order, batch_size, objective, self.scales, _part_of_memory(memory, here),
                 state.slot_updates, part_of(theta, here), np.empty((n_outputs, N_BUFFER)),
-                self._columns(n_outputs, single), squares, np.empty((epoch.batch_size, n_outputs)), losses[here],
+                self._columns(n_outputs, False), np.empty((batch_size, n_outputs)), losses[here],
             )  # fmt: skip
 
         self._for_outputs(train)
@@ -211,10 +223,8 @@ class DualAveragingProblem(LinearProblem):
         """Buffers."""
         (bands, scales), dtype = self._scales, self.data.y.dtype
         parts = np.empty((n_outputs, self.n_features, 2 if single else 3), dtype)
-        inverses = 1.0 / scales.astype(np.float64)
-        return Columns(
-            parts, bands, scales, inverses, np.empty((n_outputs, len(scales)), dtype), np.empty((n_outputs, 2))
-        )
+        factors, shares = np.empty((n_outputs, len(scales)), dtype), np.empty((n_outputs, 2))
+        return Columns(parts, bands, scales, 1.0 / scales.astype(np.float64), factors, shares)
 
     def _large_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
         theta, memory, batch_size = self.parameters(state.theta), self._memory(state), epoch.batch_size
@@ -224,8 +234,8 @@ class DualAveragingProblem(LinearProblem):
             gradient_point(memory, self.scales, self.objective, point, before)
             batch_losses, gradient = self._sum_over(rows, point)
             losses += batch_losses
-            grad = self.parameters((gradient / len(rows)).astype(state.theta.dtype))
-            dual_averaging_step(memory, grad, self.scales, self.objective, before, theta)
+            grad = self.parameters((gradient / batch_size).astype(state.theta.dtype))
+            dual_averaging_step(memory, grad, len(rows) / batch_size, self.scales, self.objective, before, theta)
 
 
 def going_on(problem: DualAveragingProblem, state: State, moments: ColumnMoments) -> bool:

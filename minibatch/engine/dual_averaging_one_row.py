@@ -5,45 +5,31 @@ over its row: one for the score, one that moves. There is none over the weights.
 """
 
 from minibatch.engine.compile import entry, kernel
-from minibatch.engine.dual_averaging import AVERAGE_SUM, SUM, WEIGHTS, form_point, look_from, next_look, write_model
-from minibatch.engine.dual_averaging_rows import UNIT, from_sums, next_rate, share_of_sums, to_sums
+from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, next_look, write_model
+from minibatch.engine.dual_averaging_rows import (
+    UNIT,
+    bring_up_factors,
+    dot_of_point,
+    find_factors,
+    from_sums,
+    look_around,
+    next_rate,
+    share_of_sums,
+    to_sums,
+)
 from minibatch.engine.linear import AHEAD, prefetch_place, slopes_from_scores
-from minibatch.engine.optimizers import soft_threshold
 
-__all__ = ["dot_at_point", "dual_averaging_one_row_epoch", "move_outputs_by_row", "score_at_point"]
-
-
-@kernel
-def dot_at_point(X, i, n, u, k, scales, share, threshold, shrinks):
-    """The product of a row with the weights of output ``k`` where the next gradient is taken."""
-    real = n.dtype.type
-    zero, total, last = real(0), real(0), scales.shape[0] - 1
-    if threshold == zero and last == 0:
-        for j in range(n.shape[1]):
-            total += X[i, j] * (n[k, j] + share * u[k, j])
-        total /= scales[0] + shrinks
-    elif threshold == zero:
-        for j in range(n.shape[1]):
-            total += X[i, j] * (n[k, j] + share * u[k, j]) / (scales[j] + shrinks)
-    elif last == 0:
-        for j in range(n.shape[1]):
-            total += X[i, j] * soft_threshold(n[k, j] + share * u[k, j], threshold, zero)
-        total /= scales[0] + shrinks
-    else:
-        for j in range(n.shape[1]):
-            total += X[i, j] * soft_threshold(n[k, j] + share * u[k, j], threshold, zero) / (scales[j] + shrinks)
-    return total
+__all__ = ["dual_averaging_one_row_epoch", "move_outputs_by_row", "score_at_point"]
 
 
 @kernel
-def score_at_point(X, i, objective, scales, memory, scores):
+def score_at_point(X, i, objective, memory, factors, scores):
     """Fill ``scores[0]``."""
     (n, dual_intercept), (u, average_intercept), pace, real = *memory[:2], memory.pace, memory.dual.weights.dtype.type
     for k in range(n.shape[0]):
         p = min(k, pace.shape[0] - 1)
-        share = share_of_sums(pace[p, WEIGHTS])
-        rates = pace[p, SUM] + share * pace[p, AVERAGE_SUM]
-        dot = dot_at_point(X, i, n, u, k, scales, real(share), real(objective.l1 * rates), real(objective.l2 * rates))
+        share, threshold = share_of_sums(pace[p, WEIGHTS]), objective.l1 * pace[p, POINT_SUM]
+        dot = dot_of_point(X, i, n, u, k, factors, real(share), real(threshold))
         scores[0, k] = float(dot) + dual_intercept[k] + share * average_intercept[k]
 
 
@@ -58,7 +44,7 @@ def move_outputs_by_row(X, i, t, square, objective, memory, buffer, slopes):
         slope = slopes[0, k]
         if k < n_paces:
             squared_norm = slope * slope * square if n_paces == n.shape[0] else of_all
-            eta, weights = next_rate(pace, k, squared_norm, t, buffer[k, UNIT])
+            eta, weights = next_rate(pace, k, squared_norm, t, buffer[k, UNIT], 1.0)
         if slope != 0.0:
             of_dual, of_added = real(eta * slope), real(weights * eta * slope)
             for j in range(n.shape[1]):
@@ -72,28 +58,23 @@ def move_outputs_by_row(X, i, t, square, objective, memory, buffer, slopes):
 @entry
 def dual_averaging_one_row_epoch(stamp):
     def dual_averaging_one_row_epoch(
-        data, order, objective, scales, memory, n_updates, theta, buffer, point, squares, scores, losses
+        data, order, objective, scales, memory, n_updates, theta, buffer, factors, squares, scores, losses
     ):
         """``dual_averaging_epoch`` for batches of one row. ``squares`` are the squared norms of what rows add, in their
-        order; ``buffer`` is (outputs, ``N_BUFFER``), ``scores`` (1, outputs)."""
+        order; ``buffer`` is (outputs, ``N_BUFFER``), ``factors`` (outputs, scales), ``scores`` (1, outputs)."""
         _ = stamp
         X, y, weight, class_weight = data
         look = next_look(n_updates)
-        if look == n_updates + 1:
-            form_point(memory, scales, objective, point)
-            look_from(point, memory, scales)
         to_sums(memory, buffer)
+        find_factors(memory.pace, scales, objective, factors)
         for r in range(order.shape[0]):
             t = n_updates + r + 1
+            bring_up_factors(memory.pace, t, scales, objective, factors)
             if t == look:
-                if r > 0:
-                    from_sums(memory, buffer)
-                    form_point(memory, scales, objective, point)
-                    look_from(point, memory, scales)
-                    to_sums(memory, buffer)
+                look_around(memory, scales, objective, factors)
                 look = next_look(t)
             prefetch_place(X, y, weight, order, r + AHEAD)
-            score_at_point(X, order[r], objective, scales, memory, scores)
+            score_at_point(X, order[r], objective, memory, factors, scores)
             slopes_from_scores(order, r, r + 1, y, weight, class_weight, scores, objective, losses)
             move_outputs_by_row(X, order[r], t, squares[r], objective, memory, buffer, scores)
         from_sums(memory, buffer)

@@ -1,9 +1,10 @@
-"""``engine.dual_averaging`` in batches of one dense row, where columns are alike and outputs share no loss, without L1.
+"""``engine.dual_averaging`` in batches of one dense row, where outputs share no loss, without L1.
 
 Rows go straight into the dual vectors. Of the average ``m`` it is ``u = S (m - n)`` that is kept here: what an update
 leaves alone stays as it is, and what adds ``d`` to ``n`` takes ``S d`` from it, with the ``S`` of before. So weights
-where a gradient is taken are ``(n + b u) / (q + l2 (E + b U))`` with ``b = 0.7 / S``, ``U`` being for the sums of rates
-what ``u`` is for the dual vectors. Four updates are made in a pass, as in ``steps_on_four_rows`` of ``engine.sgd``.
+where a gradient is taken are ``(n + b u) / (q + l2 E_y)`` with ``b = 0.7 / S`` and ``E_y = E + b U``, ``U`` being for
+the sums of rates what ``u`` is for the dual vectors. Four updates, for which ``E_y`` is the same, are made in a pass,
+as in ``steps_on_four_rows`` of ``engine.sgd``.
 
 ``S`` is counted in what it was before the call: float32 has no room for its square.
 """
@@ -14,16 +15,26 @@ from minibatch.engine.compile import entry, kernel
 from minibatch.engine.dual_averaging import (
     AVERAGE_SUM,
     DISTANCE,
+    FOURS,
     GRADIENTS,
     INTERPOLATION,
+    POINT_SUM,
     SUM,
     WEIGHTS,
     find_rate,
+    has_new_sums,
     inverse_root,
     next_look,
+    note_distance,
     write_model,
 )
-from minibatch.engine.four_rows import add_four_rows_to_both, dots_with_both, prefetch_rows, products_with_both
+from minibatch.engine.four_rows import (
+    add_four_rows_to_both,
+    dots_with_both,
+    prefetch_rows,
+    products_with_both,
+    scaled_products_with_both,
+)
 from minibatch.engine.linear import (
     AHEAD,
     prefetch_place,
@@ -33,12 +44,14 @@ from minibatch.engine.linear import (
     two_rows,
     weighted_loss_and_slope,
 )
-from minibatch.engine.rows import add_row, row_dot
+from minibatch.engine.optimizers import soft_threshold
+from minibatch.engine.rows import add_row
 
 __all__ = [
     "INVERSE", "N_BUFFER", "OF_INTERCEPT", "SMALL_GROWTH", "SQUARED_NORM", "UNIT", "Place", "advanced",
-    "dual_averaging_rows_epoch", "from_sums", "look_around", "next_rate", "place_of", "point_from", "put_back",
-    "share_of_sums", "slowed", "steps_on_four", "to_sums", "update_with_four_rows", "update_with_row",
+    "bring_up_factors", "dot_of_point", "dual_averaging_rows_epoch", "find_factors", "from_sums", "look_around",
+    "next_rate", "place_of", "put_back", "renew_inverses", "share_of_sums", "slowed", "steps_on_four", "to_sums",
+    "update_with_four_rows", "update_with_four_scaled_rows", "update_with_row",
 ]  # fmt: skip
 
 # Columns of the buffer of an output: what ``S`` is counted in, the inverse root of ``v``; on sparse rows, of the
@@ -92,9 +105,9 @@ def from_sums(memory, buffer):
 
 
 @kernel
-def next_rate(pace, p, squared_norm, t, unit):
-    """Make update ``t`` of a pace; returns the rate, and the ``S`` of before."""
-    weights, (before, eta) = pace[p, WEIGHTS], find_rate(pace, p, squared_norm)
+def next_rate(pace, p, squared_norm, t, unit, part):
+    """Make update ``t`` of a pace, or a part of one; returns the rate, and the ``S`` of before."""
+    weights, (before, eta) = pace[p, WEIGHTS], find_rate(pace, p, squared_norm, part)
     pace[p, AVERAGE_SUM] -= weights * before
     pace[p, WEIGHTS] += pace[p, DISTANCE] / unit * t
     return eta, weights
@@ -120,26 +133,69 @@ def share_of_sums(weights):
 
 
 @kernel
-def point_from(place, scale, objective):
-    """Where the next gradient is taken: the share of ``u``, and what the dual vectors are multiplied by."""
-    share = share_of_sums(place.weights)
-    return share, 1.0 / (scale + objective.l2 * (place.rates + share * place.others))
+def find_factors(pace, scales, objective, factors):
+    """Fill ``factors``: what makes weights, where a gradient is taken, of dual vectors."""
+    last, real = pace.shape[0] - 1, factors.dtype.type
+    one = real(1)
+    for k in range(factors.shape[0]):
+        shrinks = real(objective.l2 * pace[min(k, last), POINT_SUM])
+        for j in range(scales.shape[0]):
+            factors[k, j] = one / (scales[j] + shrinks)
 
 
 @kernel
-def look_around(memory, buffer, scale, objective):
+def bring_up_factors(pace, t, scales, objective, factors):
+    """Bring up the sums where gradients are taken, and what follows from them, if update ``t`` needs it."""
+    if has_new_sums(t):
+        for p in range(pace.shape[0]):
+            pace[p, POINT_SUM] = pace[p, SUM] + share_of_sums(pace[p, WEIGHTS]) * pace[p, AVERAGE_SUM]
+        find_factors(pace, scales, objective, factors)
+
+
+@kernel
+def look_around(memory, scales, objective, factors):
     """See how far the points where gradients are taken are from the first weights."""
-    (dual, dual_intercept), (average, average_intercept), (start, first_intercept), pace = memory
-    real = dual.dtype.type
-    for k in range(dual.shape[0]):
-        buffer[k, INVERSE] = inverse_root(pace[k, GRADIENTS])  # without the rounding of many terms
-        share, factor = point_from(place_of(pace, buffer, k), scale, objective)
-        moved = dual_intercept[k] + share * average_intercept[k] - first_intercept[k]
-        far, of_average, of_column = moved * moved, real(share), real(factor)
-        for j in range(dual.shape[1]):
-            gone = float((dual[k, j] + of_average * average[k, j]) * of_column - start[k, j])
-            far += scale * gone * gone
-        pace[k, DISTANCE] = max(pace[k, DISTANCE], far)
+    (n, dual_intercept), (u, average_intercept), (start, first_intercept), pace = memory
+    last, real, far = pace.shape[0] - 1, n.dtype.type, 0.0
+    zero, step = real(0), 1 if scales.shape[0] > 1 else 0
+    for k in range(n.shape[0]):
+        p, c = min(k, last), 0
+        share, threshold = share_of_sums(pace[p, WEIGHTS]), real(objective.l1 * pace[p, POINT_SUM])
+        moved, of_sums = dual_intercept[k] + share * average_intercept[k] - first_intercept[k], real(share)
+        far += moved * moved
+        for j in range(n.shape[1]):
+            weight = soft_threshold(n[k, j] + of_sums * u[k, j], threshold, zero) * factors[k, c]
+            gone = float(weight - start[k, j])
+            far += float(scales[c]) * gone * gone
+            c += step
+        far = note_distance(pace, k, n.shape[0], far)
+
+
+@kernel
+def renew_inverses(pace, buffer):
+    """Without the rounding of many terms."""
+    for k in range(pace.shape[0]):
+        buffer[k, INVERSE] = inverse_root(pace[k, GRADIENTS])
+
+
+@kernel
+def dot_of_point(X, i, n, u, k, factors, share, threshold):
+    """The product of a row with the weights of output ``k`` where the next gradient is taken."""
+    real = n.dtype.type
+    zero, total, alike = real(0), real(0), factors.shape[1] == 1
+    if threshold == zero and alike:
+        for j in range(n.shape[1]):
+            total += X[i, j] * (n[k, j] + share * u[k, j])
+    elif threshold == zero:
+        for j in range(n.shape[1]):
+            total += X[i, j] * (n[k, j] + share * u[k, j]) * factors[k, j]
+    elif alike:
+        for j in range(n.shape[1]):
+            total += X[i, j] * soft_threshold(n[k, j] + share * u[k, j], threshold, zero)
+    else:
+        for j in range(n.shape[1]):
+            total += X[i, j] * soft_threshold(n[k, j] + share * u[k, j], threshold, zero) * factors[k, j]
+    return total * factors[k, 0] if alike else total
 
 
 @kernel
@@ -171,14 +227,14 @@ def slowed(place, square, slope):
 
 
 @kernel
-def update_with_row(data, order, r, k, square, weight, scale, objective, memory, buffer):
+def update_with_row(data, order, r, k, square, weight, objective, memory, buffer, factors):
     """Update output ``k`` with the row at place ``r``; returns its loss."""
     (X, y, row_weight, class_weight), i, pace = data, order[r], memory.pace
     prefetch_place(X, y, row_weight, order, r + AHEAD)
     (n, dual_intercept), (u, average_intercept) = memory.dual, memory.average
-    place = place_of(pace, buffer, k)
-    share, factor = point_from(place, scale, objective)
-    z = factor * (row_dot(X, i, n, k) + share * row_dot(X, i, u, k))
+    place, real = place_of(pace, buffer, k), n.dtype.type
+    share = share_of_sums(place.weights)
+    z = float(dot_of_point(X, i, n, u, k, factors, real(share), real(0)))
     z += dual_intercept[k] + share * average_intercept[k]
     target, s = target_of_output(i, k, y, row_weight, class_weight, objective)
     value, slope = weighted_loss_and_slope(objective.loss, z, target, s, objective.parameter)
@@ -195,14 +251,15 @@ def update_with_row(data, order, r, k, square, weight, scale, objective, memory,
 
 
 @kernel
-def steps_on_four(data, order, r, k, dots, gram, squares, weight, t, scale, objective, memory, buffer, asked):
+def steps_on_four(data, order, r, k, products, factor, squares, t, objective, memory, buffer, asked):
     """Update output ``k`` with the rows at places ``r`` to ``r + 3``; returns their loss.
 
-    ``dots`` are those of the rows with ``n`` and ``u`` before the first update. What the earlier steps add to them are
-    their slopes and rates times numbers that are known before (``c``), from the products of the rows, ``gram``.
+    ``factor`` times the ``products`` are those of the rows with ``n``, with ``u`` and with each other, before the first
+    update. What the earlier steps add to scores are their slopes and rates times numbers that are known before (``c``).
     """
     (X, y, row_weight, class_weight), loss, parameter = data, objective.loss, objective.parameter
-    (d0, d1, d2, d3, e0, e1, e2, e3), (g01, g02, g03, g12, g13, g23) = dots, gram
+    d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23 = products
+    weight = memory.pace[k, DISTANCE] / buffer[k, UNIT]
     dual, average = float(memory.dual.intercept[k]), float(memory.average.intercept[k])
     of_intercept = 1.0 if objective.fit_intercept else 0.0
     i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
@@ -212,25 +269,25 @@ def steps_on_four(data, order, r, k, dots, gram, squares, weight, t, scale, obje
     y3, w3 = target_of_output(i3, k, y, row_weight, class_weight, objective)
 
     place = place_of(memory.pace, buffer, k)
-    s0, (share, factor) = place.weights, point_from(place, scale, objective)
+    s0, share = place.weights, share_of_sums(place.weights)
     z = factor * (d0 + share * e0) + (dual + share * average)
     place = advanced(place, weight * t)
     value0, slope = weighted_loss_and_slope(loss, z, y0, w0, parameter)
-    s1, (share, factor) = place.weights, point_from(place, scale, objective)
+    s1, share = place.weights, share_of_sums(place.weights)
     c0 = (1.0 - share * s0) * (factor * g01 + of_intercept)
     known = factor * (d1 + share * e1) + (dual + share * average)
     place, a0 = slowed(place, squares[r], slope)
 
     place = advanced(place, weight * (t + 1))
     value1, slope = weighted_loss_and_slope(loss, known - a0 * c0, y1, w1, parameter)
-    s2, (share, factor) = place.weights, point_from(place, scale, objective)
+    s2, share = place.weights, share_of_sums(place.weights)
     c0, c1 = (1.0 - share * s0) * (factor * g02 + of_intercept), (1.0 - share * s1) * (factor * g12 + of_intercept)
     known = factor * (d2 + share * e2) + (dual + share * average) - a0 * c0
     place, a1 = slowed(place, squares[r + 1], slope)
 
     place = advanced(place, weight * (t + 2))
     value2, slope = weighted_loss_and_slope(loss, known - a1 * c1, y2, w2, parameter)
-    s3, (share, factor) = place.weights, point_from(place, scale, objective)
+    s3, share = place.weights, share_of_sums(place.weights)
     c0, c1 = (1.0 - share * s0) * (factor * g03 + of_intercept), (1.0 - share * s1) * (factor * g13 + of_intercept)
     c2 = (1.0 - share * s2) * (factor * g23 + of_intercept)
     known = factor * (d3 + share * e3) + (dual + share * average) - (a0 * c0 + a1 * c1)
@@ -252,48 +309,74 @@ def steps_on_four(data, order, r, k, dots, gram, squares, weight, t, scale, obje
 
 
 @kernel
-def update_with_four_rows(data, order, r, t, scale, objective, memory, buffer, squares, losses):
-    """Update all outputs with the rows at places ``r`` to ``r + 3``."""
+def update_with_four_rows(data, order, r, t, objective, memory, buffer, factors, squares, losses):
+    """Update all outputs with the rows at places ``r`` to ``r + 3``, whose columns are alike."""
     X, n, u = data.X, memory.dual.weights, memory.average.weights
     i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
-    for q in range(4):
-        prefetch_target(data.y, data.weight, row_at(order, r + AHEAD + q))
     d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23 = products_with_both(
         X, i0, i1, i2, i3, n, u, 0, two_rows(order, r + AHEAD)
     )
-    gram = (float(g01), float(g02), float(g03), float(g12), float(g13), float(g23))
-    asked = two_rows(order, r + AHEAD + 2)
+    gram, asked = (
+        (float(g01), float(g02), float(g03), float(g12), float(g13), float(g23)),
+        two_rows(order, r + AHEAD + 2),
+    )
     for k in range(losses.shape[0]):
         if k > 0:
             d0, d1, d2, d3, e0, e1, e2, e3 = dots_with_both(X, i0, i1, i2, i3, n, u, k, ())
         dots = (float(d0), float(d1), float(d2), float(d3), float(e0), float(e1), float(e2), float(e3))
-        weight = memory.pace[k, DISTANCE] / buffer[k, UNIT]
-        losses[k] += steps_on_four(
-            data, order, r, k, dots, gram, squares, weight, t, scale, objective, memory, buffer, asked
+        factor = float(factors[k, 0])
+        losses[k] += steps_on_four(data, order, r, k, dots + gram, factor, squares, t, objective, memory, buffer, asked)
+
+
+@kernel
+def update_with_four_scaled_rows(data, order, r, t, objective, memory, buffer, factors, squares, losses):
+    """``update_with_four_rows`` where columns differ."""
+    X, n, u = data.X, memory.dual.weights, memory.average.weights
+    i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
+    ahead, asked = two_rows(order, r + AHEAD), two_rows(order, r + AHEAD + 2)
+    for k in range(losses.shape[0]):
+        d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23 = scaled_products_with_both(
+            X, i0, i1, i2, i3, n, u, factors, k, ahead
         )
+        products = (
+            float(d0), float(d1), float(d2), float(d3), float(e0), float(e1), float(e2), float(e3),
+            float(g01), float(g02), float(g03), float(g12), float(g13), float(g23),
+        )  # fmt: skip
+        losses[k] += steps_on_four(data, order, r, k, products, 1.0, squares, t, objective, memory, buffer, asked)
 
 
 @entry
 def dual_averaging_rows_epoch(stamp):
-    def dual_averaging_rows_epoch(data, order, objective, scales, memory, n_updates, theta, buffer, squares, losses):
+    def dual_averaging_rows_epoch(
+        data, order, objective, scales, memory, n_updates, theta, buffer, factors, squares, losses
+    ):
         """``dual_averaging_epoch`` for batches of one row and outputs that do not share a loss. ``squares`` are the
-        squared norms of what rows add, in their order; ``buffer`` is (outputs, ``N_BUFFER``)."""
+        squared norms of what rows add, in their order; ``buffer`` is (outputs, ``N_BUFFER``), ``factors`` (outputs,
+        scales)."""
         _ = stamp
-        scale, look, r = float(scales[0]), next_look(n_updates), 0
+        pace, look, r = memory.pace, next_look(n_updates), 0
         to_sums(memory, buffer)
+        find_factors(pace, scales, objective, factors)
         while r < order.shape[0]:
             t = n_updates + r + 1
+            bring_up_factors(pace, t, scales, objective, factors)
             if t == look:
-                look_around(memory, buffer, scale, objective)
+                look_around(memory, scales, objective, factors)
+                renew_inverses(pace, buffer)
                 look = next_look(t)
-            if r + 4 <= order.shape[0] and look > t + 3:
-                update_with_four_rows(data, order, r, t, scale, objective, memory, buffer, squares, losses)
+            if t >= FOURS and t % 4 == 0 and r + 4 <= order.shape[0]:
+                for q in range(4):
+                    prefetch_target(data.y, data.weight, row_at(order, r + AHEAD + q))
+                if scales.shape[0] == 1:
+                    update_with_four_rows(data, order, r, t, objective, memory, buffer, factors, squares, losses)
+                else:
+                    update_with_four_scaled_rows(data, order, r, t, objective, memory, buffer, factors, squares, losses)
                 r += 4
             else:
                 for k in range(losses.shape[0]):
-                    weight = memory.pace[k, DISTANCE] / buffer[k, UNIT] * t
+                    weight = pace[k, DISTANCE] / buffer[k, UNIT] * t
                     losses[k] += update_with_row(
-                        data, order, r, k, squares[r], weight, scale, objective, memory, buffer
+                        data, order, r, k, squares[r], weight, objective, memory, buffer, factors
                     )
                 r += 1
         from_sums(memory, buffer)

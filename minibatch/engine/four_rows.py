@@ -32,6 +32,7 @@ from minibatch.engine.vectors import (
 __all__ = [
     "FEW_SUMS", "VECTORS_OF_LINE", "WITH_OTHERS", "WITH_ROWS", "WITH_WEIGHTS", "add_four_rows", "add_four_rows_to_both",
     "dots_with_both", "four_row_dots", "prefetch_rows", "products_of_four_rows", "products_with_both",
+    "scaled_products_with_both",
 ]  # fmt: skip
 
 VECTORS_OF_LINE = CACHE_LINE // VECTOR_BYTES
@@ -107,8 +108,9 @@ def _rows_of_weights(context, builder, matrices, k):
     return [address for address, _ in rows], matrices_type[0].dtype, rows[0][1]
 
 
-def _products(pairs):
-    """An intrinsic: the sums over columns of the products of ``pairs`` among four rows of X and those of weights."""
+def _products(pairs, scaled=False):
+    """An intrinsic: the sums over columns of the products of ``pairs`` among four rows of X and those of weights; times
+    what is in the last row of weights, where they are ``scaled``."""
 
     @intrinsic
     def products(typing_context, X, i0, i1, i2, i3, matrices, k, ahead):
@@ -122,8 +124,9 @@ def _products(pairs):
 
             def step(j, width, v):
                 x = [_load(builder, row, j, vector, width) for row in (*addresses[:4], *weights)]
+                firsts = [builder.fmul(x[a], x[-1]) for a in range(4)] if scaled else x
                 for place, (a, b) in zip(sums[v % n_sets], pairs, strict=True):
-                    builder.store(multiply_add(builder, x[a], x[b], builder.load(place)), place)
+                    builder.store(multiply_add(builder, firsts[a], x[b], builder.load(place)), place)
 
             _over_columns(builder, n_columns, vector.count, addresses[4:], step)
             for places in zip(*sums, strict=True):
@@ -140,6 +143,7 @@ def _products(pairs):
 _dots, _all_products = _products(WITH_WEIGHTS), _products(WITH_WEIGHTS + WITH_ROWS)
 _dots_with_both = _products(WITH_WEIGHTS + WITH_OTHERS)
 _all_products_with_both = _products(WITH_WEIGHTS + WITH_OTHERS + WITH_ROWS)
+_scaled_products_with_both = _products(WITH_WEIGHTS + WITH_OTHERS + WITH_ROWS, scaled=True)
 
 
 @intrinsic
@@ -230,6 +234,20 @@ def products_with_both(X, i0, i1, i2, i3, V, U, k, ahead):
 @overload(products_with_both, jit_options=_JIT)
 def _products_of_both(X, i0, i1, i2, i3, V, U, k, ahead):
     return lambda X, i0, i1, i2, i3, V, U, k, ahead: _all_products_with_both(X, i0, i1, i2, i3, (V, U), k, ahead)
+
+
+def scaled_products_with_both(X, i0, i1, i2, i3, V, U, factors, k, ahead):
+    """``products_with_both``, every product of two columns times the column of ``factors[k]``."""
+    rows = [X[i] for i in (i0, i1, i2, i3)]
+    scaled = [row * factors[k] for row in rows]
+    return *(row @ W[k] for W in (V, U) for row in scaled), *(scaled[a] @ rows[b] for a, b in WITH_ROWS)
+
+
+@overload(scaled_products_with_both, jit_options=_JIT)
+def _scaled_products_of_both(X, i0, i1, i2, i3, V, U, factors, k, ahead):
+    return lambda X, i0, i1, i2, i3, V, U, factors, k, ahead: _scaled_products_with_both(
+        X, i0, i1, i2, i3, (V, U, factors), k, ahead
+    )
 
 
 def add_four_rows_to_both(X, i0, i1, i2, i3, a, b, V, U, k, ahead):

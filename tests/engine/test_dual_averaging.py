@@ -24,14 +24,16 @@ from references.gradient_descent import MARGIN_LOSSES
 LOSSES = {**CLASSIFICATION, **REGRESSION}
 N, D, PARAMETER = 23, 5, 0.3
 rng = np.random.default_rng(0)
+SINGLE_ROWS = {"_four_rows", "_one_row", "_sparse_rows"}
 DENSE = rng.standard_normal((N, D)) * (rng.random((N, D)) < 0.6)
 SPARSE = sp.csr_array(DENSE)
 START = 0.3 * np.random.default_rng(4).standard_normal((D + 1, 7))  # at 0 scores tie with the kink of the perceptron
 NO_PENALTY, L2, L1, BOTH = (0.0, 0.0), (0.0, 0.2), (0.1, 0.0), (0.05, 0.2)
 # path: layout of X, batch sizes, penalties (l1, l2), whether columns may differ
 PATHS = {
-    "_four_rows": (DENSE, [1], [NO_PENALTY, L2], [False]),
+    "_four_rows": (DENSE, [1], [NO_PENALTY, L2], [False, True]),
     "_one_row": (DENSE, [1], [NO_PENALTY, L2, L1, BOTH], [False, True]),
+    "_sparse_rows": (SPARSE, [1], [NO_PENALTY, L2, L1, BOTH], [False, True]),
     "_sparse_batches": (SPARSE, [1, 4, N], [NO_PENALTY, L2, L1, BOTH], [False, True]),
     "_gradient_batches": (DENSE, [1, 4, N], [NO_PENALTY, L2, L1, BOTH], [False, True]),
     "_large_batches": (DENSE, [5, N], [L2, BOTH], [False, True]),
@@ -109,10 +111,16 @@ def test_every_path_gives_the_model_of_the_formulas(method, X, batch_size, penal
 @pytest.mark.parametrize("penalty", [L2, BOTH])
 @pytest.mark.parametrize(
     ("method", "X"),
-    [("_one_row", DENSE), ("_sparse_batches", SPARSE), ("_gradient_batches", DENSE), ("_large_batches", DENSE)],
+    [
+        ("_one_row", DENSE),
+        ("_sparse_rows", SPARSE),
+        ("_sparse_batches", SPARSE),
+        ("_gradient_batches", DENSE),
+        ("_large_batches", DENSE),
+    ],
 )
 def test_a_softmax_has_one_rate(method, X, batch_size, penalty):
-    batch_size = 1 if method == "_one_row" else batch_size
+    batch_size = 1 if method in SINGLE_ROWS else batch_size
     (l1, l2), scales, y = penalty, SCALES[True], targets("softmax", 3)
     problem = problem_of(X, y, "softmax", scales, l1=l1, l2=l2, n_outputs=3)
     found = train(problem, method, batch_size)
@@ -124,27 +132,40 @@ def test_a_softmax_has_one_rate(method, X, batch_size, penalty):
 def test_weights_of_rows(method, X, fit_intercept):
     weight, y = rng.integers(0, 3, N).astype(float), targets("log_loss")
     problem = problem_of(X, y, "log_loss", SCALES[False], l2=0.1, weight=weight, fit_intercept=fit_intercept)
-    size = 1 if method in ("_four_rows", "_one_row") else 4
+    size = 1 if method in SINGLE_ROWS else 4
     expected = reference(
         problem, y, "log_loss", SCALES[False], batch_size=size, l2=0.1, weights=weight, fit_intercept=fit_intercept
     )
     assert_same(train(problem, method, size), expected)
 
 
-@pytest.mark.parametrize(("method", "X"), [("_four_rows", DENSE), ("_one_row", DENSE), ("_sparse_batches", SPARSE)])
-def test_many_updates_of_single_rows(method, X):
-    """Looks are far between, the series stands for most roots, sums are carried from call to call."""
-    y = targets("squared_error", 1)
-    problem = problem_of(X, y, "squared_error", SCALES[False], l2=0.01)
+@pytest.mark.parametrize("differ", [False, True])
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize("method", ["_four_rows", "_one_row", "_sparse_rows", "_sparse_batches", "_gradient_batches"])
+def test_many_updates_of_single_rows(method, loss, differ):
+    """Looks are far between, four rows are a pass, the series stands for most roots, sums are carried from call to
+    call."""
+    y, X = targets(loss), SPARSE if method.startswith("_sparse") else DENSE
+    problem = problem_of(X, y, loss, SCALES[differ], l2=0.3)
     found = train(problem, method, 1, epochs=40)
-    assert_same(found, reference(problem, y, "squared_error", SCALES[False], batch_size=1, l2=0.01, epochs=40), 1e-9)
+    assert_same(found, reference(problem, y, loss, SCALES[differ], batch_size=1, l2=0.3, epochs=40), 1e-9)
+
+
+@pytest.mark.parametrize(("method", "X"), [("_sparse_batches", SPARSE), ("_gradient_batches", DENSE)])
+def test_many_updates_of_batches(method, X):
+    """The last of 3 rows."""
+    y = targets("log_loss")
+    problem = problem_of(X, y, "log_loss", SCALES[True], l1=0.01, l2=0.3)
+    found = train(problem, method, 5, epochs=80)
+    expected = reference(problem, y, "log_loss", SCALES[True], batch_size=5, l1=0.01, l2=0.3, epochs=80)
+    assert_same(found, expected, 1e-9)
 
 
 @pytest.mark.parametrize(("method", "X"), [(method, X) for method, (X, *_) in PATHS.items()])
 def test_float32(method, X):
     y = targets("log_loss")
     problem = problem_of(X.astype(np.float32), y, "log_loss", SCALES[False], l2=0.1)
-    size = 1 if method in ("_four_rows", "_one_row") else 4
+    size = 1 if method in SINGLE_ROWS else 4
     found = train(problem, method, size)
     assert found[0].dtype == np.float32
     assert_same(found, reference(problem, y, "log_loss", SCALES[False], batch_size=size, l2=0.1), 1e-5)
@@ -154,26 +175,28 @@ def test_large_steps_in_float32_do_not_overflow():
     """The average's weights grow with the fourth power of a distance and the square of the updates."""
     X = np.tile(DENSE, (200, 1)).astype(np.float32)
     y = 1e9 * targets("squared_error", 1, len(X))
-    for method in ("_four_rows", "_one_row", "_sparse_batches", "_gradient_batches"):
-        rows = sp.csr_array(X) if method == "_sparse_batches" else X
+    for method in ("_four_rows", "_one_row", "_sparse_rows", "_sparse_batches", "_gradient_batches"):
+        rows = sp.csr_array(X) if method.startswith("_sparse") else X
         coef, intercept, rates = train(problem_of(rows, y, "squared_error", SCALES[False]), method, 1)
         assert np.isfinite(coef).all()
         assert np.isfinite(intercept).all()
         assert (rates > 0).all()
 
 
+@pytest.mark.parametrize("differ", [False, True])
 @pytest.mark.parametrize("loss", ["log_loss", "squared_error", "hinge"])
 @pytest.mark.parametrize("n_features", [1, 3, 4, 7, 8, 16, 33, 100])
-def test_single_rows_of_any_width(loss, n_features):
-    X = np.random.default_rng(n_features).standard_normal((41, n_features))
-    y = targets(loss, 1, 41)
-    problem = problem_of(X, y, loss, np.full(n_features, 0.7), l2=0.1)
+def test_single_rows_of_any_width(loss, n_features, differ):
+    X = np.random.default_rng(n_features).standard_normal((341, n_features))
+    y = targets(loss, 1, 341)
+    scales = 4.0 ** np.random.default_rng(0).integers(-3, 3, n_features) if differ else np.full(n_features, 0.7)
+    problem = problem_of(X, y, loss, scales, l2=0.1)
     start = np.zeros(problem.n_parameters)
 
     def trained(method):
         state = problem.new_state(start, averaged=False)
         problem.set_distances(state, distances_of(problem))
-        getattr(problem, method)(state, Epoch(np.arange(41), np.empty(41), 1, 41, True, 0), np.zeros(1))
+        getattr(problem, method)(state, Epoch(np.arange(341), np.empty(341), 1, 341, True, 0), np.zeros(1))
         return state.theta
 
     assert_allclose(trained("_four_rows"), trained("_gradient_batches"), rtol=1e-10, atol=1e-12)
@@ -181,11 +204,12 @@ def test_single_rows_of_any_width(loss, n_features):
 
 @pytest.mark.parametrize("loss", ["log_loss", "squared_error"])
 @pytest.mark.parametrize(
-    ("batch_size", "method"), [(1, "_four_rows"), (1, "_one_row"), (1, "_sparse_batches"), (4, "_gradient_batches")]
+    ("batch_size", "method"),
+    [(1, "_four_rows"), (1, "_one_row"), (1, "_sparse_rows"), (4, "_sparse_batches"), (4, "_gradient_batches")],
 )
 def test_outputs_on_threads(loss, batch_size, method):
     """The same digits, whatever thread trains an output."""
-    y, X = targets(loss, 5), SPARSE if method == "_sparse_batches" else DENSE
+    y, X = targets(loss, 5), SPARSE if method.startswith("_sparse") else DENSE
     alone = train(problem_of(X, y, loss, SCALES[False], l2=0.1), method, batch_size)
     with ThreadPoolExecutor(2) as pool:
         shared = train(problem_of(X, y, loss, SCALES[False], l2=0.1, threads=Threads(3, pool)), method, batch_size)

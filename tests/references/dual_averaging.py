@@ -34,7 +34,7 @@ def dual_averaging(
     l1, l2 = (np.append(np.full(d, part), 0.0)[:, None] for part in (l1, l2))
     dual = average = q * start
     r2, v, S = np.array(distances, float) ** 2, np.zeros(len(distances)), np.zeros(len(distances))
-    E, mean_E, t, etas = 0 * v, 0 * v, 0, []
+    E, mean_E, E_of_point, t, etas = 0 * v, 0 * v, 0 * v, 0, []
 
     def norms(squares):
         return squares.sum(axis=0) if len(r2) == n_outputs else squares.sum(keepdims=True)[0]
@@ -43,14 +43,17 @@ def dual_averaging(
         for begin in range(0, n, batch_size):
             rows, t = slice(begin, min(begin + batch_size, n)), t + 1
             share = SHARE if t > 1 else 0.0
-            point = weights_of(dual + share * (average - dual), E + share * (mean_E - E), q, l1, l2)
+            part = (rows.stop - begin) / batch_size
+            if t < 256 or t % 4 == 0:
+                E_of_point = E + share * (mean_E - E)
+            point = weights_of(dual + share * (average - dual), E_of_point, q, l1, l2)
             if is_looked_at(t):
                 r2 = np.maximum(r2, norms(q * (point - start) ** 2))
             z = Z[rows] @ point
             slopes = softmax_slopes(z, y[rows]) if loss == "softmax" else slope(loss, z, y[rows], parameter)
-            gradient = Z[rows].T @ (s[rows, None] * slopes) / len(z)
+            gradient = Z[rows].T @ (s[rows, None] * slopes) / batch_size
             gradient[d] *= fit_intercept
-            E = E + np.where(v > 0, r2 / np.sqrt(np.where(v > 0, v, 1.0)), 0.0)
+            E = E + part * np.where(v > 0, r2 / np.sqrt(np.where(v > 0, v, 1.0)), 0.0)
             v = v + r2 * norms(gradient**2 / q)
             eta = np.where(v > 0, r2 / np.sqrt(np.where(v > 0, v, 1.0)), 0.0)
             S = S + r2 * t
