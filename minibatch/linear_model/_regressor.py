@@ -118,9 +118,10 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
           between the iterate and the average of all iterates, as in schedule-free descent [Defazio2024]_. The
           first distance is how far steepest descent goes until half of its slope is left, on up to 1000 rows;
           columns are scaled by their units, and by how rare they are. The model is that average, so ``average``
-          does nothing more. An update costs what it costs with ``'constant'``, to 1.3 times that from 32 dense
-          rows on, 1.5 in single rows, twice in batches of sparse rows; the memory of three models is kept. With
-          other solvers it is a constant rate, found as by ``eta0='auto'``. See ``docs/rates.md``.
+          does nothing more. A short last batch is a part of an update. One costs 1 to 1.3 times what it costs
+          with ``'constant'`` from 32 dense rows on, 1.5 in single rows, twice in sparse batches; the memory of
+          three models is kept. With other solvers it is a constant rate, found as by ``eta0='auto'``. See
+          ``docs/rates.md``.
 
         The stopping rule does not wait for the end of a cycle; ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
@@ -158,8 +159,7 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         Rows per update: a number, a share of the training rows, all of them, or a number that suits them; see above.
         It is resolved in ``fit``, on the rows trained on: see ``batch_size_``.
     last_batch : {'keep', 'drop'}, default='keep'
-        Whether a short last batch makes an update (with the mean over its own rows; of linear models with
-        ``learning_rate='auto'`` as the part of an update that it is) or is left out of the epoch.
+        Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
     solver : str, default='sgd'
         How a batch's gradient becomes an update: ``'sgd'``, ``'momentum'``, ``'nesterov'``, ``'adagrad'``,
         ``'rmsprop'``, ``'adam'``, ``'adamw'``, ``'schedule_free_sgd'`` or ``'schedule_free_adamw'``. All but the two

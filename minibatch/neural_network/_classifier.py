@@ -173,8 +173,7 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         ``'input'`` does it to the columns of a dense X as well (without scale and intercept): a ``StandardScaler`` that
         learns along with ``partial_fit``.
     last_batch : {'keep', 'drop'}, default='keep'
-        Whether a short last batch makes an update (with the mean over its own rows; of linear models with
-        ``learning_rate='auto'`` as the part of an update that it is) or is left out of the epoch.
+        Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
     max_updates : int or None, default=None
         Stops ``fit`` after so many updates, in the middle of an epoch if need be: a budget for comparing batch sizes.
         ``max_iter`` holds all the same: set it high enough. ``partial_fit`` trains on the whole chunk, whatever it is.
