@@ -13,6 +13,7 @@ from minibatch._problems.column_scales import ColumnMoments, Scales, moments_of,
 from minibatch._problems.linear import UPDATE_WORK, LinearProblem
 from minibatch._problems.pieces import at_once
 from minibatch._problems.state import Epoch, State, Vector, matrix_of, norm_of, part_of, rows_of
+from minibatch.engine.columns import squares_of_sparse_rows
 from minibatch.engine.dual_averaging import (
     AVERAGE_SUM,
     DISTANCE,
@@ -123,14 +124,15 @@ class DualAveragingProblem(LinearProblem):
     def _squares(self) -> NDArray[np.float64] | None:
         """Squared norms of the rows in the norm of the scales' inverses, with the 1 of the intercept; None where they
         overflow."""
-        X, scales = matrix_of(self.data.X, self.n_features), self.scales.astype(np.float64)
+        X, factors = self.data.X, 1.0 / self.scales.astype(np.float64)
+        squares = np.empty(len(self.data.y))
         with np.errstate(over="ignore"):
-            if len(scales) == 1:
-                squares = row_norms(X, squared=True) / scales[0]
-            elif isinstance(self.data.X, CSR):
-                squares = X.multiply(X) @ (1.0 / scales)
+            if isinstance(X, CSR):
+                squares_of_sparse_rows(X, factors, squares)
+            elif len(factors) == 1:
+                np.multiply(row_norms(X, squared=True), factors, out=squares)
             else:
-                squares = np.einsum("ij,ij,j->i", X, X, 1.0 / scales)
+                np.einsum("ij,ij,j->i", X, X, factors, out=squares)
         if self.objective.fit_intercept:
             squares += 1.0
         return squares if np.isfinite(squares).all() else None

@@ -1,4 +1,4 @@
-"""Sums over rows, column by column."""
+"""Sums of squares: over rows, column by column, and of sparse rows."""
 
 import numpy as np
 from numba import types
@@ -7,7 +7,7 @@ from numba.extending import overload
 from minibatch.engine.compile import INLINED, OPTIONS, entry
 from minibatch.engine.rows import CSR
 
-__all__ = ["add_moments", "column_moments"]
+__all__ = ["add_moments", "column_moments", "squares_of_sparse_rows"]
 
 
 def add_moments(X, i, weight, squares, present):
@@ -53,3 +53,20 @@ def column_moments(stamp):
         return total
 
     return column_moments
+
+
+@entry
+def squares_of_sparse_rows(stamp):
+    def squares_of_sparse_rows(X, factors, squares):
+        """Fill ``squares``, each of whose terms is multiplied by the factor of its column, or by the one there is."""
+        _ = stamp
+        values, columns, indptr = X
+        differ = factors.shape[0] > 1
+        for i in range(squares.shape[0]):
+            total = 0.0
+            for p in range(indptr[i], indptr[i + 1]):
+                x = float(values[p])
+                total += x * x * factors[np.uintp(columns[p]) if differ else np.uintp(0)]
+            squares[i] = total
+
+    return squares_of_sparse_rows

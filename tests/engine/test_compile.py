@@ -30,6 +30,7 @@ pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is com
 
 ENTRIES = [
     columns.column_moments,
+    columns.squares_of_sparse_rows,
     dual_averaging.dual_averaging_epoch,
     dual_averaging.dual_averaging_step,
     dual_averaging.gradient_point,
