@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["frame_of", "html_table", "short", "text_table"]
+__all__ = ["frame_of", "html_list", "html_table", "short", "text_table"]
 
 
 def frame_of(columns: Mapping[str, Any]) -> Any:
@@ -80,6 +80,16 @@ def html_table(caption: str, header: Sequence[str], rows: Iterable[Sequence[Any]
         f'<thead style="border-bottom: 1px solid; vertical-align: bottom"><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table>"
     )
+
+
+def html_list(words: Iterable[str]) -> str:
+    """What there is to say beside a table, each on a line of its own; nothing if there is nothing.
+
+    >>> html_list(["a < b"]), html_list([])
+    ('<ul><li>a &lt; b</li></ul>', '')
+    """
+    entries = "".join(f"<li>{escape(said)}</li>" for said in words)
+    return f"<ul>{entries}</ul>" if entries else ""
 
 
 def _html_cell(value: Any) -> str:

@@ -54,7 +54,7 @@ def _divergence(model: Any, problem: Problem, outcome: Outcome, beginning: Begin
     lower = f"Lower {model._rate_parameter}"
     if model.learning_rate in CYCLES:
         lower += " and max_eta"
-    elif model.learning_rate in ("auto", "optimal", "dowg"):  # have no first rate
+    elif model.learning_rate in ("auto", "optimal", "dowg"):  # none begins at this rate
         lower = f"Set learning_rate='constant' and a low {model._rate_parameter}"
     if beginning is None or not np.isfinite(last("progressive_objective", np.nan)):
         return f"Diverged {where} {rate}; the last finite parameters are kept. {lower}, or {remedy}."

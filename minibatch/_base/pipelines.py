@@ -21,10 +21,12 @@ def split_pipeline(estimator: Any) -> tuple[list[Any], MiniBatchEstimator]:
             transformers.append(final[:-1])
         final = final[-1]
     if not isinstance(final, MiniBatchEstimator):
-        raise TypeError(
-            "estimator must be an estimator of minibatch, or a Pipeline that ends in one; got "
-            f"{type(final).__name__}{'' if final is estimator else ' at the end of the Pipeline'}."
-        )
+        where = "" if final is estimator else " at the end of the Pipeline"
+        got = repr(final) if isinstance(final, str) else type(final).__name__
+        if isinstance(final, type):
+            got = f"the class {final.__name__} instead of {final.__name__}(...)"
+        message = "estimator must be an estimator of minibatch, or a Pipeline that ends in one"
+        raise TypeError(f"{message}; got {got}{where}.")
     return transformers, final
 
 

@@ -17,6 +17,10 @@ class AnyFloat(Interval):
     """An interval that takes NumPy's floats for the numbers they are: scikit-learn says that those but for float64 may
     be integers, and compares them in their own type."""
 
+    def __str__(self) -> str:
+        """scikit-learn's words, but for a bound that only says that the number is finite."""
+        return super().__str__().replace(f"{_LARGEST}]", "inf)")
+
     def is_satisfied_by(self, val: Any) -> bool:
         return bool(super().is_satisfied_by(float(val) if isinstance(val, np.floating) else val))
 
@@ -35,6 +39,8 @@ def number_above(bound: float) -> AnyFloat:
 
     >>> [number_above(0).is_satisfied_by(value) for value in (0, 1, np.float32(0.5), 10**400)]
     [False, True, True, False]
+    >>> print(number_above(0))
+    a float in the range (0.0, inf)
     """
     return AnyFloat(Real, bound, _LARGEST, closed="right")
 

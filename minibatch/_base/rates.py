@@ -67,8 +67,9 @@ def check_rates(estimator: Any) -> None:
     if schedule == "optimal" and (eta0 == "auto" or scaling is not None):
         wrong = f"{name}='auto'" if eta0 == "auto" else f"learning_rate_scaling={scaling!r}"
         raise ValueError(
-            f"{wrong} does nothing with learning_rate='optimal', which has no {name}; use another schedule, for "
-            "instance learning_rate='inverse_time'."
+            f"{wrong} does nothing with learning_rate='optimal', which begins at a rate of its own, computed from "
+            "alpha for single rows and found for larger batches; use another schedule, for instance "
+            "learning_rate='inverse_time'."
         )
     if eta0 == "auto" and scaling is not None:
         raise ValueError(

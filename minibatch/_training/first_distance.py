@@ -36,7 +36,7 @@ def first_distances(problem: DualAveragingProblem, theta: Vector, seed: int) -> 
         gradient = sample.with_penalty(theta, sample.mean_gradient(theta.astype(dtype)))
         direction = -gradient
         (w, b), (g, g0), (d, d0) = (problem.parameters(vector) for vector in (theta, gradient, direction))
-        d /= q
+        d /= q  # in ``direction`` too, of which it is a part
         scores, moves = (sample.scores(vector.astype(dtype)) for vector in (theta, direction))
         of_penalty, bend = (_of_objectives(problem, part) for part in _slopes_of_penalty(problem, w, d))
         at_start = _of_objectives(problem, np.einsum("kj,kj->k", g, d) + problem.objective.fit_intercept * g0 * d0)

@@ -67,7 +67,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
 
     def _check_before_data(self, partial: bool, watched: bool) -> None:
         super()._check_before_data(partial, watched)
-        by = {"optimal": "computes its rates from alpha", "auto": "finds its rates by itself"}
+        by = {"optimal": "begins at a rate of its own", "auto": "finds its rates by itself"}
         ignored = self.learning_rate in by and self.eta0 not in (DEFAULT_ETA0, "auto")
         if ignored and not watched and not (partial and hasattr(self, "history_")):
             message = f"eta0={self.eta0!r} is not used: "

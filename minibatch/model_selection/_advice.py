@@ -1,15 +1,17 @@
 """From what was predicted and what was measured to an answer, its reason and its doubts."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minibatch._tables import short
 from minibatch.diagnostics import GradientNoiseCurve
 from minibatch.model_selection._candidates import Candidates
 from minibatch.model_selection._full_batch_solver import FullBatchSolver
 from minibatch.model_selection._noise_law import critical_batch_size
-from minibatch.model_selection._race import LEVELS, Race, lowest_of, seconds_to_levels
+from minibatch.model_selection._race import LEVELS, Path, Race, lowest_of, seconds_to_levels
 from minibatch.model_selection._recommendation import BatchSizeRecommendation, Table
 from minibatch.model_selection._step_time import AGREE, StepTimes
 
@@ -72,9 +74,10 @@ def flat_around(best: int, sizes: NDArray[np.int64], fast: NDArray[np.bool_]) ->
     return int(sizes[first]), int(sizes[last])
 
 
-def advice_of(found: Findings, estimator: Any, clock: Any) -> BatchSizeRecommendation:
+def advice_of(found: Findings, estimator: Any, seconds: Callable[[], float]) -> BatchSizeRecommendation:
+    """``seconds`` is asked last, since a rate may yet be found here."""
     paths_of_sizes, costs = found.race.best_of_sizes()
-    paths = [of_seeds[0] for of_seeds in paths_of_sizes]  # shown; all seeds are in the costs
+    paths = [of_size[0] for of_size in paths_of_sizes]  # the first seed is shown; all are in the costs
     sizes, noise, raced = found.sizes, found.noise, np.array([path.batch_size for path in paths])
     if not np.isfinite(costs).any():  # nothing was measured but that nothing helps
         raced, costs = sizes, found.by_law
@@ -97,27 +100,27 @@ def advice_of(found: Findings, estimator: Any, clock: Any) -> BatchSizeRecommend
         table=_table(found, paths),
         reason=_reason(found, best, flat, raced, costs),
         unsure=tuple(_doubts(found, best, paths)),
-        seconds=clock.seconds,
+        seconds=seconds(),
         full_batch_solver=found.solver,
         noise=noise,
     )
 
 
-def _table(found: Findings, paths: list[Any]) -> Table:
+def _table(found: Findings, paths: list[Path]) -> Table:
     sizes, first, lowest = found.sizes, *lowest_of(paths)
     level = lowest + LEVELS[-1] * (first - lowest)
     columns = {name: np.full(len(sizes), np.nan) for name in ("learning_rate", "updates", "seconds", "left")}
     for path, seconds in zip(paths, seconds_to_levels(paths, LEVELS[-1:])[:, 0], strict=True):
-        at, reached = np.searchsorted(sizes, path.batch_size), path.objectives[-1]
+        at, end = np.searchsorted(sizes, path.batch_size), path.objectives[-1]
         columns["learning_rate"][at] = path.learning_rate
         if lowest < first:
-            columns["left"][at] = (reached - lowest) / (first - lowest)
-            if reached <= level:
+            columns["left"][at] = (end - lowest) / (first - lowest)
+            if end <= level:
                 columns["seconds"][at], columns["updates"][at] = seconds, seconds / found.times.of(path.batch_size)
     measured = ~np.isnan(columns["seconds"])
     # the law has no scale of its own: it gets that of what was measured, by the mean of logarithms
     scale = np.exp(np.mean(np.log(columns["seconds"][measured] / found.by_law[measured]))) if measured.any() else 1.0
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore"):  # no noise
         signal_to_noise = np.sqrt(sizes / found.critical)
     return {
         "batch_size": sizes,
@@ -151,7 +154,7 @@ def _reason(
     return f"{words}{flat[0]} to {flat[1]} rows take about the same time (within {SIMILAR - 1:.0%})."
 
 
-def _doubts(found: Findings, best: int, paths: list[Any]) -> list[str]:
+def _doubts(found: Findings, best: int, paths: list[Path]) -> list[str]:
     doubts = [*_doubts_about_runs(found, paths), *_doubts_about_noise(found.noise)]
     first, lowest = lowest_of(paths)
     for path in paths:
@@ -166,7 +169,7 @@ def _doubts(found: Findings, best: int, paths: list[Any]) -> list[str]:
     return doubts
 
 
-def _doubts_about_runs(found: Findings, paths: list[Any]) -> list[str]:
+def _doubts_about_runs(found: Findings, paths: list[Path]) -> list[str]:
     candidates, doubts, (first, lowest) = found.candidates, [], lowest_of(paths)
     if not lowest < first:
         doubts.append("No run lowered the objective: the size is that of the law alone.")
@@ -208,7 +211,7 @@ def _doubts_about_noise(noise: GradientNoiseCurve) -> list[str]:
         )
     if end > CHANGED * start:
         doubts.append(
-            f"The noise scale rose from {start:.3g} to {end:.3g} rows along the run: a longer training wants larger "
-            "batches at its end (see batch_growth)."
+            f"The noise scale rose from {short(start)} to {short(end)} rows along the run: a longer training wants "
+            "larger batches at its end (see batch_growth)."
         )
     return doubts

@@ -26,7 +26,7 @@ def finds_rates(final: MiniBatchEstimator) -> bool:
 
 
 def advised_schedule(final: MiniBatchEstimator) -> str:
-    """That of the estimator, if it has a first rate: that of ``"optimal"`` is another name for one that has."""
+    """That of the estimator, but for those whose first rate cannot be set, where another is the same from that rate."""
     if finds_rates(final):
         return str(final.learning_rate)
     return {"optimal": "inverse_time", "auto": "constant"}.get(final.learning_rate, str(final.learning_rate))
@@ -44,17 +44,12 @@ class Candidates:
 
     def model(self, batch_size: int, schedule: str, rate: float | str | None = None, seed: int = 0) -> Any:
         """Without stopping rule or growth. With None it finds its rates by itself."""
-        final, as_it_is = self.final, ("average", "warmup")
-        parameters = {name: getattr(final, name) for name in as_it_is if hasattr(final, name)}
-        name = final._rate_parameter
-        own = getattr(final, name) if rate is None else rate
-        parameters |= {
-            "learning_rate": schedule,
-            name: own,
-            "batch_size": batch_size,
-            "random_state": (self.seed + seed) % SEEDS,
-        }
-        return plain_clone(final, **parameters)
+        final, rate_name = self.final, self.final._rate_parameter
+        as_it_is = {name: getattr(final, name) for name in ("average", "warmup") if hasattr(final, name)}
+        return plain_clone(
+            final, learning_rate=schedule, batch_size=batch_size, random_state=(self.seed + seed) % SEEDS,
+            **{rate_name: getattr(final, rate_name) if rate is None else rate}, **as_it_is,
+        )  # fmt: skip
 
     def to_race(self, batch_size: int, step: int = 0, seed: int = 0) -> tuple[Any, float]:
         """With its rate, so many steps above the one that is found; NaN where there is none to choose."""
@@ -72,12 +67,10 @@ class Candidates:
         if finds_rates(self.final):
             return None
         if (schedule, batch_size) not in self.rates:
-            X, y, weight = self.rows
-            few = slice(0, 2)
             model = self.model(batch_size, schedule, "auto")
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", ConvergenceWarning)
-                model._train(X, y, weight, watch=Updates((X[few], y[few], None), 1))
+                _update_once(model, self.rows)
             if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
                 self.without_rate.append(batch_size)
             self.rates[schedule, batch_size] = float(model.eta0_)
@@ -96,7 +89,10 @@ class Candidates:
 
 def compile_kernels(candidates: Candidates, sizes: NDArray[np.int64]) -> None:
     """An update of every size, or of as many rows as there are to race on."""
-    X, y, weight = candidates.rows
-    few = slice(0, 2)
-    for size in np.unique(np.minimum(sizes, len(y))):
-        candidates.to_time(int(size))._train(X, y, weight, watch=Updates((X[few], y[few], None), 1))
+    for size in np.unique(np.minimum(sizes, len(candidates.rows[1]))):
+        _update_once(candidates.to_time(int(size)), candidates.rows)
+
+
+def _update_once(model: Any, rows: tuple[Any, Any, Any]) -> None:
+    X, y, weight = rows
+    model._train(X, y, weight, watch=Updates((X[:2], y[:2], None), 1))

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,27 +64,30 @@ class _Looks:
         if problem.n_samples > JUDGES:
             places = np.random.default_rng(0).permutation(problem.n_samples)[:JUDGES]
             problem = problem.copied(np.sort(places))
-        self.objective = lambda theta: problem.mean_loss(problem.scores(theta)) + float(problem.penalties(theta).sum())
+        self.problem = problem
         self.objectives = [self.objective(theta)]
+
+    def objective(self, theta: Vector) -> float:
+        return float(self.problem.mean_loss(self.problem.scores(theta)) + self.problem.penalties(theta).sum())
 
     def see(self, row: dict[str, Any], theta: Vector) -> None:
         if not np.isfinite(theta).all():
-            self.ended = "diverged"
-            raise Enough
+            self._end("diverged")
         if row["n_updates"] not in self.looks:
             return
         objective = self.objective(theta)
         if not np.isfinite(objective):
-            self.ended = "diverged"
-            raise Enough
+            self._end("diverged")
         self.updates.append(row["n_updates"])
         self.objectives.append(objective)
         if self._is_at_rest():
-            self.ended = "at rest"
-            raise Enough
+            self._end("at rest")
         if time.perf_counter() > self.ends:
-            self.ended = "too slow"
-            raise Enough
+            self._end("too slow")
+
+    def _end(self, how: str) -> NoReturn:
+        self.ended = how
+        raise Enough
 
     def end(self, theta: Vector) -> None: ...
 
@@ -161,8 +164,8 @@ class Race:
         now = time.perf_counter()
         ends = now + max(0.0, self.deadline - now) / RUNS_TO_COME
         _, whole = rows_in_batches(len(y), batch_size, "drop" if model._drops_short_batches() else "keep")
-        few, most = slice(0, 2), int(np.clip(self.longest / an_update, 1, MOST_EPOCHS * whole))
-        watch = _Looks((X[few], y[few], None), whole, most, ends)
+        most = int(np.clip(self.longest / an_update, 1, MOST_EPOCHS * whole))
+        watch = _Looks((X[:2], y[:2], None), whole, most, ends)
         with np.errstate(over="ignore", invalid="ignore"):
             try:
                 model._train(X, y, weight, watch=watch)

@@ -27,12 +27,12 @@ from minibatch.model_selection._race import Race
 from minibatch.model_selection._recommendation import BatchSizeRecommendation
 from minibatch.model_selection._step_time import LARGEST, step_times
 
-__all__ = ["RACE_ROWS", "SHARES", "recommend_batch_size"]
+__all__ = ["RACED_BY", "RACE_ROWS", "SOLVED_BY", "TIMED_BY", "recommend_batch_size"]
 
 # Sizes race on so many rows at most: what an update gains depends on them little, and what it takes is timed on all.
 RACE_ROWS = 20_000
-# Of the seconds: until the updates are timed, until the solver of all rows is, until the race is over.
-SHARES = (0.3, 0.4, 0.95)
+# Shares of the seconds: until the updates are timed, until the solver of all rows is, until the race is over.
+TIMED_BY, SOLVED_BY, RACED_BY = 0.3, 0.4, 0.95
 
 _CONSTRAINTS: dict[str, list[Any]] = {
     "max_memory": [number_above(0), None],
@@ -190,7 +190,6 @@ class _Clock:
     def __init__(self, max_seconds: float, told: Callable[[float], None]) -> None:
         self.began, self.max_seconds, self.told = time.perf_counter(), max_seconds, told
 
-    @property
     def seconds(self) -> float:
         return time.perf_counter() - self.began
 
@@ -204,7 +203,7 @@ class _Clock:
         self.began += time.perf_counter() - began
 
     def tell(self) -> None:
-        self.told(min(self.seconds, self.max_seconds))
+        self.told(min(self.seconds(), self.max_seconds))
 
 
 def _refuse_without_noise(final: MiniBatchEstimator) -> None:
@@ -234,7 +233,8 @@ def _sizes_in_memory(
     fits = memory <= (np.inf if max_memory is None else max_memory)
     if not fits.any():
         raise ValueError(
-            f"max_memory={max_memory:g} bytes is too little for batches of any size: a fit takes {memory.min():,}."
+            f"max_memory={max_memory:g} bytes is too little for batches of any size: a fit takes {memory.min():,} or "
+            "more."
         )
     return sizes[fits], memory[fits]
 
@@ -251,23 +251,27 @@ def _advised(
     raced_rows = _rows_to_race(final, rows, seed)
     n_samples, n_raced = len(rows[1]), len(raced_rows[1])
     candidates = Candidates(final, seed, raced_rows)
-    timed = np.unique([*sizes[(np.log2(sizes) % 2 == 0) & (sizes <= LARGEST)], min(sizes[-1], LARGEST)])
+    timed = _powers_of_four(sizes[sizes <= LARGEST], min(sizes[-1], LARGEST))
     clock.without(lambda: compile_kernels(candidates, timed))
-    times = step_times([candidates.to_time(int(size)) for size in timed], *rows, clock.end_of(SHARES[0]))
+    times = step_times([candidates.to_time(int(size)) for size in timed], *rows, clock.end_of(TIMED_BY))
     clock.tell()
     noise = noise_along_a_run(candidates.to_race(min(RUN_ROWS, n_raced))[0], raced_rows, seed)
     clock.tell()
-    solver_seconds = clock.end_of(SHARES[1]) - time.perf_counter()
+    solver_seconds = clock.end_of(SOLVED_BY) - time.perf_counter()
     solver = time_full_batch_solver(final, *rows, solver_seconds, seed)
     clock.tell()
     critical = critical_batch_size(noise.noise_scales, noise.n_updates, int(noise.batch_sizes[-1]))
     by_law = relative_updates(sizes, critical) * times.of(sizes)
-    race = Race(candidates.to_race, raced_rows, times.of, clock.end_of(SHARES[2]), clock.tell)
+    race = Race(candidates.to_race, raced_rows, times.of, clock.end_of(RACED_BY), clock.tell)
     in_race = sizes[sizes <= n_raced]
-    in_race = np.unique([*in_race[np.log2(in_race) % 2 == 0], in_race[-1]])
-    race.run(in_race, middle(sizes[by_law <= SIMILAR * by_law.min()]))
+    race.run(_powers_of_four(in_race, in_race[-1]), middle(sizes[by_law <= SIMILAR * by_law.min()]))
     found = Findings(sizes, memory, by_law, critical, times, noise, race, candidates, solver, n_samples, n_raced)
-    return advice_of(found, estimator, clock)
+    return advice_of(found, estimator, clock.seconds)
+
+
+def _powers_of_four(sizes: NDArray[np.int64], last: int) -> NDArray[np.int64]:
+    """Those among the sizes, and the last."""
+    return np.unique([*sizes[np.log2(sizes) % 2 == 0], last])
 
 
 def _rows_to_race(final: MiniBatchEstimator, rows: tuple[Any, Any, Any], seed: int) -> tuple[Any, Any, Any]:

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch._tables import frame_of, html_table, text_table
+from minibatch._tables import frame_of, html_list, html_table, text_table
 from minibatch.diagnostics import GradientNoiseCurve
 from minibatch.model_selection._full_batch_solver import FullBatchSolver
 
 __all__ = ["BatchSizeRecommendation", "Table"]
 
 Table = dict[str, NDArray[Any]]
+
+_LEGEND = "Updates and ms until 1% of the fall of the objective is left; % of it left when a run ended; MB of a fit:"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -119,10 +121,10 @@ class BatchSizeRecommendation:
 
     def __repr__(self) -> str:
         doubts = "".join(f"\nUnsure: {doubt}" for doubt in self.unsure)
-        return f"{self._title()}\n{self.reason}\n{self._costs()}{doubts}\n{text_table(self._header(), self._rows())}"
+        table = text_table(self._header(), self._rows())
+        return f"{self._title()}\n{self.reason}\n{self._costs()}{doubts}\n{_LEGEND}\n{table}"
 
     def _repr_html_(self) -> str:
-        doubts = "".join(f"<li>{escape(doubt)}</li>" for doubt in self.unsure)
-        words = f"<p>{escape(self.reason)}</p><p>{escape(self._costs())}</p>"
-        words += f"<p>Unsure:</p><ul>{doubts}</ul>" if doubts else ""
-        return f"<div>{words}{html_table(self._title(), self._header(), self._rows())}</div>"
+        words = f"<p><strong>{self._title()}</strong></p><p>{escape(self.reason)}</p><p>{escape(self._costs())}</p>"
+        words += f"<p>Unsure:</p>{html_list(self.unsure)}" if self.unsure else ""
+        return f"<div>{words}{html_table(_LEGEND, self._header(), self._rows())}</div>"

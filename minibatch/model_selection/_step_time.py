@@ -107,8 +107,7 @@ def _looks(whole: int) -> NDArray[np.int64]:
 def _seconds_an_update(model: Any, X: Any, y: Any, weight: Any, seconds_an_order: float) -> float:
     """The slope of the last half of a run, so that what comes before the first update does not count."""
     _, whole = rows_in_batches(len(y), model.batch_size, "drop" if model._drops_short_batches() else "keep")
-    few = slice(0, 2)
-    watch = _Stopwatch((X[few], y[few], None), _looks(whole), clock_of(model))
+    watch = _Stopwatch((X[:2], y[:2], None), _looks(whole), clock_of(model))
     try:
         model._train(X, y, weight, watch=watch)
     except Enough:

@@ -10,7 +10,7 @@ from scipy import optimize, special, stats
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
 from minibatch._base.ranges import floats_of, number_above
-from minibatch._tables import frame_of, html_table, text_table
+from minibatch._tables import frame_of, html_list, html_table, text_table
 
 __all__ = ["StepsFit", "fit_steps_to_target", "optimal_batch_size"]
 
@@ -94,7 +94,7 @@ class StepsFit:
         return "\n".join([self._title(), text_table(_COLUMNS, self._rows()), *self.warnings])
 
     def _repr_html_(self) -> str:
-        return html_table(" ".join([self._title(), *self.warnings]), _COLUMNS, self._rows())
+        return f"<div>{html_table(self._title(), _COLUMNS, self._rows())}{html_list(self.warnings)}</div>"
 
 
 def fit_steps_to_target(batch_sizes: ArrayLike, updates: ArrayLike, *, confidence: float = 0.95) -> StepsFit:

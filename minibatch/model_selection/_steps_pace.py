@@ -32,9 +32,8 @@ NOTHING_KNOWN = Outlook(0.0, -np.inf, 0.0)
 def outlook(updates: Sequence[int], values: Sequence[float]) -> Outlook:
     """From losses at looks: the fall from the second quarter of the updates to their last half.
 
-    The line begins four standard deviations (of the noise around a straight
-    line) below the mean of the last half; its pace is twice what was seen and two
-    standard errors more.
+    The line begins four standard deviations (of the noise around a straight line) below the mean of the last half; its
+    pace is twice what was seen and two standard errors more.
 
     Where it falls by 0.001 an update, it may fall by 0.002 from now on:
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch._tables import frame_of, html_table, text_table
+from minibatch._tables import frame_of, html_list, html_table, text_table
 from minibatch.model_selection._steps_fit import StepsFit, fit_steps_to_target
 from minibatch.model_selection._steps_regimes import log_error, regimes_of, slopes_of
 from minibatch.model_selection._steps_trials import Found, middle
@@ -153,13 +153,15 @@ class StepsToTargetResult:
 
     def _table(self) -> tuple[list[str], list[tuple[Any, ...]]]:
         columns = self._columns() | {"at_edge": ["edge" if at_edge else "" for at_edge in self.at_edge]}
+        if self.finds_rates:
+            del columns["learning_rate"], columns["at_edge"]
         return list(columns), list(zip(*columns.values(), strict=True))
 
     def __repr__(self) -> str:
         return "\n".join([self._title(), text_table(*self._table()), *self.warnings])
 
     def _repr_html_(self) -> str:
-        return html_table(" ".join([f"{self._title()}.", *self.warnings]), *self._table())
+        return f"<div>{html_table(self._title(), *self._table())}{html_list(self.warnings)}</div>"
 
 
 def result_of(

@@ -200,10 +200,10 @@ def steps_to_target(
     transformers, final = split_pipeline(estimator)
     goal = _goal(target, X_test, y_test)
     refuse_damaged(X)
-    momentum_values, rates = _checked_momenta(estimator, momenta), _rates(final, learning_rates)
+    rates, momentum_values = _rates(final, learning_rates), _checked_momenta(estimator, final, momenta)
     X, y = indexable(X, y)
     weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-    models = _models(estimator, batch_sizes, _num_samples(X))
+    models = _models(estimator, final, batch_sizes, _num_samples(X))
     transformers = [clone(part) for part in transformers]
     X, y = indexable(fit_transform(transformers, X, y), y)
     # a target about training rows needs no test part, but a watched fit has one
@@ -237,6 +237,8 @@ def _goal(target: Any, X_test: Any, y_test: Any) -> Target:
 
 def _rates(final: MiniBatchEstimator, learning_rates: Any) -> list[float]:
     """In rising order; none where the estimator is to find its own."""
+    if final.solver == "lbfgs":
+        raise ValueError("solver='lbfgs' has no learning rate; choose 'sgd' or another stochastic solver.")
     if learning_rates is None:
         if final.learning_rate in ("auto", "dowg"):
             return []
@@ -251,11 +253,8 @@ def _rates(final: MiniBatchEstimator, learning_rates: Any) -> list[float]:
     return sorted({float(rate) for rate in rates})
 
 
-def _checked_momenta(estimator: Any, momenta: Any) -> list[Any]:
+def _checked_momenta(estimator: Any, final: MiniBatchEstimator, momenta: Any) -> list[Any]:
     """Values to set, or None for that of the estimator."""
-    _, final = split_pipeline(estimator)
-    if getattr(final, "solver", None) == "lbfgs":
-        raise ValueError("solver='lbfgs' has no learning rate; choose 'sgd' or another stochastic solver.")
     if momenta is None:
         return [None]
     # the networks' 'sgd' has one, as in scikit-learn
@@ -269,9 +268,10 @@ def _checked_momenta(estimator: Any, momenta: Any) -> list[Any]:
     return sorted(set(values))
 
 
-def _models(estimator: Any, batch_sizes: Any, n_samples: int) -> dict[int, MiniBatchEstimator]:
+def _models(
+    estimator: Any, final: MiniBatchEstimator, batch_sizes: Any, n_samples: int
+) -> dict[int, MiniBatchEstimator]:
     """The final estimator at every batch size, by the number of rows; every value is checked."""
-    _, final = split_pipeline(estimator)
     models: dict[int, MiniBatchEstimator] = {}
     for value in plain_values("batch_sizes", batch_sizes):
         check_candidate(estimator, {parameter_path(estimator, "batch_size"): value})

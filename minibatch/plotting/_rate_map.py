@@ -191,8 +191,8 @@ class BatchSizeLearningRateDisplay(Display):
         Raises
         ------
         TypeError, ValueError
-            For wrong values before any fit, and where the learning rate has no effect: with
-            ``learning_rate="optimal"``, and with ``solver="lbfgs"``.
+            For wrong values before any fit, and where the rate that is varied is none: with ``learning_rate="auto"``,
+            ``"optimal"`` and ``"dowg"``, and with ``solver="lbfgs"``.
         """
         params = {
             "batch_sizes": batch_sizes, "learning_rates": learning_rates, "cv": cv, "scoring": scoring,

@@ -126,7 +126,7 @@ def test_a_rate_that_the_schedule_ignores_is_said_once(estimator):
     assert estimator().eta0 == DEFAULT_ETA0
     model, target = estimator(learning_rate="optimal", eta0=0.5, tol=None, alpha=1.0, **FEW), three > 0
     (said,) = shown_by(lambda: model.fit(X, target))
-    assert said.startswith("eta0=0.5 is not used: learning_rate='optimal'")
+    assert said.startswith("eta0=0.5 is not used: learning_rate='optimal' begins at a rate of its own")
     chunks = clone(model)
     classes = {"classes": [False, True]} if estimator is MiniBatchSGDClassifier else {}
     assert len(shown_by(lambda: [chunks.partial_fit(X, target, **classes) for _ in range(3)])) == 1
@@ -135,9 +135,12 @@ def test_a_rate_that_the_schedule_ignores_is_said_once(estimator):
 
 
 @pytest.mark.parametrize("estimator", LINEAR)
-def test_the_ignored_rate_is_said_where_fit_is_called(estimator):
-    with pytest.warns(UserWarning, match="eta0=0.5 is not used") as shown:
-        estimator(learning_rate="optimal", eta0=0.5, tol=None, alpha=1.0, **FEW).fit(X, three > 0)
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_the_ignored_rate_is_said_where_fit_is_called(estimator, batch_size):
+    """In words that hold for single rows, whose rates come from alpha, and for batches, whose first rate is found."""
+    given = {"learning_rate": "optimal", "eta0": 0.5, "batch_size": batch_size, "tol": None, "alpha": 1.0}
+    with pytest.warns(UserWarning, match=r"eta0=0\.5 is not used: .*'optimal' begins at a rate of its own\.") as shown:
+        estimator(**given, **FEW).fit(X, three > 0)
     assert {warning.filename for warning in shown} == {__file__}
 
 

@@ -114,13 +114,13 @@ def test_a_wrong_argument_is_named_before_any_fit(estimator, arguments, message)
     ("estimator", "what"),
     [
         (SGDRegressor(), "SGDRegressor"),
-        (MiniBatchSGDRegressor, "type"),
-        ("sgd", "str"),
+        (MiniBatchSGDRegressor, r"the class MiniBatchSGDRegressor instead of MiniBatchSGDRegressor\(\.\.\.\)"),
+        ("sgd", "'sgd'"),
         (None, "NoneType"),
         (GridSearchCV(sgd, {}), "GridSearchCV"),
         (make_pipeline(StandardScaler(), SGDRegressor()), "SGDRegressor at the end of the Pipeline"),
         (make_pipeline(sgd, StandardScaler()), "StandardScaler at the end of the Pipeline"),
-        (make_pipeline(StandardScaler(), "passthrough"), "str at the end of the Pipeline"),
+        (make_pipeline(StandardScaler(), "passthrough"), "'passthrough' at the end of the Pipeline"),
         (Pipeline([("all", make_pipeline(SGDRegressor()))]), "SGDRegressor at the end of the Pipeline"),
     ],
 )

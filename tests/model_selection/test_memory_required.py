@@ -293,7 +293,7 @@ class TestWrongInput:
     def test_the_estimator_is_checked_as_it_is(self):
         with pytest.raises(ValueError, match="max_eta must be above eta0"):
             memory_required(MiniBatchSGDRegressor(learning_rate="triangular", eta0=2, max_eta=1), 2, n_samples=10)
-        with pytest.raises(ValueError, match="eta0='auto' does nothing with learning_rate='optimal'"):
+        with pytest.raises(ValueError, match="eta0='auto' does nothing with learning_rate='optimal', which begins at"):
             memory_required(MiniBatchSGDRegressor(learning_rate="optimal", eta0="auto"), 2, n_samples=10)
 
     def test_some_rows_are_trained_on(self):

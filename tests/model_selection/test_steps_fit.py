@@ -188,7 +188,9 @@ def test_tables():
     for text in (repr(fit), fit._repr_html_()):
         assert "90 % intervals" in text
         assert "min_samples" in text
-    assert fit._repr_html_().startswith("<table")
+    assert fit._repr_html_().count("<table") == 1
+    open_ended = fit_steps_to_target(SIZES, SIZES[::-1])
+    assert f"<li>{open_ended.warnings[0]}</li>" in open_ended._repr_html_()
 
 
 class TestOptimalBatchSize:

@@ -1,6 +1,7 @@
 """steps_to_target: estimators, pipelines, weights, sparse rows, unknown classes, rates that the estimator finds."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -156,6 +157,9 @@ class TestRatesThatTheEstimatorFinds:
         assert not result.at_edge.any()
         assert not any("rate" in words for words in result.warnings)
         assert "3 batch sizes at the rates that the estimator finds, 9 trials" in repr(result)
+        for text in (repr(result), result._repr_html_()):  # of rates there is nothing to show
+            assert not re.search(r"learning_(<wbr>)?rate|at_(<wbr>)?edge", text)
+        assert "learning_rate" in result.to_frame()
         assert_array_equal(result.trials["repeat"], [0, 1, 2] * 3)
 
     def test_momenta_are_tried(self, quadratic):

@@ -171,7 +171,8 @@ class TestTables:
             assert "momentum" in text
             assert all(words in text for words in result.warnings)
         assert "momentum" not in repr(steps())
-        assert result._repr_html_().startswith("<table")
+        assert result._repr_html_().count("<table") == 1
+        assert result._repr_html_().count("<li>") == len(result.warnings) > 0
 
     def test_results_travel(self, result):
         assert repr(pickle.loads(pickle.dumps(result))) == repr(result)
