@@ -2,7 +2,6 @@
 alone, nobody waits for ever, and BLAS is left as it was."""
 
 import multiprocessing
-import os
 import subprocess
 import sys
 import threading
@@ -15,10 +14,9 @@ from joblib import parallel_config
 from numba.core.compiler_lock import global_compiler_lock
 from numpy.testing import assert_array_equal
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
-from threadpoolctl import ThreadpoolController, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from minibatch._problems import blas as _blas
-from minibatch._problems import mlp
 from minibatch.engine.compile import COMPILED
 from references.fits import (
     FOUR,
@@ -26,16 +24,16 @@ from references.fits import (
     NETWORKS,
     X_LARGE,
     Y_LARGE,
-    Counted,
+    blas_settings,
     large_model_of,
     model_of,
-    n_helpers,
     parameters_of,
     parameters_of_all_four,
     target_of,
 )
 
 pytestmark = [
+    pytest.mark.usefixtures("blas_is_left_as_it_was"),
     pytest.mark.skipif(not COMPILED, reason="threads and processes are for compiled kernels"),
     # of forks with threads around, from Python 3.12 on: that is what is tried here
     pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
@@ -44,19 +42,6 @@ ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the sys
 ALL_FOUR = pytest.mark.parametrize("estimator", FOUR)
 PATIENCE = 60  # seconds; what hangs is a failure
 FOLDS = KFold(2)
-
-
-def blas_settings():
-    return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
-
-
-@pytest.fixture(autouse=True)
-def blas_is_left_as_it_was():
-    """And set to two threads in the meantime, whatever the machine has."""
-    with threadpool_limits(2, user_api="blas"):
-        before = blas_settings()
-        yield
-        assert blas_settings() == before
 
 
 @pytest.fixture(scope="module")
@@ -254,84 +239,6 @@ def test_a_search_gives_the_same_bits(estimator, backend):
     expected = search(1)
     with parallel_config(backend=backend):
         assert_same(search(2), expected)
-
-
-# ---------------------------------------------------------------------- how many threads there really are
-
-
-def threads_in_folds(model, backend):
-    """Helpers beside the thread of a fit, and BLAS's setting in there, of two folds at once."""
-    target = target_of(type(model).__mro__[2], Y_LARGE)
-    with parallel_config(backend=backend):
-        found = cross_validate(model, X_LARGE, target, cv=FOLDS, n_jobs=2, scoring=n_helpers, error_score="raise")
-    return found["test_helpers"], found["test_blas"]
-
-
-@pytest.mark.parametrize("estimator", NETWORKS)
-def test_networks_on_loky_have_the_threads_that_joblib_leaves_them(estimator):
-    """It sets BLAS in each of two workers to half the cores."""
-    helpers, blas = threads_in_folds(large_model_of(Counted[estimator]), "loky")
-    assert (2 * (1 + helpers) <= max(2, os.cpu_count())).all()
-    assert (1 + helpers <= blas).all()
-    alone = large_model_of(Counted[estimator]).fit(X_LARGE, target_of(estimator, Y_LARGE))
-    assert alone.n_helpers_ == 1  # the batches are worth two threads where there are two
-
-
-@pytest.mark.parametrize("estimator", NETWORKS)
-def test_networks_at_once_share_the_threads_of_blas(estimator, monkeypatch):
-    """On joblib's threads: two fits that know of each other run on a thread each."""
-    original, running, most, calls, lock = mlp.mlp_epoch, [0], [0], [0], threading.Lock()
-    gate, meeting = threading.Barrier(2), threading.Barrier(2)
-
-    def counted(*arguments):
-        with lock:
-            running[0] += 1
-            calls[0] += 1
-            most[0], first = max(most[0], running[0]), calls[0] <= 2
-        if first:  # an epoch may be over before a busy machine begins the other
-            meeting.wait(PATIENCE)
-        try:
-            return original(*arguments)
-        finally:
-            with lock:
-                running[0] -= 1
-
-    monkeypatch.setattr(mlp, "mlp_epoch", counted)
-    model = large_model_of(Counted[estimator]).set_callbacks(AtTheSameTime(gate))
-    with parallel_config(backend="threading"):
-        cross_validate(model, X_LARGE, target_of(estimator, Y_LARGE), cv=FOLDS, n_jobs=2, error_score="raise")
-    assert most[0] == 2
-
-
-class AtTheSameTime:
-    """A callback that lets the first epoch of two fits begin together."""
-
-    def __init__(self, gate):
-        self.gate = gate
-
-    def __deepcopy__(self, memo):
-        return self
-
-    def setup(self, estimator, context): ...
-
-    def teardown(self, estimator, context): ...
-
-    def on_fit_task_begin(self, estimator, context):
-        if context.task_name == "epoch" and context.task_id == 0:
-            self.gate.wait(PATIENCE)
-
-    def on_fit_task_end(self, estimator, context): ...
-
-
-@pytest.mark.parametrize("backend", ["loky", "threading"])
-@pytest.mark.parametrize(("n_jobs", "helpers"), [(None, 0), (1, 0), (2, 1)])
-def test_linear_models_have_the_threads_they_are_told_to(backend, n_jobs, helpers):
-    """``n_jobs=None`` is one inside a search, whatever the search has."""
-    for estimator in LINEAR:
-        found, _ = threads_in_folds(large_model_of(Counted[estimator], n_jobs=n_jobs), backend)
-        own = helpers if estimator is LINEAR[0] else 0  # one output is one share
-        assert (found <= (2 * own if backend == "threading" else own)).all()
-        assert backend == "threading" or (found == own).all()
 
 
 # ---------------------------------------------------------------------- threads of one process

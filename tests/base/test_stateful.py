@@ -46,7 +46,7 @@ from references.calls import (
     of_all_values,
     of_table,
 )
-from references.going_on import Linear, Network
+from references.going_on_models import Linear, Network
 
 # Twenty times as many in the thorough profile.
 SETTINGS = settings(max_examples=3 * settings.default.max_examples, stateful_step_count=20)

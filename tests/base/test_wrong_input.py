@@ -1,12 +1,11 @@
 """Wrong input: an error that names the culprit, before any work, and a model that stays as it was."""
 
-import pickle
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from references.refusals import assert_refuses
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((30, 3))
@@ -53,17 +52,6 @@ def fitted(estimator, **parameters):
 
 def target_of(estimator):
     return labels if estimator is MiniBatchSGDClassifier else y
-
-
-def assert_refuses(model, call, *named, error=(ValueError, TypeError)):
-    """``call`` raises, names what is wrong, and changes neither attributes nor predictions."""
-    before, predictions = pickle.dumps(vars(model)), model.predict(X)
-    with pytest.raises(error) as caught:
-        call()
-    for name in named:
-        assert name in str(caught.value)
-    assert pickle.dumps(vars(model)) == before
-    assert np.array_equal(model.predict(X), predictions)
 
 
 @BOTH

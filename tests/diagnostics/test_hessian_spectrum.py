@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.diagnostics import _eigenvalues, _hessian, hessian_spectrum
 from minibatch.diagnostics._objective import TrainedObjective
-from references.network import gradient, net_of
+from references.network import net_of, slow_hessian
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 LEAST_SQUARES = MiniBatchSGDRegressor(penalty=None, eta0=1e-3, learning_rate="constant", max_iter=3, random_state=0)
@@ -40,12 +40,6 @@ def largest(H, k):
 def cancer():
     X, y = load_breast_cancer(return_X_y=True)
     return scale(X)[:, :8], y
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return X[:150, 20:26] / 16, y[:150] % 3
 
 
 @pytest.fixture(scope="module")
@@ -176,21 +170,6 @@ class TestNetworks:
         assert abs(few.trace - whole.trace) < 4 * few.trace_error
         assert_allclose(np.abs(few.eigenvectors.T @ whole.eigenvectors), np.eye(5), atol=1e-4)
         assert few.converged.all()
-
-
-def slow_hessian(net, X, target, loss, activation, alpha):
-    """Central differences of complex-step gradients, in the order in which the package lays parameters out."""
-    parts = net.trained
-
-    def slopes(vector):
-        cut = np.split(vector, np.cumsum([part.size for part in parts])[:-1])
-        moved = net.with_trained([piece.reshape(part.shape) for piece, part in zip(cut, parts, strict=True)])
-        return np.concatenate([g.ravel() for g in gradient(moved, X, target, loss, activation)])
-
-    at, h = np.concatenate([part.ravel() for part in parts]), 1e-5 if activation != "relu" else 1e-8
-    H = np.array([(slopes(at + h * e) - slopes(at - h * e)) / (2 * h) for e in np.eye(len(at))])
-    n_weights = sum(W.size for W in net.coefs)
-    return (H + H.T) / 2 + alpha * np.diag(np.arange(len(at)) < n_weights)
 
 
 class TestLanczosAndTheTrace:

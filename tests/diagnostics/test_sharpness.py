@@ -51,12 +51,6 @@ H3, W3, F3 = np.diag([5.0, 1.0, 0.2]), np.array([1.0, -2.0, 0.0]), 0.3
 
 
 @pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return X[:150, 20:26] / 16, y[:150] % 3
-
-
-@pytest.fixture(scope="module")
 def relu(digits):
     return MiniBatchMLPClassifier(
         (5,), "relu", alpha=0.0, learning_rate="constant", max_iter=200, tol=None, random_state=0
@@ -380,10 +374,7 @@ class TestWrongInput:
             ({"n_directions": 0}, "'n_directions' parameter"),
             ({"n_directions": 4}, "n_directions must be at most the number of trained parameters, 3; got 4"),
             ({"n_directions": 1, "kind": "average"}, "n_directions must be at least 2 for kind='average'"),
-            (
-                {"n_directions": 2, "kind": "adaptive"},
-                "n_directions is for kind='box' and 'average'",
-            ),
+            ({"n_directions": 2, "kind": "adaptive"}, "n_directions is for kind='box' and 'average'"),
             ({"random_state": "a"}, "'random_state' parameter"),
             ({"sample_weight": -np.ones(6)}, "Negative values in data passed to `sample_weight`"),
         ],

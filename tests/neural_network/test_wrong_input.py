@@ -1,21 +1,17 @@
 """neural_network, wrong input: an error that names the culprit, before any work, and a model that stays as it was."""
 
-import pickle
-from copy import copy
-from itertools import permutations
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor
+from references.refusals import assert_refuses
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((31, 3))
 y = rng.standard_normal(31)
 labels = np.arange(31) % 3
-indicators = np.c_[labels == 0, labels == 1].astype(int)
 BOTH = pytest.mark.parametrize("estimator", [MiniBatchMLPClassifier, MiniBatchMLPRegressor])
 METHODS = pytest.mark.parametrize("method", ["fit", "partial_fit"])
 
@@ -68,23 +64,6 @@ def new(estimator, **parameters):
 
 def fitted(estimator, **parameters):
     return new(estimator, **parameters).fit(X, target_of(estimator))
-
-
-def predictions_of(model):
-    """``predict`` looks at ``activation``, which may be what is wrong."""
-    return copy(model).set_params(activation="relu").predict(X)
-
-
-def assert_refuses(model, call, *named, error=(ValueError, TypeError)):
-    """``call`` raises, names what is wrong, and changes neither attributes nor predictions."""
-    before, predictions, history = pickle.dumps(vars(model)), predictions_of(model), model.history_.copy()
-    with pytest.raises(error) as caught:
-        call()
-    for name in named:
-        assert name in str(caught.value)
-    assert pickle.dumps(vars(model)) == before
-    assert np.array_equal(predictions_of(model), predictions)
-    assert model.history_ == history
 
 
 # ---------------------------------------------------------------------- parameters
@@ -266,80 +245,6 @@ def test_counts_below_zero(method):
     assert_refuses(model, lambda: getattr(model, method)(X, bad), "loss='poisson'", "y >", "-0.5")
     assert_refuses(model, lambda: model.fit(X, good, X_val=X, y_val=bad), "Validation set", "loss='poisson'", "-0.5")
     assert model.fit(X, np.zeros(31)).status_ == "max_iter"
-
-
-# ---------------------------------------------------------------------- labels
-
-
-def test_one_class_is_learnt():
-    """As in scikit-learn, whose networks take it."""
-    model = new(MiniBatchMLPClassifier).fit(X, np.full(31, "only"))
-    assert (model.predict(X) == "only").all()
-
-
-def test_continuous_labels():
-    model = fitted(MiniBatchMLPClassifier)
-    assert_refuses(model, lambda: model.fit(X, y), "continuous")
-
-
-@pytest.mark.parametrize("target", [labels, indicators], ids=["classes", "labels"])
-def test_the_first_chunk_without_classes(target):
-    with pytest.raises(ValueError, match="classes"):
-        MiniBatchMLPClassifier().partial_fit(X, target)
-
-
-def test_the_first_chunk_with_too_few_classes():
-    model = new(MiniBatchMLPClassifier)
-    for classes in ([0], [0, 1]):
-        with pytest.raises(ValueError, match="class"):
-            model.partial_fit(X, labels, classes=classes)
-    assert not hasattr(model, "classes_")
-    assert model.partial_fit(X, labels, classes=[0, 1, 2]).n_outputs_ == 3
-
-
-def test_unknown_labels_in_later_chunks():
-    model = fitted(MiniBatchMLPClassifier)
-    assert_refuses(model, lambda: model.partial_fit(X, labels + 1), "labels", "[3]")
-    assert_refuses(model, lambda: model.partial_fit(X, labels, classes=[0, 1, 2, 3]), "classes")
-
-
-KINDS = {
-    "two": labels % 2,
-    "classes": labels,
-    "labels": indicators,
-    "more labels": np.c_[indicators, labels == 2].astype(int),
-}
-
-
-OTHER_KINDS = pytest.mark.parametrize(
-    ("known", "wrong"),
-    # two of three classes are no other kind
-    [pair for pair in permutations(KINDS, 2) if pair != ("classes", "two")],
-)
-
-
-@OTHER_KINDS
-def test_a_chunk_of_another_kind_of_labels(known, wrong):
-    model = new(MiniBatchMLPClassifier).fit(X, KINDS[known])
-    assert_refuses(model, lambda: model.partial_fit(X, KINDS[wrong]))
-
-
-@OTHER_KINDS
-def test_a_validation_set_of_another_kind_of_labels(known, wrong):
-    model = new(MiniBatchMLPClassifier).fit(X, KINDS[known])
-    assert_refuses(model, lambda: model.fit(X, KINDS[known], X_val=X, y_val=KINDS[wrong]), "Validation set")
-
-
-@OTHER_KINDS
-def test_a_warm_start_with_another_kind_of_labels(known, wrong):
-    model = new(MiniBatchMLPClassifier, warm_start=True).fit(X, KINDS[known])
-    assert_refuses(model, lambda: model.fit(X, KINDS[wrong]))
-
-
-def test_a_warm_start_with_other_classes():
-    model = fitted(MiniBatchMLPClassifier, warm_start=True)
-    for wrong in (labels + 1, labels % 2, labels.astype(str)):
-        assert_refuses(model, lambda wrong=wrong: model.fit(X, wrong), "class")
 
 
 # ---------------------------------------------------------------------- validation sets

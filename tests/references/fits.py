@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import is_classifier
+from threadpoolctl import ThreadpoolController
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch._problems.blas import n_blas_threads
@@ -55,6 +56,10 @@ def large_model_of(estimator, **parameters):
 def parameters_of_all_four():
     models = (large_model_of(estimator).fit(X_LARGE, target_of(estimator, Y_LARGE)) for estimator in FOUR)
     return [parameters_of(model) for model in models]
+
+
+def blas_settings():
+    return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
 
 
 def helpers_now():

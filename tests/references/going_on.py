@@ -7,26 +7,15 @@ epoch; what it leaves is ``kept`` (what a divergence takes back) and ``rows`` (t
 import copy
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 
-from references.ends import SINGLE_ROW_SCHEDULES, Ends, constant_scores
-from references.gradient_descent import Optimizer, slope, softmax_slopes
-from references.network import Net, gradient, mean_loss
+from references.ends import Ends
+from references.gradient_descent import Optimizer
 from references.orders import order_of_epoch
 
 COUNTS = ("epoch", "n_updates", "n_samples_seen", "learning_rate", "batch_size")  # the history of any epoch
 MEMORY = ("t", "v", "m2", "due", "received", "squares", "z")
-
-LOSSES = {
-    "squared_error": lambda z, y, _: (z - y) ** 2 / 2,
-    "huber": lambda z, y, e: np.where(np.abs(z - y) > e, e * np.abs(z - y) - e**2 / 2, (z - y) ** 2 / 2),
-    "squared_epsilon_insensitive": lambda z, y, e: np.maximum(np.abs(z - y) - e, 0) ** 2,
-    "log_loss": lambda z, y, _: np.log(1 + np.exp(-y * z)),
-    "squared_hinge": lambda z, y, _: np.maximum(1 - y * z, 0) ** 2,
-    "modified_huber": lambda z, y, _: np.where(y * z < -1, -4 * y * z, np.maximum(1 - y * z, 0) ** 2),
-}
 
 
 @dataclass
@@ -78,7 +67,7 @@ class Call:
 class Reference:
     """What linear models and networks do alike. ``parameters`` are those of the estimator."""
 
-    rate_name = "eta0"
+    rate_name, is_network = "eta0", False
     sparse = False  # the rows of the next call
 
     def __init__(self, parameters):
@@ -144,7 +133,7 @@ class Reference:
             unit = constant
         first, n_outputs = self.objective(now, data), data.target.shape[1]
         single = self.ends_as_in_scikit_learn(len(data.X), n_outputs)
-        network = isinstance(self, Network)
+        network = self.is_network
         unit = unit if unit > 0 else 1.0
         return Ends(self.parameters, first, constant, unit, self.has_constant(), single, network, goes_on)
 
@@ -172,7 +161,7 @@ class Reference:
             now.total, now.n_averaged = before.total, before.n_averaged
         if partial:
             now.updates, now.epochs = before.updates, before.epochs
-        if isinstance(self, Network):  # as in scikit-learn, its rate goes on in a warm start too
+        if self.is_network:  # as in scikit-learn, its rate goes on in a warm start too
             now.updates = before.updates
             now.factor = before.factor if p["learning_rate"] == "adaptive" else 1.0
         return now
@@ -182,7 +171,7 @@ class Reference:
 
     def optimizer(self, solver):
         p = self.parameters
-        epsilon = p["epsilon"] if isinstance(self, Network) else p["adam_epsilon"]
+        epsilon = p["epsilon"] if self.is_network else p["adam_epsilon"]
         return Optimizer(solver, momentum=p["momentum"], beta_1=p["beta_1"], beta_2=p["beta_2"], epsilon=epsilon)
 
     def batch_size(self, n, clipped=True):
@@ -247,7 +236,7 @@ class Reference:
     def rate(self, now, batches, size):
         """Of the next update."""
         p, t, eta0 = self.parameters, now.updates, self.parameters[self.rate_name]
-        counted = self.count("n_samples_seen") if isinstance(self, Network) else t
+        counted = self.count("n_samples_seen") if self.is_network else t
         if p["learning_rate_scaling"] == "sqrt":
             eta0 *= np.sqrt(size / p["reference_batch_size"])
         eta = {
@@ -282,124 +271,3 @@ class Reference:
             elif status := call.ends.at_rest(self.objective(now, data), call.objectives, call.waits_from):
                 return status
         return "max_iter" if call.n_epochs == most else None
-
-
-class Linear(Reference):
-    """Parts are weights (n_features, n_outputs) and intercepts. Classes are columns of -1 and +1."""
-
-    auto = 8
-
-    def first_parts(self, data, before, init):
-        """Zeros, what is given, or where the last call stopped: the iterate, or the average if no longer averaged."""
-        shape = data.X.shape[1], data.target.shape[1]
-        parts = [np.zeros(shape), np.zeros(shape[1])]
-        if before is not None:
-            parts = before.parts if self.parameters["average"] and before.total is not None else before.result()
-        return [part if given is None else given for part, given in zip(parts, init or (None, None), strict=True)]
-
-    def solver(self):
-        return self.parameters["solver"]
-
-    def strengths(self):
-        p = self.parameters
-        share = {"l1": 1.0, "elasticnet": p["l1_ratio"]}.get(p["penalty"], 0.0)
-        alpha = p["alpha"] if p["penalty"] else 0.0
-        return alpha * share, alpha * (1 - share)
-
-    def is_penalised(self, k, parts):
-        return k == 0
-
-    def n_trained(self, parts):
-        return 2 if self.parameters["fit_intercept"] else 1
-
-    def is_softmax(self, target):
-        return self.parameters.get("multi_class") == "multinomial" and target.shape[1] > 1
-
-    def loss(self, parts, X, target, weight):
-        z, p = X @ parts[0] + parts[1], self.parameters
-        if self.is_softmax(target):
-            losses = np.log(np.exp(z).sum(axis=1)) - z[target > 0]
-        else:
-            losses = LOSSES[p["loss"]](z, target, p["epsilon"]).sum(axis=1)
-        return np.mean(weight * losses)
-
-    def gradient(self, parts, X, target, weight):
-        z, p = X @ parts[0] + parts[1], self.parameters
-        if self.is_softmax(target):
-            slopes = softmax_slopes(z, target.argmax(axis=1))
-        else:
-            slopes = slope(p["loss"], z, target, p["epsilon"])
-        slopes = weight[:, None] * slopes / len(X)
-        return [X.T @ slopes, slopes.sum(axis=0)]
-
-    def loss_name(self, target):
-        return "softmax" if self.is_softmax(target) else self.parameters["loss"]
-
-    def constant_loss(self, data):
-        target = (data.target > 0).astype(float) if self.is_softmax(data.target) else data.target
-        scores = constant_scores(self.loss_name(data.target), target, data.weight)
-        return self.loss([np.zeros((data.X.shape[1], len(scores))), scores], *data[:])
-
-    def has_constant(self):
-        return self.parameters["fit_intercept"]
-
-    def ends_as_in_scikit_learn(self, n, n_outputs):
-        p = self.parameters
-        theirs = p["solver"] == "sgd" and p["learning_rate"] in SINGLE_ROW_SCHEDULES
-        return theirs and n_outputs == 1 and self.batch_size(n) == 1 and p["batch_growth"] is None
-
-
-class Network(Reference):
-    """Parts are the weights (inputs, units) of the layers, then their intercepts. Hidden units have tanh."""
-
-    rate_name, auto = "learning_rate_init", 200
-    loss_name = "squared_error"
-
-    def first_parts(self, data, before, init):
-        """The draws of scikit-learn, layer by layer."""
-        if before is not None:
-            return before.result()
-        p = self.parameters
-        random = p["random_state"] if self.draws_on() else np.random.RandomState(p["random_state"])
-        units = [data.X.shape[1], *p["hidden_layer_sizes"], data.target.shape[1]]
-        coefs, intercepts = [], []
-        for n_in, n_out in pairwise(units):
-            bound = np.sqrt(6 / (n_in + n_out))
-            coefs.append(random.uniform(-bound, bound, (n_in, n_out)))
-            intercepts.append(random.uniform(-bound, bound, n_out))
-        return [*coefs, *intercepts]
-
-    def solver(self):
-        p = self.parameters
-        if p["solver"] == "sgd" and p["momentum"] > 0:
-            return "nesterov" if p["nesterovs_momentum"] else "momentum"
-        return p["solver"]
-
-    def strengths(self):
-        return 0.0, self.parameters["alpha"]
-
-    def is_penalised(self, k, parts):
-        return k < len(parts) // 2
-
-    def n_trained(self, parts):
-        return len(parts)
-
-    def arguments(self, parts, X, target, weight):
-        net = Net(parts[: len(parts) // 2], parts[len(parts) // 2 :])
-        return net, X, target, self.loss_name, "tanh", weight
-
-    def loss(self, *arguments):
-        return mean_loss(*self.arguments(*arguments))
-
-    def gradient(self, *arguments):
-        return gradient(*self.arguments(*arguments))
-
-    def constant_loss(self, data):
-        mean = np.average(data.target, axis=0, weights=data.weight)
-        return np.mean(data.weight * ((data.target - mean) ** 2 / 2).sum(axis=1))
-
-    def has_constant(self):
-        return True
-
-    def ends_as_in_scikit_learn(self, n, n_outputs):
-        return False

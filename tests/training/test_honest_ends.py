@@ -1,17 +1,14 @@
 """What a run is called when it ends: converged only where it has come to rest below where it began."""
 
-import dataclasses
 import warnings
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn import linear_model as sk
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_classification, make_regression
+from sklearn.datasets import load_breast_cancer, load_iris, make_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GridSearchCV
@@ -26,14 +23,16 @@ from minibatch import (
 )
 from minibatch._base.complaint import complaint
 from minibatch._problems.best_constant import best_constant
-from minibatch._training.beginning import CLEARLY, HARDLY, ROWS_LOOKED_AT, VALUES_LOOKED_AT, Beginning
+from minibatch._training.beginning import HARDLY, Beginning
 from minibatch._training.loop import Outcome
-from minibatch._training.rules import BestRule, ScoreRule, WindowRule
+from minibatch._training.rules import BestRule
 from minibatch.model_selection import ConvergenceScorer, convergence_curve
 
 X, y = make_regression(200, 8, noise=5, random_state=0)
 X, y = scale(X), scale(y)
 sides = (y > 0).astype(int)
+Xb, yb = load_breast_cancer(return_X_y=True)
+Xb = scale(Xb)
 TOO_HIGH = {"learning_rate": "constant", "eta0": 3.0, "batch_size": "full", "random_state": 0}
 
 
@@ -265,61 +264,6 @@ def test_a_full_batch_at_rest_has_a_small_gradient(rate):
     assert model.history_["gradient_norm"][-1] ** 2 <= model.tol * unit / size * 2 / rate
 
 
-# ---------------------------------------------------------------------------------------------- where it began
-
-
-def after(*objectives):
-    """A rule that has seen these."""
-    return WindowRule(1e-3, 5, objectives=[*objectives])
-
-
-@pytest.mark.parametrize("layout", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
-def test_many_rows_are_looked_at_in_part(layout):
-    n = 3 * ROWS_LOOKED_AT
-    rows = layout(np.random.default_rng(0).standard_normal((n, 2)))
-    target = rows @ [1.0, 2.0]
-    model = MiniBatchSGDRegressor(max_updates=1, tol=None, learning_rate="constant").fit(rows, target)
-    problem = model._new_problem(rows, target, weight=None)
-    zeros = np.zeros(3)
-    beginning = Beginning(problem, zeros, best_constant(problem), seed=0)
-    good, level, slightly, bad = np.array([1.0, 2.0, 0.0]), zeros, np.array([-1e-3, 0.0, 0.0]), np.array([-1.0, 0, 0])
-    assert [beginning.judge(theta, after(0.1)) for theta in (good, level, slightly, bad)] == [
-        "below",
-        "below",
-        "failed",
-        "failed",
-    ]
-    assert "first" in vars(beginning)  # all rows were needed, for those that are close
-    alone = Beginning(problem, zeros, best_constant(problem), seed=0)
-    assert alone.judge(good, after(0.1)) == "below"
-    assert "objective" not in vars(alone)
-    assert CLEARLY * beginning.constant.unit < beginning.first - beginning.objective(good)
-
-
-def test_of_wide_rows_fewer_are_looked_at():
-    wide = np.random.default_rng(0).standard_normal((2000, 700)).astype(np.float32)
-    model = MiniBatchSGDRegressor(max_updates=1, tol=None, learning_rate="constant").fit(wide, wide[:, 0])
-    problem = model._new_problem(wide, wide[:, 0], weight=None)
-    beginning = Beginning(problem, np.zeros(701, np.float32), best_constant(problem), seed=0)
-    good, middling = np.eye(1, 701, dtype=np.float32)[0], 0.1 * np.eye(1, 701, dtype=np.float32)[0]
-    assert beginning.judge(good, after(0.1)) == "below"
-    assert len(beginning._sample.data.y) == VALUES_LOOKED_AT // 700
-    assert beginning.judge(middling, after(0.1)) == "below"  # a fall by a fifth, which so few rows do not show clearly
-
-
-def test_between_the_beginning_and_the_constant_is_neither():
-    model = MiniBatchSGDRegressor(max_updates=1, tol=None, alpha=0.0, learning_rate="constant").fit(X, y)
-    problem = model._new_problem(X, y, weight=None)
-    best = np.append(np.linalg.lstsq(X, y, rcond=None)[0], 0.0)
-    beginning = Beginning(problem, best, best_constant(problem), seed=0)
-    assert [beginning.judge(c * best, after(0.1)) for c in (1.0, 0.9, -0.1)] == ["below", "above", "failed"]
-    assert beginning.judge(np.full_like(best, 1e300), after(0.1)) == "failed"
-    noisy = after(0.1, 0.5, 0.1, 0.5)
-    assert beginning.judge(0.9 * best, noisy) == "above"
-    warm = dataclasses.replace(beginning, goes_on=True)
-    assert warm.judge(0.9 * best, noisy) == "below"  # by its noise
-
-
 def test_rows_far_outside_count_though_no_sample_holds_them():
     """The sample shows a fall, the mean over all rows a rise."""
     random = np.random.default_rng(0)
@@ -331,61 +275,6 @@ def test_rows_far_outside_count_though_no_sample_holds_them():
     found, first, constant = objective_of(model, rows, target)
     assert found > max(first, constant.loss)
     assert model.status_ != "converged"
-
-
-# ---------------------------------------------------------------------------------------------- rules
-
-
-def shown(rule, objectives, scores=None, losses=None):
-    """Whether the rule is met, after each of the epochs; it sees a state that is the number of the epoch."""
-
-    class Epoch:
-        def __init__(self, number):
-            self.number = number
-
-        def copy(self):
-            return self
-
-    nothing = np.full(len(objectives), np.nan)
-    met = []
-    for epoch, row in enumerate(
-        zip(objectives, nothing if scores is None else scores, nothing if losses is None else losses, strict=True)
-    ):
-        rule.see(*row, Epoch(epoch))
-        met.append(rule.is_met())
-    return met
-
-
-def test_a_rise_is_more_than_noise():
-    noise = 0.1 * np.random.default_rng(0).standard_normal(200)
-    for rule in (WindowRule, BestRule):
-        flat, rising = rule(1e-3, 5), rule(1e-3, 5)
-        shown(flat, 1.0 + noise)
-        shown(rising, 1.0 + noise + 0.1 * np.arange(200))
-        assert not flat.has_risen()
-        assert rising.has_risen()
-        down_and_up = rule(1e-3, 5)
-        shown(down_and_up, np.r_[np.linspace(1.0, 0.5, 20), np.full(40, 0.8) + 0.01 * noise[:40]])
-        assert down_and_up.has_risen()
-        assert "has risen since epoch 20 of this fit, from 0.5 to 0.8" in down_and_up.why_not_met(True)
-
-
-def test_tol_is_measured_in_its_unit():
-    objectives = 100.0 - 1.0 * np.arange(10)
-    assert not shown(WindowRule(1e-2, 5, unit=1.0), objectives)[-1]
-    assert shown(WindowRule(1e-2, 5, unit=1000.0), objectives)[-1]
-    assert not shown(BestRule(1e-2, 2, unit=1.0), objectives)[-1]
-    assert shown(BestRule(1e-2, 2, unit=1000.0), objectives)[-1]
-
-
-def test_what_comes_down():
-    falling = WindowRule(1e-3, 5, objectives=[*(10.0 / np.arange(1, 30))])
-    assert falling.comes_down(1.0)
-    noise = np.random.default_rng(1).standard_normal(60)
-    assert not WindowRule(1e-3, 5, objectives=[5.0, *(3.0 + 0.1 * noise)]).comes_down(3.0)
-    assert not WindowRule(1e-3, 5, objectives=[*np.arange(20.0)]).comes_down(20.0)
-    assert not WindowRule(1e-3, 5, objectives=[np.inf, 3.0, 2.0, 1.0]).comes_down(1.0)
-    assert [WindowRule(1e-3, 5, objectives=[3.0]).comes_down(end) for end in (2.0, 4.0)] == [True, False]
 
 
 @pytest.mark.parametrize("max_iter", [1, 3])
@@ -429,39 +318,6 @@ def test_a_rise_that_ends_below_the_beginning_is_said_so():
     assert said.startswith(
         "Diverged: the objective had risen from 0.3 to 0.6 when training ended in epoch 4 (by update 9)"
     )
-
-
-def test_of_equal_scores_the_lowest_loss_is_kept():
-    losses = [0.5, 0.4, 0.3, 0.35, 0.36, 0.37, 0.38]
-    rule = ScoreRule(1e-3, 3, unit=1.0)
-    met = shown(rule, np.zeros(7), np.full(7, 0.9), losses)
-    assert met == [False] * 5 + [True] * 2  # three epochs after the loss was lowest
-    assert rule.state_to_keep(None).number == 2
-
-
-def test_a_loss_that_hardly_falls_is_no_progress():
-    rule = ScoreRule(1e-3, 3, unit=1.0)
-    assert shown(rule, np.zeros(6), np.full(6, 0.9), 0.5 - 1e-5 * np.arange(6)) == [False] * 3 + [True] * 3
-    assert rule.state_to_keep(None).number == 5
-    slowly = ScoreRule(1e-3, 3, unit=1.0)  # but what adds up to tol within the patience is
-    assert not any(shown(slowly, np.zeros(30), np.full(30, 0.9), 0.5 - 5e-4 * np.arange(30)))
-
-
-def test_a_better_score_counts_more_than_any_loss():
-    rule = ScoreRule(1e-3, 3, unit=1.0)
-    shown(rule, np.zeros(4), [0.8, 0.9, 0.9, 0.85], [0.1, 0.9, np.nan, 0.01])
-    assert rule.state_to_keep(None).number == 1
-
-
-def test_the_rule_still_improving_says_so():
-    rule = BestRule(1e-3, 5)
-    shown(rule, [3.0, 2.0, 1.0])
-    assert rule.why_not_met(True) == "The objective is still descending by more than tol=0.001."
-    rule.unit = 5.0
-    assert "tol=0.001 times 5, what a constant leaves to gain." in rule.why_not_met(True)
-    score = ScoreRule(1e-3, 5)
-    shown(score, np.zeros(3), [0.1, 0.2, 0.3], np.zeros(3))
-    assert score.why_not_met(True) == "The validation score is still improving."
 
 
 # ---------------------------------------------------------------------------------------------- early stopping
@@ -512,52 +368,3 @@ def test_a_narrow_target_is_learnt_before_it_has_converged():
 def test_lbfgs_on_narrow_targets():
     model = MiniBatchMLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=500, random_state=0)
     assert model.fit(X, 1e-3 * y).score(X, 1e-3 * y) > 0.9
-
-
-# ---------------------------------------------------------------------------------------------- scikit-learn's ends
-
-Xb, yb = load_breast_cancer(return_X_y=True)
-Xd, yd = load_diabetes(return_X_y=True)
-Xb, Xd = scale(Xb), scale(Xd)
-SCHEDULES = [("constant", 0.001), ("invscaling", 0.01), ("adaptive", 0.01)]
-
-
-@pytest.mark.parametrize(("learning_rate", "eta0"), SCHEDULES)
-@pytest.mark.parametrize("loss", ["hinge", "log_loss", "modified_huber"])
-@pytest.mark.parametrize("alpha", [1e-4, 1e-2])
-def test_single_rows_end_where_scikit_learn_ends(loss, learning_rate, eta0, alpha):
-    common = {"loss": loss, "learning_rate": learning_rate, "eta0": eta0, "alpha": alpha, "shuffle": False}
-    ours = MiniBatchSGDClassifier(batch_size=1, **common).fit(Xb, yb)
-    theirs = sk.SGDClassifier(**common).fit(Xb, yb)
-    assert (ours.n_iter_, ours.status_) == (theirs.n_iter_, "converged")
-    assert_allclose(ours.coef_, theirs.coef_, rtol=1e-7)
-
-
-def test_so_with_their_default_schedule():
-    ours = MiniBatchSGDClassifier(batch_size=1, learning_rate="optimal", shuffle=False).fit(Xb, yb)
-    theirs = sk.SGDClassifier(shuffle=False).fit(Xb, yb)
-    assert ours.n_iter_ == theirs.n_iter_
-    assert_allclose(ours.coef_, theirs.coef_, rtol=1e-7)
-
-
-@pytest.mark.parametrize(("learning_rate", "eta0"), SCHEDULES)
-@pytest.mark.parametrize("loss", ["squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"])
-@pytest.mark.parametrize("penalty", ["l2", None])
-def test_so_for_regression(loss, learning_rate, eta0, penalty):
-    common = {"loss": loss, "learning_rate": learning_rate, "eta0": eta0, "penalty": penalty, "shuffle": False}
-    ours = MiniBatchSGDRegressor(batch_size=1, **common).fit(Xd, scale(yd))
-    theirs = sk.SGDRegressor(**common).fit(Xd, scale(yd))
-    assert ours.n_iter_ == theirs.n_iter_
-    assert_allclose(ours.coef_, theirs.coef_, rtol=1e-7)
-
-
-def test_other_solvers_and_several_outputs_have_the_rule_of_batches():
-    common = {"batch_size": 1, "learning_rate": "constant", "eta0": 1e-3, "max_iter": 2, "tol": None}
-    model, one = MiniBatchSGDRegressor(**common).fit(X, y), {"unit": 1.0}
-    problem = model._new_problem(X, y, weight=None)
-    assert isinstance(model._rule(problem, **one), BestRule)
-    assert isinstance(clone(model).set_params(solver="adam")._rule(problem, **one), WindowRule)
-    assert isinstance(clone(model).set_params(learning_rate="cosine")._rule(problem, **one), WindowRule)
-    assert isinstance(clone(model).set_params(batch_size=2)._rule(problem, **one), WindowRule)
-    two = model._new_problem(X, np.c_[y, y], weight=None)
-    assert isinstance(model._rule(two, **one), WindowRule)
