@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Interval, RealNotInt
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-__all__ = ["AnyFloat", "countable", "floats_of", "is_number", "number_above", "number_from", "share"]
+__all__ = ["AnyFloat", "ScheduleNames", "countable", "floats_of", "is_number", "number_above", "number_from", "share"]
 
 _LARGEST = float(np.finfo(np.float64).max)  # an int may be larger, and then is in no computation
 
@@ -18,11 +18,27 @@ class AnyFloat(Interval):
     be integers, and compares them in their own type."""
 
     def __str__(self) -> str:
-        """scikit-learn's words, but for a bound that only says that the number is finite."""
-        return super().__str__().replace(f"{_LARGEST}]", "inf)")
+        """scikit-learn's words, with two digits of the largest float."""
+        return super().__str__().replace(str(_LARGEST), f"{_LARGEST:.1e}")
 
     def is_satisfied_by(self, val: Any) -> bool:
         return bool(super().is_satisfied_by(float(val) if isinstance(val, np.floating) else val))
+
+
+class ScheduleNames(StrOptions):
+    """Values of ``learning_rate``, which other libraries make a number: it says where that goes.
+
+    >>> print(ScheduleNames({"constant", "auto"}, "eta0"))
+    a str among {'auto', 'constant'} (a number goes into eta0)
+    """
+
+    def __init__(self, names: set[str], rate_parameter: str) -> None:
+        super().__init__(names)
+        self.rate_parameter = rate_parameter
+
+    def __str__(self) -> str:
+        names = ", ".join(map(repr, sorted(self.options)))
+        return f"a str among {{{names}}} (a number goes into {self.rate_parameter})"
 
 
 def number_from(least: float) -> AnyFloat:
@@ -40,7 +56,7 @@ def number_above(bound: float) -> AnyFloat:
     >>> [number_above(0).is_satisfied_by(value) for value in (0, 1, np.float32(0.5), 10**400)]
     [False, True, True, False]
     >>> print(number_above(0))
-    a float in the range (0.0, inf)
+    a float in the range (0.0, 1.8e+308]
     """
     return AnyFloat(Real, bound, _LARGEST, closed="right")
 

@@ -17,7 +17,7 @@ from minibatch._base.allocation import zeros_or_refused
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.fitted import check_shape, fitted_attribute, not_fitting
 from minibatch._base.persistence import Rate
-from minibatch._base.ranges import number_above, number_from
+from minibatch._base.ranges import ScheduleNames, number_above, number_from
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
 from minibatch._base.solvers import check_solver
@@ -57,7 +57,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         "fit_intercept": ["boolean"],
         "epsilon": [number_from(0)],
         "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
-        "learning_rate": [StrOptions({*SCHEDULES, "auto"})],
+        "learning_rate": [ScheduleNames({*SCHEDULES, "auto"}, "eta0")],
         "eta0": FIRST_RATE,
         "solver": [StrOptions(set(SOLVERS))],
         "momentum": [Interval(Real, 0, 1, closed="left")],

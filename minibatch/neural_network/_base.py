@@ -18,7 +18,7 @@ from minibatch._base.allocation import refuse_unaddressable, zeros_or_refused
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.fitted import check_shape
 from minibatch._base.persistence import OptimizerMemory, Rate
-from minibatch._base.ranges import number_above
+from minibatch._base.ranges import ScheduleNames, number_above
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
 from minibatch._base.solvers import check_solver
@@ -83,7 +83,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "solver": [StrOptions({*SOLVERS, "lbfgs"})],
-        "learning_rate": [StrOptions({"auto", *SCHEDULES} - {"optimal", "dowg"})],
+        "learning_rate": [ScheduleNames({"auto", *SCHEDULES} - {"optimal", "dowg"}, "learning_rate_init")],
         "learning_rate_init": FIRST_RATE,
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],

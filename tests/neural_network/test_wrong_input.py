@@ -77,6 +77,13 @@ def test_wrong_parameter(estimator, name, value, method):
     assert_refuses(model, lambda: getattr(model, method)(X, target_of(estimator)), name, repr(value))
 
 
+@BOTH
+def test_a_number_in_the_place_of_a_schedule_is_told_where_it_goes(estimator):
+    model = fitted(estimator).set_params(learning_rate=0.1)
+    named = ("learning_rate", "0.1", "a number goes into learning_rate_init")
+    assert_refuses(model, lambda: model.fit(X, target_of(estimator)), *named)
+
+
 @pytest.mark.parametrize(("estimator", "name", "value"), WRONG_OF_ONE)
 @METHODS
 def test_wrong_parameter_of_one_estimator(estimator, name, value, method):
