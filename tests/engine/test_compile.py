@@ -10,6 +10,7 @@ import numba
 import pytest
 
 from minibatch.engine import (
+    candidates,
     columns,
     dual_averaging,
     dual_averaging_one_row,
@@ -29,6 +30,7 @@ from minibatch.engine import compile as compile_options
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
 ENTRIES = [
+    candidates.candidates_epoch,
     columns.column_moments,
     columns.squares_of_sparse_rows,
     dual_averaging.dual_averaging_epoch,

@@ -1,0 +1,146 @@
+"""Epochs of many linear models in shared passes over the rows, where they differ in numbers alone."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minibatch._problems.linear import LinearProblem
+from minibatch._problems.state import Epoch, Problem, State, Vector
+from minibatch.engine.candidates import Candidates, Room, candidates_epoch
+from minibatch.engine.linear import SOFTMAX
+from minibatch.engine.optimizers import SGD
+
+__all__ = ["BLOCK_ROWS", "CACHED_BYTES", "FEWEST", "Request", "run_together"]
+
+# Rows that are copied, scored and added while they are in the cache.
+BLOCK_ROWS = 256
+# Of weights that are trained at once: they stay in the second level of the cache.
+CACHED_BYTES = 256 * 1024
+# Fewer columns of weights than these are trained one by one. Measured on 26,666 x 50, float32, ns a row and model, in
+# batches of 1, 8, 32, 256 and all rows: 64 models 9, 5, 4, 4, 4; 16 models 17, 7, 5, 5, 5; 8 models 34, 24, 10, 11, 7;
+# 4 models 79, 31, 24, 29, 20; one alone 32, 30, 24, 22, 19.
+FEWEST = 8
+
+
+class Request(NamedTuple):
+    """An epoch that a model waits for."""
+
+    problem: Problem
+    state: State
+    epoch: Epoch
+
+
+def run_together(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
+    """``problem.run_epoch(state, epoch)`` of every request, to rounding; those that can share a pass do."""
+    found: dict[int, NDArray[np.float64]] = {}
+    for group in _groups(requests):
+        members = [requests[i] for i in group]
+        train = _in_one_pass if len(group) * _n_outputs(members[0]) >= FEWEST and len(group) > 1 else _one_by_one
+        found |= dict(zip(group, train(members), strict=True))
+    return [found[i] for i in range(len(requests))]
+
+
+def _groups(requests: Sequence[Request]) -> Iterable[list[int]]:
+    """The numbers of requests that share passes, as many as the cache has room for; others alone."""
+    groups: list[list[int]] = []
+    for i, request in enumerate(requests):
+        for group in groups:
+            first = requests[group[0]]
+            if len(group) < _most(first) and _share_rows(first, request):
+                group.append(i)
+                break
+        else:
+            groups.append([i])
+    return groups
+
+
+def _n_outputs(request: Request) -> int:
+    problem: Any = request.problem
+    return int(getattr(problem, "n_outputs", 1))
+
+
+def _most(request: Request) -> int:
+    """Models in a pass."""
+    if not _is_plain(request):
+        return 1
+    problem: Any = request.problem
+    return max(FEWEST, CACHED_BYTES // max(1, problem.n_parameters * problem.data.y.itemsize))
+
+
+def _is_plain(request: Request) -> bool:
+    """Whether ``candidates_epoch`` trains it: plain SGD on dense rows, nothing but the last iterate asked for."""
+    problem, epoch = request.problem, request.epoch
+    return (
+        type(problem) is LinearProblem
+        and isinstance(problem.data.X, np.ndarray)
+        and problem.solver.kind == SGD
+        and problem.objective.outputs != SOFTMAX
+        and problem.objective.l1 == 0.0
+        and problem.squares is None
+        and epoch.first_averaged >= len(epoch.etas)
+    )
+
+
+def _share_rows(a: Request, b: Request) -> bool:
+    """Whether two requests, the first of which is plain, differ in numbers alone."""
+    if not _is_plain(b):
+        return False
+    (p, _, e), (q, _, f) = a, b
+    mine: Any = p
+    other: Any = q
+    x, z = mine.data, other.data
+    return (
+        x.X.__array_interface__ == z.X.__array_interface__
+        and mine.objective._replace(l2=0.0, parameter=0.0) == other.objective._replace(l2=0.0, parameter=0.0)
+        and e.batch_size == f.batch_size
+        and all(
+            np.array_equal(part, same)
+            for part, same in (
+                (e.order, f.order), (_rows(mine), _rows(other)), (x.y, z.y), (x.weight, z.weight),
+                (x.class_weight, z.class_weight),
+            )
+        )
+    )  # fmt: skip
+
+
+def _rows(problem: LinearProblem) -> Any:
+    return np.empty(0, np.int64) if problem.rows is None else problem.rows
+
+
+def _one_by_one(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
+    return [problem.run_epoch(state, epoch) for problem, state, epoch in requests]
+
+
+def _in_one_pass(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
+    problems: list[Any] = [request.problem for request in requests]
+    first, epoch, n = problems[0], requests[0].epoch, len(requests)
+    order = epoch.order if first.rows is None else first.rows[epoch.order]
+    thetas = [first.parameters(request.state.theta) for request in requests]
+    models = Candidates(
+        np.stack([theta.weights.T for theta in thetas], axis=2).reshape(first.n_features, -1),
+        np.stack([theta.intercept for theta in thetas], axis=1).ravel().astype(np.float64),
+        np.stack([request.epoch.etas for request in requests], axis=1),
+        np.array([problem.objective.l2 for problem in problems]),
+        np.array([problem.objective.parameter for problem in problems]),
+    )
+    losses = np.zeros(first.n_outputs * n)
+    room = _room(models, epoch.batch_size, n)
+    candidates_epoch(first.data, order, epoch.batch_size, first.objective, models, room, losses)
+    weights = models.weights.reshape(first.n_features, first.n_outputs, n)
+    intercept = models.intercept.reshape(first.n_outputs, n)
+    for i, (request, theta) in enumerate(zip(requests, thetas, strict=True)):
+        theta.weights[...], theta.intercept[...] = weights[:, :, i].T, intercept[:, i]
+        request.state.slot_updates += len(epoch.etas)
+        request.state.schedule_updates += len(epoch.etas)
+    return list(losses.reshape(first.n_outputs, n).T)
+
+
+def _room(models: Candidates, batch_size: int, n: int) -> Room:
+    (n_features, n_columns), dtype, block = models.weights.shape, models.weights.dtype, min(batch_size, BLOCK_ROWS)
+    gradient: Vector = np.empty((n_features if batch_size > block else 0, n_columns), dtype)
+    return Room(
+        np.empty((block, n_features), dtype), np.empty((block, n_columns), dtype), gradient, np.empty(n_columns),
+        np.empty(n), np.empty(n),
+    )  # fmt: skip

@@ -1,0 +1,157 @@
+"""_problems.together: each of the models that share passes is the one that it would be alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from minibatch._problems import together
+from minibatch._problems.linear import OUTPUTS, LinearProblem
+from minibatch._problems.state import Epoch
+from minibatch._problems.together import Request, run_together
+from minibatch.engine.linear import Objective, Solver
+from minibatch.engine.losses import CLASSIFICATION, REGRESSION
+from minibatch.engine.optimizers import ADAM, SGD
+from references.gradient_descent import MARGIN_LOSSES
+
+LOSSES = {**CLASSIFICATION, **REGRESSION}
+N, D = 37, 5
+X = np.random.default_rng(0).standard_normal((N, D))
+ORDER = np.random.default_rng(1).permutation(N)
+
+
+def target_of(loss, n_outputs):
+    y = np.random.default_rng(2).standard_normal((N, n_outputs))
+    if loss in MARGIN_LOSSES:
+        return np.where(y > 0, 1.0, -1.0)
+    return np.abs(y) + 0.1 if loss in ("poisson", "gamma") else y
+
+
+def request(
+    eta, *, loss="log_loss", l2=0.1, parameter=0.3, batch_size=4, n_outputs=1, matrix=X, y=None, seed=0, **more
+):
+    outputs, weight = more.pop("outputs", "separate"), more.pop("weight", None)
+    class_weight, l1, order = more.pop("class_weight", None), more.pop("l1", 0.0), more.pop("order", ORDER)
+    objective = Objective(LOSSES[loss], parameter, OUTPUTS[outputs], 0, l1, l2, more.pop("fit_intercept", True))
+    solver = Solver(more.pop("solver", SGD), 0.9, 0.9, 0.999, 1e-8)
+    y = target_of(loss, n_outputs) if y is None else y
+    problem = LinearProblem.from_arrays(matrix, y, weight, objective, solver, n_outputs, class_weight, **more)
+    theta = 0.1 * np.random.default_rng(seed).standard_normal(problem.n_parameters).astype(problem.data.y.dtype)
+    if not objective.fit_intercept:
+        theta[-n_outputs:] = 0.0
+    etas = np.linspace(eta, eta / 2, -(-len(order) // batch_size))
+    return Request(problem, problem.new_state(theta, False), Epoch(order, etas, batch_size, len(etas), True, 0))
+
+
+def copy_of(requests):
+    return [one._replace(state=one.state.copy()) for one in requests]
+
+
+def assert_as_alone(requests, tolerance=1e-10):
+    alone, shared = copy_of(requests), copy_of(requests)
+    losses = [problem.run_epoch(state, epoch) for problem, state, epoch in alone]
+    for found, expected in zip(run_together(shared), losses, strict=True):
+        assert_allclose(found, expected, rtol=tolerance)
+    for one, other in zip(shared, alone, strict=True):
+        assert_allclose(one.state.theta, other.state.theta, rtol=tolerance, atol=tolerance)
+        for count in ("slot_updates", "schedule_updates", "n_averaged"):
+            assert getattr(one.state, count) == getattr(other.state, count)
+
+
+@pytest.fixture
+def shares_a_pass(monkeypatch):
+    """That nobody trains alone."""
+
+    def refuse(requests):
+        raise AssertionError(f"{len(requests)} alone")
+
+    monkeypatch.setattr(together, "_one_by_one", refuse)
+
+
+def of_many_numbers(**more):
+    numbers = [(eta, l2, parameter) for eta in (1e-3, 0.1) for l2 in (0.0, 0.2) for parameter in (0.1, 0.4)]
+    return [request(eta, l2=l2, parameter=parameter, seed=i, **more) for i, (eta, l2, parameter) in enumerate(numbers)]
+
+
+@pytest.mark.usefixtures("shares_a_pass")
+@pytest.mark.parametrize("batch_size", [1, 2, 4, N])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_and_batch_size(loss, batch_size):
+    assert_as_alone(of_many_numbers(loss=loss, batch_size=batch_size, n_outputs=2))
+
+
+@pytest.mark.usefixtures("shares_a_pass")
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_classes_and_weights(fit_intercept):
+    labels = (np.arange(N) % 3).astype(float)[:, None]
+    weight = np.random.default_rng(3).integers(0, 3, N).astype(float)
+    class_weight = np.array([[1.0, 0.5, 2.0], [0.3, 1.0, 4.0]])
+    more = {"n_outputs": 3, "outputs": "ovr", "y": labels, "weight": weight, "class_weight": class_weight}
+    assert_as_alone(of_many_numbers(fit_intercept=fit_intercept, **more))
+
+
+@pytest.mark.usefixtures("shares_a_pass")
+def test_some_of_the_rows_in_blocks(monkeypatch):
+    monkeypatch.setattr(together, "BLOCK_ROWS", 8)
+    rows = np.arange(3, N)
+    assert_as_alone(of_many_numbers(batch_size=20, order=np.arange(len(rows))[::-1].copy(), rows=rows))
+
+
+@pytest.mark.usefixtures("shares_a_pass")
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_float32(batch_size):
+    assert_as_alone(of_many_numbers(matrix=X.astype(np.float32), batch_size=batch_size), 1e-5)
+
+
+@pytest.mark.usefixtures("shares_a_pass")
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_l2_that_leaves_nothing_of_the_weights(batch_size):
+    assert_as_alone(
+        [request(eta, l2=l2, batch_size=batch_size) for eta in (0.1, 0.3) for l2 in (0.1, 9.99, 10.0, 50.0)]
+    )
+
+
+def test_one_that_explodes_leaves_the_others_as_they_are():
+    fine = [request(eta, loss="squared_error") for eta in np.linspace(0.01, 0.2, 8)]
+    with_another, shared = copy_of([*fine, request(1e300, loss="squared_error")]), copy_of(fine)
+    run_together(shared)
+    run_together(with_another)
+    assert not np.isfinite(with_another[-1].state.theta).all()
+    for one, other in zip(shared, with_another, strict=False):
+        assert_allclose(one.state.theta, other.state.theta, rtol=1e-12)
+
+
+def test_what_cannot_share_a_pass_trains_alone():
+    adam, other_order = request(0.1, solver=ADAM), request(0.1, order=ORDER[::-1].copy())
+    softmax = request(0.1, n_outputs=3, outputs="multinomial", y=(np.arange(N) % 3).astype(float)[:, None])
+    sparse, copied = request(0.1, matrix=sp.csr_array(X)), request(0.1, matrix=X.copy())
+    averaged = request(0.1)
+    averaged = Request(
+        averaged.problem,
+        averaged.problem.new_state(averaged.state.theta, True),
+        averaged.epoch._replace(first_averaged=3),
+    )
+    l1, sizes = request(0.1, l1=0.1), [request(0.1, batch_size=size) for size in (1, 5, N)]
+    followed = request(0.1, batch_size=1)
+    followed = followed._replace(problem=replace(followed.problem, squares=(X**2).sum(axis=1)))
+    mixed = [adam, other_order, softmax, sparse, copied, averaged, l1, *sizes, followed]
+    alone, shared = copy_of(mixed), copy_of(mixed)
+    losses = [problem.run_epoch(state, epoch) for problem, state, epoch in alone]
+    for one, other, found, expected in zip(shared, alone, run_together(shared), losses, strict=True):
+        assert_array_equal(found, expected)
+        assert_array_equal(one.state.theta, other.state.theta)
+        assert one.state.n_averaged == other.state.n_averaged
+
+
+@given(st.permutations(range(8)), st.integers(1, 8))
+def test_neither_their_order_nor_their_number_matters(places, number):
+    requests = of_many_numbers()  # fewer train alone
+    everyone, some = copy_of(requests), copy_of(requests)
+    run_together(everyone)
+    run_together([some[i] for i in places[:number]])
+    for i in places[:number]:
+        assert_allclose(some[i].state.theta, everyone[i].state.theta, rtol=1e-12)
