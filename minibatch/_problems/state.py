@@ -155,6 +155,14 @@ class Epoch(NamedTuple):
         )
 
 
+class Request(NamedTuple):
+    """An epoch that training waits for: ``problem.run_epoch(state, epoch)``, or what comes to the same."""
+
+    problem: "Problem"
+    state: "State"
+    epoch: Epoch
+
+
 class RowGradients(NamedTuple):
     """Of ``g_i``, the gradient of ``s_i loss_i``, for every row ``i``: ``||g_i||^2``, and the inner products with some
     directions. Without penalty and dropout."""

@@ -1,18 +1,18 @@
 """Epochs of many linear models in shared passes over the rows, where they differ in numbers alone."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minibatch._problems.linear import LinearProblem
-from minibatch._problems.state import Epoch, Problem, State, Vector
+from minibatch._problems.state import Request, Vector
 from minibatch.engine.candidates import Candidates, Room, candidates_epoch
 from minibatch.engine.linear import SOFTMAX
 from minibatch.engine.optimizers import SGD
 
-__all__ = ["BLOCK_ROWS", "CACHED_BYTES", "FEWEST", "Request", "run_together"]
+__all__ = ["BLOCK_ROWS", "CACHED_BYTES", "FEWEST", "run_together"]
 
 # Rows that are copied, scored and added while they are in the cache.
 BLOCK_ROWS = 256
@@ -22,14 +22,6 @@ CACHED_BYTES = 256 * 1024
 # batches of 1, 8, 32, 256 and all rows: 64 models 9, 5, 4, 4, 4; 16 models 17, 7, 5, 5, 5; 8 models 34, 24, 10, 11, 7;
 # 4 models 79, 31, 24, 29, 20; one alone 32, 30, 24, 22, 19.
 FEWEST = 8
-
-
-class Request(NamedTuple):
-    """An epoch that a model waits for."""
-
-    problem: Problem
-    state: State
-    epoch: Epoch
 
 
 def run_together(requests: Sequence[Request]) -> list[NDArray[np.float64]]:

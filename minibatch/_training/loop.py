@@ -1,20 +1,23 @@
 """The one epoch loop of every model: order, rates, records, stopping, divergence.
 
 Python decides once an epoch; ``problem.run_epoch`` trains in compiled code. Failure is a status, not an exception.
+
+``training`` is a generator that asks for one epoch after the other: ``alone`` runs what it asks for, a search runs what
+many ask for together.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minibatch._problems.batching import epoch_seed, rows_in_batches, sample_order
-from minibatch._problems.state import Epoch, Problem, State, Vector, norm_of
+from minibatch._problems.state import Epoch, Problem, Request, State, Vector, norm_of
 from minibatch._training.beginning import Beginning
 from minibatch._training.growth import Growth, next_batch_size
 from minibatch._training.rules import Rule
@@ -22,8 +25,12 @@ from minibatch.history import History
 from minibatch.schedules import ADAPTIVE_END, ADAPTIVE_FACTOR, Progress, Rates, Schedule
 
 __all__ = [
-    "Counters", "EpochCallbacks", "Observer", "Outcome", "Plan", "Validate", "evaluation", "keep", "train",
+    "Counters", "EpochCallbacks", "Observer", "Outcome", "Plan", "Steps", "Validate", "alone", "evaluation", "keep",
+    "train", "training",
 ]  # fmt: skip
+
+
+T = TypeVar("T")
 
 
 class Plan(NamedTuple):
@@ -64,6 +71,8 @@ class Observer(Protocol):
 
 
 Validate = Callable[[Vector], tuple[float, float]]
+# What asks for epochs, is sent the sums of their progressive losses, and returns something in the end.
+Steps = Generator[Request, NDArray[np.float64], T]
 
 
 class Outcome(NamedTuple):
@@ -76,7 +85,27 @@ class Outcome(NamedTuple):
     next_rate: float  # of the epoch that would come next
 
 
-def train(
+def alone(steps: Steps[T]) -> T:
+    """Run every epoch that is asked for; returns what there is in the end."""
+    losses: Any = None
+    try:
+        while True:
+            problem, state, epoch = steps.send(losses)
+            try:
+                losses = problem.run_epoch(state, epoch)
+            except BaseException as error:  # raised where the epoch was asked for, for what is to be undone there
+                steps.throw(error)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def train(*args: Any, **more: Any) -> Outcome:
+    """``training``, epoch by epoch."""
+    return alone(training(*args, **more))
+
+
+def training(
     problem: Problem,
     plan: Plan,
     rule: Rule,
@@ -86,7 +115,7 @@ def train(
     validate: Validate | None = None,
     callbacks: EpochCallbacks | None = None,
     observer: Observer | None = None,
-) -> Outcome:
+) -> Steps[Outcome]:
     """Train ``state`` for up to ``plan.max_iter`` epochs, until ``rule`` is met.
 
     ``history`` is what came before; the rows of this run are in the outcome. Without a ``beginning`` the run is part of
@@ -99,7 +128,7 @@ def train(
         if callbacks is not None:
             callbacks.epoch_begins()
         before, penalty_before, n_updates, state.penalty_seen = state.copy(), penalty, clock.n_updates, 0.0
-        losses, record = _run_epoch(problem, plan, state, clock, observer)
+        losses, record = yield from _run_epoch(problem, plan, state, clock, observer)
         if np.isfinite(state.theta).all():
             penalty = problem.penalties(state.theta).sum()
             objective = float(losses.sum() + _mean_penalty(state, penalty_before, penalty, clock.n_updates - n_updates))
@@ -274,7 +303,7 @@ def _rate_of(state: State, rates: Rates) -> float:
 
 def _run_epoch(
     problem: Problem, plan: Plan, state: State, clock: Counters, observer: Observer | None
-) -> tuple[NDArray[np.float64], dict[str, Any]]:
+) -> Steps[tuple[NDArray[np.float64], dict[str, Any]]]:
     """One pass: progressive losses, and the row of the history."""
     _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
     left = clock.batches_left(plan)
@@ -293,7 +322,7 @@ def _run_epoch(
     for first, last in _stretches(n_batches, whole, looks):
         rows, rates = order[first * plan.batch_size : last * plan.batch_size], etas[first:last]
         stretch = Epoch(rows, rates, plan.batch_size, max(0, first_averaged - first), plan.noisy, seed)
-        losses = losses + problem.run_epoch(state, stretch)
+        losses = losses + (yield Request(problem, state, stretch))
         state.schedule_epochs = schedule_epochs + last / whole
         clock.add(len(rows), last - first, time.perf_counter() - began)
         if observer is not None:

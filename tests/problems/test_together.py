@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from minibatch._problems import together
 from minibatch._problems.linear import OUTPUTS, LinearProblem
-from minibatch._problems.state import Epoch
-from minibatch._problems.together import Request, run_together
+from minibatch._problems.state import Epoch, Request
+from minibatch._problems.together import run_together
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import ADAM, SGD
