@@ -49,7 +49,7 @@ from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import Problem, State, Vector
 from minibatch._training.beginning import Beginning
 from minibatch._training.calibration import calibrated_rate
-from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Validate, train
+from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Steps, Validate, alone, training
 from minibatch._training.rules import Rule
 from minibatch.history import History
 
@@ -106,22 +106,20 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         new.__dict__.update(vars(self))
         return new
 
-    def _train(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        *,
-        partial: bool = False,
-        init: tuple[Any, Any] = (None, None),
-        validation: tuple[Any, Any, Any] = (None, None, None),
-        watch: Watch | None = None,
-        **labels: Any,
-    ) -> Any:
-        """Fit, or one epoch of ``partial_fit``. If anything raises, the estimator is as it was before.
+    def _train(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, **more: Any) -> Any:
+        """Fit, or one epoch of ``partial_fit``. If anything raises, the estimator is as it was before."""
+        message = alone(self._training(X, y, sample_weight, partial=partial, **more))
+        if message:
+            # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
+            warnings.warn(message, ConvergenceWarning, stacklevel=3 if partial else 4)
+        return self
 
-        ``watch`` is told about the fit; it reports divergence and the like itself.
-        """
+    def _training(
+        self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, init: tuple[Any, Any] = (None, None),
+        validation: tuple[Any, Any, Any] = (None, None, None), watch: Watch | None = None, **labels: Any,
+    ) -> Steps[str]:  # fmt: skip
+        """``_train``, epoch by epoch; returns what to warn of. ``watch`` is told about the fit, and reports divergence
+        and the like itself."""
         with unchanged_on_error(self), ExitStack() as stack:
             self._check_before_data(partial, watched=watch is not None)
             fresh = not hasattr(self, "history_") or not (partial or self.warm_start)
@@ -150,7 +148,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             callbacks = bridge if hasattr(self, "_skl_callbacks") else None
             # a chunk of a stream says little about the others: rows of one class, one row
             beginning = None if partial else self._beginning(problem, state, theta, fresh, init, seed)
-            outcome = fit._optimize(problem, plan, beginning, state, history, validate, callbacks, watch)
+            outcome = yield from fit._optimize(problem, plan, beginning, state, history, validate, callbacks, watch)
             fit._publish(problem, outcome, history, rate)
             if bridge is not None:
                 take_over(self, fit, before)
@@ -158,10 +156,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             if watch is not None:
                 watch.end(outcome.state.result())
             message = complaint(fit, problem, outcome, beginning)
-        if message and watch is None:
-            # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
-            warnings.warn(message, ConvergenceWarning, stacklevel=3 if partial else 4)
-        return self
+        return message if watch is None else ""
 
     def _check_before_data(self, partial: bool, watched: bool) -> None:
         """Refuse parameters; those of ``fit`` itself its decorator has checked one by one."""
@@ -316,9 +311,9 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         validate: Validate | None,
         callbacks: EpochCallbacks | None,
         observer: Observer | None,
-    ) -> Outcome:
+    ) -> Steps[Outcome]:
         rule = self._rule(problem, 1.0 if beginning is None else beginning.constant.unit)
-        return train(problem, plan, rule, beginning, state, history, validate, callbacks, observer)
+        return training(problem, plan, rule, beginning, state, history, validate, callbacks, observer)
 
     def _beginning(
         self, problem: Any, state: State, theta: Vector, fresh: bool, init: tuple[Any, Any], seed: int

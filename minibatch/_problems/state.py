@@ -36,8 +36,8 @@ from minibatch.engine.rows import CSR
 from minibatch.schedules import Rates
 
 __all__ = [
-    "LOSS_WORK", "ROWS_AT_ONCE", "SCORES_AT_ONCE", "Epoch", "Problem", "ProblemOnRows", "RowGradients", "State",
-    "Vector", "blocks_of_rows", "data_of", "largest_value", "matrix_of", "norm_of", "part_of", "read_only",
+    "LOSS_WORK", "ROWS_AT_ONCE", "SCORES_AT_ONCE", "Epoch", "Problem", "ProblemOnRows", "Request", "RowGradients",
+    "State", "Vector", "blocks_of_rows", "data_of", "largest_value", "matrix_of", "norm_of", "part_of", "read_only",
     "rows_of", "score_into", "values_of_row",
 ]  # fmt: skip
 

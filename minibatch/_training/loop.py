@@ -30,7 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class Plan(NamedTuple):
@@ -72,7 +72,7 @@ class Observer(Protocol):
 
 Validate = Callable[[Vector], tuple[float, float]]
 # What asks for epochs, is sent the sums of their progressive losses, and returns something in the end.
-Steps = Generator[Request, NDArray[np.float64], T]
+Steps = Generator[Request, NDArray[np.float64], _T]
 
 
 class Outcome(NamedTuple):
@@ -85,7 +85,7 @@ class Outcome(NamedTuple):
     next_rate: float  # of the epoch that would come next
 
 
-def alone(steps: Steps[T]) -> T:
+def alone(steps: Steps[_T]) -> _T:
     """Run every epoch that is asked for; returns what there is in the end."""
     losses: Any = None
     try:
@@ -96,7 +96,7 @@ def alone(steps: Steps[T]) -> T:
             except BaseException as error:  # raised where the epoch was asked for, for what is to be undone there
                 steps.throw(error)
     except StopIteration as end:
-        result: T = end.value
+        result: _T = end.value
         return result
 
 

@@ -74,7 +74,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
             message += f"learning_rate={self.learning_rate!r} {by[self.learning_rate]}. Use "
             message += "another learning_rate, for instance 'constant' or 'invscaling', or leave eta0 out."
             # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
-            warnings.warn(message, UserWarning, stacklevel=4 if partial else 5)
+            warnings.warn(message, UserWarning, stacklevel=6 if partial else 7)
 
     def _check_parameters(self, partial: bool) -> None:
         """What the constraints of single parameters cannot say."""

@@ -31,7 +31,7 @@ from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import State, Vector, rows_of
 from minibatch._training.beginning import Beginning
 from minibatch._training.lbfgs import minimize
-from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Validate
+from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Steps, Validate
 from minibatch._training.probe import probed_rate
 from minibatch._training.rules import BestRule, Rule, ScoreRule
 from minibatch.engine.activations import ACTIVATIONS
@@ -119,7 +119,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
             message += "learning_rate='auto' finds its rates by itself. Set learning_rate='constant', or leave "
             message += "learning_rate_init out."
             # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
-            warnings.warn(message, UserWarning, stacklevel=4 if partial else 5)
+            warnings.warn(message, UserWarning, stacklevel=6 if partial else 7)
 
     @property
     def _is_auto(self) -> bool:
@@ -219,10 +219,11 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         validate: Validate | None,
         callbacks: EpochCallbacks | None,
         observer: Observer | None,
-    ) -> Outcome:
+    ) -> Steps[Outcome]:
         with one_blas_thread():  # all the time, so that other fits can see this one
             if self.solver != "lbfgs":
-                return super()._optimize(problem, plan, beginning, state, history, validate, callbacks, observer)
+                others = validate, callbacks, observer
+                return (yield from super()._optimize(problem, plan, beginning, state, history, *others))
             unit = 1.0 if beginning is None else beginning.constant.unit
             rule = self._rule(problem, unit) if self.early_stopping else None
             # the gradient of the last layer is of the size of y, the root of that of the loss
