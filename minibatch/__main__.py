@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
-from minibatch._problems.linear import LARGE_BATCH
+from minibatch._problems.linear_loops import LARGE_BATCH
 from minibatch.engine.compile import COMPILED
 from minibatch.engine.sgd import sgd_epoch
 from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDRegressor

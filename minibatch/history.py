@@ -100,6 +100,18 @@ class History(Mapping[str, NDArray[Any]]):
                 self._columns[name] = _joined(values, _column([value]))
         self._n_rows += 1
 
+    def add(self, columns: Mapping[str, list[Any]]) -> None:
+        """Add as many epochs as the columns have values."""
+        n_rows = len(next(iter(columns.values())))
+        if n_rows == 1:
+            self.append(**{name: values[0] for name, values in columns.items()})
+            return
+        self._begin_columns(columns)
+        for name, values in self._columns.items():
+            more = _column(columns[name]) if name in columns else _missing(n_rows)
+            self._columns[name] = _joined(values, more)
+        self._n_rows += n_rows
+
     def copy(self) -> "History":
         """A history of its own with the same rows."""
         new = History()
@@ -209,6 +221,9 @@ def _saved(values: Any) -> Any:
 
 def _column(values: list[Any]) -> Any:
     """Numbers in eight bytes each, anything else as a list."""
+    kinds = {*map(type, values)}
+    if kinds == {int} or kinds == {float}:  # as nearly always; the checks below are slow
+        return array("q" if int in kinds else "d", values)
     if any(isinstance(value, bool) for value in values):
         return [*values]
     if all(isinstance(value, Integral) for value in values):

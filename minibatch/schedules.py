@@ -294,13 +294,14 @@ def _checked_ratio(learning_rate: float, batch_size: float, new_batch_size: floa
 
 class Progress(NamedTuple):
     """Where the next ``number`` updates stand in the run. Arrays are made where a schedule asks for them: at one row an
-    update they are as long as the data."""
+    update they are as long as the data. What was before may be columns of numbers: of several epochs, whose rates are
+    the rows of a table."""
 
     number: int
-    updates_before: int  # since the schedule began
-    epochs_before: float  # likewise, in fractions
+    updates_before: Any  # since the schedule began
+    epochs_before: Any  # likewise, in fractions
     updates_an_epoch: int
-    rows_before: int  # those of earlier runs included
+    rows_before: Any  # those of earlier runs included
     stride: float = 1.0  # updates from one to the next: above 1 in a trial that is shorter than the run
 
     @property
@@ -316,7 +317,7 @@ class Progress(NamedTuple):
     @property
     def rows(self) -> NDArray[np.int64]:
         """Rows seen before the epoch, for each."""
-        return np.full(self.number, self.rows_before)
+        return self.rows_before + np.zeros(self.number, np.int64)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,8 @@ def is_bookkeeping(name: str) -> bool:
 def take_over(estimator: Any, fit: Any, before: set[str]) -> None:
     """What a copy has learnt: all attributes but the parameters, which callbacks may have changed for the next fit. Of
     ``before``, those that it no longer has go."""
+    if fit is estimator:
+        return
     for name in before - vars(fit).keys():
         vars(estimator).pop(name, None)
     learnt = vars(fit).keys() - estimator.get_params(deep=False).keys()

@@ -49,7 +49,8 @@ from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import Problem, State, Vector
 from minibatch._training.beginning import Beginning
 from minibatch._training.calibration import calibrated_rate
-from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Steps, Validate, alone, training
+from minibatch._training.epochs import Observer, Plan, Steps, alone
+from minibatch._training.loop import EpochCallbacks, Outcome, Validate, training
 from minibatch._training.rules import Rule
 from minibatch.history import History
 
@@ -108,7 +109,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _train(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, **more: Any) -> Any:
         """Fit, or one epoch of ``partial_fit``. If anything raises, the estimator is as it was before."""
-        message = alone(self._training(X, y, sample_weight, partial=partial, **more))
+        message = alone(self._training(X, y, sample_weight, partial=partial, several=True, **more))
         if message:
             # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
             warnings.warn(message, ConvergenceWarning, stacklevel=3 if partial else 4)
@@ -116,9 +117,10 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _training(
         self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, init: tuple[Any, Any] = (None, None),
-        validation: tuple[Any, Any, Any] = (None, None, None), watch: Watch | None = None, **labels: Any,
+        validation: tuple[Any, Any, Any] = (None, None, None), watch: Watch | None = None, several: bool = False,
+        **labels: Any,
     ) -> Steps[str]:  # fmt: skip
-        """``_train``, epoch by epoch; returns what to warn of. ``watch`` is told about the fit, and reports divergence
+        """``_train``, epoch by epoch unless ``several``; returns what to warn of. ``watch`` is told about the fit, and reports divergence
         and the like itself."""
         with unchanged_on_error(self), ExitStack() as stack:
             self._check_before_data(partial, watched=watch is not None)
@@ -135,17 +137,18 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             seed = int(check_random_state(self.random_state).randint(SEEDS))
             rate = self._rate(problem, theta, fresh, partial, seed)
             problem = for_batches_of(rate.batch_size, self, problem)
-            plan = self._plan(problem.n_samples, rate, seed, partial, {} if watch is None else watch.limits)
+            limits = {"several": several} if watch is None else watch.limits
+            plan = self._plan(problem.n_samples, rate, seed, partial, limits)
             state = self._initial_state(problem, plan, theta, fresh, partial, init)
             if watch is not None:
                 watch.begin(self._measures(problem, rows, kept, watch.test), state.result())
-            fit = self if partial else copy.copy(self)  # with parameters that callbacks cannot change
-            before = set(vars(fit))
+            with_callbacks = hasattr(self, "_skl_callbacks") and not partial  # which cannot change a copy's parameters
+            fit, before = copy.copy(self) if with_callbacks else self, set(vars(self))
             history = self._history_so_far(partial, goes_on=not fresh and all(part is None for part in init))
             seen = partially(model_after, fit, problem, history, rate)
             bridge = None if partial else CallbackBridge(self, X, y, sample_weight, seen)
             validate = None if held_out is None else self._evaluation(held_out).both
-            callbacks = bridge if hasattr(self, "_skl_callbacks") else None
+            callbacks = bridge if with_callbacks else None
             # a chunk of a stream says little about the others: rows of one class, one row
             beginning = None if partial else self._beginning(problem, state, theta, fresh, init, seed)
             outcome = yield from fit._optimize(problem, plan, beginning, state, history, validate, callbacks, watch)
@@ -167,9 +170,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     def _problem_of(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool, stack: ExitStack) -> Problem:
         """The problem to train on. Its threads live as long as the stack."""
         weights = self._training_weights(rows, kept, normalize)
-        problem = self._new_problem(
-            rows.X, rows.target, rows=kept, **weights, threads=pool_of(self._n_threads(), stack)
-        )
+        threads = pool_of(self._n_threads(), stack)
+        problem = self._new_problem(rows.X, rows.target, rows=kept, **weights, threads=threads)
         self._check_batches(problem.n_samples)
         return problem
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from minibatch._base.rows import Rows
 from minibatch._problems.state import Vector
-from minibatch._training.loop import Observer
+from minibatch._training.epochs import Observer
 
 __all__ = ["Evaluation", "Measures", "Watch"]
 

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch.engine.shuffle import exchange_places
+from minibatch.engine.shuffle import shuffle_rows
 
 __all__ = [
     "BLOCKS_AT_ONCE", "BLOCK_ROWS", "UNIFORMS_AT_ONCE", "Order", "epoch_seed", "power_of_two_below_root",
-    "resolve_batch_size", "rows_in_batches", "sample_order",
+    "resolve_batch_size", "rows_in_batches", "sample_order", "sample_orders",
 ]  # fmt: skip
 
 Order = NDArray[np.int64]
@@ -51,31 +51,49 @@ def sample_order(n_samples: int, shuffle: bool | str, seed: int, epoch: int) -> 
 
     ``shuffle="block"``: blocks of neighbours in random order, then the rows of every ``BLOCKS_AT_ONCE`` of these.
     """
-    if not shuffle:
-        return np.arange(n_samples)
-    random = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(epoch,))))
+    return sample_orders(n_samples, shuffle, seed, epoch, 1)[0]
+
+
+def sample_orders(n_samples: int, shuffle: bool | str, seed: int, epoch: int, n_epochs: int) -> Order:
+    """Those of so many epochs, a row each.
+
+    >>> orders = sample_orders(5, True, seed=0, epoch=7, n_epochs=3)
+    >>> [sample_order(5, True, 0, epoch).tolist() for epoch in (7, 8, 9)] == orders.tolist()
+    True
+    """
     n_blocks = -(-n_samples // BLOCK_ROWS)
-    if shuffle != "block" or n_blocks <= BLOCKS_AT_ONCE:
-        order: Order = np.arange(n_samples)
-        _shuffle(order, random)
-        return order
-    blocks: Order = np.arange(n_blocks)
-    _shuffle(blocks, random)
-    order = (BLOCK_ROWS * blocks[:, None] + np.arange(BLOCK_ROWS)).ravel()
+    if shuffle == "block" and n_blocks > BLOCKS_AT_ONCE:
+        return np.stack([_blocks_in_order(n_samples, n_blocks, seed, epoch + i) for i in range(n_epochs)])
+    orders: Order = np.empty((n_epochs, n_samples), np.int64)
+    orders[...] = np.arange(n_samples)
+    if shuffle:
+        _Stream(seed, epoch).shuffle(orders)
+    return orders
+
+
+def _blocks_in_order(n_samples: int, n_blocks: int, seed: int, epoch: int) -> Order:
+    blocks, stream = np.arange(n_blocks)[None], _Stream(seed, epoch)
+    stream.shuffle(blocks)
+    order = (BLOCK_ROWS * blocks[0, :, None] + np.arange(BLOCK_ROWS)).ravel()
     order = order[order < n_samples]
     for begin in range(0, n_samples, BLOCK_ROWS * BLOCKS_AT_ONCE):
-        _shuffle(order[begin : begin + BLOCK_ROWS * BLOCKS_AT_ONCE], random)
+        stream.shuffle(order[None, begin : begin + BLOCK_ROWS * BLOCKS_AT_ONCE])
     return order
 
 
-def _shuffle(order: Order, random: np.random.Generator) -> None:
-    """In place, every order as likely as any other: ``random.shuffle``, which takes two to four times as long."""
-    last = len(order) - 1
-    uniforms = np.empty(min(UNIFORMS_AT_ONCE, max(last, 0)))
-    while last > 0:
-        here = random.random(out=uniforms[: min(UNIFORMS_AT_ONCE, last)])
-        exchange_places(order, here, last)
-        last -= len(here)
+class _Stream:
+    """Random numbers of an epoch, or of those from it on."""
+
+    def __init__(self, seed: int, epoch: int) -> None:
+        self._epoch, self._pool = epoch, np.random.SeedSequence(seed).pool
+        self._state = np.empty(4, np.uint64)
+
+    def shuffle(self, orders: Order) -> None:
+        """In place, every order as likely as any other: a row an epoch, or one row that goes on."""
+        uniforms = np.empty(min(UNIFORMS_AT_ONCE, max(orders.shape[1] - 1, 1)))
+        with np.errstate(over="ignore"):  # of words that wrap around, where nothing is compiled
+            shuffle_rows(orders, self._pool, self._epoch, self._state, uniforms)
+        self._pool = self._pool[:0]
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from sklearn.utils.extmath import row_norms
 
 from minibatch._problems.column_scales import ColumnMoments, Scales, moments_of, squared_scales
-from minibatch._problems.linear import UPDATE_WORK, LinearProblem
+from minibatch._problems.epochs import Epoch, Passed
+from minibatch._problems.linear import LinearProblem
+from minibatch._problems.linear_loops import UPDATE_WORK
 from minibatch._problems.pieces import at_once
-from minibatch._problems.state import Epoch, State, Vector, matrix_of, norm_of, part_of, rows_of
+from minibatch._problems.state import State, Vector, matrix_of, norm_of, part_of, rows_of
 from minibatch.engine.columns import squares_of_sparse_rows
 from minibatch.engine.dual_averaging import (
     AVERAGE_SUM,
@@ -137,30 +139,36 @@ class DualAveragingProblem(LinearProblem):
             squares += 1.0
         return squares if np.isfinite(squares).all() else None
 
-    def _four_rows(self, state: State, epoch: Epoch, losses: Vector) -> None:
-        self._single_rows(dual_averaging_rows_epoch, False, state, epoch, losses)
+    def n_epochs_at_once(self, batch_size: int, averaged: bool) -> int:
+        loop = self._epoch_function(batch_size, averaged)
+        single = loop in (self._four_rows, self._one_row)
+        return self._n_epochs_of(batch_size, self._gradient_batches if single else loop, 2)
 
-    def _one_row(self, state: State, epoch: Epoch, losses: Vector) -> None:
-        self._single_rows(dual_averaging_one_row_epoch, True, state, epoch, losses)
+    def _four_rows(self, state: State, epochs: Epoch, passed: Passed) -> None:
+        self._single_rows(dual_averaging_rows_epoch, False, state, epochs, passed)
+
+    def _one_row(self, state: State, epochs: Epoch, passed: Passed) -> None:
+        self._single_rows(dual_averaging_one_row_epoch, True, state, epochs, passed)
 
     def _single_rows(
-        self, loop: Callable[..., None], with_scores: bool, state: State, epoch: Epoch, losses: Vector
+        self, loop: Callable[..., None], with_scores: bool, state: State, epochs: Epoch, passed: Passed
     ) -> None:
         theta, memory, squares = self.parameters(state.theta), self._memory(state), self._squares
         if squares is None:
-            return self._gradient_batches(state, epoch, losses)
-        squares = squares[epoch.order]
+            return self._gradient_batches(state, epochs, passed)
+        squares = squares[epochs.order]
 
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
             scores = (np.empty((1, n_outputs)),) if with_scores else ()
             loop(
-                self.data, epoch.order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
+                self.data, epochs.order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
                 part_of(theta, here), np.empty((n_outputs, N_BUFFER)),
-                np.empty((n_outputs, len(self.scales)), theta.weights.dtype), squares, *scores, losses[here],
+                np.empty((n_outputs, len(self.scales)), theta.weights.dtype), squares, *scores,
+                passed.losses[:, here], passed.notes,
             )  # fmt: skip
 
-        self._for_outputs(train)
+        self._for_outputs(train, len(epochs.order))
 
     def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
         theta, loop = self.data.y.itemsize * self.n_parameters, self._epoch_function(batch_size, False)
@@ -179,44 +187,45 @@ class DualAveragingProblem(LinearProblem):
             "squares of the rows": squares,
         }
 
-    def _gradient_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
-        theta, memory = self.parameters(state.theta), self._memory(state)
+    def _gradient_batches(self, state: State, epochs: Epoch, passed: Passed) -> None:
+        theta, memory, batch_size = self.parameters(state.theta), self._memory(state), epochs.batch_size
         grad, point = (self.parameters(np.empty_like(state.theta)) for _ in range(2))
 
         def train(here: slice, objective: Objective) -> None:
             dual_averaging_epoch(
-                self.data, epoch.order, epoch.batch_size, objective, self.scales, _part_of_memory(memory, here),
+                self.data, epochs.order, batch_size, objective, self.scales, _part_of_memory(memory, here),
                 state.slot_updates, part_of(theta, here), part_of(grad, here), part_of(point, here),
-                self._block_scores(epoch.batch_size, here.stop - here.start), losses[here],
+                self._block_scores(batch_size, here.stop - here.start), passed.losses[:, here], passed.notes,
             )  # fmt: skip
 
-        self._for_outputs(train)
+        self._for_outputs(train, len(epochs.order))
 
-    def _sparse_rows(self, state: State, epoch: Epoch, losses: Vector) -> None:
+    def _sparse_rows(self, state: State, epoch: Epoch, passed: Passed) -> None:
         theta, memory, squares = self.parameters(state.theta), self._memory(state), self._squares
         if squares is None:
-            return self._sparse_batches(state, epoch, losses)
-        squares = squares[epoch.order]
+            return self._sparse_batches(state, epoch, passed)
+        order = epoch.order[0]
+        squares = squares[order]
 
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
             dual_averaging_sparse_row_epoch(
-                self.data, epoch.order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
+                self.data, order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
                 part_of(theta, here), np.empty((n_outputs, N_BUFFER)), self._columns(n_outputs, True), squares,
-                np.empty((1, n_outputs)), losses[here],
+                np.empty((1, n_outputs)), passed.losses[0, here],
             )  # fmt: skip
 
         self._for_outputs(train)
 
-    def _sparse_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
+    def _sparse_batches(self, state: State, epoch: Epoch, passed: Passed) -> None:
         theta, memory, batch_size = self.parameters(state.theta), self._memory(state), epoch.batch_size
 
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
             dual_averaging_sparse_epoch(
-                self.data, epoch.order, batch_size, objective, self.scales, _part_of_memory(memory, here),
+                self.data, epoch.order[0], batch_size, objective, self.scales, _part_of_memory(memory, here),
                 state.slot_updates, part_of(theta, here), np.empty((n_outputs, N_BUFFER)),
-                self._columns(n_outputs, False), np.empty((batch_size, n_outputs)), losses[here],
+                self._columns(n_outputs, False), np.empty((batch_size, n_outputs)), passed.losses[0, here],
             )  # fmt: skip
 
         self._for_outputs(train)
@@ -228,14 +237,15 @@ class DualAveragingProblem(LinearProblem):
         factors, shares = np.empty((n_outputs, len(scales)), dtype), np.empty((n_outputs, 2))
         return Columns(parts, bands, scales, 1.0 / scales.astype(np.float64), factors, shares)
 
-    def _large_batches(self, state: State, epoch: Epoch, losses: Vector) -> None:
+    def _large_batches(self, state: State, epoch: Epoch, passed: Passed) -> None:
         theta, memory, batch_size = self.parameters(state.theta), self._memory(state), epoch.batch_size
         point = self.parameters(np.empty_like(state.theta))
-        for batch in range(len(epoch.etas)):
-            rows, before = epoch.order[batch * batch_size : (batch + 1) * batch_size], state.slot_updates + batch
+        (order,), (etas,) = epoch.order, epoch.etas
+        for batch in range(len(etas)):
+            rows, before = order[batch * batch_size : (batch + 1) * batch_size], state.slot_updates + batch
             gradient_point(memory, self.scales, self.objective, point, before)
             batch_losses, gradient = self._sum_over(rows, point)
-            losses += batch_losses
+            passed.losses[0] += batch_losses
             grad = self.parameters((gradient / batch_size).astype(state.theta.dtype))
             dual_averaging_step(memory, grad, len(rows) / batch_size, self.scales, self.objective, before, theta)
 

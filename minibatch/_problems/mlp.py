@@ -11,9 +11,10 @@ from sklearn.utils.extmath import row_norms
 
 from minibatch._problems.batching import Order
 from minibatch._problems.blas import one_blas_thread
+from minibatch._problems.epochs import Epoch
 from minibatch._problems.layout import buffer_sizes, buffer_type, buffers
 from minibatch._problems.pieces import Threads, at_once, cut, share_out
-from minibatch._problems.state import Epoch, ProblemOnRows, RowGradients, State, Vector, blocks_of_rows, data_of
+from minibatch._problems.state import ProblemOnRows, RowGradients, State, Vector, blocks_of_rows, data_of
 from minibatch.engine.barrier import abandon, new_barrier
 from minibatch.engine.compile import COMPILED
 from minibatch.engine.linear import Objective, Solver
@@ -24,9 +25,8 @@ from minibatch.engine.optimizers import Step
 from minibatch.engine.rows import CSR
 
 __all__ = [
-    "BLOCK_ROWS", "BLOCK_WORK", "FEW_ROWS", "LARGE_BATCH", "MAX_SHARES", "ROWS_OF_STATISTICS",
-    "ROWS_OF_UPDATE", "SHARE_WORK", "SMALL_WORK",
-    "STORED_WORK", "UNIT_WORK", "UPDATE_WORK", "WEIGHT_WORK", "MLPProblem", "scores_of",
+    "BLOCK_ROWS", "BLOCK_WORK", "FEW_ROWS", "LARGE_BATCH", "MAX_SHARES", "ROWS_OF_STATISTICS", "ROWS_OF_UPDATE",
+    "SHARE_WORK", "SMALL_WORK", "STORED_WORK", "UNIT_WORK", "UPDATE_WORK", "WEIGHT_WORK", "MLPProblem", "scores_of",
 ]  # fmt: skip
 
 # The work on a batch is cut into shares that threads take, by the data alone, so that results do not depend on the

@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.extmath import row_norms
 
-from minibatch._problems.batching import Order
+from minibatch._problems.epochs import Epoch, Passed
 from minibatch.engine.linear import Data, Objective, Parameters
 from minibatch.engine.rows import CSR
 from minibatch.engine.sgd import four_row_epoch, one_row_epoch
-from minibatch.schedules import Rates
 
 __all__ = ["finite_squares", "train_on_single_rows"]
 
@@ -24,21 +23,19 @@ def finite_squares(X: Any) -> NDArray[np.float64] | None:
 
 def train_on_single_rows(
     data: Data,
-    order: Order,
-    etas: Rates,
+    epochs: Epoch,
     objective: Objective,
     theta: Parameters,
     total: Parameters,
-    first_averaged: int,
-    losses: NDArray[Any],
+    passed: Passed,
     squares: NDArray[np.float64] | None,
-) -> float:
-    """Train; with the squared norms of the rows it returns the sum of the penalties before each update, else 0."""
-    of_rows, norm = np.empty(0), 0.0
-    if squares is not None:
-        of_rows, norm = squares[order], float(np.square(theta.weights, dtype=np.float64).sum())
-    if first_averaged >= len(etas) and not isinstance(data.X, CSR):
-        norms = four_row_epoch(data, order, etas, objective, theta, losses, of_rows, norm)
+) -> None:
+    """Train; with the squared norms of the rows it adds up the penalties before each update."""
+    orders, etas, _, first_averaged, *_ = epochs
+    of_rows = np.empty((len(orders), 0)) if squares is None else squares[orders]
+    norms, numbers = np.zeros(len(orders)), (orders, etas, objective, theta)
+    if first_averaged >= etas.shape[1] and not isinstance(data.X, CSR):
+        four_row_epoch(data, *numbers, passed.losses, passed.notes.thetas, of_rows, norms)
     else:
-        norms = one_row_epoch(data, order, etas, objective, theta, total, first_averaged, losses, of_rows, norm)
-    return 0.5 * objective.l2 * norms
+        one_row_epoch(data, *numbers, total, first_averaged, passed.losses, passed.notes.thetas, of_rows, norms)
+    passed.penalties[:] += 0.5 * objective.l2 * norms

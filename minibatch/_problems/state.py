@@ -1,4 +1,4 @@
-"""What training needs to know of any problem: its state, an epoch's work order, and the questions it asks.
+"""What training needs to know of any problem: its state, and the questions it asks.
 
 Conventions
 -----------
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 
 from minibatch._problems.batching import Order
+from minibatch._problems.epochs import Epoch, Passed
 from minibatch._problems.pieces import ALONE, Threads, at_once, cut
 from minibatch._problems.tail_average import weights_of_newest
 from minibatch.engine.linear import Data, Objective, Parameters, Solver, losses_of_scores
@@ -36,9 +37,9 @@ from minibatch.engine.rows import CSR
 from minibatch.schedules import Rates
 
 __all__ = [
-    "LOSS_WORK", "ROWS_AT_ONCE", "SCORES_AT_ONCE", "Epoch", "Problem", "ProblemOnRows", "Request", "RowGradients",
-    "State", "Vector", "blocks_of_rows", "data_of", "largest_value", "matrix_of", "norm_of", "part_of", "read_only",
-    "rows_of", "score_into", "values_of_row",
+    "LOSS_WORK", "ROWS_AT_ONCE", "SCORES_AT_ONCE", "Problem", "ProblemOnRows", "Request", "RowGradients", "State",
+    "Vector", "blocks_of_rows", "data_of", "largest_rate", "largest_value", "matrix_of", "norm_of", "part_of",
+    "read_only", "rows_of", "score_into", "values_of_row",
 ]  # fmt: skip
 
 Vector = NDArray[np.floating[Any]]
@@ -83,12 +84,7 @@ class State:
         >>> State(np.zeros(1), np.zeros((1, 1)), np.zeros(1), scalars).own_rate
         3.0
         """
-        if self.scalars.shape[1] < 2:
-            return np.nan
-        squared_distances, v = self.scalars[:, 0], self.scalars[:, 1]
-        with np.errstate(over="ignore", invalid="ignore"):
-            rates = np.divide(squared_distances, np.sqrt(v), out=np.zeros_like(v), where=v > 0.0)
-        return float(rates.max())
+        return np.nan if self.scalars.shape[1] < 2 else float(largest_rate(self.scalars))
 
     def result(self) -> Vector:
         """The parameters to predict with: the average, once there is one."""
@@ -115,6 +111,12 @@ class State:
             y, z = self.theta[: slots.shape[1]], self.slots[0]
             y[...] = z + self.beta * (y - z)
 
+    def count(self, n_updates: int, n_averaged: int) -> None:
+        """Note that so many updates were made, and so many iterates added to the sum."""
+        self.n_averaged += n_averaged
+        self.slot_updates += n_updates
+        self.schedule_updates += n_updates
+
     def shares(self, etas: Rates) -> Rates:
         """What each of the next updates weighs in an average: of a schedule-free solver its ``z``, ``eta^2`` over the
         sum of those so far, which is remembered; in ``average`` its parameters. Others do not look at it."""
@@ -129,34 +131,9 @@ class State:
             return np.divide(squares, sums, out=np.zeros_like(squares), where=sums > 0.0)
 
 
-class Epoch(NamedTuple):
-    """One pass over the rows in ``order``, with the rate of each batch."""
-
-    order: Order
-    etas: Rates
-    batch_size: int
-    first_averaged: int  # iterates are added to the average from this batch on
-    noisy: bool  # a batch is not all there is to train on
-    seed: int  # of what is random besides the order
-
-    def parts(self, n_batches: int) -> "Iterator[Epoch]":
-        """Of so many batches each."""
-        for first in range(0, len(self.etas), n_batches):
-            yield self.part(first, first + n_batches)
-
-    def part(self, first: int, last: int) -> "Epoch":
-        """From batch ``first`` to before batch ``last``."""
-        if first == 0 and last >= len(self.etas):
-            return self
-        return self._replace(
-            order=self.order[first * self.batch_size : last * self.batch_size],
-            etas=self.etas[first:last],
-            first_averaged=max(0, self.first_averaged - first),
-        )
-
-
 class Request(NamedTuple):
-    """An epoch that training waits for: ``problem.run_epoch(state, epoch)``, or what comes to the same."""
+    """Epochs that training waits for: ``problem.run_epoch(state, epoch)`` or, of several, ``problem.run_epochs(state,
+    epoch)``, or what comes to the same."""
 
     problem: "Problem"
     state: "State"
@@ -197,6 +174,8 @@ class Problem(Protocol):
     def scores(self, theta: Vector) -> NDArray[Any]: ...
     def mean_loss(self, scores: NDArray[Any]) -> float: ...
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]: ...
+    def n_epochs_at_once(self, batch_size: int, averaged: bool) -> int: ...
+    def run_epochs(self, state: State, epochs: Epoch) -> Passed: ...
 
 
 @dataclass(frozen=True)
@@ -232,6 +211,14 @@ class ProblemOnRows:
         scalars = np.zeros((self.n_objectives, N_SCALARS.get(kind, 0)))
         betas = {SCHEDULE_FREE_SGD: self.solver.momentum, SCHEDULE_FREE_ADAMW: self.solver.beta_1}
         return State(theta.copy(), slots, total, scalars=scalars, beta=betas.get(kind, 0.0))
+
+    def n_epochs_at_once(self, batch_size: int, averaged: bool) -> int:
+        """How many epochs one call of compiled code may train: more than one where Python would take longer."""
+        return 1
+
+    def run_epochs(self, state: State, epochs: Epoch) -> Passed:
+        """Train several epochs, to the digits of ``run_epoch``."""
+        raise NotImplementedError
 
     @property
     def _all_rows(self) -> Order:
@@ -305,6 +292,15 @@ def _in_type_of(X: Any, values: NDArray[Any], name: str) -> NDArray[Any]:
             "or give X as float64 to a model that is not fitted yet."
         )
     return cast
+
+
+def largest_rate(scalars: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``r^2 / sqrt(v)`` of the first two columns, the largest of the rows: the last two axes."""
+    squared_distances, v = scalars[..., 0], scalars[..., 1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        rates = np.divide(squared_distances, np.sqrt(v), out=np.zeros_like(v), where=v > 0.0)
+    largest: NDArray[np.float64] = rates.max(axis=-1)
+    return largest
 
 
 def norm_of(vector: NDArray[Any]) -> float:

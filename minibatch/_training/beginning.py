@@ -98,7 +98,7 @@ def n_rows_looked_at(values: float, n_rows: int) -> int:
     >>> n_rows_looked_at(10, 10**6), n_rows_looked_at(784, 10**6), n_rows_looked_at(1e5, 10**6), n_rows_looked_at(9, 50)
     (4096, 668, 512, 50)
     """
-    return min(n_rows, int(np.clip(VALUES_LOOKED_AT / max(values, 1.0), FEWEST_ROWS, ROWS_LOOKED_AT)))
+    return min(n_rows, int(min(max(VALUES_LOOKED_AT / max(values, 1.0), FEWEST_ROWS), ROWS_LOOKED_AT)))
 
 
 def _objective(problem: Any, theta: Vector) -> float:

@@ -1,4 +1,4 @@
-"""The full-batch objective in the hands of ``scipy.optimize.minimize``: a second trainer beside ``loop.train``."""
+"""The full-batch objective in the hands of ``scipy.optimize.minimize``: a second trainer beside ``loop.training``."""
 
 import time
 from dataclasses import replace
@@ -9,7 +9,8 @@ import scipy.optimize
 
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.state import State, Vector
-from minibatch._training.loop import Counters, EpochCallbacks, Observer, Outcome, Plan, Validate, evaluation, keep
+from minibatch._training.epochs import Counters, Observer, Plan
+from minibatch._training.loop import EpochCallbacks, Outcome, Validate, evaluation, keep
 from minibatch._training.rules import Rule
 from minibatch.history import History
 
@@ -58,12 +59,14 @@ class _Run:
             train_loss=objective - float(problem.penalties(theta).sum()),
             objective=objective,
         )
-        record |= evaluation(problem, plan, self.clock.epoch, theta, self.start, self.validate)
-        keep(record, self.done, plan)
+        columns = {name: [value] for name, value in record.items()}
+        columns |= evaluation(problem, plan, self.clock.epoch, theta, self.start, self.validate)
+        keep(columns, self.done, plan)
         if self.observer is not None:
             self.observer.see(self.clock.row(learning_rate=np.nan, batch_size=problem.n_samples), theta)
         if self.rule is not None:
-            self.rule.see(objective, record["validation_score"], record["validation_loss"], self.state)
+            score, loss = (columns[f"validation_{name}"][0] for name in ("score", "loss"))
+            self.rule.see(objective, score, loss, self.state)
         self.status = self.clock.budget_spent(plan)
         if not self.status and self.rule is not None and self.rule.is_met():
             self.status = self.rule.status

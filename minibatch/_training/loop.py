@@ -1,78 +1,57 @@
-"""The one epoch loop of every model: order, rates, records, stopping, divergence.
+"""The one epoch loop of every model: records, stopping, divergence.
 
-Python decides once an epoch; ``problem.run_epoch`` trains in compiled code. Failure is a status, not an exception.
+Python decides once an epoch, or once for several of small data that nobody looks between: what comes next
+(``next_epochs``), that it runs (``run_epoch``, ``run_epochs``: compiled code), and what came of it (``_note``). Failure
+is a status, not an exception.
 
-``training`` is a generator that asks for one epoch after the other: ``alone`` runs what it asks for, a search runs what
-many ask for together.
+``training`` is a generator that asks for its epochs: ``alone`` runs what it asks for, a search runs what many ask for
+together.
 """
 
-import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
-from typing import Any, NamedTuple, Protocol, TypeVar
+from math import isfinite
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch._problems.batching import epoch_seed, rows_in_batches, sample_order
-from minibatch._problems.state import Epoch, Problem, Request, State, Vector, norm_of
+from minibatch._problems.batching import epoch_seed, rows_in_batches
+from minibatch._problems.epochs import Epoch
+from minibatch._problems.state import Problem, State, Vector, norm_of
 from minibatch._training.beginning import Beginning
+from minibatch._training.epochs import (
+    Counters,
+    Observer,
+    Plan,
+    Steps,
+    Trained,
+    next_epochs,
+    next_rate,
+    run_epoch,
+    run_epochs,
+)
 from minibatch._training.growth import Growth, next_batch_size
 from minibatch._training.rules import Rule
 from minibatch.history import History
-from minibatch.schedules import ADAPTIVE_END, ADAPTIVE_FACTOR, Progress, Rates, Schedule
+from minibatch.schedules import ADAPTIVE_END, ADAPTIVE_FACTOR
 
-__all__ = [
-    "Counters", "EpochCallbacks", "Observer", "Outcome", "Plan", "Steps", "Validate", "alone", "evaluation", "keep",
-    "train", "training",
-]  # fmt: skip
+__all__ = ["AHEAD_OF_RULE", "EpochCallbacks", "Outcome", "Validate", "evaluation", "keep", "training"]
 
-
-_T = TypeVar("_T")
-
-
-class Plan(NamedTuple):
-    """How to train; the parameters of the estimator, resolved."""
-
-    batch_size: int
-    noisy: bool  # a batch is not all there is to train on
-    last_batch: str
-    shuffle: bool | str
-    seed: int
-    schedule: Schedule
-    growth: Growth | None  # of the batch size
-    adaptive: bool
-    max_iter: int
-    max_updates: int | None
-    max_samples: int | None
-    max_seconds: float | None
-    # an epoch is cut into so many for an observer, where it has the batches; or the observer looks after these updates
-    stretches: int | NDArray[np.int64]
-    patience: float  # epochs without a finite loss that are a divergence
-    evaluate_every: int | None
-    average_from: int | None
-    verbose: int
+# Epochs that run before the rule looks at the first of them: where it is met they run again up to there. More would
+# save little, and waste more where it is met soon.
+AHEAD_OF_RULE = 8
 
 
 class EpochCallbacks(Protocol):
-    """What train() tells the outside: before and after each epoch; a true answer stops. ``outcome`` is that of a run
+    """What training() tells the outside: before and after each epoch; a true answer stops. ``outcome`` is that of a run
     that stops there, whose state and history go on changing."""
 
     def epoch_begins(self) -> None: ...
     def epoch_ends(self, outcome: Callable[[], "Outcome"]) -> bool: ...
 
 
-class Observer(Protocol):
-    """Sees the counts and the parameters after every stretch of every epoch."""
-
-    def see(self, row: dict[str, Any], theta: Vector) -> None: ...
-
-
 Validate = Callable[[Vector], tuple[float, float]]
-# What asks for epochs, is sent the sums of their progressive losses, and returns something in the end.
-Steps = Generator[Request, NDArray[np.float64], _T]
 
 
 class Outcome(NamedTuple):
@@ -83,26 +62,6 @@ class Outcome(NamedTuple):
     state: State
     history: History
     next_rate: float  # of the epoch that would come next
-
-
-def alone(steps: Steps[_T]) -> _T:
-    """Run every epoch that is asked for; returns what there is in the end."""
-    losses: Any = None
-    try:
-        while True:
-            problem, state, epoch = steps.send(losses)
-            try:
-                losses = problem.run_epoch(state, epoch)
-            except BaseException as error:  # raised where the epoch was asked for, for what is to be undone there
-                steps.throw(error)
-    except StopIteration as end:
-        result: _T = end.value
-        return result
-
-
-def train(*args: Any, **more: Any) -> Outcome:
-    """``training``, epoch by epoch."""
-    return alone(training(*args, **more))
 
 
 def training(
@@ -121,27 +80,28 @@ def training(
     ``history`` is what came before; the rows of this run are in the outcome. Without a ``beginning`` the run is part of
     another, and fails only where it leaves the finite numbers.
     """
-    done, clock = History(), Counters(history)
-    start, n_bad_epochs, status = state.result().copy(), 0, ""
-    penalty = problem.penalties(state.theta).sum()
+    done, clock, n_bad_epochs, status = History(), Counters(history), 0, ""
+    start, penalty = state.result().copy(), problem.penalties(state.theta).sum()
+    one_by_one = not plan.several or callbacks is not None or observer is not None or validate is not None
     while not status:
         if callbacks is not None:
             callbacks.epoch_begins()
-        before, penalty_before, n_updates, state.penalty_seen = state.copy(), penalty, clock.n_updates, 0.0
-        losses, record = yield from _run_epoch(problem, plan, state, clock, observer)
-        if np.isfinite(state.theta).all():
-            penalty = problem.penalties(state.theta).sum()
-            objective = float(losses.sum() + _mean_penalty(state, penalty_before, penalty, clock.n_updates - n_updates))
-            n_bad_epochs = 0 if np.isfinite(objective) else n_bad_epochs + 1
-            record["progressive_objective"] = objective
-            record |= evaluation(problem, plan, clock.epoch, state.result(), start, validate)
-            score, loss = (record.get(f"validation_{name}", np.nan) for name in ("score", "loss"))
-            rule.see(objective, score, loss, state)
+        before, n_epochs = state.copy(), 1 if one_by_one else _n_unwatched(problem, plan, rule, clock, done.n_epochs)
+        epochs = next_epochs(problem, plan, state, clock, n_epochs)
+        if n_epochs == 1:
+            trained = yield from run_epoch(problem, plan, state, clock, epochs, observer)
         else:
-            state, status = before, "diverged"
-            columns = ["progressive_objective", *_evaluated_columns(plan, clock.epoch, validate)]
-            record |= dict.fromkeys(columns, np.nan)
-        keep(record, done, plan)
+            trained = yield from run_epochs(problem, state, clock, epochs)
+        objectives, penalties = _objectives(problem, trained, penalty)
+        columns = trained.columns
+        if objectives and n_epochs == 1:
+            columns |= evaluation(problem, plan, clock.epoch, state.result(), start, validate)
+        n_seen, n_bad_epochs, ended = _show(rule, plan, objectives, n_epochs, n_bad_epochs, columns, state)
+        if n_seen < n_epochs:  # it ends before the last of these epochs, or they have left the finite numbers
+            state = yield from _again(problem, before, clock, epochs, n_seen)
+            status = "" if ended else "diverged"
+        penalty = penalties[n_seen - 1] if n_seen else penalty
+        _note(columns, objectives[:n_seen], status, plan, clock, done, validate)
         status = status or _end_or_lower_rate(plan, rule, beginning, state, clock, done, n_bad_epochs)
         if callbacks is not None:
             here = status or "stopped_by_callback"
@@ -150,6 +110,84 @@ def training(
         if not status and plan.growth is not None:
             plan = _with_next_batch_size(plan, plan.growth, problem, state, clock.epoch, done.n_epochs)
     return _outcome(status, problem, plan, rule, beginning, state, clock, done)
+
+
+def _n_unwatched(problem: Problem, plan: Plan, rule: Rule, clock: Counters, n_done: int) -> int:
+    """How many epochs may run before anything looks at one."""
+    from_first = plan.average_from is not None and plan.average_from - clock.n_samples_seen <= plan.batch_size
+    averages_later = plan.average_from is not None and not from_first
+    if plan.growth is not None or plan.verbose or plan.max_seconds is not None or averages_later:
+        return 1
+    n_epochs = min(problem.n_epochs_at_once(plan.batch_size, from_first), plan.max_iter - n_done)
+    if n_epochs > 1:
+        _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
+        n_epochs = int(min(n_epochs, clock.batches_left(plan) // whole))
+    if plan.evaluate_every is not None:
+        n_epochs = min(n_epochs, plan.evaluate_every - 1 - clock.epoch % plan.evaluate_every)
+    if rule.tol is not None:
+        n_epochs = 1 if n_epochs == 1 or rule.is_met() else min(n_epochs, AHEAD_OF_RULE)
+    return max(1, n_epochs)
+
+
+def _objectives(problem: Problem, trained: Trained, before: float) -> tuple[list[float], NDArray[np.float64]]:
+    """Of the epochs before the first that leaves the finite numbers, with the penalties at their ends."""
+    thetas = trained.thetas
+    n_finite = int(np.append(np.isfinite(thetas).all(axis=1), False).argmin())
+    if n_finite == 0:
+        return [], np.empty(0)
+    penalties = problem.penalties(thetas[:n_finite] if len(thetas) > 1 else thetas[0])
+    penalties = penalties.reshape(n_finite, -1).sum(axis=1)
+    # along an epoch: as it was seen, or else half of its values before and after
+    halfway, along = 0.5 * (np.append(before, penalties[:-1]) + penalties), trained.penalties[:n_finite]
+    objectives = trained.losses[:n_finite].sum(axis=1) + np.where(along > 0.0, along, halfway)
+    return objectives.tolist(), penalties
+
+
+def _show(
+    rule: Rule,
+    plan: Plan,
+    objectives: list[float],
+    n_epochs: int,
+    n_bad: int,
+    columns: dict[str, list[Any]],
+    state: State,
+) -> tuple[int, int, bool]:
+    """Show the epochs to the rule until something ends the run, or might: how many they were, and how many of the last
+    had no finite objective; and whether it was one of these that ended it."""
+    (score,), (loss,) = (columns.get(f"validation_{name}", [np.nan]) for name in ("score", "loss"))
+    for n_seen, objective in enumerate(objectives, 1):
+        n_bad = 0 if isfinite(objective) else n_bad + 1
+        rule.see(objective, score, loss, state)
+        if n_seen < n_epochs and (n_bad >= plan.patience or rule.is_met()):
+            return n_seen, n_bad, True
+    return len(objectives), n_bad, False
+
+
+def _again(problem: Problem, before: State, clock: Counters, epochs: Epoch, n_epochs: int) -> Steps[State]:
+    """The state after the first of these epochs."""
+    if n_epochs > 0:
+        first = epochs._replace(order=epochs.order[:n_epochs], etas=epochs.etas[:n_epochs])
+        yield from run_epochs(problem, before, clock, first)
+    return before
+
+
+def _note(
+    columns: dict[str, list[Any]],
+    objectives: list[float],
+    status: str,
+    plan: Plan,
+    clock: Counters,
+    done: History,
+    validate: Validate | None,
+) -> None:
+    """Add epochs to the history: those with an objective and, where they diverged, one more."""
+    last = [np.nan] if status == "diverged" else []
+    columns = {name: values[: len(objectives) + len(last)] for name, values in columns.items()}
+    columns["progressive_objective"] = [*objectives, *last]
+    clock.go_to({name: values[-1] for name, values in columns.items()})
+    if status == "diverged":
+        columns |= dict.fromkeys(_evaluated_columns(plan, clock.epoch, validate), last)
+    keep(columns, done, plan)
 
 
 def _outcome(
@@ -163,17 +201,11 @@ def _outcome(
     done: History,
 ) -> Outcome:
     """Of a run that stops here."""
-    _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
-    next_rate = _rate_of(state, _rates(plan, state, clock, 1, whole))
+    rate = next_rate(problem, plan, state, clock)
     why, state = rule.why_not_met(plan.noisy) if status == "max_iter" else "", rule.state_to_keep(state)
     if beginning is not None and status not in ("converged", "diverged") and _has_failed(rule, beginning, state):
         status = "diverged"
-    return Outcome(status, why, done.n_epochs, rule, state, done, next_rate)
-
-
-def _mean_penalty(state: State, before: float, after: float, n_updates: int) -> float:
-    """Along an epoch: as it was seen, or else half of its values before and after."""
-    return state.penalty_seen / n_updates if state.penalty_seen > 0.0 else 0.5 * (before + after)
+    return Outcome(status, why, done.n_epochs, rule, state, done, rate)
 
 
 def _end_or_lower_rate(
@@ -233,132 +265,11 @@ def _comes_down(rule: Rule, beginning: Beginning, state: State) -> bool:
     return rule.comes_down(beginning.objective(state.result()))
 
 
-@dataclass
-class Counters:
-    """Counts that go on from an earlier history."""
-
-    history: History
-    updates_here: int = 0
-    samples_here: int = 0
-    seconds_here: float = 0.0
-
-    def __post_init__(self) -> None:
-        last = self.history.last
-        self.epoch, self.n_updates = last("epoch"), last("n_updates")
-        self.n_samples_seen, self.seconds = last("n_samples_seen"), last("seconds", 0.0)
-
-    def add(self, n_rows: int, n_batches: int, seconds: float) -> None:
-        self.n_updates += n_batches
-        self.updates_here += n_batches
-        self.n_samples_seen += n_rows
-        self.samples_here += n_rows
-        self.seconds += seconds
-        self.seconds_here += seconds
-
-    def batches_left(self, plan: Plan) -> float:
-        """How many batches the budgets of updates and of samples allow; the last may exceed the latter."""
-        updates = np.inf if plan.max_updates is None else plan.max_updates - self.updates_here
-        samples = np.inf if plan.max_samples is None else plan.max_samples - self.samples_here
-        return min(updates, np.ceil(samples / plan.batch_size))
-
-    def budget_spent(self, plan: Plan) -> str:
-        """The budget that is used up, as a status; empty if there is none."""
-        for name, used in (
-            ("max_updates", self.updates_here),
-            ("max_samples", self.samples_here),
-            ("max_seconds", self.seconds_here),
-        ):
-            limit = getattr(plan, name)
-            if limit is not None and used >= limit:
-                return name
-        return ""
-
-    def row(self, **more: Any) -> dict[str, Any]:
-        return {
-            "epoch": self.epoch,
-            "n_updates": self.n_updates,
-            "n_samples_seen": self.n_samples_seen,
-            "seconds": self.seconds,
-            **more,
-        }
-
-
 def _with_next_batch_size(
     plan: Plan, growth: Growth, problem: Problem, state: State, epoch: int, n_epochs: int
 ) -> Plan:
     size = next_batch_size(growth, plan.batch_size, problem, state.theta, n_epochs, epoch_seed(plan.seed, epoch))
     return plan._replace(batch_size=size, noisy=size < problem.n_samples)
-
-
-def _rates(plan: Plan, state: State, clock: Counters, n_batches: int, whole: int) -> Rates:
-    """Of the next batches, of which ``whole`` are an epoch."""
-    progress = Progress(n_batches, state.schedule_updates, state.schedule_epochs, whole, clock.n_samples_seen)
-    return plan.schedule(progress) * state.rate_factor
-
-
-def _rate_of(state: State, rates: Rates) -> float:
-    """Of the last of these updates, where the engine does not find the rates."""
-    return float(rates[-1]) if np.isnan(state.own_rate) else state.own_rate
-
-
-def _run_epoch(
-    problem: Problem, plan: Plan, state: State, clock: Counters, observer: Observer | None
-) -> Steps[tuple[NDArray[np.float64], dict[str, Any]]]:
-    """One pass: progressive losses, and the row of the history."""
-    _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
-    left = clock.batches_left(plan)
-    n_rows, n_batches = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch, left)
-    began, epochs_before, samples_before = time.perf_counter(), clock.epoch, clock.n_samples_seen
-    # the order of the rows in a full batch does not matter, and reading them in their own is faster
-    shuffle = plan.shuffle if plan.batch_size < problem.n_samples else False
-    order = sample_order(problem.n_samples, shuffle, plan.seed, clock.epoch)[:n_rows]
-    etas = _rates(plan, state, clock, n_batches, whole)
-    first_averaged = _first_averaged(plan, clock.n_samples_seen, n_rows, n_batches)
-    seed = epoch_seed(plan.seed, clock.epoch) if problem.is_random else 0
-    schedule_epochs = state.schedule_epochs
-    clock.epoch += 1
-    losses: Any = 0.0
-    looks = plan.stretches if isinstance(plan.stretches, int) else plan.stretches - clock.updates_here
-    for first, last in _stretches(n_batches, whole, looks):
-        rows, rates = order[first * plan.batch_size : last * plan.batch_size], etas[first:last]
-        stretch = Epoch(rows, rates, plan.batch_size, max(0, first_averaged - first), plan.noisy, seed)
-        losses = losses + (yield Request(problem, state, stretch))
-        state.schedule_epochs = schedule_epochs + last / whole
-        clock.add(len(rows), last - first, time.perf_counter() - began)
-        if observer is not None:
-            row = clock.row(learning_rate=_rate_of(state, rates), batch_size=plan.batch_size)
-            observer.see(row | {"epoch": epochs_before + last / whole}, state.result())
-        if clock.budget_spent(plan) == "max_seconds":
-            break
-        began = time.perf_counter()
-    losses = losses / (clock.n_samples_seen - samples_before)
-    return losses, clock.row(
-        learning_rate=_rate_of(state, rates), batch_size=plan.batch_size, progressive_loss=float(losses.sum())
-    )
-
-
-def _first_averaged(plan: Plan, n_samples_seen: int, n_rows: int, n_batches: int) -> int:
-    """The first batch of an epoch whose update has seen ``average_from`` rows; ``n_batches`` where none has."""
-    if plan.average_from is None or plan.average_from - n_samples_seen > n_rows:
-        return n_batches
-    return max(0, -(-(plan.average_from - n_samples_seen) // plan.batch_size) - 1)
-
-
-def _stretches(n_batches: int, whole: int, looks: int | NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """First and last batch of every stretch of an epoch: so many in a whole one, or one a batch; or one up to each of
-    the given batches, and one to the end.
-
-    >>> list(_stretches(10, 10, 4)), list(_stretches(6, 10, 4)), list(_stretches(2, 2, 4))
-    ([(0, 2), (2, 5), (5, 7), (7, 10)], [(0, 2), (2, 5), (5, 6)], [(0, 1), (1, 2)])
-    >>> list(_stretches(10, 10, np.array([-3, 1, 4, 12])))
-    [(0, 1), (1, 4), (4, 10)]
-    """
-    if isinstance(looks, int):
-        number = min(looks, whole)
-        ends = [whole * i // number for i in range(1, number + 1)]
-    else:
-        ends = looks.tolist()
-    yield from pairwise([0, *(end for end in ends if 0 < end < n_batches), n_batches])
 
 
 def _evaluated_columns(plan: Plan, epoch: int, validate: Validate | None) -> list[str]:
@@ -370,7 +281,7 @@ def _evaluated_columns(plan: Plan, epoch: int, validate: Validate | None) -> lis
 
 def evaluation(
     problem: Problem, plan: Plan, epoch: int, theta: Vector, start: Vector, validate: Validate | None
-) -> dict[str, float]:
+) -> dict[str, list[float]]:
     """The columns of the history that ``evaluate_every`` and a validation set ask for after an epoch."""
     names, values = _evaluated_columns(plan, epoch, validate), []
     if "train_loss" in names:
@@ -380,11 +291,12 @@ def evaluation(
         values += [loss, loss + penalty, problem.gradient_norm(theta, gradient), distance]
     if validate is not None:
         values += validate(theta)
-    return dict(zip(names, values, strict=True))
+    return {name: [value] for name, value in zip(names, values, strict=True)}
 
 
-def keep(record: dict[str, Any], done: History, plan: Plan) -> None:
-    """Add a row to the history, and print it if asked to."""
-    done.append(**record)
+def keep(columns: dict[str, list[Any]], done: History, plan: Plan) -> None:
+    """Add rows to the history, and print them if asked to."""
+    done.add(columns)
     if plan.verbose:
-        print(", ".join(f"{name} {value:.6g}" for name, value in record.items()), flush=True)
+        for row in zip(*columns.values(), strict=True):
+            print(", ".join(f"{name} {value:.6g}" for name, value in zip(columns, row, strict=True)), flush=True)

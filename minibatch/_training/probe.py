@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from minibatch._problems.state import Epoch, Vector, values_of_row
+from minibatch._problems.epochs import Epoch
+from minibatch._problems.state import Vector, values_of_row
 from minibatch._training.beginning import n_rows_looked_at
 
 __all__ = ["BATCH_ROWS", "ROWS_LOOKED_AT", "ROWS_TRIED", "UPDATES", "probed_rate"]

@@ -1,6 +1,7 @@
 """When to stop: rules that are shown the objective and the validation figures of every epoch."""
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ _STANDARD_ERRORS = 3.0
 class Rule(Protocol):
     """When to stop: shown, of every epoch, the objective, and score and loss on a validation set (NaN without one)."""
 
+    tol: float | None
     objectives: list[float]
     is_scikit_learns: bool  # and ends a run where scikit-learn does
     of_average: float  # the objective of an average when the rule was last met
@@ -122,17 +124,18 @@ class WindowRule(_Objectives):
 
     def gain(self) -> float:
         """By how much the objective fell from the window before to the last one (or over fewer epochs)."""
-        size, seen = self._window(), self._counted()
+        size = self._window()
         if size == 0:
             return 0.0
+        seen = np.array(self.objectives[-2 * size :])
         with np.errstate(over="ignore", invalid="ignore"):
-            return float(np.mean(seen[-2 * size : -size]) - np.mean(seen[-size:]))
+            return float(seen[:size].sum() / size - seen[size:].sum() / size)
 
     def is_met(self) -> bool:
-        if self.tol is None or len(self._counted()) < 2 * self.patience:
+        if self.tol is None or len(self.objectives) - self.begins < 2 * self.patience:
             return False
         gain = self.gain()
-        return bool(np.isfinite(gain)) and gain <= self.least  # what is infinite has not come to a standstill
+        return isfinite(gain) and gain <= self.least  # what is infinite has not come to a standstill
 
     def why_not_met(self, noisy: bool) -> str:
         if len(self._counted()) < 2:
@@ -151,7 +154,7 @@ class BestRule(_Objectives):
         super().see(objective, score, loss, state)
         improved = self.tol is not None and objective <= self.best - self.least
         self.n_unimproved = 0 if improved else self.n_unimproved + 1
-        self.best = min(self.best, objective) if np.isfinite(objective) else self.best
+        self.best = min(self.best, objective) if isfinite(objective) else self.best
 
     def is_met(self) -> bool:
         return self.tol is not None and self.n_unimproved >= self.patience

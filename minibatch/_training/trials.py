@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibatch._problems.batching import Order, rows_in_batches
-from minibatch._problems.state import Epoch, Vector
+from minibatch._problems.epochs import Epoch
+from minibatch._problems.state import Vector
 from minibatch.schedules import Progress, Rates, Schedule
 
 __all__ = [

@@ -40,13 +40,13 @@ from typing import NamedTuple
 import numpy as np
 
 from minibatch.engine.compile import entry, kernel
-from minibatch.engine.linear import Parameters, add_gradient
+from minibatch.engine.linear import Parameters, add_gradient, note_parameters
 from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
     "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "INTERPOLATION", "LOOKS", "POINT_SUM", "SUM", "WEIGHTS", "Memory",
     "bring_up_sums", "dual_averaging_epoch", "dual_averaging_step", "find_rate", "form_point", "gradient_point",
-    "has_new_sums", "inverse_root", "look_from", "move", "next_look", "note_distance", "share_of_average",
+    "has_new_sums", "inverse_root", "look_from", "move", "next_look", "note_distance", "note_epoch", "share_of_average",
     "squared_distance", "squared_norm_of", "step", "weights_of", "write_model",
 ]  # fmt: skip
 
@@ -239,27 +239,40 @@ def write_model(memory, scales, objective, theta):
         theta.intercept[k] = average_intercept[k]
 
 
+@kernel
+def note_epoch(memory, scales, objective, theta, notes, e):
+    """Fill ``theta`` at the end of epoch ``e``, and note it and the first two columns of the pace, where ``notes`` have
+    room for them."""
+    thetas, paces = notes
+    write_model(memory, scales, objective, theta)
+    note_parameters(theta, objective, thetas, e)
+    if e < paces.shape[0]:
+        for k in range(paces.shape[1]):
+            paces[e, k, 0], paces[e, k, 1] = memory.pace[k, 0], memory.pace[k, 1]
+
+
 @entry
 def dual_averaging_epoch(stamp):
     def dual_averaging_epoch(
-        data, order, batch_size, objective, scales, memory, n_updates, theta, grad, point, scores, losses
+        data, orders, batch_size, objective, scales, memory, n_updates, theta, grad, point, scores, losses, notes
     ):
-        """Train on ``order`` in batches; fills ``theta``."""
+        """Train on each of ``orders`` in batches; fills ``theta``. Losses and parameters are noted as by
+        ``gradient_epoch``, with the pace."""
         _ = stamp
-        look = next_look(n_updates)
-        t = n_updates
-        for start in range(0, order.shape[0], batch_size):
-            stop, t = min(start + batch_size, order.shape[0]), t + 1
-            bring_up_sums(memory.pace, t)
-            form_point(memory, scales, objective, point)
-            if t == look:
-                look_from(point, memory, scales)
-                look = next_look(t)
-            grad.weights[:] = 0.0
-            grad.intercept[:] = 0.0
-            add_gradient(data, order, start, stop, objective, point, 1.0 / batch_size, grad, scores, losses)
-            step(memory, grad, scales, objective, t, (stop - start) / batch_size)
-        write_model(memory, scales, objective, theta)
+        look, t, n = next_look(n_updates), n_updates, orders.shape[1]
+        for e in range(orders.shape[0]):
+            for start in range(0, n, batch_size):
+                stop, t = min(start + batch_size, n), t + 1
+                bring_up_sums(memory.pace, t)
+                form_point(memory, scales, objective, point)
+                if t == look:
+                    look_from(point, memory, scales)
+                    look = next_look(t)
+                grad.weights[:] = 0.0
+                grad.intercept[:] = 0.0
+                add_gradient(data, orders[e], start, stop, objective, point, 1.0 / batch_size, grad, scores, losses[e])
+                step(memory, grad, scales, objective, t, (stop - start) / batch_size)
+            note_epoch(memory, scales, objective, theta, notes, e)
 
     return dual_averaging_epoch
 

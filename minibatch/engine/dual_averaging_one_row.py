@@ -5,7 +5,7 @@ over its row: one for the score, one that moves. There is none over the weights.
 """
 
 from minibatch.engine.compile import entry, kernel
-from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, next_look, write_model
+from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, next_look, note_epoch
 from minibatch.engine.dual_averaging_rows import (
     UNIT,
     bring_up_factors,
@@ -58,26 +58,28 @@ def move_outputs_by_row(X, i, t, square, objective, memory, buffer, slopes):
 @entry
 def dual_averaging_one_row_epoch(stamp):
     def dual_averaging_one_row_epoch(
-        data, order, objective, scales, memory, n_updates, theta, buffer, factors, squares, scores, losses
+        data, orders, objective, scales, memory, n_updates, theta, buffer, factors, squares, scores, losses, notes
     ):
         """``dual_averaging_epoch`` for batches of one row. ``squares`` are the squared norms of what rows add, in their
         order; ``buffer`` is (outputs, ``N_BUFFER``), ``factors`` (outputs, scales), ``scores`` (1, outputs)."""
         _ = stamp
         X, y, weight, class_weight = data
-        look = next_look(n_updates)
-        to_sums(memory, buffer)
-        find_factors(memory.pace, scales, objective, factors)
-        for r in range(order.shape[0]):
-            t = n_updates + r + 1
-            bring_up_factors(memory.pace, t, scales, objective, factors)
-            if t == look:
-                look_around(memory, scales, objective, factors)
-                look = next_look(t)
-            prefetch_place(X, y, weight, order, r + AHEAD)
-            score_at_point(X, order[r], objective, memory, factors, scores)
-            slopes_from_scores(order, r, r + 1, y, weight, class_weight, scores, objective, losses)
-            move_outputs_by_row(X, order[r], t, squares[r], objective, memory, buffer, scores)
-        from_sums(memory, buffer)
-        write_model(memory, scales, objective, theta)
+        t, look = n_updates, next_look(n_updates)
+        for e in range(orders.shape[0]):
+            order = orders[e]
+            to_sums(memory, buffer)
+            find_factors(memory.pace, scales, objective, factors)
+            for r in range(order.shape[0]):
+                t += 1
+                bring_up_factors(memory.pace, t, scales, objective, factors)
+                if t == look:
+                    look_around(memory, scales, objective, factors)
+                    look = next_look(t)
+                prefetch_place(X, y, weight, order, r + AHEAD)
+                score_at_point(X, order[r], objective, memory, factors, scores)
+                slopes_from_scores(order, r, r + 1, y, weight, class_weight, scores, objective, losses[e])
+                move_outputs_by_row(X, order[r], t, squares[e, r], objective, memory, buffer, scores)
+            from_sums(memory, buffer)
+            note_epoch(memory, scales, objective, theta, notes, e)
 
     return dual_averaging_one_row_epoch

@@ -26,7 +26,7 @@ from minibatch.engine.dual_averaging import (
     inverse_root,
     next_look,
     note_distance,
-    write_model,
+    note_epoch,
 )
 from minibatch.engine.four_rows import (
     add_four_rows_to_both,
@@ -50,8 +50,8 @@ from minibatch.engine.rows import add_row
 __all__ = [
     "INVERSE", "N_BUFFER", "OF_INTERCEPT", "SMALL_GROWTH", "SQUARED_NORM", "UNIT", "Place", "advanced",
     "bring_up_factors", "dot_of_point", "dual_averaging_rows_epoch", "find_factors", "from_sums", "look_around",
-    "next_rate", "place_of", "put_back", "renew_inverses", "share_of_sums", "slowed", "steps_on_four", "to_sums",
-    "update_with_four_rows", "update_with_four_scaled_rows", "update_with_row",
+    "next_rate", "pass_over_rows", "place_of", "put_back", "renew_inverses", "share_of_sums", "slowed",
+    "steps_on_four", "to_sums", "update_with_four_rows", "update_with_four_scaled_rows", "update_with_row",
 ]  # fmt: skip
 
 # Columns of the buffer of an output: what ``S`` is counted in, the inverse root of ``v``; on sparse rows, of the
@@ -345,41 +345,46 @@ def update_with_four_scaled_rows(data, order, r, t, objective, memory, buffer, f
         losses[k] += steps_on_four(data, order, r, k, products, 1.0, squares, t, objective, memory, buffer, asked)
 
 
+@kernel
+def pass_over_rows(data, order, objective, scales, memory, n_updates, buffer, factors, squares, losses):
+    pace, look, r = memory.pace, next_look(n_updates), 0
+    to_sums(memory, buffer)
+    find_factors(pace, scales, objective, factors)
+    while r < order.shape[0]:
+        t = n_updates + r + 1
+        bring_up_factors(pace, t, scales, objective, factors)
+        if t == look:
+            look_around(memory, scales, objective, factors)
+            renew_inverses(pace, buffer)
+            look = next_look(t)
+        if t >= FOURS and t % 4 == 0 and r + 4 <= order.shape[0]:
+            for q in range(4):
+                prefetch_target(data.y, data.weight, row_at(order, r + AHEAD + q))
+            if scales.shape[0] == 1:
+                update_with_four_rows(data, order, r, t, objective, memory, buffer, factors, squares, losses)
+            else:
+                update_with_four_scaled_rows(data, order, r, t, objective, memory, buffer, factors, squares, losses)
+            r += 4
+        else:
+            for k in range(losses.shape[0]):
+                weight = pace[k, DISTANCE] / buffer[k, UNIT] * t
+                losses[k] += update_with_row(data, order, r, k, squares[r], weight, objective, memory, buffer, factors)
+            r += 1
+    from_sums(memory, buffer)
+
+
 @entry
 def dual_averaging_rows_epoch(stamp):
     def dual_averaging_rows_epoch(
-        data, order, objective, scales, memory, n_updates, theta, buffer, factors, squares, losses
+        data, orders, objective, scales, memory, n_updates, theta, buffer, factors, squares, losses, notes
     ):
         """``dual_averaging_epoch`` for batches of one row and outputs that do not share a loss. ``squares`` are the
         squared norms of what rows add, in their order; ``buffer`` is (outputs, ``N_BUFFER``), ``factors`` (outputs,
         scales)."""
         _ = stamp
-        pace, look, r = memory.pace, next_look(n_updates), 0
-        to_sums(memory, buffer)
-        find_factors(pace, scales, objective, factors)
-        while r < order.shape[0]:
-            t = n_updates + r + 1
-            bring_up_factors(pace, t, scales, objective, factors)
-            if t == look:
-                look_around(memory, scales, objective, factors)
-                renew_inverses(pace, buffer)
-                look = next_look(t)
-            if t >= FOURS and t % 4 == 0 and r + 4 <= order.shape[0]:
-                for q in range(4):
-                    prefetch_target(data.y, data.weight, row_at(order, r + AHEAD + q))
-                if scales.shape[0] == 1:
-                    update_with_four_rows(data, order, r, t, objective, memory, buffer, factors, squares, losses)
-                else:
-                    update_with_four_scaled_rows(data, order, r, t, objective, memory, buffer, factors, squares, losses)
-                r += 4
-            else:
-                for k in range(losses.shape[0]):
-                    weight = pace[k, DISTANCE] / buffer[k, UNIT] * t
-                    losses[k] += update_with_row(
-                        data, order, r, k, squares[r], weight, objective, memory, buffer, factors
-                    )
-                r += 1
-        from_sums(memory, buffer)
-        write_model(memory, scales, objective, theta)
+        for e in range(orders.shape[0]):
+            before = n_updates + e * orders.shape[1]
+            pass_over_rows(data, orders[e], objective, scales, memory, before, buffer, factors, squares[e], losses[e])
+            note_epoch(memory, scales, objective, theta, notes, e)
 
     return dual_averaging_rows_epoch

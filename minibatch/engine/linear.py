@@ -24,9 +24,9 @@ __all__ = [
     "AHEAD", "BLOCK_BYTES", "BLOCK_ROWS", "CLASSES_AT_ONCE", "ONE_VS_REST", "ROWS_PER_SUM", "SEPARATE", "SOFTMAX",
     "Data", "Objective", "Parameters", "Solver", "add_gradient", "add_parameters", "add_rows",
     "chunk_gradient", "fits_ahead", "gradient_epoch", "loss_of_output", "loss_of_score", "losses_of_scores",
-    "one_vs_rest_slopes", "places_ahead", "prefetch_place", "prefetch_target", "row_at", "scores_of_four_rows",
-    "scores_of_row", "scores_of_rows", "slopes_from_scores", "slopes_of_loss", "slopes_of_output", "softmax_slopes",
-    "target_of_output", "two_rows", "weighted_loss_and_slope",
+    "note_parameters", "one_vs_rest_slopes", "places_ahead", "prefetch_place", "prefetch_target", "row_at",
+    "scores_of_four_rows", "scores_of_row", "scores_of_rows", "slopes_from_scores", "slopes_of_loss",
+    "slopes_of_output", "softmax_slopes", "target_of_output", "two_rows", "weighted_loss_and_slope",
 ]  # fmt: skip
 
 # How the outputs read the target: a column of y each; class k against the rest; or all together through a softmax.
@@ -320,28 +320,48 @@ def add_parameters(theta, total):
             total_weights[k, j] += weights[k, j]
 
 
+@kernel
+def note_parameters(theta, objective, thetas, e):
+    """Write the parameters at the end of epoch ``e`` into a flat vector, where ``thetas`` has one for it."""
+    (weights, intercept), first = theta, objective.first_output
+    if e < thetas.shape[0]:
+        n_columns = weights.shape[1]
+        n_weights = thetas.shape[1] // (n_columns + 1) * n_columns
+        for k in range(intercept.shape[0]):
+            thetas[e, n_weights + first + k] = intercept[k]
+            for j in range(n_columns):
+                thetas[e, (first + k) * n_columns + j] = weights[k, j]
+
+
 @entry
 def gradient_epoch(stamp):
     def gradient_epoch(
-        data, order, etas, shares, batch_size, objective, solver, theta, grad, first, second, scalars, n_updates, total,
-        first_averaged, scores, losses,
+        data, orders, etas, shares, batch_size, objective, solver, theta, grad, first, second, scalars, n_updates,
+        total, first_averaged, scores, losses, thetas,
     ):  # fmt: skip
-        """Train on ``order`` in batches with any solver; adds the weighted losses of the outputs to ``losses``.
+        """Train on each of ``orders`` in batches with any solver; adds the weighted losses of the outputs in an epoch
+        to ``losses`` (epochs, outputs), and writes the parameters at its end into ``thetas``, if that has rows.
 
-        ``etas`` and ``shares`` hold the rate and the share of each batch, ``n_updates`` counts the earlier updates.
-        From batch ``first_averaged`` on, parameters are added to ``total`` after each update.
+        ``etas`` and ``shares`` (epochs, batches) hold the rate and the share of each batch, ``n_updates`` counts the
+        earlier updates. From batch ``first_averaged`` of an epoch on, parameters are added to ``total`` after each
+        update.
         """
         _ = stamp
-        for batch in range(etas.shape[0]):
-            start = batch * batch_size
-            stop = min(start + batch_size, order.shape[0])
-            grad.weights[:] = 0.0
-            grad.intercept[:] = 0.0
-            add_gradient(data, order, start, stop, objective, theta, 1.0 / (stop - start), grad, scores, losses)
-            step = Step(n_updates + batch + 1, etas[batch], shares[batch])
-            update(theta, grad, first, second, scalars, step, objective, solver)
-            if batch >= first_averaged:
-                add_parameters(theta, total)
+        t, n = n_updates, orders.shape[1]
+        for e in range(orders.shape[0]):
+            for batch in range(etas.shape[1]):
+                start, t = batch * batch_size, t + 1
+                stop = min(start + batch_size, n)
+                grad.weights[:] = 0.0
+                grad.intercept[:] = 0.0
+                factor = 1.0 / (stop - start)
+                add_gradient(data, orders[e], start, stop, objective, theta, factor, grad, scores, losses[e])
+                update(
+                    theta, grad, first, second, scalars, Step(t, etas[e, batch], shares[e, batch]), objective, solver
+                )
+                if batch >= first_averaged:
+                    add_parameters(theta, total)
+            note_parameters(theta, objective, thetas, e)
 
     return gradient_epoch
 

@@ -27,8 +27,9 @@ from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.dual_averaging import DualAveragingProblem, going_on
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.state import State, Vector
+from minibatch._training.epochs import Plan
 from minibatch._training.first_distance import first_distances
-from minibatch._training.loop import Outcome, Plan
+from minibatch._training.loop import Outcome
 from minibatch._training.rules import BestRule, Rule, ScoreRule, WindowRule
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.optimizers import DOWG, SOLVERS

@@ -30,8 +30,9 @@ from minibatch._problems.mlp import MLPProblem, scores_of
 from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import State, Vector, rows_of
 from minibatch._training.beginning import Beginning
+from minibatch._training.epochs import Observer, Plan, Steps
 from minibatch._training.lbfgs import minimize
-from minibatch._training.loop import EpochCallbacks, Observer, Outcome, Plan, Steps, Validate
+from minibatch._training.loop import EpochCallbacks, Outcome, Validate
 from minibatch._training.probe import probed_rate
 from minibatch._training.rules import BestRule, Rule, ScoreRule
 from minibatch.engine.activations import ACTIVATIONS

@@ -16,7 +16,7 @@ from minibatch import (
     MiniBatchSGDClassifier,
     MiniBatchSGDRegressor,
 )
-from minibatch._training import loop
+from minibatch._training import epochs as epochs_of_training
 from minibatch.engine.optimizers import SOLVERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -69,7 +69,7 @@ def parameters_of(model):
 def test_stretches_cover_an_epoch_once_and_evenly(data):
     whole = data.draw(st.integers(1, 500))
     n_batches, number = data.draw(st.integers(1, whole)), data.draw(st.integers(1, 600))
-    stretches = list(loop._stretches(n_batches, whole, number))
+    stretches = list(epochs_of_training._stretches(n_batches, whole, number))
     assert [first for first, _ in stretches] == [0, *(last for _, last in stretches[:-1])]
     assert stretches[-1][1] == n_batches
     lengths = [last - first for first, last in stretches]
@@ -78,7 +78,7 @@ def test_stretches_cover_an_epoch_once_and_evenly(data):
         assert len(stretches) == min(number, whole)
         assert max(lengths) - min(lengths) <= 1
     else:
-        complete = list(loop._stretches(whole, whole, number))
+        complete = list(epochs_of_training._stretches(whole, whole, number))
         assert stretches[:-1] == complete[: len(stretches) - 1]
 
 
@@ -237,7 +237,7 @@ def test_a_budget_of_seconds_ends_with_the_evaluation_that_reaches_it(stretches,
         now[0] += 1.0
         return now[0]
 
-    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=perf_counter))
+    monkeypatch.setattr(epochs_of_training, "time", SimpleNamespace(perf_counter=perf_counter))
     notes = Slow(stretches=stretches, max_seconds=limit, max_iter=100)
     model = MiniBatchSGDRegressor(**LINEAR)
     model._train(X, y, None, watch=notes)
@@ -250,7 +250,7 @@ def test_a_budget_of_seconds_ends_with_the_evaluation_that_reaches_it(stretches,
 
 def test_the_progressive_loss_of_an_epoch_cut_short_is_a_mean_over_the_rows_it_had(monkeypatch):
     clock = iter(np.arange(1000.0))
-    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(epochs_of_training, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     model = MiniBatchSGDRegressor(**{**LINEAR, "shuffle": False})
     watched(model, stretches=3, max_seconds=2.0, max_iter=9)
     seen = 4 * 8  # two stretches of two batches

@@ -53,7 +53,7 @@ ENTRIES = [
     sgd.sgd_epoch,
     sgd.one_row_epoch,
     sgd.four_row_epoch,
-    shuffle.exchange_places,
+    shuffle.shuffle_rows,
     sparse_sgd.lazy_sgd_epoch,
 ]
 

@@ -12,9 +12,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from minibatch._problems.column_scales import ColumnMoments
 from minibatch._problems.dual_averaging import DualAveragingProblem
+from minibatch._problems.epochs import Epoch, no_passes
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.pieces import Threads
-from minibatch._problems.state import Epoch
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import SGD
@@ -81,7 +81,8 @@ def train(problem, method, batch_size, epochs=2, order=None):
     n_batches, rates = -(-len(order) // batch_size), []
     for _ in range(epochs):
         epoch = Epoch(order, np.full(n_batches, np.nan), batch_size, n_batches, True, 0)
-        getattr(problem, method)(state, epoch, np.zeros(problem.n_outputs))
+        passed = no_passes(1, problem.n_outputs, state.theta, state.scalars, noted=False)
+        getattr(problem, method)(state, epoch.as_rows(), passed)
         state.slot_updates += n_batches
         rates.append(state.own_rate)
     return *problem.parameters(state.result()), np.array(rates)
@@ -196,7 +197,8 @@ def test_single_rows_of_any_width(loss, n_features, differ):
     def trained(method):
         state = problem.new_state(start, averaged=False)
         problem.set_distances(state, distances_of(problem))
-        getattr(problem, method)(state, Epoch(np.arange(341), np.empty(341), 1, 341, True, 0), np.zeros(1))
+        epoch = Epoch(np.arange(341), np.empty(341), 1, 341, True, 0).as_rows()
+        getattr(problem, method)(state, epoch, no_passes(1, 1, state.theta, state.scalars, noted=False))
         return state.theta
 
     assert_allclose(trained("_four_rows"), trained("_gradient_batches"), rtol=1e-10, atol=1e-12)

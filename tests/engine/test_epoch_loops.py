@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch._problems.linear import LARGE_BATCH, OUTPUTS, LinearProblem
+from minibatch._problems.epochs import Epoch, no_passes
+from minibatch._problems.linear import OUTPUTS, LinearProblem
+from minibatch._problems.linear_loops import LARGE_BATCH
 from minibatch._problems.pieces import Threads
-from minibatch._problems.state import Epoch
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import KINDS, SOLVERS
@@ -76,7 +77,8 @@ def train(problem, method, batch_size, order=None, epochs=EPOCHS, eta=ETA, avera
     for _ in range(epochs):
         first_averaged = 0 if average else n_batches
         epoch = Epoch(order, np.full(n_batches, eta), batch_size, first_averaged, True, 0)
-        getattr(problem, method)(state, epoch, np.zeros(problem.n_outputs))
+        passed = no_passes(1, problem.n_outputs, state.theta, state.scalars, noted=False)
+        getattr(problem, method)(state, epoch.as_rows(), passed)
         state.slot_updates += n_batches
         state.n_averaged += n_batches if average else 0
     return problem.parameters(state.result())

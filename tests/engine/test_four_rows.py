@@ -18,13 +18,14 @@ def parameters_of(epoch, X, y, weight, order, etas, objective):
     data = Data(X, y, weight, np.array([[0.5, 2.0]]))
     for array in data[:3]:
         array.flags.writeable = False
-    theta, losses = Parameters(np.full((1, D), 0.25, X.dtype), np.full(1, -0.5, X.dtype)), np.zeros(1)
+    theta, losses = Parameters(np.full((1, D), 0.25, X.dtype), np.full(1, -0.5, X.dtype)), np.zeros((1, 1))
+    passes, notes = (order[None], etas[None]), (losses, np.empty((0, D + 1), X.dtype), np.empty((1, 0)), np.zeros(1))
     if epoch is one_row_epoch:
         nothing = Parameters(np.empty((1, 0)), np.empty(1))
-        one_row_epoch(data, order, etas, objective, theta, nothing, len(etas), losses, np.empty(0), 0.0)
+        one_row_epoch(data, *passes, objective, theta, nothing, len(etas), *notes)
     else:
-        four_row_epoch(data, order, etas, objective, theta, losses, np.empty(0), 0.0)
-    return np.concatenate([theta.weights[0], theta.intercept, losses])
+        four_row_epoch(data, *passes, objective, theta, *notes)
+    return np.concatenate([theta.weights[0], theta.intercept, losses[0]])
 
 
 def data_of(n, seed, scale=1.0, dtype=np.float64):

@@ -13,10 +13,10 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from minibatch._problems import mlp
 from minibatch._problems.blas import n_blas_threads, one_blas_thread
+from minibatch._problems.epochs import Epoch
 from minibatch._problems.layout import layers_of, network_of
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.pieces import Threads
-from minibatch._problems.state import Epoch
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.barrier import abandon, new_barrier
 from minibatch.engine.batch_normalization import STATISTICS_RATE, VARIANCE_EPSILON

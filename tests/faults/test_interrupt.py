@@ -24,7 +24,7 @@ from minibatch import (
     MiniBatchSGDClassifier,
     MiniBatchSGDRegressor,
 )
-from minibatch._problems import linear, mlp
+from minibatch._problems import linear_loops, mlp
 from minibatch._problems.blas import _only_limit, n_blas_threads, one_blas_thread
 from minibatch.engine.compile import COMPILED, aside
 from minibatch.history import History
@@ -171,10 +171,10 @@ def test_a_visit_to_the_limit_of_blas_that_never_began_ends_nothing():
 ROWS, CLASSES = RANDOM.standard_normal((20_000, 20)), RANDOM.integers(3, size=20_000)
 FOREVER = {"max_iter": 10**5, "tol": None, "random_state": 0}
 LONG_FITS = {
-    "linear": (MiniBatchSGDClassifier("log_loss", batch_size=1, n_jobs=2, **FOREVER), linear, "sgd_epoch"),
+    "linear": (MiniBatchSGDClassifier("log_loss", batch_size=1, n_jobs=2, **FOREVER), linear_loops, "sgd_epoch"),
     "linear, full": (
         MiniBatchSGDClassifier("log_loss", batch_size="full", n_jobs=2, **FOREVER),
-        linear,
+        linear_loops,
         "chunk_gradient",
     ),
     "network": (MiniBatchMLPClassifier((30,), batch_size=32, **FOREVER), mlp, "mlp_epoch"),

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Ridge
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch._problems.linear import LARGE_BATCH
+from minibatch._problems.linear_loops import LARGE_BATCH
 from minibatch.diagnostics import learning_rate_range_test, norm_test
 from minibatch.plotting import BatchSizeLearningRateDisplay
 from references.gradient_descent import descend

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LinearRegression
 
 from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch._problems.linear import LARGE_BATCH
+from minibatch._problems.linear_loops import LARGE_BATCH
 from references.gradient_descent import descend
 
 N, D = 50, 4

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch._problems.dual_averaging import DualAveragingProblem
-from minibatch._problems.state import Epoch
+from minibatch._problems.epochs import Epoch
 from minibatch.model_selection import memory_required
 
 SIZES = [1, 32, 1000, "full"]

@@ -7,9 +7,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from minibatch._problems import mlp
+from minibatch._problems.epochs import Epoch
 from minibatch._problems.layout import network_of
 from minibatch._problems.mlp import MLPProblem
-from minibatch._problems.state import Epoch, State
+from minibatch._problems.state import State
 from minibatch._problems.tail_average import DENSE, NEWEST, weights_of_newest
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.linear import SEPARATE, Objective, Solver
