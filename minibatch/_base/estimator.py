@@ -120,8 +120,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         validation: tuple[Any, Any, Any] = (None, None, None), watch: Watch | None = None, several: bool = False,
         **labels: Any,
     ) -> Steps[str]:  # fmt: skip
-        """``_train``, epoch by epoch unless ``several``; returns what to warn of. ``watch`` is told about the fit, and reports divergence
-        and the like itself."""
+        """``_train``, epoch by epoch unless ``several``; returns what to warn of. ``watch`` is told about the fit, and
+        reports divergence and the like itself."""
         with unchanged_on_error(self), ExitStack() as stack:
             self._check_before_data(partial, watched=watch is not None)
             fresh = not hasattr(self, "history_") or not (partial or self.warm_start)
