@@ -64,8 +64,9 @@ def sample_orders(n_samples: int, shuffle: bool | str, seed: int, epoch: int, n_
     n_blocks = -(-n_samples // BLOCK_ROWS)
     if shuffle == "block" and n_blocks > BLOCKS_AT_ONCE:
         return np.stack([_blocks_in_order(n_samples, n_blocks, seed, epoch + i) for i in range(n_epochs)])
-    orders: Order = np.empty((n_epochs, n_samples), np.int64)
-    orders[...] = np.arange(n_samples)
+    orders: Order = np.arange(n_samples)[None]
+    if n_epochs > 1:
+        orders = np.repeat(orders, n_epochs, axis=0)
     if shuffle:
         _Stream(seed, epoch).shuffle(orders)
     return orders

@@ -11,12 +11,15 @@ from minibatch._problems.pieces import at_once
 from minibatch.schedules import Rates
 
 __all__ = [
-    "MOST_EPOCHS", "PARAMETERS_AT_ONCE", "SHARE_OF_PIECE", "Epoch", "Notes", "Passed", "n_epochs_at_once", "no_passes",
+    "MOST_EPOCHS", "PARAMETERS_AT_ONCE", "ROWS_IN_ORDERS", "SHARE_OF_PIECE", "Epoch", "Notes", "Passed",
+    "n_epochs_at_once", "no_passes",
 ]  # fmt: skip
 
 # A call of several epochs is at most this share of a piece (see ``pieces``), two milliseconds: ten times what Python
 # takes between two calls. Nor does more than so many epochs of the smallest data gain anything.
 SHARE_OF_PIECE, MOST_EPOCHS = 40, 64
+# Nor do their orders, and the rates of single rows, take much memory: 128 kB each.
+ROWS_IN_ORDERS = 16_384
 # NumPy sums up so many numbers at once. With more of them, a penalty could have other digits than by itself.
 PARAMETERS_AT_ONCE = 8192
 
@@ -66,13 +69,14 @@ class Passed(NamedTuple):
     notes: Notes
 
 
-def n_epochs_at_once(work: float, n_parameters: int) -> int:
+def n_epochs_at_once(work: float, n_rows: int, n_parameters: int) -> int:
     """Of so much work each; one, if that is much already.
 
-    >>> [n_epochs_at_once(work, 10) for work in (1e4, 1e6, 1e9)], n_epochs_at_once(1e4, 5000)
+    >>> [n_epochs_at_once(work, 150, 10) for work in (1e4, 1e6, 1e9)], n_epochs_at_once(1e4, 150, 5000)
     ([64, 5, 1], 1)
     """
-    return max(1, min(MOST_EPOCHS, at_once(SHARE_OF_PIECE * work), PARAMETERS_AT_ONCE // n_parameters))
+    most = min(MOST_EPOCHS, ROWS_IN_ORDERS // n_rows, PARAMETERS_AT_ONCE // n_parameters)
+    return max(1, min(most, at_once(SHARE_OF_PIECE * work)))
 
 
 def no_passes(n_epochs: int, n_outputs: int, theta: NDArray[Any], scalars: NDArray[np.float64], noted: bool) -> Passed:

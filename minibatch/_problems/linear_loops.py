@@ -88,7 +88,7 @@ class LinearLoops(ProblemOnRows):
         if loop not in (self._plain_sgd, self._gradient_batches):
             return 1
         work = times * self.n_samples * (self._row_work + UPDATE_WORK * self.n_parameters / batch_size)
-        return n_epochs_at_once(work, self.n_parameters)
+        return n_epochs_at_once(work, self.n_samples, self.n_parameters)
 
     def run_epochs(self, state: State, epochs: Epoch) -> Passed:
         if self.rows is not None:

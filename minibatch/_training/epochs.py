@@ -131,6 +131,7 @@ def alone(steps: Steps[_T]) -> _T:
                 done = (problem.run_epoch if epoch.order.ndim == 1 else problem.run_epochs)(state, epoch)
             except BaseException as error:  # raised where the epoch was asked for, for what is to be undone there
                 steps.throw(error)
+            del epoch  # whose order and rates are as long as the data
     except StopIteration as end:
         result: _T = end.value
         return result
@@ -164,9 +165,8 @@ def _rates(
     updates = state.schedule_updates + n_batches * np.arange(n_epochs)[:, None]
     epochs = np.cumsum([state.schedule_epochs, *[1.0] * (n_epochs - 1)])[:, None]  # as they are counted
     progress = Progress(n_batches, updates, epochs, whole, clock.n_samples_seen + rows_before)
-    etas = np.empty((n_epochs, n_batches))
-    etas[...] = plan.schedule(progress) * state.rate_factor
-    return etas
+    etas = plan.schedule(progress) * state.rate_factor
+    return etas.reshape(1, -1) if n_epochs == 1 else np.array(np.broadcast_to(etas, (n_epochs, n_batches)))
 
 
 def _rate_of(state: State, rates: Rates) -> float:

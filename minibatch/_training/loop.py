@@ -87,10 +87,12 @@ def training(
         if callbacks is not None:
             callbacks.epoch_begins()
         before, n_epochs = state.copy(), 1 if one_by_one else _n_unwatched(problem, plan, rule, clock, done.n_epochs)
-        epochs = next_epochs(problem, plan, state, clock, n_epochs)
-        if n_epochs == 1:
-            trained = yield from run_epoch(problem, plan, state, clock, epochs, observer)
+        if n_epochs == 1:  # nothing here keeps its order and its rates, which are as long as the data
+            trained = yield from run_epoch(
+                problem, plan, state, clock, next_epochs(problem, plan, state, clock), observer
+            )
         else:
+            epochs = next_epochs(problem, plan, state, clock, n_epochs)
             trained = yield from run_epochs(problem, state, clock, epochs)
         objectives, penalties = _objectives(problem, trained, penalty)
         columns = trained.columns
@@ -98,7 +100,7 @@ def training(
             columns |= evaluation(problem, plan, clock.epoch, state.result(), start, validate)
         n_seen, n_bad_epochs, ended = _show(rule, plan, objectives, n_epochs, n_bad_epochs, columns, state)
         if n_seen < n_epochs:  # it ends before the last of these epochs, or they have left the finite numbers
-            state = yield from _again(problem, before, clock, epochs, n_seen)
+            state = before if n_seen == 0 else (yield from _again(problem, before, clock, epochs, n_seen))
             status = "" if ended else "diverged"
         penalty = penalties[n_seen - 1] if n_seen else penalty
         _note(columns, objectives[:n_seen], status, plan, clock, done, validate)
@@ -165,9 +167,8 @@ def _show(
 
 def _again(problem: Problem, before: State, clock: Counters, epochs: Epoch, n_epochs: int) -> Steps[State]:
     """The state after the first of these epochs."""
-    if n_epochs > 0:
-        first = epochs._replace(order=epochs.order[:n_epochs], etas=epochs.etas[:n_epochs])
-        yield from run_epochs(problem, before, clock, first)
+    first = epochs._replace(order=epochs.order[:n_epochs], etas=epochs.etas[:n_epochs])
+    yield from run_epochs(problem, before, clock, first)
     return before
 
 
