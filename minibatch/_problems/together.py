@@ -1,6 +1,6 @@
 """Epochs of many linear models in shared passes over the rows, where they differ in numbers alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ def run_together(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
     return [found[i] for i in range(len(requests))]
 
 
-def _groups(requests: Sequence[Request]) -> Iterable[list[int]]:
+def _groups(requests: Sequence[Request]) -> list[list[int]]:
     """The numbers of requests that share passes, as many as the cache has room for; others alone."""
     groups: list[list[int]] = []
     for i, request in enumerate(requests):
@@ -79,22 +79,18 @@ def _share_rows(a: Request, b: Request) -> bool:
     """Whether two requests, the first of which is plain, differ in numbers alone."""
     if not _is_plain(b):
         return False
-    (p, _, e), (q, _, f) = a, b
-    mine: Any = p
-    other: Any = q
-    x, z = mine.data, other.data
+    mine: Any = a.problem
+    other: Any = b.problem
+    arrays = [
+        (a.epoch.order, b.epoch.order), (_rows(mine), _rows(other)), (mine.data.y, other.data.y),
+        (mine.data.weight, other.data.weight), (mine.data.class_weight, other.data.class_weight),
+    ]  # fmt: skip
     return (
-        x.X.__array_interface__ == z.X.__array_interface__
+        mine.data.X.__array_interface__ == other.data.X.__array_interface__
         and mine.objective._replace(l2=0.0, parameter=0.0) == other.objective._replace(l2=0.0, parameter=0.0)
-        and e.batch_size == f.batch_size
-        and all(
-            np.array_equal(part, same)
-            for part, same in (
-                (e.order, f.order), (_rows(mine), _rows(other)), (x.y, z.y), (x.weight, z.weight),
-                (x.class_weight, z.class_weight),
-            )
-        )
-    )  # fmt: skip
+        and a.epoch.batch_size == b.epoch.batch_size
+        and all(np.array_equal(*pair) for pair in arrays)
+    )
 
 
 def _rows(problem: LinearProblem) -> Any:

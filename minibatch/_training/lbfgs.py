@@ -1,4 +1,4 @@
-"""The full-batch objective in the hands of ``scipy.optimize.minimize``: a second trainer beside ``loop.train``."""
+"""The full-batch objective in the hands of ``scipy.optimize.minimize``: a second trainer beside ``loop.training``."""
 
 import time
 from dataclasses import replace

@@ -2,8 +2,8 @@
 
 Python decides once an epoch; ``problem.run_epoch`` trains in compiled code. Failure is a status, not an exception.
 
-``training`` is a generator that asks for one epoch after the other: ``alone`` runs what it asks for, a search runs what
-many ask for together.
+``training`` is a generator that asks for one epoch after the other, and ``alone`` runs what it asks for. So the epochs
+that many fits ask for can be run together (``_problems.together``); nothing does that yet.
 """
 
 import time
@@ -26,7 +26,7 @@ from minibatch.schedules import ADAPTIVE_END, ADAPTIVE_FACTOR, Progress, Rates, 
 
 __all__ = [
     "Counters", "EpochCallbacks", "Observer", "Outcome", "Plan", "Steps", "Validate", "alone", "evaluation", "keep",
-    "train", "training",
+    "training",
 ]  # fmt: skip
 
 
@@ -57,7 +57,7 @@ class Plan(NamedTuple):
 
 
 class EpochCallbacks(Protocol):
-    """What train() tells the outside: before and after each epoch; a true answer stops. ``outcome`` is that of a run
+    """What training() tells the outside: before and after each epoch; a true answer stops. ``outcome`` is that of a run
     that stops there, whose state and history go on changing."""
 
     def epoch_begins(self) -> None: ...
@@ -90,19 +90,15 @@ def alone(steps: Steps[_T]) -> _T:
     losses: Any = None
     try:
         while True:
-            problem, state, epoch = steps.send(losses)
+            request = steps.send(losses)
             try:
-                losses = problem.run_epoch(state, epoch)
+                losses = request.problem.run_epoch(request.state, request.epoch)
             except BaseException as error:  # raised where the epoch was asked for, for what is to be undone there
                 steps.throw(error)
+            del request  # with the order of its rows, before there is another
     except StopIteration as end:
         result: _T = end.value
         return result
-
-
-def train(*args: Any, **more: Any) -> Outcome:
-    """``training``, epoch by epoch."""
-    return alone(training(*args, **more))
 
 
 def training(

@@ -29,7 +29,7 @@ class Sweep:
         self.test, self.stop_factor, n = probe, stop_factor, len(rates)
         self.looks = np.arange(1, n + 1) if n_looks is None else np.arange(1, n_looks + 1) * n // n_looks
         self.limits = {
-            # train() also asks for the rate after the last one
+            # training() also asks for the rate after the last one
             "schedule": lambda now: rates[np.minimum(now.updates, n - 1)],
             "max_iter": n,
             "max_updates": n,
