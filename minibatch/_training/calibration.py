@@ -13,8 +13,8 @@ from minibatch._problems.state import Vector
 from minibatch._training.trials import Run, Trials, rates_of_trial, splits_of
 
 __all__ = [
-    "CURVATURE_ROWS", "DECAYS", "HARDLY", "LARGE", "LEVEL", "MOST_HALVINGS", "MOST_STEPS", "STABLE", "STAYS",
-    "STEPS_OF_TWO", "calibrated_rate", "lower_by_length", "lowest", "walk",
+    "CURVATURE_ROWS", "DECAYS", "HARDLY", "LARGE", "LEVEL", "LITTLE", "MOST_HALVINGS", "MOST_STEPS", "STABLE",
+    "STAYS", "STEPS_OF_TWO", "best_in_trials", "calibrated_rate", "lower_by_length", "lowest", "stays_ahead", "walk",
 ]  # fmt: skip
 
 MOST_HALVINGS, MOST_STEPS = 400, 30  # until a rate is finite; from there to the best
@@ -27,32 +27,50 @@ DECAYS, STAYS = 0.15, 0.45
 # fall of the objective.
 LEVEL = 0.05
 HARDLY = 1e-5  # of the objective: less of a fall is none
+LITTLE = 0.05  # of the objective: a valley of so small a fall may be one before the next, in few updates
 STEPS_OF_TWO = 4  # rates are rounded to so many in a factor of two, so that rounding errors leave them as they are
 
 
 def calibrated_rate(problem: Any, theta: Vector, run: Run, usual: float, seed: int) -> float:
     """The rate from which short runs like ``run`` lower the objective of other rows most, made lower for its length.
 
-    A walk by factors of 4, then 2, at three lengths; ``usual`` is the rate that it must not be worse than. Batches of
-    all rows get no rate beyond what their curvature allows.
+    A walk by factors of 4, then 2, at three lengths; ``usual`` is the rate that it must not be worse than: what was
+    above it is made lower than it only where trials say that this is right. Batches of all rows get no rate beyond
+    what their curvature allows.
     """
     random = np.random.default_rng(seed)
     trials = Trials(splits_of(problem, run, random), theta, run, problem.n_samples, seed)
     with np.errstate(over="ignore", invalid="ignore"):  # rates that are too high
         stable = largest_stable_rate(trials.few, theta, random)
         start = float(2.0 ** np.round(np.log2(0.5 * stable if 0.0 < stable < np.inf else usual)))
-        rate = _best(trials, start, usual)
+        rate = best_in_trials(trials, start, usual)
         if not _helps(trials, rate):
             # nothing that holds for other rows: a rate that learns these
             own = splits_of(problem, run, random, held_out=False)
             trials = Trials(own, theta, run, problem.n_samples, seed)
-            rate = _best(trials, start, usual)
+            rate = best_in_trials(trials, start, usual)
             if not _helps(trials, rate):
                 rate = min(start, usual)
                 _warn(rate)
         steps = np.round(STEPS_OF_TWO * np.log2(rate * lower_by_length(run, trials, rate)))
-        rate = min(float(2.0 ** (steps / STEPS_OF_TWO)), _highest(trials, problem, rate, random))
+        lowered = float(2.0 ** (steps / STEPS_OF_TWO))
+        if lowered < usual <= rate and stays_ahead(usual, lowered, trials):
+            lowered = usual
+        rate = min(lowered, _highest(trials, problem, rate, random))
     return rate
+
+
+def stays_ahead(higher: float, lower: float, trials: Trials) -> bool:
+    """Whether a higher rate is ahead of a lower one where the run ends, by the longest trials and half of them.
+
+    Along fits as in ``lower_by_length`` the lead is ``a / t + b``.
+    """
+    end, length = trials.run.n_updates(trials.n_samples), trials.lengths[-1]
+    half = max(1, length // 2)
+    earlier, lead = (trials.cost(lower, t) - trials.cost(higher, t) for t in (half, length))
+    if half < length < end:
+        lead -= (earlier - lead) / (1 / half - 1 / length) * (1 / length - 1 / end)
+    return lead > 0.0
 
 
 def _highest(trials: Trials, problem: Any, rate: float, random: np.random.Generator) -> float:
@@ -79,7 +97,8 @@ def _warn(rate: float) -> None:
     )
 
 
-def _best(trials: Trials, start: float, usual: float) -> float:
+def best_in_trials(trials: Trials, start: float, usual: float) -> float:
+    """The rate of least cost on a walk from ``start``, and on one from ``usual`` where that may do better."""
     rate, factor = start, 4.0
     for length in trials.lengths:
         rate = walk(partial(trials.cost, n_updates=length), rate, factor)
@@ -88,8 +107,9 @@ def _best(trials: Trials, start: float, usual: float) -> float:
     def cost(eta: float) -> float:
         return trials.cost(eta, trials.lengths[-1])
 
-    if cost(usual) < cost(rate):
-        rate = walk(cost, usual, 2.0)
+    before = trials.cost(0.0, 0)
+    if cost(usual) < cost(rate) or not cost(rate) < before - LITTLE * abs(before):
+        rate = min(rate, walk(cost, usual, 2.0), key=cost)
     if not trials.run.is_full(trials.n_samples):
         return lowest(cost, rate, 2.0)
     level = cost(rate) + LEVEL * (trials.cost(0.0, 0) - cost(rate))
