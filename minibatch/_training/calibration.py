@@ -13,8 +13,9 @@ from minibatch._problems.state import Vector
 from minibatch._training.trials import Run, Trials, rates_of_trial, splits_of
 
 __all__ = [
-    "CURVATURE_ROWS", "DECAYS", "HARDLY", "LARGE", "LEVEL", "LITTLE", "MOST_HALVINGS", "MOST_STEPS", "STABLE",
-    "STAYS", "STEPS_OF_TWO", "best_in_trials", "calibrated_rate", "lower_by_length", "lowest", "stays_ahead", "walk",
+    "CURVATURE_ROWS", "DECAYS", "HARDLY", "LARGE", "LEVEL", "LITTLE", "MILD", "MOST_HALVINGS", "MOST_STEPS",
+    "STABLE", "STAYS", "STEPS_OF_TWO", "best_in_trials", "calibrated_rate", "lower_by_length", "lowest",
+    "says_little", "stays_ahead", "walk",
 ]  # fmt: skip
 
 MOST_HALVINGS, MOST_STEPS = 400, 30  # until a rate is finite; from there to the best
@@ -27,16 +28,17 @@ DECAYS, STAYS = 0.15, 0.45
 # fall of the objective.
 LEVEL = 0.05
 HARDLY = 1e-5  # of the objective: less of a fall is none
-LITTLE = 0.05  # of the objective: a valley of so small a fall may be one before the next, in few updates
+# A fall that is less, of the objective, says little of a long run: of nearly collinear columns trials see the noise
+# alone. A rise that is less may be that noise.
+LITTLE, MILD = 0.02, 0.2
 STEPS_OF_TWO = 4  # rates are rounded to so many in a factor of two, so that rounding errors leave them as they are
 
 
 def calibrated_rate(problem: Any, theta: Vector, run: Run, usual: float, seed: int) -> float:
     """The rate from which short runs like ``run`` lower the objective of other rows most, made lower for its length.
 
-    A walk by factors of 4, then 2, at three lengths; ``usual`` is the rate that it must not be worse than: what was
-    above it is made lower than it only where trials say that this is right. Batches of all rows get no rate beyond
-    what their curvature allows.
+    A walk by factors of 4, then 2, at three lengths. ``usual`` is the rate that it must not be worse than: one below it
+    is chosen only where trials say enough. Batches of all rows get no rate beyond what their curvature allows.
     """
     random = np.random.default_rng(seed)
     trials = Trials(splits_of(problem, run, random), theta, run, problem.n_samples, seed)
@@ -44,20 +46,36 @@ def calibrated_rate(problem: Any, theta: Vector, run: Run, usual: float, seed: i
         stable = largest_stable_rate(trials.few, theta, random)
         start = float(2.0 ** np.round(np.log2(0.5 * stable if 0.0 < stable < np.inf else usual)))
         rate = best_in_trials(trials, start, usual)
-        if not _helps(trials, rate):
+        if says_little(trials, rate, HARDLY):
             # nothing that holds for other rows: a rate that learns these
             own = splits_of(problem, run, random, held_out=False)
             trials = Trials(own, theta, run, problem.n_samples, seed)
             rate = best_in_trials(trials, start, usual)
-            if not _helps(trials, rate):
-                rate = min(start, usual)
-                _warn(rate)
-        steps = np.round(STEPS_OF_TWO * np.log2(rate * lower_by_length(run, trials, rate)))
-        lowered = float(2.0 ** (steps / STEPS_OF_TWO))
-        if lowered < usual <= rate and stays_ahead(usual, lowered, trials):
-            lowered = usual
-        rate = min(lowered, _highest(trials, problem, rate, random))
-    return rate
+        if says_little(trials, rate, HARDLY):
+            lowered = rate = min(start, usual)
+            _warn(rate)
+        else:
+            lowered = _for_whole_run(trials, rate, usual)
+        return min(lowered, _highest(trials, problem, rate, random))
+
+
+def _for_whole_run(trials: Trials, rate: float, usual: float) -> float:
+    steps = np.round(STEPS_OF_TWO * np.log2(rate * lower_by_length(trials.run, trials, rate)))
+    lowered = float(2.0 ** (steps / STEPS_OF_TWO))
+    if lowered >= usual:
+        return lowered
+    if usual <= rate:
+        keeps = stays_ahead(usual, lowered, trials)
+    else:
+        before = trials.cost(0.0, 0)
+        keeps = says_little(trials, rate) and trials.cost(usual, trials.lengths[-1]) < before + MILD * abs(before)
+    return usual if keeps else lowered
+
+
+def says_little(trials: Trials, rate: float, share: float = LITTLE) -> bool:
+    """Whether the longest trial falls by less than a share of the objective."""
+    before = trials.cost(0.0, 0)
+    return not trials.cost(rate, trials.lengths[-1]) < before - share * abs(before)
 
 
 def stays_ahead(higher: float, lower: float, trials: Trials) -> bool:
@@ -107,8 +125,7 @@ def best_in_trials(trials: Trials, start: float, usual: float) -> float:
     def cost(eta: float) -> float:
         return trials.cost(eta, trials.lengths[-1])
 
-    before = trials.cost(0.0, 0)
-    if cost(usual) < cost(rate) or not cost(rate) < before - LITTLE * abs(before):
+    if cost(usual) < cost(rate) or says_little(trials, rate):  # a small fall may be the valley before the next
         rate = min(rate, walk(cost, usual, 2.0), key=cost)
     if not trials.run.is_full(trials.n_samples):
         return lowest(cost, rate, 2.0)
@@ -119,11 +136,6 @@ def best_in_trials(trials: Trials, start: float, usual: float) -> float:
             break
         rate *= step
     return rate
-
-
-def _helps(trials: Trials, rate: float) -> bool:
-    before = trials.cost(0.0, 0)
-    return trials.cost(rate, trials.lengths[-1]) < before - HARDLY * abs(before)
 
 
 def lower_by_length(run: Run, trials: Trials, rate: float) -> float:
