@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -145,30 +145,39 @@ class DualAveragingProblem(LinearProblem):
         return self._n_epochs_of(batch_size, self._gradient_batches if single else loop, 2)
 
     def _four_rows(self, state: State, epochs: Epoch, passed: Passed) -> None:
-        self._single_rows(dual_averaging_rows_epoch, False, state, epochs, passed)
+        self._single_rows(dual_averaging_rows_epoch, self._factors, state, epochs, passed)
 
     def _one_row(self, state: State, epochs: Epoch, passed: Passed) -> None:
-        self._single_rows(dual_averaging_one_row_epoch, True, state, epochs, passed)
+        self._single_rows(dual_averaging_one_row_epoch, self._factors, state, epochs, passed)
+
+    def _sparse_rows(self, state: State, epoch: Epoch, passed: Passed) -> None:
+        self._single_rows(dual_averaging_sparse_row_epoch, partial(self._columns, single=True), state, epoch, passed)
 
     def _single_rows(
-        self, loop: Callable[..., None], with_scores: bool, state: State, epochs: Epoch, passed: Passed
+        self, loop: Callable[..., None], of_columns: Callable[[int], Any], state: State, epochs: Epoch, passed: Passed
     ) -> None:
+        """``of_columns`` makes the loop's buffers of columns, for so many outputs."""
         theta, memory, squares = self.parameters(state.theta), self._memory(state), self._squares
         if squares is None:
-            return self._gradient_batches(state, epochs, passed)
-        squares = squares[epochs.order]
+            in_batches = self._sparse_batches if isinstance(self.data.X, CSR) else self._gradient_batches
+            return in_batches(state, epochs, passed)
+        sparse = loop is dual_averaging_sparse_row_epoch  # which trains one epoch, and notes nothing
+        order = epochs.order[0] if sparse else epochs.order
+        squares = squares[order]
 
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
-            scores = (np.empty((1, n_outputs)),) if with_scores else ()
+            scores = () if loop is dual_averaging_rows_epoch else (np.empty((1, n_outputs)),)
             loop(
-                self.data, epochs.order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
-                part_of(theta, here), np.empty((n_outputs, N_BUFFER)),
-                np.empty((n_outputs, len(self.scales)), theta.weights.dtype), squares, *scores,
-                passed.losses[:, here], passed.notes,
+                self.data, order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
+                part_of(theta, here), np.empty((n_outputs, N_BUFFER)), of_columns(n_outputs), squares, *scores,
+                *((passed.losses[0, here],) if sparse else (passed.losses[:, here], passed.notes)),
             )  # fmt: skip
 
         self._for_outputs(train, len(epochs.order))
+
+    def _factors(self, n_outputs: int) -> Vector:
+        return np.empty((n_outputs, len(self.scales)), self.data.y.dtype)
 
     def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
         theta, loop = self.data.y.itemsize * self.n_parameters, self._epoch_function(batch_size, False)
@@ -200,23 +209,6 @@ class DualAveragingProblem(LinearProblem):
 
         self._for_outputs(train, len(epochs.order))
 
-    def _sparse_rows(self, state: State, epoch: Epoch, passed: Passed) -> None:
-        theta, memory, squares = self.parameters(state.theta), self._memory(state), self._squares
-        if squares is None:
-            return self._sparse_batches(state, epoch, passed)
-        order = epoch.order[0]
-        squares = squares[order]
-
-        def train(here: slice, objective: Objective) -> None:
-            n_outputs = here.stop - here.start
-            dual_averaging_sparse_row_epoch(
-                self.data, order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
-                part_of(theta, here), np.empty((n_outputs, N_BUFFER)), self._columns(n_outputs, True), squares,
-                np.empty((1, n_outputs)), passed.losses[0, here],
-            )  # fmt: skip
-
-        self._for_outputs(train)
-
     def _sparse_batches(self, state: State, epoch: Epoch, passed: Passed) -> None:
         theta, memory, batch_size = self.parameters(state.theta), self._memory(state), epoch.batch_size
 
@@ -225,12 +217,12 @@ class DualAveragingProblem(LinearProblem):
             dual_averaging_sparse_epoch(
                 self.data, epoch.order[0], batch_size, objective, self.scales, _part_of_memory(memory, here),
                 state.slot_updates, part_of(theta, here), np.empty((n_outputs, N_BUFFER)),
-                self._columns(n_outputs, False), np.empty((batch_size, n_outputs)), passed.losses[0, here],
+                self._columns(n_outputs, single=False), np.empty((batch_size, n_outputs)), passed.losses[0, here],
             )  # fmt: skip
 
         self._for_outputs(train)
 
-    def _columns(self, n_outputs: int, single: bool) -> Columns:
+    def _columns(self, n_outputs: int, *, single: bool) -> Columns:
         """Buffers."""
         (bands, scales), dtype = self._scales, self.data.y.dtype
         parts = np.empty((n_outputs, self.n_features, 2 if single else 3), dtype)

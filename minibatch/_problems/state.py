@@ -132,12 +132,16 @@ class State:
 
 
 class Request(NamedTuple):
-    """Epochs that training waits for: ``problem.run_epoch(state, epoch)`` or, of several, ``problem.run_epochs(state,
-    epoch)``, or what comes to the same."""
+    """An epoch that training waits for, or several: what ``run`` does, or what comes to the same."""
 
     problem: "Problem"
     state: "State"
     epoch: Epoch
+
+    def run(self) -> Any:
+        """What ``problem.run_epoch`` returns, or ``problem.run_epochs``."""
+        run = self.problem.run_epoch if self.epoch.order.ndim == 1 else self.problem.run_epochs
+        return run(self.state, self.epoch)
 
 
 class RowGradients(NamedTuple):

@@ -1,6 +1,6 @@
 """Epochs of many linear models in shared passes over the rows, where they differ in numbers alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,9 @@ CACHED_BYTES = 256 * 1024
 FEWEST = 8
 
 
-def run_together(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
-    """``problem.run_epoch(state, epoch)`` of every request, to rounding; those that can share a pass do."""
-    found: dict[int, NDArray[np.float64]] = {}
+def run_together(requests: Sequence[Request]) -> list[Any]:
+    """What ``run`` of every request returns, to rounding; those that can share a pass do."""
+    found: dict[int, Any] = {}
     for group in _groups(requests):
         members = [requests[i] for i in group]
         train = _in_one_pass if len(group) * _n_outputs(members[0]) >= FEWEST and len(group) > 1 else _one_by_one
@@ -34,7 +34,7 @@ def run_together(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
     return [found[i] for i in range(len(requests))]
 
 
-def _groups(requests: Sequence[Request]) -> Iterable[list[int]]:
+def _groups(requests: Sequence[Request]) -> list[list[int]]:
     """The numbers of requests that share passes, as many as the cache has room for; others alone."""
     groups: list[list[int]] = []
     for i, request in enumerate(requests):
@@ -62,10 +62,11 @@ def _most(request: Request) -> int:
 
 
 def _is_plain(request: Request) -> bool:
-    """Whether ``candidates_epoch`` trains it: plain SGD on dense rows, nothing but the last iterate asked for."""
+    """Whether ``candidates_epoch`` trains it: plain SGD on dense rows, one epoch, nothing but the last iterate asked for."""
     problem, epoch = request.problem, request.epoch
     return (
         type(problem) is LinearProblem
+        and epoch.order.ndim == 1
         and isinstance(problem.data.X, np.ndarray)
         and problem.solver.kind == SGD
         and problem.objective.outputs != SOFTMAX
@@ -79,30 +80,26 @@ def _share_rows(a: Request, b: Request) -> bool:
     """Whether two requests, the first of which is plain, differ in numbers alone."""
     if not _is_plain(b):
         return False
-    (p, _, e), (q, _, f) = a, b
-    mine: Any = p
-    other: Any = q
-    x, z = mine.data, other.data
+    mine: Any = a.problem
+    other: Any = b.problem
+    arrays = [
+        (a.epoch.order, b.epoch.order), (_rows(mine), _rows(other)), (mine.data.y, other.data.y),
+        (mine.data.weight, other.data.weight), (mine.data.class_weight, other.data.class_weight),
+    ]  # fmt: skip
     return (
-        x.X.__array_interface__ == z.X.__array_interface__
+        mine.data.X.__array_interface__ == other.data.X.__array_interface__
         and mine.objective._replace(l2=0.0, parameter=0.0) == other.objective._replace(l2=0.0, parameter=0.0)
-        and e.batch_size == f.batch_size
-        and all(
-            np.array_equal(part, same)
-            for part, same in (
-                (e.order, f.order), (_rows(mine), _rows(other)), (x.y, z.y), (x.weight, z.weight),
-                (x.class_weight, z.class_weight),
-            )
-        )
-    )  # fmt: skip
+        and a.epoch.batch_size == b.epoch.batch_size
+        and all(np.array_equal(*pair) for pair in arrays)
+    )
 
 
 def _rows(problem: LinearProblem) -> Any:
     return np.empty(0, np.int64) if problem.rows is None else problem.rows
 
 
-def _one_by_one(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
-    return [problem.run_epoch(state, epoch) for problem, state, epoch in requests]
+def _one_by_one(requests: Sequence[Request]) -> list[Any]:
+    return [request.run() for request in requests]
 
 
 def _in_one_pass(requests: Sequence[Request]) -> list[NDArray[np.float64]]:

@@ -13,8 +13,9 @@ from minibatch._problems.state import Vector
 from minibatch._training.trials import Run, Trials, rates_of_trial, splits_of
 
 __all__ = [
-    "CURVATURE_ROWS", "DECAYS", "HARDLY", "LARGE", "LEVEL", "MOST_HALVINGS", "MOST_STEPS", "STABLE", "STAYS",
-    "STEPS_OF_TWO", "calibrated_rate", "lower_by_length", "lowest", "walk",
+    "CURVATURE_ROWS", "DECAYS", "HARDLY", "LARGE", "LEVEL", "LITTLE", "MILD", "MOST_HALVINGS", "MOST_STEPS",
+    "STABLE", "STAYS", "STEPS_OF_TWO", "best_in_trials", "calibrated_rate", "lower_by_length", "lowest",
+    "says_little", "stays_ahead", "walk",
 ]  # fmt: skip
 
 MOST_HALVINGS, MOST_STEPS = 400, 30  # until a rate is finite; from there to the best
@@ -27,32 +28,67 @@ DECAYS, STAYS = 0.15, 0.45
 # fall of the objective.
 LEVEL = 0.05
 HARDLY = 1e-5  # of the objective: less of a fall is none
+# A fall that is less, of the objective, says little of a long run: of nearly collinear columns trials see the noise
+# alone. A rise that is less may be that noise.
+LITTLE, MILD = 0.02, 0.2
 STEPS_OF_TWO = 4  # rates are rounded to so many in a factor of two, so that rounding errors leave them as they are
 
 
 def calibrated_rate(problem: Any, theta: Vector, run: Run, usual: float, seed: int) -> float:
     """The rate from which short runs like ``run`` lower the objective of other rows most, made lower for its length.
 
-    A walk by factors of 4, then 2, at three lengths; ``usual`` is the rate that it must not be worse than. Batches of
-    all rows get no rate beyond what their curvature allows.
+    A walk by factors of 4, then 2, at three lengths. ``usual`` is the rate that it must not be worse than: one below it
+    is chosen only where trials say enough. Batches of all rows get no rate beyond what their curvature allows.
     """
     random = np.random.default_rng(seed)
     trials = Trials(splits_of(problem, run, random), theta, run, problem.n_samples, seed)
     with np.errstate(over="ignore", invalid="ignore"):  # rates that are too high
         stable = largest_stable_rate(trials.few, theta, random)
         start = float(2.0 ** np.round(np.log2(0.5 * stable if 0.0 < stable < np.inf else usual)))
-        rate = _best(trials, start, usual)
-        if not _helps(trials, rate):
+        rate = best_in_trials(trials, start, usual)
+        if says_little(trials, rate, HARDLY):
             # nothing that holds for other rows: a rate that learns these
             own = splits_of(problem, run, random, held_out=False)
             trials = Trials(own, theta, run, problem.n_samples, seed)
-            rate = _best(trials, start, usual)
-            if not _helps(trials, rate):
-                rate = min(start, usual)
-                _warn(rate)
-        steps = np.round(STEPS_OF_TWO * np.log2(rate * lower_by_length(run, trials, rate)))
-        rate = min(float(2.0 ** (steps / STEPS_OF_TWO)), _highest(trials, problem, rate, random))
-    return rate
+            rate = best_in_trials(trials, start, usual)
+        if says_little(trials, rate, HARDLY):
+            lowered = rate = min(start, usual)
+            _warn(rate)
+        else:
+            lowered = _for_whole_run(trials, rate, usual)
+        return min(lowered, _highest(trials, problem, rate, random))
+
+
+def _for_whole_run(trials: Trials, rate: float, usual: float) -> float:
+    steps = np.round(STEPS_OF_TWO * np.log2(rate * lower_by_length(trials.run, trials, rate)))
+    lowered = float(2.0 ** (steps / STEPS_OF_TWO))
+    if lowered >= usual:
+        return lowered
+    if usual <= rate:
+        keeps = stays_ahead(usual, lowered, trials)
+    else:
+        before = trials.cost(0.0, 0)
+        keeps = says_little(trials, rate) and trials.cost(usual, trials.lengths[-1]) < before + MILD * abs(before)
+    return usual if keeps else lowered
+
+
+def says_little(trials: Trials, rate: float, share: float = LITTLE) -> bool:
+    """Whether the longest trial falls by less than a share of the objective."""
+    before = trials.cost(0.0, 0)
+    return not trials.cost(rate, trials.lengths[-1]) < before - share * abs(before)
+
+
+def stays_ahead(higher: float, lower: float, trials: Trials) -> bool:
+    """Whether a higher rate is ahead of a lower one where the run ends, by the longest trials and half of them.
+
+    Along fits as in ``lower_by_length`` the lead is ``a / t + b``.
+    """
+    end, length = trials.run.n_updates(trials.n_samples), trials.lengths[-1]
+    half = max(1, length // 2)
+    earlier, lead = (trials.cost(lower, t) - trials.cost(higher, t) for t in (half, length))
+    if half < length < end:
+        lead -= (earlier - lead) / (1 / half - 1 / length) * (1 / length - 1 / end)
+    return lead > 0.0
 
 
 def _highest(trials: Trials, problem: Any, rate: float, random: np.random.Generator) -> float:
@@ -79,7 +115,8 @@ def _warn(rate: float) -> None:
     )
 
 
-def _best(trials: Trials, start: float, usual: float) -> float:
+def best_in_trials(trials: Trials, start: float, usual: float) -> float:
+    """The rate of least cost on a walk from ``start``, and on one from ``usual`` where that may do better."""
     rate, factor = start, 4.0
     for length in trials.lengths:
         rate = walk(partial(trials.cost, n_updates=length), rate, factor)
@@ -88,8 +125,8 @@ def _best(trials: Trials, start: float, usual: float) -> float:
     def cost(eta: float) -> float:
         return trials.cost(eta, trials.lengths[-1])
 
-    if cost(usual) < cost(rate):
-        rate = walk(cost, usual, 2.0)
+    if cost(usual) < cost(rate) or says_little(trials, rate):  # a small fall may be the valley before the next
+        rate = min(rate, walk(cost, usual, 2.0), key=cost)
     if not trials.run.is_full(trials.n_samples):
         return lowest(cost, rate, 2.0)
     level = cost(rate) + LEVEL * (trials.cost(0.0, 0) - cost(rate))
@@ -99,11 +136,6 @@ def _best(trials: Trials, start: float, usual: float) -> float:
             break
         rate *= step
     return rate
-
-
-def _helps(trials: Trials, rate: float) -> bool:
-    before = trials.cost(0.0, 0)
-    return trials.cost(rate, trials.lengths[-1]) < before - HARDLY * abs(before)
 
 
 def lower_by_length(run: Run, trials: Trials, rate: float) -> float:

@@ -22,7 +22,7 @@ __all__ = [
 
 
 _T = TypeVar("_T")
-# What asks for epochs, is sent what ``problem.run_epoch`` or ``run_epochs`` returns, and returns something in the end.
+# What asks for epochs, is sent what each of them returned, and returns something in the end.
 Steps = Generator[Request, Any, _T]
 
 
@@ -126,12 +126,12 @@ def alone(steps: Steps[_T]) -> _T:
     done: Any = None
     try:
         while True:
-            problem, state, epoch = steps.send(done)
+            request = steps.send(done)
             try:
-                done = (problem.run_epoch if epoch.order.ndim == 1 else problem.run_epochs)(state, epoch)
+                done = request.run()
             except BaseException as error:  # raised where the epoch was asked for, for what is to be undone there
                 steps.throw(error)
-            del epoch  # whose order and rates are as long as the data
+            del request  # whose order and rates are as long as the data
     except StopIteration as end:
         result: _T = end.value
         return result

@@ -4,8 +4,8 @@ Python decides once an epoch, or once for several of small data that nobody look
 (``next_epochs``), that it runs (``run_epoch``, ``run_epochs``: compiled code), and what came of it (``_note``). Failure
 is a status, not an exception.
 
-``training`` is a generator that asks for its epochs: ``alone`` runs what it asks for, a search runs what many ask for
-together.
+``training`` is a generator that asks for its epochs, and ``alone`` runs what it asks for. So the epochs that many fits
+ask for can be run together (``_problems.together``); nothing does that yet.
 """
 
 from collections.abc import Callable

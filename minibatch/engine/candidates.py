@@ -19,7 +19,7 @@ from minibatch.engine.rows import add_row
 from minibatch.engine.sgd import SMALLEST_SCALE
 
 __all__ = [
-    "Candidates", "Room", "add_outer", "candidates_epoch", "factors_of_update", "fill_rows",
+    "Candidates", "Room", "add_gradient", "add_outer", "candidates_epoch", "factors_of_update", "fill_rows",
     "rescale_columns", "scale_slopes", "slopes_of_block", "slopes_of_candidates",
 ]  # fmt: skip
 
@@ -135,13 +135,23 @@ def scale_slopes(n_rows, room):
                 slopes[i] *= room.factors[i]
 
 
+@kernel
+def add_gradient(models, room):
+    n = room.scales.shape[0]
+    for j in range(models.weights.shape[0]):
+        for k in range(models.weights.shape[1] // n):
+            weights, gradient = models.weights[j, k * n :], room.gradient[j, k * n :]
+            for i in range(n):
+                weights[i] += room.factors[i] * gradient[i]
+
+
 @entry
 def candidates_epoch(stamp):
     def candidates_epoch(data, order, batch_size, objective, models, room, losses):
         """Train on ``order`` in batches; adds the weighted losses to ``losses``, one of every column of the weights.
         The L2 and the parameter of ``objective`` are not looked at."""
         _ = stamp
-        block, n = room.rows.shape[0], room.scales.shape[0]
+        block = room.rows.shape[0]
         room.scales[:] = 1.0
         for batch in range(models.rates.shape[0]):
             start = batch * batch_size
@@ -155,9 +165,7 @@ def candidates_epoch(stamp):
                     product_at(room.rows[: end - begin], room.scores[: end - begin], True, room.gradient)
             factors_of_update(models, batch, stop - start, objective.fit_intercept, room)
             if batch_size > block:
-                for j in range(models.weights.shape[0]):
-                    for m in range(models.weights.shape[1]):
-                        models.weights[j, m] += room.factors[m % n] * room.gradient[j, m]
+                add_gradient(models, room)
                 continue
             scale_slopes(stop - start, room)
             if stop - start == 1:

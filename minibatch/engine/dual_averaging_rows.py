@@ -316,10 +316,8 @@ def update_with_four_rows(data, order, r, t, objective, memory, buffer, factors,
     d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23 = products_with_both(
         X, i0, i1, i2, i3, n, u, 0, two_rows(order, r + AHEAD)
     )
-    gram, asked = (
-        (float(g01), float(g02), float(g03), float(g12), float(g13), float(g23)),
-        two_rows(order, r + AHEAD + 2),
-    )
+    gram = (float(g01), float(g02), float(g03), float(g12), float(g13), float(g23))
+    asked = two_rows(order, r + AHEAD + 2)
     for k in range(losses.shape[0]):
         if k > 0:
             d0, d1, d2, d3, e0, e1, e2, e3 = dots_with_both(X, i0, i1, i2, i3, n, u, k, ())

@@ -1,9 +1,11 @@
 """eta0="auto": the walk over rates, on costs that are known, and what short runs find on data."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.exceptions import ConvergenceWarning
@@ -11,7 +13,7 @@ from sklearn.preprocessing import scale
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch._training import calibration, trials
-from minibatch._training.calibration import lowest, walk
+from minibatch._training.calibration import best_in_trials, lowest, stays_ahead, walk
 from minibatch._training.trials import Trials
 
 X, Y = load_breast_cancer(return_X_y=True)
@@ -37,6 +39,56 @@ def test_a_cost_that_is_never_finite_is_an_error():
 @given(st.floats(-0.5, 0.5))
 def test_between_three_rates_a_parabola_tells_the_lowest(exponent):
     assert np.isclose(lowest(lambda eta: 3 + (np.log2(eta) - exponent) ** 2, 1.0, 2.0), 2.0**exponent)
+
+
+def known(cost, lengths, end):
+    """Trials whose costs are known, of runs of ``end`` updates."""
+    run = SimpleNamespace(is_full=lambda n_samples: False, n_updates=lambda n_samples: end)
+    return SimpleNamespace(cost=cost, lengths=lengths, run=run, n_samples=end)
+
+
+@given(st.floats(0.01, 10), st.floats(0.01, 100), st.floats(1e-3, 0.5), st.integers(2, 500), st.integers(1, 50))
+def test_of_two_rates_short_runs_tell_which_is_ahead_in_the_end(slow, noise, lower, length, ratio):
+    """Where gaps are ``slow / (eta t) + noise eta``."""
+
+    def cost(eta, n_updates):
+        return 3.0 + slow / (eta * n_updates) + noise * eta
+
+    end = ratio * length
+    lead = cost(lower, end) - cost(1.0, end)
+    assume(abs(lead) > 1e-6)
+    assert stays_ahead(1.0, lower, known(cost, [length], end)) == (lead > 0)
+
+
+def test_a_rate_that_is_behind_in_all_trials_may_be_ahead_in_the_end():
+    def cost(eta, n_updates):
+        return 1 / (eta * n_updates) + 0.5 * eta
+
+    assert cost(1.0, 10) < cost(0.1, 10)
+    assert stays_ahead(1.0, 0.1, known(cost, [10], 10))
+    assert not stays_ahead(1.0, 0.1, known(cost, [10], 1000))
+
+
+def test_behind_a_shallow_valley_a_deeper_one_is_found():
+    def cost(eta, n_updates):
+        if n_updates == 0:
+            return 1.0
+        return float(min(0.99 + 0.01 * np.log2(eta / 1e-4) ** 2, 0.5 + 0.1 * np.log2(eta / 0.1) ** 2))
+
+    assert np.isclose(best_in_trials(known(cost, [24], 100), 2.0**-13, usual=0.02), 0.1, rtol=0.05)
+
+
+@pytest.mark.parametrize(("solver", "batch_size"), [("sgd", 1), ("adam", 1), ("adam", 32)])
+@pytest.mark.parametrize("n_columns", [12, 16])
+def test_columns_that_are_nearly_the_same_get_no_lower_rate_than_the_usual_one(solver, batch_size, n_columns):
+    """Trials are over before anything is learned but the noise; the long run learns."""
+    rng = np.random.default_rng(n_columns)
+    rows = scale(rng.standard_normal((2000, 1)) + 0.03 * rng.standard_normal((2000, n_columns)))
+    slopes = rng.standard_normal(n_columns)
+    target = scale(scale(rows @ (slopes - slopes.mean())) + 0.3 * rng.standard_normal(2000))
+    model = regressor(solver=solver, batch_size=batch_size, max_iter=20)
+    ends = [model.set_params(eta0=eta0).fit(rows, target).score(rows, target) for eta0 in ("auto", 0.01)]
+    assert ends[0] > ends[1] - 0.02
 
 
 def regressor(**parameters):
