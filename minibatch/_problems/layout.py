@@ -26,7 +26,7 @@ class Layers(NamedTuple):
 
 
 def network_of(
-    units: Sequence[int], activation: int, normalized: bool = False, normalized_inputs: bool = False, dropout: float = 0
+    units: Sequence[int], activation: int, normalized: bool = False, normalized_inputs: bool = False, dropout: float = 0.0
 ) -> Network:
     """The layout for layers of so many units, inputs first."""
     sizes = [n_inputs * n_units for n_inputs, n_units in pairwise(units)]
