@@ -121,7 +121,7 @@ class Turn:
         waited, until = False, time.monotonic() + PATIENCE
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            self._file = open(path, "a")  # noqa: SIM115
+            self._file = open(path, "a")
             while not _locks(self._file) and time.monotonic() < until:
                 waited = True
                 time.sleep(PAUSE)

@@ -23,7 +23,9 @@ from minibatch.engine.cache import DiskCache, released
 from minibatch.engine.inlined import InlinedCompiler, JoiningCompiler
 from minibatch.engine.notice import announced
 
-__all__ = ["COMPILED", "FASTMATH", "INLINED", "OPTIONS", "SOURCE_STAMP", "alone", "aside", "entry", "joining", "kernel", "kernel_in_order",
+__all__ = [
+    "COMPILED", "FASTMATH", "INLINED", "OPTIONS", "SOURCE_STAMP", "alone", "aside", "entry", "joining", "kernel",
+    "kernel_in_order",
 ]  # fmt: skip
 
 # Sums may be reordered (SIMD) and fused, but NaN and infinity keep their meaning: divergence is detected by them.
