@@ -64,7 +64,7 @@ def n_rows_of_sample(problem: LinearProblem) -> int:
 
 
 def _mean_gradient(sample: DualAveragingProblem, scores: NDArray[Any]) -> NDArray[np.float64]:
-    """That of ``LinearProblem``, by a product: its loop would be a fifth of what a first fit compiles."""
+    """That of ``LinearProblem``, by a product: its loop would be a sixth of what a first fit compiles."""
     X, slopes = matrix_of(sample.data.X, sample.n_features), sample.slopes(np.arange(sample.n_samples), scores)
     with one_blas_thread():
         of_weights = X.T @ slopes.astype(X.dtype)

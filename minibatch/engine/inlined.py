@@ -6,7 +6,7 @@ any case. Measured on empty caches: 13.5 s instead of 19 until the first fit of 
 linear model.
 
 Kernels are optimized by themselves, or their loops run up to a third slower, and those of float32 networks up to eight
-times (no SIMD code is found among so much else). But what only hands on to other kernels is not: half of all the time
+times (no SIMD code is found among so much else). But what only hands on to other kernels is not: a third of the time
 in LLVM went into optimizing once more what had been, at every level that calls it.
 """
 
