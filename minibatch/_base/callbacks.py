@@ -2,14 +2,19 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
+
+from sklearn.callback import ProgressBar
 
 from minibatch._base.persistence import Rate
 from minibatch._problems.state import Problem
 from minibatch._training.loop import Outcome
+from minibatch.engine.notice import told
 from minibatch.history import History
 
-__all__ = ["CallbackBridge", "is_bookkeeping", "model_after", "take_over"]
+__all__ = ["CallbackBridge", "is_bookkeeping", "model_after", "says_when_it_compiles", "take_over"]
 
 
 class CallbackBridge:
@@ -74,3 +79,9 @@ def take_over(estimator: Any, fit: Any, before: set[str]) -> None:
         vars(estimator).pop(name, None)
     learnt = vars(fit).keys() - estimator.get_params(deep=False).keys()
     vars(estimator).update({name: vars(fit)[name] for name in learnt})
+
+
+def says_when_it_compiles(estimator: Any) -> AbstractContextManager[None]:
+    """Where a fit prints lines or shows a progress bar, it says why its beginning takes long."""
+    shows = any(isinstance(callback, ProgressBar) for callback in getattr(estimator, "_skl_callbacks", ()))
+    return told(partial(print, flush=True)) if estimator.verbose or shows else nullcontext()

@@ -23,7 +23,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from minibatch._base.callbacks import CallbackBridge, model_after, take_over
+from minibatch._base.callbacks import CallbackBridge, model_after, says_when_it_compiles, take_over
 from minibatch._base.complaint import complaint
 from minibatch._base.fitted import check_fitted
 from minibatch._base.persistence import OptimizerMemory, Rate, live_state, plain_state
@@ -109,7 +109,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _train(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, **more: Any) -> Any:
         """Fit, or one epoch of ``partial_fit``. If anything raises, the estimator is as it was before."""
-        message = alone(self._training(X, y, sample_weight, partial=partial, several=True, **more))
+        with says_when_it_compiles(self):
+            message = alone(self._training(X, y, sample_weight, partial=partial, several=True, **more))
         if message:
             # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
             warnings.warn(message, ConvergenceWarning, stacklevel=3 if partial else 4)

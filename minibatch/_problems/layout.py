@@ -26,7 +26,11 @@ class Layers(NamedTuple):
 
 
 def network_of(
-    units: Sequence[int], activation: int, normalized: bool = False, normalized_inputs: bool = False, dropout: float = 0
+    units: Sequence[int],
+    activation: int,
+    normalized: bool = False,
+    normalized_inputs: bool = False,
+    dropout: float = 0.0,  # not 0: another type, for which all would be compiled again
 ) -> Network:
     """The layout for layers of so many units, inputs first."""
     sizes = [n_inputs * n_units for n_inputs, n_units in pairwise(units)]

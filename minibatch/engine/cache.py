@@ -8,6 +8,7 @@ so.
 import hashlib
 import os
 import pickle
+import time
 import warnings
 from functools import cache as once
 
@@ -21,7 +22,15 @@ from numba.core.caching import (
 )
 from numba.core.serialize import dumps
 
-__all__ = ["DiskCache", "opened", "sealed"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+__all__ = ["PATIENCE", "PAUSE", "DiskCache", "Turn", "opened", "released", "sealed"]
+
+# Seconds to wait for another process that compiles the same function, and between two looks.
+PATIENCE, PAUSE = 60.0, 0.05
 
 
 class _GivenDirectory(UserProvidedCacheLocator):
@@ -50,9 +59,23 @@ class DiskCache(FunctionCache):
 
     _impl_class = _Files
 
+    def __init__(self, py_func):
+        super().__init__(py_func)
+        self._turn = Turn()
+
+    def release(self):
+        """Others may compile this function."""
+        self._turn.release()
+
     def load_overload(self, sig, target_context):
         """The compiled function; None where there is none, or none that can be used."""
         target_context.refresh()
+        found = self._found(sig, target_context)
+        if found is None and self._turn.wait(os.path.join(self.cache_path, f"{self._impl.filename_base}.lock")):
+            found = self._found(sig, target_context)
+        return found
+
+    def _found(self, sig, target_context):
         try:
             key = self._index_key(sig, target_context.codegen())
             contents = opened(self._cache_file.load(key), key)
@@ -80,6 +103,57 @@ class DiskCache(FunctionCache):
         except Exception:  # the index is damaged: begin a new one
             self.flush()
             self._cache_file.save(key, contents)
+
+
+class Turn:
+    """Of a process to compile a function: those that begin with it wait, and find it on disk.
+
+    The system takes the lock of a process that ends, however it does. Where files cannot be locked, all compile.
+    """
+
+    def __init__(self):
+        self._file = None
+
+    def wait(self, path):
+        """Whether another process had its turn meanwhile. One that takes longer than ``PATIENCE`` is passed by."""
+        if fcntl is None or self._file is not None:
+            return False
+        waited, until = False, time.monotonic() + PATIENCE
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            self._file = open(path, "a")
+            while not _locks(self._file) and time.monotonic() < until:
+                waited = True
+                time.sleep(PAUSE)
+        except OSError:  # nothing can be written or locked here
+            self.release()
+        return waited
+
+    def release(self):
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()  # and with it the lock
+
+
+def released(compiled):
+    """``compiled.compile``, after which others may."""
+
+    def compile_released(signature):
+        try:
+            return compile_signature(signature)
+        finally:
+            release()
+
+    compile_signature, release = compiled.compile, getattr(compiled._cache, "release", None)
+    return compile_signature if release is None else compile_released
+
+
+def _locks(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def sealed(contents, key):

@@ -39,7 +39,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minibatch.engine.compile import entry, kernel
+from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.linear import Parameters, add_gradient, note_parameters
 from minibatch.engine.optimizers import soft_threshold
 
@@ -168,7 +168,7 @@ def note_distance(pace, k, n_outputs, far):
     return 0.0
 
 
-@kernel
+@joining
 def look_from(point, memory, scales):
     """See how far the point is from the first weights."""
     start, first_intercept = memory.start
@@ -207,7 +207,7 @@ def move(pace, p, squared_norm, t, part):
     return eta, share
 
 
-@kernel
+@joining
 def step(memory, grad, scales, objective, t, part):
     """Update ``t``, from the gradient, which is a part of one where rows are fewer than in a batch."""
     (dual, dual_intercept), (average, average_intercept), _, pace = memory
@@ -229,7 +229,7 @@ def step(memory, grad, scales, objective, t, part):
             average_intercept[k] += of_iterate * (dual_intercept[k] - average_intercept[k])
 
 
-@kernel
+@joining
 def write_model(memory, scales, objective, theta):
     """Fill ``theta`` with the weights of the average."""
     (average, average_intercept), pace = memory.average, memory.pace

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minibatch.engine.compile import entry, kernel
+from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.four_rows import add_four_rows, four_row_dots, prefetch_rows
 from minibatch.engine.lanes import LANES, lanes
 from minibatch.engine.losses import LOG_LOSS, loss_and_slope, softmax_loss_and_slopes
@@ -155,7 +155,7 @@ def one_vs_rest_slopes(loss, row, y, weight, class_weight, scores, r, objective,
         losses[k] += value
 
 
-@kernel
+@joining
 def slopes_of_loss(loss, order, start, stop, y, weight, class_weight, scores, objective, losses):
     """``slopes_from_scores`` of outputs that do not share a loss."""
     if objective.outputs == ONE_VS_REST and scores.shape[1] >= CLASSES_AT_ONCE:
@@ -166,7 +166,7 @@ def slopes_of_loss(loss, order, start, stop, y, weight, class_weight, scores, ob
         losses[k] += slopes_of_output(loss, k, order, start, stop, y, weight, class_weight, scores, objective)
 
 
-@kernel
+@joining
 def slopes_from_scores(order, start, stop, y, weight, class_weight, scores, objective, losses):
     """Turn ``scores[: stop - start]``, the scores of rows ``order[start:stop]``, into weighted slopes; add their
     weighted losses to ``losses``."""
@@ -296,7 +296,7 @@ def add_rows(X, order, start, stop, scores, k, factor, W):
     return slope_sum
 
 
-@kernel
+@joining
 def add_gradient(data, order, start, stop, objective, theta, factor, grad, scores, losses):
     """Add ``factor`` times the gradient of the summed losses of rows ``order[start:stop]`` to ``grad``.
 

@@ -5,7 +5,7 @@ See ``engine.network`` for the conventions and ``engine.passes`` for the passes.
 
 from minibatch.engine.barrier import wait_for_others
 from minibatch.engine.batch_normalization import STATISTICS_RATE, running_statistics, statistics_of_batch
-from minibatch.engine.compile import entry, kernel
+from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.matrices import input_product, is_sparse, matrix
 from minibatch.engine.network import block_of, layer_rows, part, weights_of
 from minibatch.engine.optimizers import Step, bias_corrections, take_step
@@ -32,7 +32,7 @@ __all__ = [
 WEIGHTS_AT_ONCE, WEIGHTS_IN_TILES = 32_768, 2_048
 
 
-@kernel
+@joining
 def update(theta, start, gradient, first, second, average, step, l2, solver):
     """Update as many parameters, from ``start`` on, as ``gradient`` has, and their average."""
     (kind, momentum, beta_1, beta_2, epsilon), (number, eta, share) = solver, step
@@ -52,7 +52,7 @@ def average_in(theta, start, n, average, share):
             mean[j] += newest * (w[j] - mean[j])
 
 
-@kernel
+@joining
 def update_others(theta, work, first, second, average, step, solver, network):
     """Update all parameters but the weights; these are not penalised. Running statistics, which come last, are only
     averaged."""
@@ -71,7 +71,7 @@ def inputs_of_share(network, layer, share, n_shares):
     return min(max(low, 0), n_inputs), min(max(high, 0), n_inputs)
 
 
-@kernel
+@joining
 def train_weights(
     X, block, layer, low, high, step, objective, solver, network, theta, first, second, average, work, begun, complete
 ):  # fmt: skip

@@ -6,7 +6,7 @@ rows. A weight's gradient is then a sum over all rows of the block: threads shar
 
 from minibatch.engine.activations import activate
 from minibatch.engine.batch_normalization import normalize, normalize_backward, standardize_inputs
-from minibatch.engine.compile import kernel
+from minibatch.engine.compile import joining, kernel
 from minibatch.engine.dropout import drop_units
 from minibatch.engine.linear import slopes_from_scores
 from minibatch.engine.matrices import (
@@ -35,7 +35,7 @@ def inputs_of(X, block, network, work, first, last):
     return matrix(work.inputs, first * d, last - first, d)
 
 
-@kernel
+@joining
 def prepare_inputs(X, block, network, theta, work, first, last, statistics):
     """Gather the rows and normalise them, where that is called for."""
     inputs = inputs_of(X, block, network, work, first, last)
@@ -49,7 +49,7 @@ def prepare_inputs(X, block, network, theta, work, first, last, statistics):
     return inputs
 
 
-@kernel
+@joining
 def activate_layer(layer, block, first, z, network, work, dropout, seed):
     """Replace ``z`` of a hidden layer, the rows of the block from ``first`` on, by the values; fill ``work.slopes``."""
     slopes = layer_rows(work.slopes, work, network, layer, first, first + z.shape[0])
@@ -58,7 +58,7 @@ def activate_layer(layer, block, first, z, network, work, dropout, seed):
         drop_units(dropout, seed, block.order, block.start + first, network.hidden_at[layer], z, slopes)
 
 
-@kernel
+@joining
 def forward(X, block, first, last, network, theta, work, statistics, dropout, seed):
     """Fill ``work.values`` of all layers for rows ``first`` to ``last`` of the block; those of the last layer are the
     scores. With batch normalization, these are all rows of the block."""
@@ -79,7 +79,7 @@ def forward(X, block, first, last, network, theta, work, statistics, dropout, se
             activate_layer(layer, block, first, z, network, work, dropout, seed)
 
 
-@kernel
+@joining
 def last_delta(data, block, first, last, objective, network, work, factor, losses):
     """The derivatives of the weighted losses in the scores, times ``factor``; adds the losses to ``losses``."""
     last_layer = network.units.shape[0] - 2
@@ -107,7 +107,7 @@ def delta_below(layer, delta, first, network, theta, work):
     return below
 
 
-@kernel
+@joining
 def deltas_of_rows(
     data, block, first, last, objective, network, theta, work, statistics, dropout, seed, factor, keep, losses
 ):  # fmt: skip
@@ -122,7 +122,7 @@ def deltas_of_rows(
             normalize_backward(layer - 1, delta, network, theta, work, statistics, keep)
 
 
-@kernel
+@joining
 def weight_gradient(X, block, layer, low, high, network, work, keep, out):
     """Put the gradient of the weights of inputs ``low`` to ``high`` of a layer into ``out``, or add it where what is
     there is to ``keep``."""
@@ -136,7 +136,7 @@ def weight_gradient(X, block, layer, low, high, network, work, keep, out):
         product_at(values[:, low:high], delta, keep, out)
 
 
-@kernel
+@joining
 def intercept_gradients(block, network, work, keep):
     """As ``weight_gradient``, of the intercepts that no batch normalization has seen to."""
     last_layer, n_rows = network.units.shape[0] - 2, block.stop - block.start

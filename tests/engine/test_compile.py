@@ -1,6 +1,7 @@
 """engine.compile: what is compiled when, and the disk cache."""
 
 import ast
+import gc
 import os
 import subprocess
 import sys
@@ -172,3 +173,52 @@ def test_every_entry_is_listed_and_closes_over_the_stamp():
     for kernel in ENTRIES:
         closed_over = [cell.cell_contents for cell in kernel.py_func.__closure__ or ()]
         assert compile_options.SOURCE_STAMP in closed_over, kernel.__name__
+
+
+FIRST_FITS = """
+import numpy as np
+from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier
+from minibatch.engine import columns, dual_averaging, linear, mlp, shuffle
+X = np.random.default_rng(0).standard_normal((40, 3))
+for model in (MiniBatchSGDClassifier("log_loss", max_iter=2, tol=None), MiniBatchMLPClassifier((4,), max_iter=2)):
+    model.fit(X, X[:, 0] > 0).predict_proba(X)
+modules = columns, dual_averaging, linear, mlp, shuffle
+entries = {id(d): d for module in modules for d in vars(module).values() if hasattr(d, "_cache")}
+print(*(len(d.signatures) for d in entries.values() if "stamp" in d.py_func.__code__.co_freevars and d.signatures))
+"""
+
+
+def test_first_fits_compile_little():
+    """Two entries of a linear model, two of a network, two of both; none of them twice, not even to predict."""
+    command = [sys.executable, "-W", "ignore", "-c", FIRST_FITS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == 6 * ["1"]
+
+
+def test_a_number_in_a_call_is_no_other_kernel():
+    """Numba would compile ``twice`` for an integer, and for the number 3."""
+
+    @compile_options.kernel
+    def twice(x):
+        return 2 * x
+
+    @numba.njit(**compile_options.OPTIONS)
+    def sum_of_both(x):
+        return twice(3) + twice(x) + twice(x=5)
+
+    assert sum_of_both(4) == 24
+    assert len(twice.signatures) == 1
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_compiling_does_without_the_garbage_collector(enabled):
+    """Which is afterwards as it was, whatever happens."""
+    before = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        assert compile_options.alone(lambda signature: gc.isenabled())("int64") is False
+        with pytest.raises(ZeroDivisionError):
+            compile_options.alone(lambda signature: 1 / 0)("int64")
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()
