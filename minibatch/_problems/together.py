@@ -62,7 +62,7 @@ def _most(request: Request) -> int:
 
 
 def _is_plain(request: Request) -> bool:
-    """Whether ``candidates_epoch`` trains one epoch of it: plain SGD on dense rows, no iterate but the last asked for."""
+    """Whether ``candidates_epoch`` trains it: plain SGD on dense rows, one epoch, no iterate but the last wanted."""
     problem, epoch = request.problem, request.epoch
     return (
         type(problem) is LinearProblem
