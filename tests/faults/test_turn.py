@@ -70,11 +70,11 @@ def test_where_no_file_can_be_locked_nobody_waits(tmp_path):
 FIRST_FIT = """
 import sys
 import numpy as np
-from minibatch.engine.shuffle import exchange_places
+from minibatch.engine.shuffle import shuffle_rows
 print("ready", flush=True)
 sys.stdin.readline()
-exchange_places(np.arange(5), np.full(4, 0.5), 4)
-print(sum(exchange_places.stats.cache_misses.values()) - sum(exchange_places.stats.cache_hits.values()))
+shuffle_rows(np.arange(5)[None], np.empty(0, np.uint32), 0, np.ones(4, np.uint64), np.empty(4))
+print(sum(shuffle_rows.stats.cache_misses.values()) - sum(shuffle_rows.stats.cache_hits.values()))
 """
 
 
