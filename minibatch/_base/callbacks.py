@@ -26,6 +26,7 @@ class CallbackBridge:
 
     def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any, seen: Callable[[Outcome], Any]) -> None:
         self._estimator = estimator
+        self.sees_epochs = hasattr(estimator, "_skl_callbacks")
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._seen = seen

@@ -8,9 +8,11 @@ attributes fit together), ``_validation_score``, and in its ``_plan`` and ``_opt
 
 import copy
 import warnings
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial as partially
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -38,10 +40,10 @@ from minibatch._base.rates import (
     run_to_calibrate,
     schedule_for,
 )
-from minibatch._base.rows import Rows, relative_weights, split_off, with_relative_weights, within_type
+from minibatch._base.rows import Checked, Rows, relative_weights, split_off, with_relative_weights, within_type
 from minibatch._base.solvers import for_batches_of
 from minibatch._base.sparse import refuse_damaged
-from minibatch._base.unchanged import unchanged_on_error
+from minibatch._base.unchanged import history_so_far, unchanged_on_error
 from minibatch._base.watch import Evaluation, Measures, Watch
 from minibatch._problems.batching import resolve_batch_size
 from minibatch._problems.best_constant import best_constant
@@ -87,6 +89,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     }
     _rate_parameter = "eta0"
     _invscaling_by_rows = False
+    _shares_passes = False  # over the rows, with others like it
     # where notebooks find the parameters: the page of the class in the documentation that pyproject.toml names
     _doc_link_module = "minibatch"
     _doc_link_template = (
@@ -110,7 +113,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     def _train(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, **more: Any) -> Any:
         """Fit, or one epoch of ``partial_fit``. If anything raises, the estimator is as it was before."""
         with says_when_it_compiles(self):
-            message = alone(self._training(X, y, sample_weight, partial=partial, several=True, **more))
+            message = alone(self._training(X, y, sample_weight, partial=partial, **more))
         if message:
             # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
             warnings.warn(message, ConvergenceWarning, stacklevel=3 if partial else 4)
@@ -118,11 +121,12 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _training(
         self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, init: tuple[Any, Any] = (None, None),
-        validation: tuple[Any, Any, Any] = (None, None, None), watch: Watch | None = None, several: bool = False,
-        **labels: Any,
+        validation: tuple[Any, Any, Any] = (None, None, None), watch: Watch | None = None,
+        limits: Mapping[str, Any] = MappingProxyType({}),
+        bridge_of: Callable[..., CallbackBridge] = CallbackBridge, **labels: Any,
     ) -> Steps[str]:  # fmt: skip
-        """``_train``, epoch by epoch unless ``several``; returns what to warn of. ``watch`` is told about the fit, and
-        reports divergence and the like itself."""
+        """``_train`` by requests for epochs; returns what to warn of. ``watch`` is told about the fit, and reports
+        divergence and the like itself. ``limits`` are fields of the plan, in place of the estimator's."""
         with unchanged_on_error(self), ExitStack() as stack:
             self._check_before_data(partial, watched=watch is not None)
             fresh = not hasattr(self, "history_") or not (partial or self.warm_start)
@@ -138,18 +142,17 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             seed = int(check_random_state(self.random_state).randint(SEEDS))
             rate = self._rate(problem, theta, fresh, partial, seed)
             problem = for_batches_of(rate.batch_size, self, problem)
-            limits = {"several": several} if watch is None else watch.limits
-            plan = self._plan(problem.n_samples, rate, seed, partial, limits)
+            plan = self._plan(problem.n_samples, rate, seed, partial, limits if watch is None else watch.limits)
             state = self._initial_state(problem, plan, theta, fresh, partial, init)
             if watch is not None:
                 watch.begin(self._measures(problem, rows, kept, watch.test), state.result())
             with_callbacks = hasattr(self, "_skl_callbacks") and not partial  # which cannot change a copy's parameters
             fit, before = copy.copy(self) if with_callbacks else self, set(vars(self))
-            history = self._history_so_far(partial, goes_on=not fresh and all(part is None for part in init))
+            history = history_so_far(self, partial, goes_on=not fresh and all(part is None for part in init))
             seen = partially(model_after, fit, problem, history, rate)
-            bridge = None if partial else CallbackBridge(self, X, y, sample_weight, seen)
+            bridge = None if partial else bridge_of(self, X, y, sample_weight, seen)
             validate = None if held_out is None else self._evaluation(held_out).both
-            callbacks = bridge if with_callbacks else None
+            callbacks = bridge if bridge is not None and bridge.sees_epochs else None
             # a chunk of a stream says little about the others: rows of one class, one row
             beginning = None if partial else self._beginning(problem, state, theta, fresh, init, seed)
             outcome = yield from fit._optimize(problem, plan, beginning, state, history, validate, callbacks, watch)
@@ -176,17 +179,14 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         self._check_batches(problem.n_samples)
         return problem
 
-    def _history_so_far(self, partial: bool, goes_on: bool) -> History:
-        """``partial_fit`` appends to the history, at the very end; ``fit`` makes a new one, which may still fail."""
-        history = History() if not goes_on else self.history_ if partial else self.history_.copy()
-        history._stream(partial)
-        return history
-
     def _checked_rows(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool, dtype: Any = None, all_zero: bool = False,
         **encoding: Any,
     ) -> Rows:  # fmt: skip
         """Validated rows. A later chunk takes the type of the model's parameters."""
+        if isinstance(X, Checked):
+            self.__dict__.update(X.learnt)
+            return X.rows
         if dtype is None:
             dtype = [np.float64, np.float32] if reset else self._optimizer.slots.dtype
         refuse_damaged(X)
@@ -235,7 +235,7 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             return {"weight": None}
         return {"weight": relative_weights(rows.weight, kept) if normalize else within_type(rows.weight, rows.X.dtype)}
 
-    def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: dict[str, Any]) -> Plan:
+    def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: Mapping[str, Any]) -> Plan:
         """``limits`` are fields in place of the estimator's."""
         batch_size = self._resolved_batch_size(n_samples)
         most_updates = None if self.max_updates is None else countable(self.max_updates)

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 
-__all__ = ["Rows", "relative_weights", "split_off", "times_class_weights", "with_relative_weights", "within_type"]
+__all__ = [
+    "Checked", "Rows", "relative_weights", "split_off", "times_class_weights", "with_relative_weights", "within_type",
+]  # fmt: skip
 
 
 class Rows(NamedTuple):
@@ -16,6 +18,13 @@ class Rows(NamedTuple):
     X: Any
     target: NDArray[Any]
     weight: NDArray[np.float64] | None
+
+
+class Checked(NamedTuple):
+    """Rows that one model has checked for many of its kind, which differ in numbers; and what it learnt from them."""
+
+    rows: Rows
+    learnt: dict[str, Any]  # attributes
 
 
 def split_off(

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from minibatch._base.callbacks import is_bookkeeping
+from minibatch.history import History
 
-__all__ = ["unchanged_on_error"]
+__all__ = ["history_so_far", "unchanged_on_error"]
 
 
 @contextmanager
@@ -24,3 +25,10 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
         if history is not None:
             history._back_to(mark)
         raise
+
+
+def history_so_far(estimator: Any, partial: bool, goes_on: bool) -> History:
+    """``partial_fit`` appends to the history, at the very end; ``fit`` makes a new one, which may still fail."""
+    history: History = History() if not goes_on else estimator.history_ if partial else estimator.history_.copy()
+    history._stream(partial)
+    return history

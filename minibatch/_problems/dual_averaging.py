@@ -139,10 +139,10 @@ class DualAveragingProblem(LinearProblem):
             squares += 1.0
         return squares if np.isfinite(squares).all() else None
 
-    def n_epochs_at_once(self, batch_size: int, averaged: bool) -> int:
+    def n_epochs_at_once(self, batch_size: int, averaged: bool, longer: int) -> int:
         loop = self._epoch_function(batch_size, averaged)
         single = loop in (self._four_rows, self._one_row)
-        return self._n_epochs_of(batch_size, self._gradient_batches if single else loop, 2)
+        return self._n_epochs_of(batch_size, self._gradient_batches if single else loop, 2, longer)
 
     def _four_rows(self, state: State, epochs: Epoch, passed: Passed) -> None:
         self._single_rows(dual_averaging_rows_epoch, self._factors, state, epochs, passed)

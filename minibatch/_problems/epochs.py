@@ -38,6 +38,10 @@ class Epoch(NamedTuple):
         """One pass as several are written."""
         return self._replace(order=self.order[None], etas=self.etas[None])
 
+    def number(self, i: int) -> "Epoch":
+        """One of several, as one is written."""
+        return self._replace(order=self.order[i], etas=self.etas[i])
+
     def parts(self, n_batches: int) -> "Iterator[Epoch]":
         """Of so many batches each."""
         for first in range(0, len(self.etas), n_batches):
@@ -69,14 +73,14 @@ class Passed(NamedTuple):
     notes: Notes
 
 
-def n_epochs_at_once(work: float, n_rows: int, n_parameters: int) -> int:
-    """Of so much work each; one, if that is much already.
+def n_epochs_at_once(work: float, n_rows: int, n_parameters: int, longer: int = 1) -> int:
+    """Of so much work each; one, if that is much already. Calls may be so many times ``longer`` than for one fit.
 
     >>> [n_epochs_at_once(work, 150, 10) for work in (1e4, 1e6, 1e9)], n_epochs_at_once(1e4, 150, 5000)
     ([64, 5, 1], 1)
     """
-    most = min(MOST_EPOCHS, ROWS_IN_ORDERS // n_rows, PARAMETERS_AT_ONCE // n_parameters)
-    return max(1, min(most, at_once(SHARE_OF_PIECE * work)))
+    most = min(MOST_EPOCHS, longer * ROWS_IN_ORDERS // n_rows, PARAMETERS_AT_ONCE // n_parameters)
+    return max(1, min(most, at_once(SHARE_OF_PIECE * work / longer)))
 
 
 def no_passes(n_epochs: int, n_outputs: int, theta: NDArray[Any], scalars: NDArray[np.float64], noted: bool) -> Passed:

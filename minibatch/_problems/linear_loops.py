@@ -77,18 +77,18 @@ class LinearLoops(ProblemOnRows):
     def _forgets(self, noisy: bool) -> bool:
         return self.solver.kind in (SGD, DOWG) and self.objective.l1 > 0.0 and not noisy
 
-    def n_epochs_at_once(self, batch_size: int, averaged: bool) -> int:
+    def n_epochs_at_once(self, batch_size: int, averaged: bool, longer: int) -> int:
         finds_rates = N_SCALARS.get(self.solver.kind, 0) > 1
         if finds_rates or self._forgets(batch_size < self.n_samples):
             return 1
-        return self._n_epochs_of(batch_size, self._epoch_function(batch_size, averaged), 1)
+        return self._n_epochs_of(batch_size, self._epoch_function(batch_size, averaged), 1, longer)
 
-    def _n_epochs_of(self, batch_size: int, loop: Callable[..., None], times: int) -> int:
+    def _n_epochs_of(self, batch_size: int, loop: Callable[..., None], times: int, longer: int) -> int:
         """Of a loop; a row takes ``times`` its work in a gradient."""
         if loop not in (self._plain_sgd, self._gradient_batches):
             return 1
         work = times * self.n_samples * (self._row_work + UPDATE_WORK * self.n_parameters / batch_size)
-        return n_epochs_at_once(work, self.n_samples, self.n_parameters)
+        return n_epochs_at_once(work, self.n_samples, self.n_parameters, longer)
 
     def run_epochs(self, state: State, epochs: Epoch) -> Passed:
         if self.rows is not None:

@@ -37,7 +37,7 @@ from minibatch.engine.rows import CSR
 from minibatch.schedules import Rates
 
 __all__ = [
-    "LOSS_WORK", "ROWS_AT_ONCE", "SCORES_AT_ONCE", "Problem", "ProblemOnRows", "Request", "RowGradients", "State",
+    "LOSS_WORK", "ROWS_AT_ONCE", "SCORES_AT_ONCE", "Problem", "ProblemOnRows", "RowGradients", "State",
     "Vector", "blocks_of_rows", "data_of", "largest_rate", "largest_value", "matrix_of", "norm_of", "part_of",
     "read_only", "rows_of", "score_into", "values_of_row",
 ]  # fmt: skip
@@ -86,6 +86,11 @@ class State:
         """
         return np.nan if self.scalars.shape[1] < 2 else float(largest_rate(self.scalars))
 
+    @property
+    def is_parameters_alone(self) -> bool:
+        """Whether there is no memory, sum or average beside the parameters."""
+        return self.slots.size == self.total.size == self.scalars.size == 0 and self.average is None
+
     def result(self) -> Vector:
         """The parameters to predict with: the average, once there is one."""
         if self.average is not None:
@@ -131,19 +136,6 @@ class State:
             return np.divide(squares, sums, out=np.zeros_like(squares), where=sums > 0.0)
 
 
-class Request(NamedTuple):
-    """An epoch that training waits for, or several: what ``run`` does, or what comes to the same."""
-
-    problem: "Problem"
-    state: "State"
-    epoch: Epoch
-
-    def run(self) -> Any:
-        """What ``problem.run_epoch`` returns, or ``problem.run_epochs``."""
-        run = self.problem.run_epoch if self.epoch.order.ndim == 1 else self.problem.run_epochs
-        return run(self.state, self.epoch)
-
-
 class RowGradients(NamedTuple):
     """Of ``g_i``, the gradient of ``s_i loss_i``, for every row ``i``: ``||g_i||^2``, and the inner products with some
     directions. Without penalty and dropout."""
@@ -178,7 +170,7 @@ class Problem(Protocol):
     def scores(self, theta: Vector) -> NDArray[Any]: ...
     def mean_loss(self, scores: NDArray[Any]) -> float: ...
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]: ...
-    def n_epochs_at_once(self, batch_size: int, averaged: bool) -> int: ...
+    def n_epochs_at_once(self, batch_size: int, averaged: bool, longer: int) -> int: ...
     def run_epochs(self, state: State, epochs: Epoch) -> Passed: ...
 
 
@@ -216,8 +208,9 @@ class ProblemOnRows:
         betas = {SCHEDULE_FREE_SGD: self.solver.momentum, SCHEDULE_FREE_ADAMW: self.solver.beta_1}
         return State(theta.copy(), slots, total, scalars=scalars, beta=betas.get(kind, 0.0))
 
-    def n_epochs_at_once(self, batch_size: int, averaged: bool) -> int:
-        """How many epochs one call of compiled code may train: more than one where Python would take longer."""
+    def n_epochs_at_once(self, batch_size: int, averaged: bool, longer: int) -> int:
+        """How many epochs one call of compiled code may train: more than one where Python would take longer. See
+        ``epochs`` for ``longer``."""
         return 1
 
     def run_epochs(self, state: State, epochs: Epoch) -> Passed:

@@ -1,13 +1,16 @@
 """Epochs of many linear models in shared passes over the rows, where they differ in numbers alone."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minibatch._problems.epochs import no_passes
 from minibatch._problems.linear import LinearProblem
-from minibatch._problems.state import Request, Vector
+from minibatch._problems.requests import Ran, Request
+from minibatch._problems.state import Vector
 from minibatch.engine.candidates import Candidates, Room, candidates_epoch
 from minibatch.engine.linear import SOFTMAX
 from minibatch.engine.optimizers import SGD
@@ -24,13 +27,15 @@ CACHED_BYTES = 256 * 1024
 FEWEST = 8
 
 
-def run_together(requests: Sequence[Request]) -> list[Any]:
-    """What ``run`` of every request returns, to rounding; those that can share a pass do."""
-    found: dict[int, Any] = {}
+def run_together(requests: Sequence[Request]) -> list[Ran]:
+    """What ``run`` of every request returns, to rounding; those that can share a pass do, and its seconds."""
+    found: dict[int, Ran] = {}
     for group in _groups(requests):
         members = [requests[i] for i in group]
-        train = _in_one_pass if len(group) * _n_outputs(members[0]) >= FEWEST and len(group) > 1 else _one_by_one
-        found |= dict(zip(group, train(members), strict=True))
+        began, shared = time.perf_counter(), len(group) * _n_outputs(members[0]) >= FEWEST and len(group) > 1
+        left = (_shared if shared else _one_by_one)(members)
+        seconds = (time.perf_counter() - began) / len(group)
+        found |= {i: Ran(of_one, seconds) for i, of_one in zip(group, left, strict=True)}
     return [found[i] for i in range(len(requests))]
 
 
@@ -62,17 +67,16 @@ def _most(request: Request) -> int:
 
 
 def _is_plain(request: Request) -> bool:
-    """Whether ``candidates_epoch`` trains it: plain SGD on dense rows, one epoch, no iterate but the last wanted."""
+    """Whether ``candidates_epoch`` trains it: plain SGD on dense rows, no iterate but the last wanted."""
     problem, epoch = request.problem, request.epoch
     return (
         type(problem) is LinearProblem
-        and epoch.order.ndim == 1
         and isinstance(problem.data.X, np.ndarray)
         and problem.solver.kind == SGD
         and problem.objective.outputs != SOFTMAX
         and problem.objective.l1 == 0.0
         and problem.squares is None
-        and epoch.first_averaged >= len(epoch.etas)
+        and epoch.first_averaged >= epoch.etas.shape[-1]
     )
 
 
@@ -99,7 +103,24 @@ def _rows(problem: LinearProblem) -> Any:
 
 
 def _one_by_one(requests: Sequence[Request]) -> list[Any]:
-    return [request.run() for request in requests]
+    return [request.run().left for request in requests]
+
+
+def _shared(requests: Sequence[Request]) -> list[Any]:
+    """What each request leaves: losses, or of several epochs what ``run_epochs`` returns."""
+    if requests[0].epoch.order.ndim == 1:
+        return _in_one_pass(requests)
+    passed = []
+    for problem, state, epochs in requests:
+        of: Any = problem
+        passed.append(no_passes(len(epochs.order), of.n_outputs, state.theta, state.scalars, noted=True))
+    for i in range(len(requests[0].epoch.order)):
+        one = [request._replace(epoch=request.epoch.number(i)) for request in requests]
+        for of_request, losses, (_, state, _) in zip(passed, _in_one_pass(one), requests, strict=True):
+            of_request.losses[i], of_request.notes.thetas[i] = losses, state.theta
+            if of_request.notes.paces.size:
+                of_request.notes.paces[i] = state.scalars[:, :2]
+    return passed
 
 
 def _in_one_pass(requests: Sequence[Request]) -> list[NDArray[np.float64]]:

@@ -1,7 +1,6 @@
 """The next epoch, or several that nobody looks between: which rows in which order at which rates, and how they run."""
 
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -9,9 +8,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch._problems.batching import epoch_seed, rows_in_batches, sample_orders
-from minibatch._problems.epochs import Epoch, Passed
-from minibatch._problems.state import Problem, Request, State, Vector, largest_rate
+from minibatch._problems.batching import Order, epoch_seed, rows_in_batches, sample_orders
+from minibatch._problems.epochs import Epoch
+from minibatch._problems.requests import Ran, Request
+from minibatch._problems.state import Problem, State, Vector, largest_rate
 from minibatch._training.growth import Growth
 from minibatch.history import History
 from minibatch.schedules import Progress, Rates, Schedule
@@ -22,8 +22,8 @@ __all__ = [
 
 
 _T = TypeVar("_T")
-# What asks for epochs, is sent what each of them returned, and returns something in the end.
-Steps = Generator[Request, Any, _T]
+# What asks for epochs, is sent what came of each, and returns something in the end.
+Steps = Generator[Request, Ran, _T]
 
 
 class Plan(NamedTuple):
@@ -47,7 +47,8 @@ class Plan(NamedTuple):
     evaluate_every: int | None
     average_from: int | None
     verbose: int
-    several: bool = False  # epochs may be asked for several at a time, where nothing looks between them
+    orders: Callable[..., Order] = sample_orders
+    longer: int = 1  # calls of several epochs may be so many times longer than is good for one fit
 
 
 class Observer(Protocol):
@@ -123,15 +124,15 @@ class Counters:
 
 def alone(steps: Steps[_T]) -> _T:
     """Run all epochs that are asked for; returns what there is in the end."""
-    done: Any = None
     try:
+        request = next(steps)
         while True:
-            request = steps.send(done)
             try:
-                done = request.run()
+                ran = request.run()
             except BaseException as error:  # raised where the epoch was asked for, for what is to be undone there
                 steps.throw(error)
             del request  # whose order and rates are as long as the data
+            request = steps.send(ran)
     except StopIteration as end:
         result: _T = end.value
         return result
@@ -144,7 +145,7 @@ def next_epochs(problem: Problem, plan: Plan, state: State, clock: Counters, n_e
     n_rows, n_batches = rows_in_batches(n, batch_size, plan.last_batch, clock.batches_left(plan))
     # the order of the rows in a full batch does not matter, and reading them in their own is faster
     shuffle = plan.shuffle if batch_size < n else False
-    orders = sample_orders(n, shuffle, plan.seed, clock.epoch, n_epochs)[:, :n_rows]
+    orders = plan.orders(n, shuffle, plan.seed, clock.epoch, n_epochs)[:, :n_rows]
     etas = _rates(plan, state, clock, n_batches, whole, n_rows * np.arange(n_epochs)[:, None])
     first_averaged = _first_averaged(plan, clock.n_samples_seen, n_rows, n_batches)
     seed = epoch_seed(plan.seed, clock.epoch) if problem.is_random else 0
@@ -180,7 +181,7 @@ def run_epoch(
     """One pass, cut where somebody looks."""
     _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
     (order,), (etas,), batch_size, first_averaged, *_ = epoch
-    began, epochs_before, samples_before = time.perf_counter(), clock.epoch, clock.n_samples_seen
+    epochs_before, samples_before = clock.epoch, clock.n_samples_seen
     schedule_epochs, updates_before, state.penalty_seen = state.schedule_epochs, clock.n_updates, 0.0
     clock.epoch += 1
     losses: Any = 0.0
@@ -188,15 +189,15 @@ def run_epoch(
     for first, last in _stretches(len(etas), whole, looks):
         rows, rates = order[first * batch_size : last * batch_size], etas[first:last]
         stretch = epoch._replace(order=rows, etas=rates, first_averaged=max(0, first_averaged - first))
-        losses = losses + (yield Request(problem, state, stretch))
+        ran = yield Request(problem, state, stretch)
+        losses = losses + ran.left
         state.schedule_epochs = schedule_epochs + last / whole
-        clock.add(len(rows), last - first, time.perf_counter() - began)
+        clock.add(len(rows), last - first, ran.seconds)
         if observer is not None:
             row = clock.row(learning_rate=_rate_of(state, rates), batch_size=batch_size)
             observer.see(row | {"epoch": epochs_before + last / whole}, state.result())
         if clock.budget_spent(plan) == "max_seconds":
             break
-        began = time.perf_counter()
     losses = losses / (clock.n_samples_seen - samples_before)
     seen = {"progressive_loss": float(losses.sum()), "progressive_objective": np.nan}
     row = clock.row(learning_rate=_rate_of(state, rates), batch_size=batch_size, **seen)
@@ -207,11 +208,11 @@ def run_epoch(
 
 def run_epochs(problem: Problem, state: State, clock: Counters, epochs: Epoch) -> Steps[Trained]:
     """Several whole passes in one call. ``clock`` is left as it is: who looks at them says how many count."""
-    (n_epochs, n_rows), n_batches, began = epochs.order.shape, epochs.etas.shape[1], time.perf_counter()
-    passed: Passed = yield Request(problem, state, epochs)
+    (n_epochs, n_rows), n_batches = epochs.order.shape, epochs.etas.shape[1]
+    passed, seconds = yield Request(problem, state, epochs)
     for _ in range(n_epochs):
         state.schedule_epochs += 1.0
-    seconds = (time.perf_counter() - began) / n_epochs
+    seconds /= n_epochs
     losses, number, paces = passed.losses / n_rows, range(1, n_epochs + 1), passed.notes.paces
     columns = {
         "epoch": [clock.epoch + i for i in number],

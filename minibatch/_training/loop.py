@@ -82,7 +82,7 @@ def training(
     """
     done, clock, n_bad_epochs, status = History(), Counters(history), 0, ""
     start, penalty = state.result().copy(), problem.penalties(state.theta).sum()
-    one_by_one = not plan.several or callbacks is not None or observer is not None or validate is not None
+    one_by_one = callbacks is not None or observer is not None or validate is not None
     while not status:
         if callbacks is not None:
             callbacks.epoch_begins()
@@ -100,7 +100,9 @@ def training(
             columns |= evaluation(problem, plan, clock.epoch, state.result(), start, validate)
         n_seen, n_bad_epochs, ended = _show(rule, plan, objectives, n_epochs, n_bad_epochs, columns, state)
         if n_seen < n_epochs:  # it ends before the last of these epochs, or they have left the finite numbers
-            state = before if n_seen == 0 else (yield from _again(problem, before, clock, epochs, n_seen))
+            state = (
+                before if n_seen == 0 else (yield from _again(problem, before, clock, epochs, trained.thetas[:n_seen]))
+            )
             status = "" if ended else "diverged"
         penalty = penalties[n_seen - 1] if n_seen else penalty
         _note(columns, objectives[:n_seen], status, plan, clock, done, validate)
@@ -120,7 +122,7 @@ def _n_unwatched(problem: Problem, plan: Plan, rule: Rule, clock: Counters, n_do
     averages_later = plan.average_from is not None and not from_first
     if plan.growth is not None or plan.verbose or plan.max_seconds is not None or averages_later:
         return 1
-    n_epochs = min(problem.n_epochs_at_once(plan.batch_size, from_first), plan.max_iter - n_done)
+    n_epochs = min(problem.n_epochs_at_once(plan.batch_size, from_first, plan.longer), plan.max_iter - n_done)
     if n_epochs > 1:
         _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
         n_epochs = int(min(n_epochs, clock.batches_left(plan) // whole))
@@ -165,10 +167,16 @@ def _show(
     return len(objectives), n_bad, False
 
 
-def _again(problem: Problem, before: State, clock: Counters, epochs: Epoch, n_epochs: int) -> Steps[State]:
-    """The state after the first of these epochs."""
+def _again(problem: Problem, before: State, clock: Counters, epochs: Epoch, thetas: Vector) -> Steps[State]:
+    """The state after the first of these epochs, each of which ended with such parameters."""
+    n_epochs = len(thetas)
     first = epochs._replace(order=epochs.order[:n_epochs], etas=epochs.etas[:n_epochs])
-    yield from run_epochs(problem, before, clock, first)
+    if before.is_parameters_alone:
+        before.theta[...] = thetas[-1]
+        before.count(first.etas.size, 0)
+        before.schedule_epochs += n_epochs
+    else:
+        yield from run_epochs(problem, before, clock, first)
     return before
 
 

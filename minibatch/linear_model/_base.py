@@ -1,6 +1,7 @@
 """What the two linear models share: the penalty, the layout of the coefficients, the parameters of the problem."""
 
 import warnings
+from collections.abc import Mapping
 from contextlib import ExitStack
 from numbers import Integral, Real
 from typing import Any
@@ -45,6 +46,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     """Base of the two estimators."""
 
     _usual_rate = DEFAULT_ETA0
+    _shares_passes = True
     coef_: NDArray[Any] | Any  # sparse after ``sparsify``
     intercept_: NDArray[Any]
     t_: float
@@ -100,7 +102,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     def _n_threads(self) -> int:
         return effective_n_jobs(self.n_jobs)
 
-    def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: dict[str, Any]) -> Plan:
+    def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: Mapping[str, Any]) -> Plan:
         plan = super()._plan(n_samples, rate, seed, partial, limits)
         # with a rate of its own the model is an average already
         averaged = self.average and not self._has_no_schedule()

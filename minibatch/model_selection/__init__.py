@@ -9,6 +9,7 @@ from minibatch.model_selection._recommend import recommend_batch_size
 from minibatch.model_selection._recommendation import BatchSizeRecommendation
 from minibatch.model_selection._result import ConvergenceCurve
 from minibatch.model_selection._scorer import ConvergenceScorer
+from minibatch.model_selection._search import MiniBatchGridSearchCV
 from minibatch.model_selection._steps_fit import StepsFit, fit_steps_to_target, optimal_batch_size
 from minibatch.model_selection._steps_result import StepsToTargetResult
 from minibatch.model_selection._steps_to_target import steps_to_target
@@ -18,6 +19,7 @@ __all__ = [
     "ConvergenceCurve",
     "ConvergenceScorer",
     "MemoryRequired",
+    "MiniBatchGridSearchCV",
     "PowerLaw",
     "StepsFit",
     "StepsToTargetResult",

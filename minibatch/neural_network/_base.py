@@ -1,6 +1,7 @@
 """What the two networks share: layers, solver, schedule, the first parameters, prediction."""
 
 import warnings
+from collections.abc import Mapping
 from contextlib import ExitStack
 from itertools import pairwise
 from numbers import Integral, Real
@@ -140,7 +141,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         eta0 = probed_rate(problem, theta, rates, batch_size, seed)
         return Rate(eta0, batch_size, calibrated=False, probed=True)
 
-    def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: dict[str, Any]) -> Plan:
+    def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: Mapping[str, Any]) -> Plan:
         if self._is_auto and "schedule" not in limits:
             averaged = {} if self.solver in SCHEDULE_FREE else {"average_from": 0}
             limits = {"schedule": schedule_from(rate.eta0, self.solver), **averaged, **limits}

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "testing": {"linear_model", "neural_network", "_base", "_problems", "engine", "schedules"},
     "onnx": {"linear_model", "neural_network", "engine"},
     "callbacks": set(),
-    "model_selection": {"diagnostics", "_base", "_training", "_problems", "_tables"},
+    "model_selection": {"diagnostics", "_base", "_training", "_problems", "_tables", "history"},
     "diagnostics": {"_base", "_training", "_problems", "engine", "_tables"},
     "linear_model": {"_base", "_training", "_problems", "engine", "history", "schedules"},
     "neural_network": {"_base", "_training", "_problems", "engine", "history", "schedules"},

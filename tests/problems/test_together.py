@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from minibatch._problems import together
 from minibatch._problems.linear import OUTPUTS, LinearProblem
-from minibatch._problems.state import Epoch, Request
+from minibatch._problems.requests import Request
+from minibatch._problems.state import Epoch
 from minibatch._problems.together import run_together
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
@@ -55,7 +56,7 @@ def assert_as_alone(requests, tolerance=1e-10):
     alone, shared = copy_of(requests), copy_of(requests)
     losses = [problem.run_epoch(state, epoch) for problem, state, epoch in alone]
     for found, expected in zip(run_together(shared), losses, strict=True):
-        assert_allclose(found, expected, rtol=tolerance)
+        assert_allclose(found.left, expected, rtol=tolerance)
     for one, other in zip(shared, alone, strict=True):
         assert_allclose(one.state.theta, other.state.theta, rtol=tolerance, atol=tolerance)
         for count in ("slot_updates", "schedule_updates", "n_averaged"):
@@ -142,7 +143,7 @@ def test_what_cannot_share_a_pass_trains_alone():
     alone, shared = copy_of(mixed), copy_of(mixed)
     losses = [problem.run_epoch(state, epoch) for problem, state, epoch in alone]
     for one, other, found, expected in zip(shared, alone, run_together(shared), losses, strict=True):
-        assert_array_equal(found, expected)
+        assert_array_equal(found.left, expected)
         assert_array_equal(one.state.theta, other.state.theta)
         assert one.state.n_averaged == other.state.n_averaged
 
