@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV
 from sklearn.utils.validation import check_is_fitted
 
 from minibatch._base.pipelines import parameter_path, split_pipeline
 from minibatch.model_selection._arguments import budget_in_words, limits_of, scoring_in_words, seeded
 from minibatch.model_selection._scorer import ConvergenceScorer
+from minibatch.model_selection._search import MiniBatchGridSearchCV
 from minibatch.model_selection._varied import check_candidate, plain_values
 
 __all__ = ["RateGrid"]
@@ -50,7 +50,8 @@ class RateGrid(NamedTuple):
         grid = _grid(estimator, batch_sizes, learning_rates)
         model = seeded(estimator, random_state)
         model.set_params(**{parameter_path(model, name): value for name, value in _limits(budget).items()})
-        search = GridSearchCV(model, grid, scoring=ConvergenceScorer(scoring), cv=cv, refit=False, n_jobs=n_jobs)
+        scorer = ConvergenceScorer(scoring)
+        search = MiniBatchGridSearchCV(model, grid, scoring=scorer, cv=cv, refit=False, n_jobs=n_jobs)
         with warnings.catch_warnings():
             # the result says which diverged; their losses are infinite
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -73,8 +74,8 @@ class RateGrid(NamedTuple):
             batch_sizes=plain_values("batch_size", batch_sizes),
             learning_rates=np.array(rates, dtype=float),
             scores=np.asarray(results[column], dtype=float),
-            diverged=results.get("mean_test_status_diverged"),
-            resolved_batch_sizes=results.get("mean_test_batch_size"),
+            diverged=_shares_diverged(results, search.n_splits_),
+            resolved_batch_sizes=results.get("mean_batch_size", results.get("mean_test_batch_size")),
             scoring=scoring,
             budget=budget_in_words(None, search.estimator),
             n_folds=search.n_splits_,
@@ -124,6 +125,13 @@ def _check_parameters(results: Mapping[str, Any], names: list[str]) -> None:
         raise ValueError(
             f"search tried some pairs of {names[0]} and {names[1]} more than once; use one without repeats."
         )
+
+
+def _shares_diverged(results: Mapping[str, Any], n_splits: int) -> NDArray[np.float64] | None:
+    """Of the folds, as our own search or our scorer in another says; None where nobody does."""
+    if "status" not in results:
+        return results.get("mean_test_status_diverged")
+    return np.mean([results[f"split{split}_status"] == "diverged" for split in range(n_splits)], axis=0)
 
 
 def _score_column(search: Any, final: Any) -> tuple[str, str]:

@@ -15,14 +15,19 @@ from sklearn.utils import indexable
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
+from minibatch._base.pipelines import split_pipeline
 from minibatch._base.sparse import refuse_damaged
 from minibatch.history import History
+from minibatch.model_selection._result import ConvergenceCurve
 from minibatch.model_selection._search_board import Fits, Found, fold_by_fold, in_rounds
 from minibatch.model_selection._search_columns import columns_of, rank_by_round, warn_of_divergence
+from minibatch.model_selection._search_curve import curve_of_search
 from minibatch.model_selection._search_folds import Given, Sample
 from minibatch.model_selection._search_lanes import candidates_of
 
 __all__ = ["MiniBatchGridSearchCV"]
+
+_SHOWN = 8  # candidates in a curve, unless others are asked for
 
 
 class MiniBatchGridSearchCV(GridSearchCV):
@@ -223,12 +228,43 @@ n_features_in_, feature_names_in_
         History
             As ``history_`` of the estimators: up to where a candidate was dropped, without rows if the fit failed.
         """
+        self._check_number("candidate", candidate)
+        if split not in range(self.n_splits_):
+            raise ValueError(f"split must be an integer from 0 to {self.n_splits_ - 1}; got {split!r}.")
+        return self._found[candidate, split].history
+
+    def to_curve(self, candidates: Sequence[int] | None = None) -> ConvergenceCurve:
+        """How candidates converged, as `convergence_curve` reports it.
+
+        ``train_loss`` is that of the histories where it was evaluated (``evaluate_every``), else the mean loss of an
+        epoch's rows, each before it was trained on. A search does not look at test parts on the way: there is
+        ``test_score`` at the end alone, and no ``test_loss``.
+
+        Parameters
+        ----------
+        candidates : sequence of int, default=None
+            The numbers of candidates, their places in ``cv_results_``. None: the best 8, by their rank.
+
+        Returns
+        -------
+        ConvergenceCurve
+            Over the parameters that were searched: the batch size, if it is among them, with the others paired.
+        """
+        check_is_fitted(self, "cv_results_")
+        if candidates is None:
+            rank = next(name for name in self.cv_results_ if name.startswith("rank_test_"))
+            candidates = np.argsort(self.cv_results_[rank], kind="stable")[:_SHOWN].tolist()
+        if not len(candidates):
+            raise ValueError("candidates is empty; give at least one number.")
+        for number in candidates:
+            self._check_number("candidates", number)
+        return curve_of_search(self, self._found, candidates, split_pipeline(self.estimator)[1])
+
+    def _check_number(self, name: str, candidate: int) -> None:
         check_is_fitted(self, "cv_results_")
         n_candidates = len(self.cv_results_["params"])
-        for name, value, number in (("candidate", candidate, n_candidates), ("split", split, self.n_splits_)):
-            if value not in range(number):
-                raise ValueError(f"{name} must be an integer from 0 to {number - 1}; got {value!r}.")
-        return self._histories[candidate, split]
+        if candidate not in range(n_candidates):
+            raise ValueError(f"{name} must be an integer from 0 to {n_candidates - 1}; got {candidate!r}.")
 
     def _samples(self, X: Any, y: Any, split_params: Mapping[str, Any]) -> list[Sample]:
         self._checked_cv_orig = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
@@ -256,7 +292,7 @@ n_features_in_, feature_names_in_
         if self.factor is not None:
             rank_by_round(self.cv_results_)
         warn_of_divergence(self.cv_results_, self.n_splits_)
-        self._histories = {key: result.history for key, result in found.items()}
+        self._found = found
         self.scorer_ = scorer._scorers if isinstance(scorer, _MultimetricScorer) else scorer
         if self.refit or not self.multimetric_:
             self.best_index_ = self._select_best_index(self.refit, metric, self.cv_results_)

@@ -46,7 +46,8 @@ class Result(NamedTuple):
     row: dict[str, Any]  # as scikit-learn's ``_fit_and_score`` returns it
     status: str
     history: History
-    batch_size: float
+    n_samples: int  # to train on
+    batch_size: int
     round: int = 0  # the last that it took part in
 
 
@@ -122,7 +123,7 @@ def _result(run: Run, fold: Fold, fits: Fits) -> Result:
     row["score_time"] = time.perf_counter() - began
     if fits.return_train_score:
         row["train_scores"] = _scores(final, fold, fold.train, fits)
-    return Result(row, final.status_, final.history_, final.batch_size_)
+    return Result(row, final.status_, final.history_, _num_samples(fold.X), final.batch_size_)
 
 
 def _scores(final: Any, fold: Fold, part: Part, fits: Fits) -> Any:
@@ -146,4 +147,4 @@ def _failure(run: Run, fits: Fits) -> Result:
     }
     if fits.return_train_score:
         row["train_scores"] = scores
-    return Result(row, FAILED, History(), np.nan)
+    return Result(row, FAILED, History(), 0, 0)

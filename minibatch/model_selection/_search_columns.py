@@ -24,7 +24,7 @@ def columns_of(results: Sequence[Result], n_splits: int, rounds: bool) -> dict[s
         columns[f"split{split}_status"] = [fits[split].status for fits in candidates]
     for name, column in _COUNTS.items():
         columns[f"mean_{name}"] = [_mean([fit.history.last(column, np.nan) for fit in fits]) for fits in candidates]
-    columns["mean_batch_size"] = [_mean([fit.batch_size for fit in fits]) for fits in candidates]
+    columns["mean_batch_size"] = [_mean([fit.batch_size or np.nan for fit in fits]) for fits in candidates]
     if rounds:
         columns["round"] = [fits[0].round for fits in candidates]
     return columns

@@ -1,11 +1,12 @@
 """ConvergenceDisplay: loss, score or gradient along training, for every value of a parameter."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 from sklearn.utils._param_validation import StrOptions
 
-from minibatch.model_selection import ConvergenceCurve
-from minibatch.plotting._display import CurveDisplay
+from minibatch.model_selection import ConvergenceCurve, MiniBatchGridSearchCV
+from minibatch.plotting._display import CurveDisplay, check_type
 from minibatch.plotting._lines import Quantity, cross_in_legend, draw_crosses, draw_paths
 from minibatch.plotting._style import (
     X_LABELS,
@@ -26,7 +27,8 @@ _QUANTITIES = ("train_loss", "test_loss", "train_score", "test_score", "gradient
 class ConvergenceDisplay(CurveDisplay):
     """How every value of a parameter converges: one line a value, the mean over folds.
 
-    Make one with `from_estimator`, which takes the parameters of `convergence_curve`, or with `from_curve`.
+    Make one with `from_estimator`, which takes the parameters of `convergence_curve`, with `from_curve`, or from a
+    search with `from_search`.
 
     The x of a line is the mean over folds as well. It ends where the first fold ended. A fit that diverged or failed is
     left out of the mean, and so is a fold where the quantity is not defined, as the test loss of a class that the
@@ -132,6 +134,34 @@ class ConvergenceDisplay(CurveDisplay):
             estimator, X, y, curve_params, ax=ax, x=x, quantity=quantity, log_x=log_x, log_y=log_y,
             std_display_style=std_display_style, line_kw=line_kw, fill_between_kw=fill_between_kw,
         )  # fmt: skip
+
+    @classmethod
+    def from_search(
+        cls, search: MiniBatchGridSearchCV, candidates: Sequence[int] | None = None, *, ax: Any = None,
+        y: str = "train_loss", **plot_params: Any,
+    ) -> Self:  # fmt: skip
+        """Draw candidates of a search.
+
+        Parameters
+        ----------
+        search : MiniBatchGridSearchCV
+            Fitted.
+
+        candidates : sequence of int, default=None
+            Their numbers, as of ``cv_results_``. None: the best 8.
+
+        ax, **plot_params
+            As in `plot`.
+
+        y : {"train_loss", "gradient_norm"}, default="train_loss"
+            What a search records on the way, see `MiniBatchGridSearchCV.to_curve`; the latter with ``evaluate_every``.
+
+        Returns
+        -------
+        ConvergenceDisplay
+        """
+        check_type("search", search, MiniBatchGridSearchCV, "MiniBatchGridSearchCV(...).fit")
+        return cls(search.to_curve(candidates)).plot(ax, y=y, **plot_params)
 
     def plot(
         self,
