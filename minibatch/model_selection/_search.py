@@ -193,6 +193,10 @@ n_features_in_, feature_names_in_
         parameters = _candidate_parameters(self.param_grid)
         candidates = candidates_of(self.estimator, parameters)
         scorer, metric = self._get_scorers()
+        if self.factor is not None and not isinstance(metric, str):
+            raise ValueError(
+                f"factor needs the name of a score in refit, by which candidates go; got refit={self.refit!r}."
+            )
         refuse_damaged(X)
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
@@ -315,6 +319,10 @@ n_features_in_, feature_names_in_
 
 def _candidate_parameters(param_grid: Any) -> list[dict[str, Any]]:
     """Every combination of a grid; or the candidates themselves, whose values are not in sequences."""
+    if len(param_grid) == 0:
+        raise ValueError(
+            f"param_grid has no candidates: {param_grid!r}. Give values to try, {{'batch_size': [1, 32]}}."
+        )
     is_list = isinstance(param_grid, list) and all(isinstance(one, Mapping) for one in param_grid)
     if is_list and any(_is_single(value) for given in param_grid for value in given.values()):
         return [dict(given) for given in param_grid]

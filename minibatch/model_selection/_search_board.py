@@ -1,7 +1,7 @@
 """All fits of a search: fold by fold to their ends, or all folds at once, in rounds after which the worst go."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, inf
 from typing import Any, NamedTuple
 
@@ -71,13 +71,13 @@ def in_rounds(fits: Fits, factor: int, min_epochs: int, metric: str) -> Found:
     alive, until, number = list(range(len(fits.candidates))), float(min_epochs), 0
     while lanes:
         found |= _trained(lanes, [], until, fits)
+        found |= {key: result._replace(round=number) for key, result in found.items() if key[0] in alive}
         if not any(run.request for lane in lanes for run in lane.runs):
             break
         alive, number = _best(found, alive, ceil(len(alive) / factor), metric), number + 1
         for run in [run for lane in lanes for run in lane.runs if run.candidate not in alive and run.request]:
             run.drop()
             found[run.candidate, run.split] = found[run.candidate, run.split]._replace(status=DROPPED)
-        found |= {key: result._replace(round=number) for key, result in found.items() if key[0] in alive}
         lanes = [lane for lane in map(_unfinished, lanes) if lane.runs]
         until = inf if len(alive) == 1 else until * factor
     return found
@@ -110,7 +110,19 @@ def _trained(lanes: Sequence[Lane], failed: Sequence[Run], until: float, fits: F
 
 def _of_lane(lane: Lane, until: float, fits: Fits) -> Found:
     go_on(lane.runs, lane.fold, lane.checked, fits.caller, until)
-    return {(run.candidate, run.split): _result(run, lane.fold, fits) for run in lane.runs}
+    results = {(run.candidate, run.split): _result(run, lane.fold, fits) for run in lane.runs}
+    if fits.caller.verbose > 1:
+        for (number, split), result in results.items():
+            print(_line(fits.candidates[number].parameters, split, result))
+    return results
+
+
+def _line(parameters: Mapping[str, Any], split: int, result: Result) -> str:
+    named = ", ".join(f"{name}={value}" for name, value in parameters.items())
+    scores, epochs = result.row["test_scores"], result.history.last("epoch", 0)
+    of_scores = scores.items() if isinstance(scores, dict) else [("score", scores)]
+    said = ", ".join(f"{name} {score:.4g}" for name, score in of_scores)
+    return f"split {split}, {named}: {result.status} after {epochs} epochs, {said}"
 
 
 def _result(run: Run, fold: Fold, fits: Fits) -> Result:

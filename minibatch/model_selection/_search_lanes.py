@@ -30,6 +30,7 @@ class Candidate(NamedTuple):
     those that make the same of their rows."""
 
     number: int
+    parameters: Mapping[str, Any]
     estimator: Any
     final: MiniBatchEstimator
     setting: str
@@ -57,7 +58,7 @@ def candidates_of(estimator: Any, parameters: Sequence[Mapping[str, Any]]) -> li
             final.set_params(random_state=seed)
         setting = joblib.hash({name: value for name, value in given.items() if not name.startswith(prefix)})
         form = joblib.hash((setting, type(final), _without_numbers(final)))
-        found.append(Candidate(number, model, final, setting, form, attempt(check_parameters, final)[1]))
+        found.append(Candidate(number, given, model, final, setting, form, attempt(check_parameters, final)[1]))
     return found
 
 

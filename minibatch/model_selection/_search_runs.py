@@ -59,7 +59,7 @@ class Run:
 
     def __init__(self, candidate: int, split: int, model: Any, context: Any) -> None:
         self.candidate, self.split, self.model, self.context = candidate, split, model, context
-        self.n_epochs, self.seconds, self.dropped = 0, 0.0, False
+        self.n_epochs, self.seconds = 0, 0.0
         self.failure: Failure | None = None
         self.request: Request | None = None  # the epoch that is to be run before it goes on
         self.now: Callable[[], Any] = lambda: model
@@ -77,10 +77,9 @@ class Run:
         self._advance(partial(self.steps.send, ran), ran.seconds)
 
     def drop(self) -> None:
-        """Leave it as it is between two epochs, or after its end."""
-        self.dropped = True
-        if self.request is not None and self.steps is not None:
-            self.model, self.request = self.now(), None
+        """Leave it as it is between two epochs."""
+        if self.steps is not None:
+            self.request = None
             self.steps.close()
 
     def _advance(self, step: Callable[[], Request], seconds: float) -> None:
