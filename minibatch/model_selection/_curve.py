@@ -1,10 +1,12 @@
 """`convergence_curve`: arguments to watched fits to a result."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import indexable
 from sklearn.utils.validation import _check_sample_weight
@@ -24,7 +26,7 @@ from minibatch.model_selection._arguments import (
     target_of,
 )
 from minibatch.model_selection._failures import error_score_of, warn_of_failures
-from minibatch.model_selection._folds import Candidate, Part, WatchedFit, run_all, watched_fit
+from minibatch.model_selection._folds import Candidate, Fold, Part, WatchedFit, run_all, watched_fits
 from minibatch.model_selection._result import ConvergenceCurve
 from minibatch.model_selection._summary import curves_of, folds_of, summary_of
 from minibatch.model_selection._varied import Varied, varied
@@ -61,8 +63,8 @@ def convergence_curve(
     Parameters
     ----------
     estimator : estimator of minibatch, or Pipeline that ends in one
-        Cloned, never changed. Transformers are fitted on the training part of each fold, without its test part, anew
-        for every value. Callbacks of the estimator are left out.
+        Cloned, never changed. Transformers are fitted on the training part of each fold, without its test part.
+        Callbacks of the estimator are left out.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         All rows.
@@ -116,7 +118,8 @@ def convergence_curve(
         it is an integer, else a new one.
 
     n_jobs : int or None, default=None
-        Fits at the same time, on the joblib backend in use. Results do not depend on it, times do.
+        Fits at the same time, on the joblib backend in use. Results do not depend on it, times do. Linear models of one
+        fold that have the same batches, as over ``alpha``, train side by side, and share their seconds.
 
     progress_bar : bool, default=False
         Show how many fits are done (needs rich).
@@ -182,15 +185,10 @@ def convergence_curve(
     names = {parameter.name, *parameter.paired}
     check_budget_replaces_nothing(budget, names)
     seed, data, error_score = seed_of(random_state, final), Part(X, y, weight), error_score_of(error_score)
-    jobs = []
-    for value, parameters in parameter.candidates():
-        for number, fold in enumerate(splits):
-            if parameter.is_train_size:
-                fold = fold._replace(train=subset(fold.train, value, y, final, seed))
-            candidate = Candidate(estimator, parameters, seed, f"{parameter.name}={value!r}, fold {number}")
-            jobs.append((candidate, data, fold, scorer, limits, error_score))
-    results = run_all(watched_fit, jobs, n_jobs, progress_bar)
-    fits = [results[i : i + len(splits)] for i in range(0, len(results), len(splits))]
+    jobs = _jobs(parameter, estimator, splits, partial(subset, y=y, estimator=final, seed=seed), seed)
+    calls = [(candidates, data, fold, scorer, limits, error_score) for candidates, fold in jobs]
+    results = run_all(watched_fits, calls, n_jobs, progress_bar)
+    fits = _by_value(results, len(parameter.values), len(splits))
     _warn(parameter, fits)
     curves = curves_of(fits)
     folds = folds_of(fits, curves, goal)
@@ -208,6 +206,32 @@ def convergence_curve(
         summary_=summary,
         paired_params=parameter.paired,
     )
+
+
+def _jobs(
+    parameter: Varied, estimator: Any, splits: list[Fold], smaller: Callable[..., NDArray[np.int64]], seed: int
+) -> list[tuple[list[Candidate], Fold]]:
+    """Value by value a candidate for each fold; or, where they share batches, fold by fold those of all values."""
+    candidates = [
+        [Candidate(estimator, parameters, seed, f"{parameter.name}={value!r}, fold {i}") for i in range(len(splits))]
+        for value, parameters in parameter.candidates()
+    ]
+    if parameter.shares_batches(estimator):
+        return [(list(of_fold), fold) for of_fold, fold in zip(zip(*candidates, strict=True), splits, strict=True)]
+    jobs = []
+    for value, of_value in zip(parameter.values, candidates, strict=True):
+        for candidate, fold in zip(of_value, splits, strict=True):
+            rows = smaller(fold.train, value) if parameter.is_train_size else fold.train
+            jobs.append(([candidate], fold._replace(train=rows)))
+    return jobs
+
+
+def _by_value(results: list[list[WatchedFit]], n_values: int, n_folds: int) -> list[list[WatchedFit]]:
+    """The fits of every value, fold by fold."""
+    fits = [fit for of_job in results for fit in of_job]
+    if len(results) == n_values * n_folds:
+        return [fits[i : i + n_folds] for i in range(0, len(fits), n_folds)]
+    return [fits[i::n_values] for i in range(n_values)]
 
 
 def _warn(parameter: Varied, fits: list[list[WatchedFit]]) -> None:

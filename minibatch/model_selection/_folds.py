@@ -16,11 +16,13 @@ from minibatch._base.pipelines import fit_transform, split_pipeline, transform
 from minibatch._base.trials import Updates, without_callbacks
 from minibatch._base.watch import Measures
 from minibatch._problems.state import Vector
+from minibatch._training.epochs import Steps
+from minibatch._training.together import side_by_side
 from minibatch.model_selection._progress import progress_bar_of
 
 __all__ = [
-    "COUNTS", "QUANTITIES", "Candidate", "Fold", "Part", "Recorder", "Scorer", "WatchedFit", "run_all",
-    "unknown_classes", "watched_fit",
+    "COUNTS", "QUANTITIES", "Candidate", "Fold", "Part", "Recorder", "Scorer", "Sides", "WatchedFit", "run_all",
+    "unknown_classes", "watched_fits",
 ]  # fmt: skip
 
 # What is recorded at every evaluation. `epoch` comes in fractions: batches done of those in an epoch.
@@ -141,42 +143,62 @@ class Candidate(NamedTuple):
         return model
 
 
-def watched_fit(
-    candidate: Candidate, data: Part, fold: Fold, scorer: Scorer | None, limits: dict[str, Any], error_score: Any
-) -> WatchedFit:
+def watched_fits(
+    candidates: Sequence[Candidate], data: Part, fold: Fold, scorer: Scorer | None, limits: dict[str, Any],
+    error_score: Any,
+) -> list[WatchedFit]:  # fmt: skip
     """Fit on the training rows of the fold; its test rows are only looked at. A fit that raises has ``error_score``,
-    unless that is "raise"."""
+    unless that is "raise". Several candidates have the same transformers and batches, and train side by side."""
+    sides = Sides(data, fold)
+    fits = [_watched_or_failed(candidate, sides, scorer, limits, error_score) for candidate in candidates]
+    return side_by_side(fits)
+
+
+class Sides:
+    """The two parts of a fold behind transformers, which the first candidate fits for all."""
+
+    def __init__(self, data: Part, fold: Fold) -> None:
+        self.data, self.fold = data, fold
+        self._transformed: tuple[Part, Part] | None = None
+
+    def transformed(self, transformers: list[Any]) -> tuple[Part, Part]:
+        if self._transformed is None:
+            train, test = self.data.rows(self.fold.train), self.data.rows(self.fold.test)
+            train = train._replace(X=fit_transform(transformers, train.X, train.y))
+            self._transformed = train, test._replace(X=transform(transformers, test.X))
+        return self._transformed
+
+
+def _watched_or_failed(
+    candidate: Candidate, sides: Sides, scorer: Scorer | None, limits: dict[str, Any], error_score: Any
+) -> Steps[WatchedFit]:
+    n_samples = len(sides.fold.train)
     try:
-        return _watched_fit(candidate, data, fold, scorer, limits)
+        return (yield from _watched(candidate, sides, scorer, limits))
     except Exception as error:
         why = format_exc()  # the same text for the same failure, so that the warning counts them
-        error.add_note(f"In the fit of {candidate.words}, {len(fold.train)} training rows.")
+        error.add_note(f"In the fit of {candidate.words}, {n_samples} training rows.")
         if error_score == "raise":
             raise
         failed = {"train_score": float(error_score), "test_score": float(error_score)}
         rows = [dict.fromkeys(COUNTS, 0.0) | failed]
         _, final = split_pipeline(candidate.model())
-        n_samples = len(fold.train)
         return WatchedFit(rows, failed, "failed", final._resolved_batch_size(max(1, n_samples)), n_samples, [], why)
 
 
-def _watched_fit(
-    candidate: Candidate, data: Part, fold: Fold, scorer: Scorer | None, limits: dict[str, Any]
-) -> WatchedFit:
+def _watched(candidate: Candidate, sides: Sides, scorer: Scorer | None, limits: dict[str, Any]) -> Steps[WatchedFit]:
     transformers, final = split_pipeline(candidate.model())
-    train, test = data.rows(fold.train), data.rows(fold.test)
-    train = train._replace(X=fit_transform(transformers, train.X, train.y))
-    test = test._replace(X=transform(transformers, test.X))
+    train, test = sides.transformed(transformers)
     _load_kernels(final, train)
     unknown = unknown_classes(final, train.y, test.y)
     if unknown and scorer is None:  # what ``score`` says of rows whose class is unknown
         scorer = check_scoring(final)
     recorder = Recorder(scorer, train, test, limits, test_has_loss=not unknown)
     # the recorder evaluates; that the estimator does so too would be twice the work
-    final.set_params(evaluate_every=None)._train(*train, watch=recorder)
+    yield from final.set_params(evaluate_every=None)._training(*train, watch=recorder)
     # L-BFGS may find nothing to do
     rows = recorder.rows or [dict.fromkeys(COUNTS, 0.0) | recorder.kept]
-    return WatchedFit(rows, recorder.kept, final.status_, final.batch_size_, len(fold.train), unknown)
+    return WatchedFit(rows, recorder.kept, final.status_, final.batch_size_, len(sides.fold.train), unknown)
 
 
 def unknown_classes(final: Any, train: Any, test: Any) -> list[Any]:

@@ -1,6 +1,7 @@
 """The parameter that `convergence_curve` varies, and those paired with it, checked before any fit."""
 
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,15 @@ class Varied(NamedTuple):
     @property
     def is_train_size(self) -> bool:
         return self.path == "train_size"
+
+    def shares_batches(self, estimator: Any) -> bool:
+        """Whether all values have the same transformers and batches, and differ in what passes over rows may share."""
+        _, final = split_pipeline(estimator)
+        inside = parameter_path(estimator, "")
+        paths = [self.path, *self.paired_paths]
+        numbers = all(isinstance(value, Real) for values in (self.values, *self.paired.values()) for value in values)
+        of_final = all(path.startswith(inside) and path.removeprefix(inside) != "batch_size" for path in paths)
+        return final._shares_passes and numbers and of_final and not self.is_train_size
 
     def candidates(self) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Every value with what to set on the estimator for it."""

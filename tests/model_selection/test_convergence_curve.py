@@ -242,8 +242,11 @@ def test_transformers_are_fitted_on_the_training_part_alone():
     cv = KFold(3)
     pipeline = make_pipeline(make_pipeline(Spy(), StandardScaler()), MiniBatchSGDRegressor(**ODD))
     convergence_curve(pipeline, X, y, param_range=[7, 20], cv=cv, n_jobs=1)
-    expected = [X[train, 0].tolist() for _ in range(2) for train, _ in cv.split(X)]
-    assert Spy.fitted_on == expected
+    parts = [X[train, 0].tolist() for train, _ in cv.split(X)]
+    assert Spy.fitted_on == 2 * parts
+    Spy.fitted_on.clear()
+    convergence_curve(pipeline, X, y, param_name="alpha", param_range=[0.1, 1.0], cv=cv, n_jobs=1)
+    assert Spy.fitted_on == parts  # once for all that train side by side
 
 
 def test_test_rows_have_no_influence_on_training():

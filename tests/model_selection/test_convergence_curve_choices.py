@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, LeaveOneOut, StratifiedKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, scale
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch._training import together
 from minibatch.model_selection import batch_size_grid, convergence_curve
 from minibatch.model_selection._folds import Recorder
 
@@ -150,10 +152,10 @@ class Noted(MiniBatchSGDClassifier):
 
     noted: list = []
 
-    def _train(self, X, y, sample_weight, **more):
+    def _training(self, X, y, sample_weight, **more):
         if isinstance(more["watch"], Recorder):  # not the throw-away update before
             self.noted.append((np.round(X[:, 0], 12).tolist(), y.tolist()))
-        return super()._train(X, y, sample_weight, **more)
+        return super()._training(X, y, sample_weight, **more)
 
 
 def rows_used(sizes, labels, random_state=0, cv=2):
@@ -322,6 +324,32 @@ def test_a_progress_bar_without_rich_says_what_to_do(monkeypatch):
         return real_import(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", no_rich)
-    monkeypatch.setattr(MiniBatchSGDRegressor, "_train", lambda *a, **k: pytest.fail("a fit was made"))
+    monkeypatch.setattr(MiniBatchSGDRegressor, "_training", lambda *a, **k: pytest.fail("a fit was made"))
     with pytest.raises(ImportError, match="progress_bar=True needs rich: pip install rich"):
         curve_of(progress_bar=True)
+
+
+@pytest.mark.parametrize("learning_rate", ["constant", "auto"])
+def test_values_that_share_batches_are_what_they_are_alone(learning_rate, monkeypatch):
+    """And share their passes: of 12 values, all are asked for at a time."""
+    asked = []
+    original = together.run_together
+
+    def counting(requests):
+        asked.append(len(requests))
+        return original(requests)
+
+    monkeypatch.setattr(together, "run_together", counting)
+    model = MiniBatchSGDClassifier(
+        "log_loss", learning_rate=learning_rate, eta0=0.01, batch_size=16, tol=None, random_state=0
+    )
+    X, y = load_breast_cancer(return_X_y=True)
+    values = np.geomspace(1e-5, 1.0, 12).tolist()
+    options = {"param_name": "alpha", "cv": 2, "budget": {"epochs": 3}, "evaluations_per_epoch": 2}
+    curve = convergence_curve(model, scale(X), y, param_range=values, **options)
+    assert set(asked) == {12}
+    for number in (0, 7, 11):
+        alone = convergence_curve(model, scale(X), y, param_range=[values[number]], **options)
+        for name, expected in alone.curves_.items():
+            if name != "seconds":
+                assert_allclose(curve.curves_[name][number], expected[0], rtol=1e-7, err_msg=name)

@@ -22,7 +22,7 @@ scaled = make_pipeline(StandardScaler(), sgd)
 
 @pytest.fixture
 def no_fit(monkeypatch):
-    for method in ("fit", "_train"):
+    for method in ("fit", "_train", "_training"):
         monkeypatch.setattr(MiniBatchSGDRegressor, method, lambda *a, **k: pytest.fail("a fit was made"))
     monkeypatch.setattr(StandardScaler, "fit_transform", lambda *a, **k: pytest.fail("a transformer was fitted"))
 
