@@ -2,14 +2,14 @@
 Tune the batch size of a linear model
 =====================================
 
-``GridSearchCV`` over ``batch_size`` alone, in a pipeline, on two data sets that come with scikit-learn. Nothing says a
+A grid search over ``batch_size`` alone, in a pipeline, on two data sets that come with scikit-learn. Nothing says a
 learning rate: ``learning_rate="auto"``, the default, finds those of every batch size as it trains.
 
 Is that fair? The check is what one would do without it: every batch size along with every one of seven constant rates,
-seven times the work. The table has both scores in cross-validation, that at rates of its own and that at the best of
-seven (which this very score has picked), and what each size took to bring the training objective down to a target: the
-size that needs the fewest epochs is not the one that needs the fewest updates, and neither need be the fastest. The
-picture shows the runs at rates of their own.
+seven times the fits. ``MiniBatchGridSearchCV`` finds what ``GridSearchCV`` would find, in less time. The table has both
+scores in cross-validation, that at rates of its own and that at the best of seven (which this very score has picked),
+and what each size took to bring the training objective down to a target: the size that needs the fewest epochs is not
+the one that needs the fewest updates, and neither need be the fastest. The picture shows the runs at their own rates.
 
 A quarter of 1797 rows is 449, and leaves one row over: an update that follows one row at a rate for 449. So short last
 batches are dropped.
@@ -27,11 +27,11 @@ import pandas as pd
 from sklearn.callback import ProgressBar
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from minibatch import MiniBatchSGDClassifier
+from minibatch.model_selection import MiniBatchGridSearchCV
 
 BATCH_SIZES = [1, 8, 32, 128, 0.25, "full"]
 RATES = np.logspace(-3, 0, 7)
@@ -49,7 +49,8 @@ def model(**parameters):
 
 def search(estimator, X, y, **grid):
     """All candidates see the same sample orders."""
-    found = GridSearchCV(estimator, {f"sgd__{name}": values for name, values in grid.items()}, cv=5, n_jobs=2)
+    grid = {f"sgd__{name}": values for name, values in grid.items()}
+    found = MiniBatchGridSearchCV(estimator, grid, cv=5, n_jobs=2)
     return found.set_callbacks(ProgressBar(max_propagation_depth=0)).fit(X, y)
 
 

@@ -62,9 +62,10 @@ def _fit_of(result: Result) -> WatchedFit:
         columns["gradient_norm"] = history["gradient_norm"]
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     rows = rows or [dict.fromkeys(names[:4], 0.0)]
-    score = result.row["test_scores"]
     kept = {"train_loss": rows[-1].get("train_loss", np.nan)}
-    if not isinstance(score, dict):
-        kept["test_score"] = float(score)
+    for part in ("train", "test"):
+        score = result.row.get(f"{part}_scores", {})
+        if not isinstance(score, dict):
+            kept[f"{part}_score"] = float(score)
     failure = result.row["fit_error"] if result.status == FAILED else ""
     return WatchedFit(rows, kept, result.status, result.batch_size, result.n_samples, [], failure)
