@@ -103,7 +103,7 @@ def _trained(lanes: Sequence[Lane], failed: Sequence[Run], until: float, fits: F
     """What comes of runs up to so many epochs."""
     found = {(run.candidate, run.split): _failure(run, fits) for run in failed}
     calls = (delayed(_of_lane)(lane, until, fits) for lane in lanes)
-    for of_lane in Parallel(n_jobs=fits.n_jobs, prefer="threads")(calls):
+    for of_lane in Parallel(n_jobs=fits.n_jobs, require="sharedmem")(calls):
         found |= of_lane
     return found
 

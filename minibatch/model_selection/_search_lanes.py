@@ -76,7 +76,7 @@ def lanes_of(
     for candidate in candidates:
         by_setting.setdefault(candidate.setting, []).append(candidate)
     calls = [(clone(group[0].estimator), given, sample, scores_final) for group in by_setting.values()]
-    folds = Parallel(n_jobs=n_jobs, prefer="threads")(delayed(attempt)(fold_of, *call) for call in calls)
+    folds = Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(attempt)(fold_of, *call) for call in calls)
     most = max(FEWEST_IN_LANE, -(-len(candidates) // joblib.effective_n_jobs(n_jobs)))
     lanes: list[Lane] = []
     failed: list[Run] = []

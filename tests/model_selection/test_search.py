@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
@@ -208,6 +209,10 @@ def test_results_do_not_depend_on_the_number_of_threads():
         for n_jobs in (1, 3)
     )
     assert_same(many, one, tolerance=1e-12)
+    with parallel_config(backend="loky", n_jobs=2):  # threads all the same
+        assert_same(
+            MiniBatchGridSearchCV(classifier(), grid, cv=FOLDS, return_train_score=True).fit(CANCER, BENIGN), one
+        )
 
 
 def test_without_a_seed_all_candidates_have_the_same():
