@@ -15,6 +15,7 @@ from sklearn.utils import indexable
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
+from minibatch._base.callbacks import says_when_it_compiles
 from minibatch._base.pipelines import split_pipeline
 from minibatch._base.sparse import refuse_damaged
 from minibatch.history import History
@@ -206,7 +207,7 @@ n_features_in_, feature_names_in_
         context = self._init_callback_context(max_subtasks=1 + (self.refit is not False))
         context.call_on_fit_task_begin(**task)
         samples = self._samples(X, y, routed.splitter.split)
-        with _told_of_all_fits(self, context, len(candidates)) as contexts:
+        with says_when_it_compiles(self), _told_of_all_fits(self, context, len(candidates)) as contexts:
             given, scores = Given(X, y, routed.estimator.fit, routed.scorer.score), self.return_train_score
             fits = Fits(candidates, given, samples, contexts, scorer, self.error_score, scores, self.n_jobs, self)
             found = fold_by_fold(fits) if self.factor is None else in_rounds(fits, self.factor, self.min_epochs, metric)

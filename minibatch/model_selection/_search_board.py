@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextvars import copy_context
 from math import ceil, inf
 from typing import Any, NamedTuple
 
@@ -102,7 +103,8 @@ def _unfinished(lane: Lane) -> Lane:
 def _trained(lanes: Sequence[Lane], failed: Sequence[Run], until: float, fits: Fits) -> Found:
     """What comes of runs up to so many epochs."""
     found = {(run.candidate, run.split): _failure(run, fits) for run in failed}
-    calls = (delayed(_of_lane)(lane, until, fits) for lane in lanes)
+    # in the context of the caller, who may be told about a compilation
+    calls = (delayed(copy_context().run)(_of_lane, lane, until, fits) for lane in lanes)
     for of_lane in Parallel(n_jobs=fits.n_jobs, require="sharedmem")(calls):
         found |= of_lane
     return found

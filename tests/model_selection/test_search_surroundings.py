@@ -18,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, scale
 from sklearn.utils.estimator_checks import check_estimator
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch.engine import notice
 from minibatch.model_selection import ConvergenceCurve, MiniBatchGridSearchCV, _search_runs
 
 FOLDS = StratifiedKFold(3, shuffle=True, random_state=0)
@@ -239,6 +240,23 @@ def test_it_says_what_it_does(capsys):
     printed = capsys.readouterr().out
     assert "Fitting 2 folds for each of 2 candidates, totalling 4 fits" in printed
     assert len(re.findall(r"split [01], eta0=0.0?01.*: max_iter after 4 epochs, score 0\.9\d+", printed)) == 4
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_its_threads_tell_it_about_compilation(n_jobs, monkeypatch, capsys):
+    original = _search_runs.run_together
+
+    def compiling(requests):
+        if listener := notice._listener.get():
+            listener("compiling")
+        return original(requests)
+
+    monkeypatch.setattr(_search_runs, "run_together", compiling)
+    search = MiniBatchGridSearchCV(classifier(), {"batch_size": [8, 16]}, cv=2, n_jobs=n_jobs)
+    search.fit(X, Y)
+    assert "compiling" not in capsys.readouterr().out
+    search.set_params(verbose=1).fit(X, Y)
+    assert capsys.readouterr().out.count("compiling") == 1
 
 
 def test_a_fitted_search_goes_through_pickle():
