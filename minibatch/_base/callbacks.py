@@ -37,7 +37,7 @@ class CallbackBridge:
         self._epoch = self._fit.subcontext(task_name="epoch")
         self._epoch.call_on_fit_task_begin(**self._data)
 
-    def epoch_ends(self, outcome: Callable[[], Outcome]) -> bool:
+    def epoch_ends(self, outcome: Callable[..., Outcome]) -> bool:
         """Whether a callback asks to stop. ``outcome`` is that of a fit that stops here."""
         return self._epoch.call_on_fit_task_end(
             **self._data, reconstruction_attributes=lambda: _as_attribute(self._seen(outcome()))

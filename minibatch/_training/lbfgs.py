@@ -76,8 +76,8 @@ class _Run:
             raise StopIteration
         self.began = time.perf_counter()
 
-    def outcome(self) -> Outcome:
-        """Of a run that stops here."""
+    def outcome(self, judged: bool = True) -> Outcome:
+        """Of a run that stops here, which nobody judges."""
         status = self.status or "stopped_by_callback"
         last = self.state if self.rule is None else self.rule.state_to_keep(self.state)
         return Outcome(status, "", self.done.n_epochs, self.rule, last, self.done, np.nan)

@@ -48,7 +48,7 @@ class EpochCallbacks(Protocol):
     that stops there, whose state and history go on changing."""
 
     def epoch_begins(self) -> None: ...
-    def epoch_ends(self, outcome: Callable[[], "Outcome"]) -> bool: ...
+    def epoch_ends(self, outcome: Callable[..., "Outcome"]) -> bool: ...
 
 
 Validate = Callable[[Vector], tuple[float, float]]
@@ -208,11 +208,13 @@ def _outcome(
     state: State,
     clock: "Counters",
     done: History,
+    judged: bool = True,
 ) -> Outcome:
-    """Of a run that stops here."""
+    """Of a run that stops here. Where it is not ``judged``, nobody looks whether it has failed."""
     rate = next_rate(problem, plan, state, clock)
     why, state = rule.why_not_met(plan.noisy) if status == "max_iter" else "", rule.state_to_keep(state)
-    if beginning is not None and status not in ("converged", "diverged") and _has_failed(rule, beginning, state):
+    is_open = judged and status not in ("converged", "diverged")
+    if is_open and beginning is not None and _has_failed(rule, beginning, state):
         status = "diverged"
     return Outcome(status, why, done.n_epochs, rule, state, done, rate)
 

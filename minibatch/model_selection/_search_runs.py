@@ -123,8 +123,8 @@ class _Follower(CallbackBridge):
         self.sees_epochs = self.sees_epochs or side.sees_epochs
         self._run = run
 
-    def epoch_ends(self, outcome: Callable[[], Any]) -> bool:
-        self._run.now = cache(lambda: self._seen(outcome()))
+    def epoch_ends(self, outcome: Callable[..., Any]) -> bool:
+        self._run.now = cache(lambda: self._seen(outcome(judged=False)))
         return super().epoch_ends(outcome)
 
 
