@@ -266,6 +266,7 @@ def test_a_fitted_search_goes_through_pickle():
     assert_array_equal(again.history_of(1)["n_updates"], search.history_of(1)["n_updates"])
 
 
+@pytest.mark.compiled
 def test_it_is_a_search_and_an_estimator_of_scikit_learn():
     search = MiniBatchGridSearchCV(MiniBatchSGDClassifier(random_state=0), {"alpha": [1e-4, 1e-2]}, cv=2)
     assert isinstance(search, GridSearchCV)
