@@ -57,10 +57,10 @@ class DualAveragingProblem(LinearProblem):
     @cached_property
     def scales(self) -> NDArray[np.floating[Any]]:
         """``q`` of ``engine.dual_averaging``, in the type of X; one number where the columns are alike."""
-        return self._scales.of_columns
+        return self.scales_of_bands.of_columns
 
     @cached_property
-    def _scales(self) -> Scales:
+    def scales_of_bands(self) -> Scales:
         return squared_scales(self.moments, self.data.y.dtype)
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
@@ -224,7 +224,7 @@ class DualAveragingProblem(LinearProblem):
 
     def _columns(self, n_outputs: int, *, single: bool) -> Columns:
         """Buffers."""
-        (bands, scales), dtype = self._scales, self.data.y.dtype
+        (bands, scales), dtype = self.scales_of_bands, self.data.y.dtype
         parts = np.empty((n_outputs, self.n_features, 2 if single else 3), dtype)
         factors, shares = np.empty((n_outputs, len(scales)), dtype), np.empty((n_outputs, 2))
         return Columns(parts, bands, scales, 1.0 / scales.astype(np.float64), factors, shares)

@@ -1,27 +1,26 @@
 """Epochs of many linear models in shared passes over the rows, where they differ in numbers alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from minibatch._problems.candidates_auto import train_auto
+from minibatch._problems.candidates_sgd import train_sgd
+from minibatch._problems.dual_averaging import DualAveragingProblem
 from minibatch._problems.linear import LinearProblem
-from minibatch._problems.state import Request, Vector
-from minibatch.engine.candidates import Candidates, Room, candidates_epoch
+from minibatch._problems.state import Request
 from minibatch.engine.linear import SOFTMAX
 from minibatch.engine.optimizers import SGD
 
-__all__ = ["BLOCK_ROWS", "CACHED_BYTES", "FEWEST", "run_together"]
+__all__ = ["CACHED_BYTES", "FEWEST", "run_together"]
 
-# Rows that are copied, scored and added while they are in the cache.
-BLOCK_ROWS = 256
 # Of weights that are trained at once: they stay in the second level of the cache.
 CACHED_BYTES = 256 * 1024
-# Fewer columns of weights than these are trained one by one. Measured on 26,666 x 50, float32, ns a row and model, in
-# batches of 1, 8, 32, 256 and all rows: 64 models 9, 5, 4, 4, 4; 16 models 17, 7, 5, 5, 5; 8 models 34, 24, 10, 11, 7;
-# 4 models 79, 31, 24, 29, 20; one alone 32, 30, 24, 22, 19.
+# Fewer columns of weights than these are trained one by one.
 FEWEST = 8
+
+_Train = Callable[[Sequence[Request]], list[Any]]
 
 
 def run_together(requests: Sequence[Request]) -> list[Any]:
@@ -29,7 +28,9 @@ def run_together(requests: Sequence[Request]) -> list[Any]:
     found: dict[int, Any] = {}
     for group in _groups(requests):
         members = [requests[i] for i in group]
-        train = _in_one_pass if len(group) * _n_outputs(members[0]) >= FEWEST and len(group) > 1 else _one_by_one
+        train = _train_of(members[0])
+        if train is None or len(group) == 1 or len(group) * _n_outputs(members[0]) < FEWEST:
+            train = _one_by_one
         found |= dict(zip(group, train(members), strict=True))
     return [found[i] for i in range(len(requests))]
 
@@ -50,35 +51,33 @@ def _groups(requests: Sequence[Request]) -> list[list[int]]:
 
 def _n_outputs(request: Request) -> int:
     problem: Any = request.problem
-    return int(getattr(problem, "n_outputs", 1))
+    return int(problem.n_outputs)
 
 
 def _most(request: Request) -> int:
     """Models in a pass."""
-    if not _is_plain(request):
+    if _train_of(request) is None:
         return 1
     problem: Any = request.problem
     return max(FEWEST, CACHED_BYTES // max(1, problem.n_parameters * problem.data.y.itemsize))
 
 
-def _is_plain(request: Request) -> bool:
-    """Whether ``candidates_epoch`` trains it: plain SGD on dense rows, one epoch, no iterate but the last wanted."""
+def _train_of(request: Request) -> _Train | None:
+    """What trains such requests in one pass: one epoch on dense rows, no iterate but the last wanted."""
     problem, epoch = request.problem, request.epoch
-    return (
-        type(problem) is LinearProblem
-        and epoch.order.ndim == 1
-        and isinstance(problem.data.X, np.ndarray)
-        and problem.solver.kind == SGD
-        and problem.objective.outputs != SOFTMAX
-        and problem.objective.l1 == 0.0
-        and problem.squares is None
-        and epoch.first_averaged >= len(epoch.etas)
-    )
+    if not isinstance(problem, LinearProblem) or not isinstance(problem.data.X, np.ndarray):
+        return None
+    if epoch.order.ndim > 1 or problem.objective.outputs == SOFTMAX or epoch.first_averaged < len(epoch.etas):
+        return None
+    if type(problem) is DualAveragingProblem:
+        return train_auto
+    plain = type(problem) is LinearProblem and problem.solver.kind == SGD and problem.objective.l1 == 0.0
+    return train_sgd if plain and problem.squares is None else None
 
 
 def _share_rows(a: Request, b: Request) -> bool:
-    """Whether two requests, the first of which is plain, differ in numbers alone."""
-    if not _is_plain(b):
+    """Whether two requests, the first of which may share a pass, differ in numbers alone."""
+    if _train_of(a) is not _train_of(b):
         return False
     mine: Any = a.problem
     other: Any = b.problem
@@ -86,12 +85,23 @@ def _share_rows(a: Request, b: Request) -> bool:
         (a.epoch.order, b.epoch.order), (_rows(mine), _rows(other)), (mine.data.y, other.data.y),
         (mine.data.weight, other.data.weight), (mine.data.class_weight, other.data.class_weight),
     ]  # fmt: skip
+    if isinstance(mine, DualAveragingProblem):
+        arrays += zip(mine.scales_of_bands, other.scales_of_bands, strict=True)
     return (
         mine.data.X.__array_interface__ == other.data.X.__array_interface__
-        and mine.objective._replace(l2=0.0, parameter=0.0) == other.objective._replace(l2=0.0, parameter=0.0)
-        and a.epoch.batch_size == b.epoch.batch_size
-        and all(np.array_equal(*pair) for pair in arrays)
+        and _alike(mine.objective) == _alike(other.objective)
+        and (a.epoch.batch_size, a.state.slot_updates) == (b.epoch.batch_size, b.state.slot_updates)
+        and all(_same(*pair) for pair in arrays)
     )
+
+
+def _alike(objective: Any) -> Any:
+    """What objectives have in common that differ in numbers alone."""
+    return objective._replace(l1=0.0, l2=0.0, parameter=0.0)
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a is b or a.__array_interface__ == b.__array_interface__ or np.array_equal(a, b)
 
 
 def _rows(problem: LinearProblem) -> Any:
@@ -100,36 +110,3 @@ def _rows(problem: LinearProblem) -> Any:
 
 def _one_by_one(requests: Sequence[Request]) -> list[Any]:
     return [request.run() for request in requests]
-
-
-def _in_one_pass(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
-    problems: list[Any] = [request.problem for request in requests]
-    first, epoch, n = problems[0], requests[0].epoch, len(requests)
-    order = epoch.order if first.rows is None else first.rows[epoch.order]
-    thetas = [first.parameters(request.state.theta) for request in requests]
-    models = Candidates(
-        np.stack([theta.weights.T for theta in thetas], axis=2).reshape(first.n_features, -1),
-        np.stack([theta.intercept for theta in thetas], axis=1).ravel().astype(np.float64),
-        np.stack([request.epoch.etas for request in requests], axis=1),
-        np.array([problem.objective.l2 for problem in problems]),
-        np.array([problem.objective.parameter for problem in problems]),
-    )
-    losses = np.zeros(first.n_outputs * n)
-    room = _room(models, epoch.batch_size, n)
-    candidates_epoch(first.data, order, epoch.batch_size, first.objective, models, room, losses)
-    weights = models.weights.reshape(first.n_features, first.n_outputs, n)
-    intercept = models.intercept.reshape(first.n_outputs, n)
-    for i, (request, theta) in enumerate(zip(requests, thetas, strict=True)):
-        theta.weights[...], theta.intercept[...] = weights[:, :, i].T, intercept[:, i]
-        request.state.slot_updates += len(epoch.etas)
-        request.state.schedule_updates += len(epoch.etas)
-    return list(losses.reshape(first.n_outputs, n).T)
-
-
-def _room(models: Candidates, batch_size: int, n: int) -> Room:
-    (n_features, n_columns), dtype, block = models.weights.shape, models.weights.dtype, min(batch_size, BLOCK_ROWS)
-    gradient: Vector = np.empty((n_features if batch_size > block else 0, n_columns), dtype)
-    return Room(
-        np.empty((block, n_features), dtype), np.empty((block, n_columns), dtype), gradient, np.empty(n_columns),
-        np.empty(n), np.empty(n),
-    )  # fmt: skip

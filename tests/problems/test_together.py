@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from minibatch._problems import together
+from minibatch._problems import candidates, together
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.state import Epoch, Request
 from minibatch._problems.together import run_together
@@ -96,7 +96,7 @@ def test_classes_and_weights(fit_intercept):
 
 @pytest.mark.usefixtures("shares_a_pass")
 def test_some_of_the_rows_in_blocks(monkeypatch):
-    monkeypatch.setattr(together, "BLOCK_ROWS", 8)
+    monkeypatch.setattr(candidates, "BLOCK_ROWS", 8)
     rows = np.arange(3, N)
     assert_as_alone(of_many_numbers(batch_size=20, order=np.arange(len(rows))[::-1].copy(), rows=rows))
 

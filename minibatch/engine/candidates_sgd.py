@@ -1,0 +1,120 @@
+"""Plain SGD of many models at once, on dense rows; see ``engine.candidates``.
+
+L2 is a scale in front of a model's weights, as in ``engine.sgd``.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minibatch.engine.candidates import add_rows_of_block, slopes_of_block
+from minibatch.engine.compile import entry, joining, kernel
+from minibatch.engine.optimizers import shrinkage
+from minibatch.engine.sgd import SMALLEST_SCALE
+
+__all__ = [
+    "RoomOfRates", "add_gradients", "candidates_sgd_epoch", "factors_of_update",
+    "rescale_columns", "scale_slopes", "shrink_columns", "spread_rates", "update_candidates",
+]  # fmt: skip
+
+
+class RoomOfRates(NamedTuple):
+    """Numbers of the columns in a batch."""
+
+    rates: np.ndarray
+    factors: np.ndarray  # what slopes are multiplied by
+
+
+@kernel
+def spread_rates(rates, batch, of_columns):
+    """Those of the models in a batch, for every output."""
+    n = rates.shape[0]
+    for begin in range(0, of_columns.shape[0], n):
+        for i in range(n):
+            of_columns[begin + i] = rates[i, batch]
+
+
+@kernel
+def rescale_columns(models):
+    """Multiply the scales into the weights."""
+    for j in range(models.weights.shape[0]):
+        w = models.weights[j]
+        for i in range(w.shape[0]):
+            w[i] *= models.scales[i]
+    models.scales[:] = 1.0
+
+
+@kernel
+def shrink_columns(models, rates, l2):
+    """Take L2 from the weights; returns whether the scale of one is to be multiplied into them."""
+    smallest, scales = 1.0, models.scales
+    for i in range(scales.shape[0]):
+        scales[i] *= shrinkage(rates[i], l2[i])
+        smallest = min(smallest, scales[i])
+    return smallest < SMALLEST_SCALE
+
+
+@kernel
+def factors_of_update(models, n_rows, fit_intercept, sums, steps):
+    """What slopes are multiplied by; updates the intercepts."""
+    rates, factors = steps
+    for i in range(rates.shape[0]):
+        factors[i] = -rates[i] / (n_rows * models.scales[i])
+    if fit_intercept:
+        for i in range(rates.shape[0]):
+            models.intercept[i] -= rates[i] / n_rows * sums[i]
+
+
+@kernel
+def add_gradients(gradient, factors, weights):
+    for j in range(weights.shape[0]):
+        w, g = weights[j], gradient[j]
+        for i in range(w.shape[0]):
+            w[i] += factors[i] * g[i]
+
+
+@kernel
+def scale_slopes(n_rows, factors, scores):
+    for r in range(n_rows):
+        for i in range(factors.shape[0]):
+            scores[r, i] *= factors[i]
+
+
+@joining
+def update_candidates(models, numbers, batch_size, n_rows, fit_intercept, room, steps):
+    """Update with a batch, which is in the room."""
+    if shrink_columns(models, steps.rates, numbers.l2):
+        rescale_columns(models)
+    factors_of_update(models, n_rows, fit_intercept, room.sums, steps)
+    if batch_size > room.rows.shape[0]:
+        add_gradients(room.gradient, steps.factors, models.weights)
+    else:
+        scale_slopes(n_rows, steps.factors, room.scores)
+        add_rows_of_block(n_rows, True, room, models.weights)
+
+
+@entry
+def candidates_sgd_epoch(stamp):
+    def candidates_sgd_epoch(data, order, first, last, batch_size, objective, numbers, models, rates, room, steps, losses):
+        """Train on the rows at places ``first`` to ``last`` of the order of an epoch with ``rates`` (models, batches);
+        adds the weighted losses to ``losses``, one of every column. What is between two calls of a batch is in
+        ``room``. The penalty and the parameter of ``objective`` are not looked at."""
+        _ = stamp
+        n_outputs, begin, block = models.intercept.shape[0] // rates.shape[0], first, room.rows.shape[0]
+        while begin < last:
+            batch = begin // batch_size
+            start = batch * batch_size
+            stop = min(start + batch_size, order.shape[0])
+            end = min(begin + block, stop, last)
+            if begin == start:
+                room.sums[:] = 0.0
+            slopes_of_block(data, order, begin, end, objective, n_outputs, models, numbers.parameters, room, losses)
+            if batch_size > block:
+                add_rows_of_block(end - begin, begin > start, room, room.gradient)
+            if end == stop:
+                spread_rates(rates, batch, steps.rates)
+                update_candidates(models, numbers, batch_size, stop - start, objective.fit_intercept, room, steps)
+            begin = end
+        rescale_columns(models)
+
+    return candidates_sgd_epoch

@@ -1,0 +1,92 @@
+"""``engine.candidates_sgd`` in batches of one row: up to four updates in a pass over the weights.
+
+As in ``engine.sgd``, scores are those of before the first of the four, and what the earlier steps add to them.
+"""
+
+import numpy as np
+
+from minibatch.engine.candidates import add_rows_of_block, dots_of_rows, slopes_of_candidates
+from minibatch.engine.candidates_sgd import (
+    factors_of_update,
+    rescale_columns,
+    scale_slopes,
+    shrink_columns,
+    spread_rates,
+)
+from minibatch.engine.compile import entry, joining, kernel
+from minibatch.engine.rows import row_dot
+
+__all__ = ["add_earlier_steps", "candidates_sgd_rows_epoch", "products_of_rows", "rescale_all", "update_with_rows"]
+
+
+@kernel
+def products_of_rows(rows, n_rows, products):
+    """Fill those of two rows, the first of which comes earlier; returns whether all are finite."""
+    total = rows.dtype.type(0)
+    for q in range(n_rows):
+        for p in range(q):
+            products[p, q] = row_dot(rows, p, rows, q)
+            total += abs(products[p, q])
+    return total < np.inf
+
+
+@kernel
+def add_earlier_steps(q, products, scores):
+    """Add what the steps of rows before row ``q`` give to its scores."""
+    for p in range(q):
+        of_row, steps, product = scores[q], scores[p], products[p, q]
+        for i in range(of_row.shape[0]):
+            of_row[i] += product * steps[i]
+
+
+@kernel
+def rescale_all(models, q, n_rows, scores):
+    """Multiply the scales into the weights, and what goes with these: steps before row ``q``, dots of those after."""
+    for p in range(n_rows):
+        if p != q:
+            of_row = scores[p]
+            for i in range(of_row.shape[0]):
+                of_row[i] *= models.scales[i]
+    rescale_columns(models)
+
+
+@joining
+def update_with_rows(data, order, first, n_rows, objective, numbers, models, rates, products, room, steps, losses):
+    """Updates with so many rows, one after the other; they are in the room, and their dots."""
+    n_outputs, scores, sums = models.intercept.shape[0] // rates.shape[0], room.scores, room.sums
+    for q in range(n_rows):
+        r = first + q
+        spread_rates(rates, r, steps.rates)
+        add_earlier_steps(q, products, scores)
+        sums[:] = 0.0
+        slopes_of_candidates(
+            data, order, r, r + 1, objective, n_outputs, models, numbers.parameters, scores[q : q + 1], sums, losses
+        )
+        if shrink_columns(models, steps.rates, numbers.l2):
+            rescale_all(models, q, n_rows, scores)
+        factors_of_update(models, 1, objective.fit_intercept, sums, steps)
+        scale_slopes(1, steps.factors, scores[q : q + 1])
+    add_rows_of_block(n_rows, True, room, models.weights)
+
+
+@entry
+def candidates_sgd_rows_epoch(stamp):
+    def candidates_sgd_rows_epoch(
+        data, order, first, last, objective, numbers, models, rates, products, room, steps, losses
+    ):
+        """``candidates_sgd_epoch`` in batches of one row. ``room`` is for four, ``products`` for those of two of
+        them."""
+        _ = stamp
+        begin = first
+        while begin < last:
+            n_rows = min(room.rows.shape[0], last - begin)
+            dots_of_rows(data, order, begin, begin + n_rows, models.weights, room)
+            if not products_of_rows(room.rows, n_rows, products):  # squares overflow: these rows one by one
+                n_rows = 1
+            update_with_rows(
+                data, order, begin, n_rows, objective, numbers, models, rates, products, room, steps, losses
+            )
+            begin += n_rows
+        rescale_columns(models)
+
+    return candidates_sgd_rows_epoch
