@@ -13,7 +13,7 @@ from minibatch.engine.candidates import Numbers, Room
 from minibatch.engine.linear import Parameters
 
 __all__ = [
-    "BLOCK_ROWS", "LOSS_WORK", "ROWS_OF_PASS", "VALUE_WORK", "columns_of", "numbers_of", "of_columns", "order_of", "pieces_of", "room_of", "room_of_rows", "vectors_of",
+    "BLOCK_ROWS", "LOSS_WORK", "ROWS_OF_PASS", "VALUE_WORK", "columns_of", "numbers_of", "of_columns", "order_of", "pieces_of", "room_of", "vectors_of",
 ]  # fmt: skip
 
 # Rows that are copied, scored and added while they are in the cache.
@@ -63,18 +63,11 @@ def order_of(request: Request) -> NDArray[np.int64]:
 
 def room_of(weights: Vector, batch_size: int, *, needs_gradient: bool) -> Room:
     """Buffers; one for the gradient where a batch is more than a block, or the engine needs it."""
-    (n_features, n_columns), dtype, block = weights.shape, weights.dtype, min(batch_size, BLOCK_ROWS)
+    (n_features, n_columns), dtype = weights.shape, weights.dtype
+    block = min(batch_size, BLOCK_ROWS) if batch_size > 1 else ROWS_OF_PASS
     gradient = np.empty((n_features if needs_gradient or batch_size > block else 0, n_columns), dtype)
     rows, scores = np.empty((block, n_features), dtype), np.empty((block, n_columns), dtype)
     return Room(rows, scores, gradient, np.zeros(n_columns))
-
-
-def room_of_rows(weights: Vector) -> tuple[Room, Vector]:
-    """Buffers for single rows, some of which make a pass over the weights; and for their products with each other."""
-    (n_features, n_columns), dtype = weights.shape, weights.dtype
-    rows, scores = np.empty((ROWS_OF_PASS, n_features), dtype), np.empty((ROWS_OF_PASS, n_columns), dtype)
-    products = np.empty((ROWS_OF_PASS, ROWS_OF_PASS), dtype)
-    return Room(rows, scores, np.empty((0, n_columns), dtype), np.empty(n_columns)), products
 
 
 def pieces_of(n_rows: int, batch_size: int, weights: Vector) -> Iterator[tuple[int, int]]:

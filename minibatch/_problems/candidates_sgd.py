@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch._problems.candidates import columns_of, numbers_of, order_of, pieces_of, room_of, room_of_rows, vectors_of
+from minibatch._problems.candidates import ROWS_OF_PASS, columns_of, numbers_of, order_of, pieces_of, room_of, vectors_of
 from minibatch._problems.state import Request
 from minibatch.engine.candidates import Candidates
 from minibatch.engine.candidates_sgd import RoomOfRates, candidates_sgd_epoch
@@ -23,10 +23,8 @@ def train_sgd(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
     n_columns, order, numbers = len(thetas.intercept), order_of(requests[0]), numbers_of(problems)
     models, losses = Candidates(*thetas, np.ones(n_columns)), np.zeros(n_columns)
     rates, steps = np.stack([request.epoch.etas for request in requests]), RoomOfRates(*np.empty((2, n_columns)))
-    if batch_size == 1:
-        room, products = room_of_rows(models.weights)
-    else:
-        room = room_of(models.weights, batch_size, needs_gradient=False)
+    room = room_of(models.weights, batch_size, needs_gradient=False)
+    products = np.empty((ROWS_OF_PASS, ROWS_OF_PASS), models.weights.dtype)
     for begin, end in pieces_of(len(order), batch_size, models.weights):
         if batch_size == 1:
             candidates_sgd_rows_epoch(

@@ -123,7 +123,7 @@ class DualAveragingProblem(LinearProblem):
         return max(1, at_once(work))
 
     @cached_property
-    def _squares(self) -> NDArray[np.float64] | None:
+    def squares_of_rows(self) -> NDArray[np.float64] | None:
         """Squared norms of the rows in the norm of the scales' inverses, with the 1 of the intercept; None where they
         overflow."""
         X, factors = self.data.X, 1.0 / self.scales.astype(np.float64)
@@ -157,7 +157,7 @@ class DualAveragingProblem(LinearProblem):
         self, loop: Callable[..., None], of_columns: Callable[[int], Any], state: State, epochs: Epoch, passed: Passed
     ) -> None:
         """``of_columns`` makes the loop's buffers of columns, for so many outputs."""
-        theta, memory, squares = self.parameters(state.theta), self._memory(state), self._squares
+        theta, memory, squares = self.parameters(state.theta), self._memory(state), self.squares_of_rows
         if squares is None:
             in_batches = self._sparse_batches if isinstance(self.data.X, CSR) else self._gradient_batches
             return in_batches(state, epochs, passed)

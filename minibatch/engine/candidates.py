@@ -110,10 +110,10 @@ def slopes_of_block(data, order, start, stop, objective, n_outputs, models, para
 
 
 @kernel
-def add_rows_of_block(n_rows, keep, room, out):
-    """Add the rows of a block times their ``scores`` to ``out``, or put them there."""
+def add_rows_of_block(n_rows, keep, rows, factors, out):
+    """Add so many rows times their ``factors`` (rows, columns) to ``out``, or put them there."""
     if n_rows == 1 and keep:
         for j in range(out.shape[0]):
-            add_row(room.scores, 0, room.rows[0, j], out, j)
+            add_row(factors, 0, rows[0, j], out, j)
     else:
-        product_at(room.rows[:n_rows], room.scores[:n_rows], keep, out)
+        product_at(rows[:n_rows], factors[:n_rows], keep, out)

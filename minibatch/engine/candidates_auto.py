@@ -149,7 +149,7 @@ def candidates_auto_epoch(stamp):
             if begin == start:
                 begin_batch(memory, numbers, bands, t, steps, points, room.sums)
             slopes_of_block(data, order, begin, end, objective, n_outputs, points, numbers.parameters, room, losses)
-            add_rows_of_block(end - begin, begin > start, room, room.gradient)
+            add_rows_of_block(end - begin, begin > start, room.rows, room.scores, room.gradient)
             if end == stop:
                 if not objective.fit_intercept:
                     room.sums[:] = 0.0

@@ -90,7 +90,7 @@ def update_candidates(models, numbers, batch_size, n_rows, fit_intercept, room, 
         add_gradients(room.gradient, steps.factors, models.weights)
     else:
         scale_slopes(n_rows, steps.factors, room.scores)
-        add_rows_of_block(n_rows, True, room, models.weights)
+        add_rows_of_block(n_rows, True, room.rows, room.scores, models.weights)
 
 
 @entry
@@ -110,7 +110,7 @@ def candidates_sgd_epoch(stamp):
                 room.sums[:] = 0.0
             slopes_of_block(data, order, begin, end, objective, n_outputs, models, numbers.parameters, room, losses)
             if batch_size > block:
-                add_rows_of_block(end - begin, begin > start, room, room.gradient)
+                add_rows_of_block(end - begin, begin > start, room.rows, room.scores, room.gradient)
             if end == stop:
                 spread_rates(rates, batch, steps.rates)
                 update_candidates(models, numbers, batch_size, stop - start, objective.fit_intercept, room, steps)

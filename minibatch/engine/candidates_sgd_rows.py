@@ -14,7 +14,9 @@ from minibatch.engine.candidates_sgd import (
     spread_rates,
 )
 from minibatch.engine.compile import entry, joining, kernel
+from minibatch.engine.four_rows import products_of_four_rows
 from minibatch.engine.rows import row_dot
+from minibatch.engine.sgd import are_finite
 
 __all__ = ["add_earlier_steps", "candidates_sgd_rows_epoch", "products_of_rows", "rescale_all", "update_with_rows"]
 
@@ -22,6 +24,11 @@ __all__ = ["add_earlier_steps", "candidates_sgd_rows_epoch", "products_of_rows",
 @kernel
 def products_of_rows(rows, n_rows, products):
     """Fill those of two rows, the first of which comes earlier; returns whether all are finite."""
+    if n_rows == 4:
+        found = products_of_four_rows(rows, 0, 1, 2, 3, rows, 0, ())
+        products[0, 1], products[0, 2], products[0, 3] = found[4], found[5], found[6]
+        products[1, 2], products[1, 3], products[2, 3] = found[7], found[8], found[9]
+        return are_finite(found)
     total = rows.dtype.type(0)
     for q in range(n_rows):
         for p in range(q):
@@ -66,7 +73,7 @@ def update_with_rows(data, order, first, n_rows, objective, numbers, models, rat
             rescale_all(models, q, n_rows, scores)
         factors_of_update(models, 1, objective.fit_intercept, sums, steps)
         scale_slopes(1, steps.factors, scores[q : q + 1])
-    add_rows_of_block(n_rows, True, room, models.weights)
+    add_rows_of_block(n_rows, True, room.rows, room.scores, models.weights)
 
 
 @entry

@@ -9,72 +9,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from minibatch._problems import candidates, together
-from minibatch._problems.linear import OUTPUTS, LinearProblem
-from minibatch._problems.state import Epoch, Request
+from minibatch._problems import candidates
+from minibatch._problems.state import Request
 from minibatch._problems.together import run_together
-from minibatch.engine.linear import Objective, Solver
-from minibatch.engine.losses import CLASSIFICATION, REGRESSION
-from minibatch.engine.optimizers import ADAM, SGD
-from references.gradient_descent import MARGIN_LOSSES
-
-LOSSES = {**CLASSIFICATION, **REGRESSION}
-N, D = 37, 5
-X = np.random.default_rng(0).standard_normal((N, D))
-ORDER = np.random.default_rng(1).permutation(N)
-
-
-def target_of(loss, n_outputs):
-    y = np.random.default_rng(2).standard_normal((N, n_outputs))
-    if loss in MARGIN_LOSSES:
-        return np.where(y > 0, 1.0, -1.0)
-    return np.abs(y) + 0.1 if loss in ("poisson", "gamma") else y
-
-
-def request(
-    eta, *, loss="log_loss", l2=0.1, parameter=0.3, batch_size=4, n_outputs=1, matrix=X, y=None, seed=0, **more
-):
-    outputs, weight = more.pop("outputs", "separate"), more.pop("weight", None)
-    class_weight, l1, order = more.pop("class_weight", None), more.pop("l1", 0.0), more.pop("order", ORDER)
-    objective = Objective(LOSSES[loss], parameter, OUTPUTS[outputs], 0, l1, l2, more.pop("fit_intercept", True))
-    solver = Solver(more.pop("solver", SGD), 0.9, 0.9, 0.999, 1e-8)
-    y = target_of(loss, n_outputs) if y is None else y
-    problem = LinearProblem.from_arrays(matrix, y, weight, objective, solver, n_outputs, class_weight, **more)
-    theta = 0.1 * np.random.default_rng(seed).standard_normal(problem.n_parameters).astype(problem.data.y.dtype)
-    if not objective.fit_intercept:
-        theta[-n_outputs:] = 0.0
-    etas = np.linspace(eta, eta / 2, -(-len(order) // batch_size))
-    return Request(problem, problem.new_state(theta, False), Epoch(order, etas, batch_size, len(etas), True, 0))
-
-
-def copy_of(requests):
-    return [one._replace(state=one.state.copy()) for one in requests]
-
-
-def assert_as_alone(requests, tolerance=1e-10):
-    alone, shared = copy_of(requests), copy_of(requests)
-    losses = [problem.run_epoch(state, epoch) for problem, state, epoch in alone]
-    for found, expected in zip(run_together(shared), losses, strict=True):
-        assert_allclose(found, expected, rtol=tolerance)
-    for one, other in zip(shared, alone, strict=True):
-        assert_allclose(one.state.theta, other.state.theta, rtol=tolerance, atol=tolerance)
-        for count in ("slot_updates", "schedule_updates", "n_averaged"):
-            assert getattr(one.state, count) == getattr(other.state, count)
+from minibatch.engine.optimizers import ADAM
+from references.shared_passes import (
+    LOSSES,
+    ORDER,
+    N,
+    X,
+    assert_as_alone,
+    auto_request,
+    copy_of,
+    of_many_numbers,
+    refuse_to_train_alone,
+    request,
+)
 
 
 @pytest.fixture
 def shares_a_pass(monkeypatch):
-    """That nobody trains alone."""
-
-    def refuse(requests):
-        raise AssertionError(f"{len(requests)} alone")
-
-    monkeypatch.setattr(together, "_one_by_one", refuse)
-
-
-def of_many_numbers(**more):
-    numbers = [(eta, l2, parameter) for eta in (1e-3, 0.1) for l2 in (0.0, 0.2) for parameter in (0.1, 0.4)]
-    return [request(eta, l2=l2, parameter=parameter, seed=i, **more) for i, (eta, l2, parameter) in enumerate(numbers)]
+    refuse_to_train_alone(monkeypatch)
 
 
 @pytest.mark.usefixtures("shares_a_pass")

@@ -1,0 +1,214 @@
+"""``engine.candidates_auto`` in batches of one row.
+
+As in ``engine.dual_averaging_rows``, rows go into ``n`` and into ``u = S (m - n)``, and without L1 four updates, for
+which the sums at the point are the same, are made in a pass: weights are then factors times ``n + b u``, so that scores
+follow from products of the rows with ``n``, with ``u`` and with each other, all known before.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minibatch.engine.candidates import add_rows_of_block, fill_rows, slopes_of_block, slopes_of_candidates
+from minibatch.engine.candidates_auto import factors_of_points, look_from_points, points_of_candidates
+from minibatch.engine.candidates_sgd_rows import products_of_rows
+from minibatch.engine.compile import entry, joining, kernel
+from minibatch.engine.dual_averaging import AVERAGE_SUM, FOURS, POINT_SUM, SUM, WEIGHTS, has_new_sums, next_look
+from minibatch.engine.dual_averaging_rows import next_rate, share_of_sums
+from minibatch.engine.products import product
+
+__all__ = [
+    "RoomOfRows", "add_rows_to_both", "add_steps_before", "bring_up_columns", "candidates_auto_rows_epoch",
+    "dots_with_duals", "look_around_rows", "products_by_bands", "products_of_pairs", "scale_duals", "scores_of_row", "shares_of_columns", "step_with_row", "update_with_four",
+    "update_with_one",
+]  # fmt: skip
+
+
+class RoomOfRows(NamedTuple):
+    """Where four updates are found, besides a ``Room``."""
+
+    dots: np.ndarray  # (4, columns): of the rows with ``u``, then what they are multiplied by to be added to it
+    scaled: np.ndarray  # (features, columns): dual vectors times the factors; empty where features are alike
+    of_bands: np.ndarray  # (bands, 4, 4): products of two rows
+    products: np.ndarray  # (4, 4, columns): their sums, times the factors
+    units: np.ndarray  # (columns): what ``S`` is counted in
+
+
+@kernel
+def shares_of_columns(pace, shares):
+    """What the points have of ``u``."""
+    for i in range(shares.shape[0]):
+        shares[i] = share_of_sums(pace[i, WEIGHTS])
+
+
+@kernel
+def bring_up_columns(pace, t, numbers, bands, steps):
+    """Bring up the sums where gradients are taken, and what follows from them, if update ``t`` needs it."""
+    if has_new_sums(t):
+        for i in range(pace.shape[0]):
+            pace[i, POINT_SUM] = pace[i, SUM] + share_of_sums(pace[i, WEIGHTS]) * pace[i, AVERAGE_SUM]
+        factors_of_points(pace, numbers, bands.scales, steps)
+
+
+@kernel
+def look_around_rows(memory, bands, steps, points):
+    """Fill the points, and see how far they are from the first weights."""
+    shares_of_columns(memory.pace, steps.shares)
+    points_of_candidates(memory, bands, steps, points)
+    look_from_points(points, memory, bands, steps.squares)
+
+
+@kernel
+def step_with_row(memory, q, t, square, fit_intercept, scores, rows):
+    """Make update ``t`` with the slopes of row ``q``, which become what the row is multiplied by."""
+    pace, dual, other, steps, dots, units = (
+        memory.pace, memory.dual.intercept, memory.average.intercept, scores[q], rows.dots[q], rows.units,
+    )  # fmt: skip
+    of_intercept = 1.0 if fit_intercept else 0.0
+    for i in range(units.shape[0]):
+        slope = float(steps[i])
+        eta, weights = next_rate(pace, i, slope * slope * square, t, units[i], 1.0)
+        step = eta * slope
+        steps[i], dots[i] = -step, weights * step
+        dual[i] -= of_intercept * step
+        other[i] += of_intercept * (weights * step)
+
+
+@joining
+def add_rows_to_both(n_rows, room, rows, memory):
+    add_rows_of_block(n_rows, True, room.rows, room.scores, memory.dual.weights)
+    add_rows_of_block(n_rows, True, room.rows, rows.dots, memory.average.weights)
+
+
+@joining
+def update_with_one(
+    data, order, r, t, square, objective, n_outputs, numbers, bands, memory, points, room, steps, rows, losses
+):
+    shares_of_columns(memory.pace, steps.shares)
+    points_of_candidates(memory, bands, steps, points)
+    if t == next_look(t - 1):
+        look_from_points(points, memory, bands, steps.squares)
+    slopes_of_block(data, order, r, r + 1, objective, n_outputs, points, numbers.parameters, room, losses)
+    step_with_row(memory, 0, t, square, objective.fit_intercept, room.scores, rows)
+    add_rows_to_both(1, room, rows, memory)
+
+
+@kernel
+def scale_duals(dual, bands, factors, scaled):
+    for j in range(dual.shape[0]):
+        n, of_band, out = dual[j], factors[bands.of_features[j]], scaled[j]
+        for i in range(n.shape[0]):
+            out[i] = n[i] * of_band[i]
+
+
+@joining
+def dots_with_duals(dual, bands, factors, room, scaled, dots):
+    """Products of the rows with dual vectors times their factors."""
+    if scaled.shape[0] > 0:
+        scale_duals(dual, bands, factors, scaled)
+        product(room.rows, scaled, dots)
+    else:
+        product(room.rows, dual, dots)
+        for q in range(dots.shape[0]):
+            of_row = dots[q]
+            for i in range(of_row.shape[0]):
+                of_row[i] *= factors[0, i]
+
+
+@kernel
+def products_by_bands(x, bands, of_bands):
+    """Fill the products of one row with another, over the features of each band."""
+    of_bands[:] = 0
+    for j in range(x.shape[1]):
+        products = of_bands[bands.of_features[j]]
+        for q in range(1, 4):
+            for p in range(q):
+                products[p, q] += x[p, j] * x[q, j]
+
+
+@kernel
+def products_of_pairs(x, bands, factors, rows):
+    """The products of one row with another, times the factors."""
+    if factors.shape[0] == 1:
+        products_of_rows(x, 4, rows.of_bands[0])
+    else:
+        products_by_bands(x, bands, rows.of_bands)
+    for q in range(1, 4):
+        for p in range(q):
+            products, of_bands = rows.products[p, q], rows.of_bands[:, p, q]
+            for i in range(products.shape[0]):
+                products[i] = of_bands[0] * factors[0, i]
+            for b in range(1, factors.shape[0]):
+                for i in range(products.shape[0]):
+                    products[i] += of_bands[b] * factors[b, i]
+
+
+@kernel
+def add_steps_before(q, products, dots):
+    """Add what the updates with rows before row ``q`` give to its dots."""
+    for p in range(q):
+        of_row, steps, factors = dots[q], dots[p], products[p, q]
+        for i in range(of_row.shape[0]):
+            of_row[i] += factors[i] * steps[i]
+
+
+@kernel
+def scores_of_row(memory, q, shares, points, room, rows):
+    """Fill scores, without intercepts, and the intercepts at the points."""
+    scores, dots, dual, other = room.scores[q], rows.dots[q], memory.dual.intercept, memory.average.intercept
+    shares_of_columns(memory.pace, shares)
+    for i in range(scores.shape[0]):
+        scores[i] += shares[i] * dots[i]
+        points.intercept[i] = dual[i] + shares[i] * other[i]
+
+
+@joining
+def update_with_four(
+    data, order, r, t, squares, objective, n_outputs, numbers, bands, memory, points, room, steps, rows, losses
+):
+    fill_rows(data, order, r, r + 4, room.rows)
+    dots_with_duals(memory.dual.weights, bands, steps.factors, room, rows.scaled, room.scores)
+    dots_with_duals(memory.average.weights, bands, steps.factors, room, rows.scaled, rows.dots)
+    products_of_pairs(room.rows, bands, steps.factors, rows)
+    for q in range(4):
+        add_steps_before(q, rows.products, room.scores)
+        add_steps_before(q, rows.products, rows.dots)
+        scores_of_row(memory, q, steps.squares, points, room, rows)
+        slopes_of_candidates(
+            data, order, r + q, r + q + 1, objective, n_outputs, points, numbers.parameters, room.scores[q : q + 1],
+            room.sums, losses,
+        )  # fmt: skip
+        step_with_row(memory, q, t + q, squares[r + q], objective.fit_intercept, room.scores, rows)
+    add_rows_to_both(4, room, rows, memory)
+
+
+@entry
+def candidates_auto_rows_epoch(stamp):
+    def candidates_auto_rows_epoch(
+        data, order, first, last, objective, n_outputs, numbers, bands, memory, n_updates, points, room, steps, rows,
+        squares, by_fours, losses,
+    ):  # fmt: skip
+        """``candidates_auto_epoch`` for batches of one row. ``squares`` are those of ``dual_averaging_rows_epoch``; no
+        model has L1 where four updates are made in a pass."""
+        _ = stamp
+        factors_of_points(memory.pace, numbers, bands.scales, steps)
+        r = first
+        while r < last:
+            t = n_updates + r + 1
+            bring_up_columns(memory.pace, t, numbers, bands, steps)
+            if by_fours and t >= FOURS and t % 4 == 0 and r + 4 <= last:
+                if t == next_look(t - 1):
+                    look_around_rows(memory, bands, steps, points)
+                update_with_four(
+                    data, order, r, t, squares, objective, n_outputs, numbers, bands, memory, points, room, steps,
+                    rows, losses,
+                )  # fmt: skip
+                r += 4
+            else:
+                update_with_one(
+                    data, order, r, t, squares[r], objective, n_outputs, numbers, bands, memory, points, room, steps,
+                    rows, losses,
+                )  # fmt: skip
+                r += 1
+
+    return candidates_auto_rows_epoch
