@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from minibatch._problems.candidates_auto import train_auto
+from minibatch._problems.candidates_gradient import train_by_gradients
 from minibatch._problems.candidates_sgd import train_sgd
 from minibatch._problems.dual_averaging import DualAveragingProblem
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.pieces import cut
 from minibatch._problems.state import Request
 from minibatch.engine.linear import SOFTMAX
-from minibatch.engine.optimizers import SGD
+from minibatch.engine.optimizers import DOWG, DUAL_AVERAGING, SGD
 
 __all__ = ["CACHED_BYTES", "FEWEST", "FEW_BYTES", "run_together"]
 
@@ -60,16 +61,19 @@ def _bytes_of(problem: Any) -> int:
 
 
 def _train_of(request: Request) -> _Train | None:
-    """What trains such requests in one pass: one epoch on dense rows, no iterate but the last wanted."""
+    """What trains such requests in one pass: an epoch on dense rows."""
     problem, epoch = request.problem, request.epoch
-    if not isinstance(problem, LinearProblem) or not isinstance(problem.data.X, np.ndarray):
+    if not isinstance(problem, LinearProblem) or not isinstance(problem.data.X, np.ndarray) or epoch.order.ndim > 1:
         return None
-    if epoch.order.ndim > 1 or problem.objective.outputs == SOFTMAX or epoch.first_averaged < len(epoch.etas):
+    kind, objective = problem.solver.kind, problem.objective
+    if kind == DUAL_AVERAGING:
+        return None if objective.outputs == SOFTMAX else train_auto
+    if kind == DOWG or problem.squares is not None:
         return None
-    if type(problem) is DualAveragingProblem:
-        return train_auto
-    plain = type(problem) is LinearProblem and problem.solver.kind == SGD and problem.objective.l1 == 0.0
-    return train_sgd if plain and problem.squares is None else None
+    last_alone = epoch.first_averaged >= len(epoch.etas)
+    if kind == SGD and objective.l1 == 0.0 and objective.outputs != SOFTMAX and last_alone:
+        return train_sgd
+    return train_by_gradients
 
 
 def _what_is_shared(request: Request) -> Any:
@@ -78,10 +82,12 @@ def _what_is_shared(request: Request) -> Any:
     if train is None:
         return None
     problem: Any = request.problem
-    objective, X = problem.objective, problem.data.X
-    loss = objective._replace(l1=float(objective.l1 > 0.0), l2=0.0, parameter=0.0)
+    epoch, X = request.epoch, problem.data.X
+    objective = problem.objective._replace(l1=float(problem.objective.l1 > 0.0), l2=0.0, parameter=0.0)
+    solver = problem.solver._replace(momentum=0.0)
     rows = X.__array_interface__["data"][0], X.shape, X.dtype, problem.n_outputs
-    return train, loss, rows, request.epoch.batch_size, request.state.slot_updates
+    number = None if train is train_sgd else request.state.slot_updates
+    return train, objective, solver, rows, epoch.batch_size, epoch.first_averaged, epoch.noisy, number
 
 
 def _share_arrays(a: Request, b: Request) -> bool:
