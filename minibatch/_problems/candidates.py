@@ -9,19 +9,36 @@ from numpy.typing import NDArray
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.pieces import at_once, cut
 from minibatch._problems.state import Request, Vector
-from minibatch.engine.candidates import Numbers, Room
+from minibatch.engine.candidates import Numbers, Room, Shared
 from minibatch.engine.linear import Parameters
 
 __all__ = [
-    "BLOCK_ROWS", "LOSS_WORK", "ROWS_OF_PASS", "VALUE_WORK", "columns_of", "numbers_of", "of_columns", "order_of", "pieces_of", "room_of", "vectors_of",
+    "BLOCK_ROWS", "LOSS_WORK", "ROWS_OF_PASS", "VALUE_WORK", "columns_of", "losses_of", "pieces_of", "room_of",
+    "shared_by", "vectors_of",
 ]  # fmt: skip
 
-# Rows that are copied, scored and added while they are in the cache.
-BLOCK_ROWS = 256
-# Single rows whose updates are a pass over the weights.
-ROWS_OF_PASS = 4
+# Rows that are copied, scored and added while they are in the cache; single rows whose updates are a pass over the
+# weights.
+BLOCK_ROWS, ROWS_OF_PASS = 256, 4
 # Work (see ``pieces``) of a row and a column of weights: the loss, and a value.
 LOSS_WORK, VALUE_WORK = 10, 0.2
+
+
+def shared_by(requests: Sequence[Request]) -> Shared:
+    problem: Any = requests[0].problem
+    epoch, objectives = requests[0].epoch, [request.problem.objective for request in requests]
+    order = epoch.order if problem.rows is None else problem.rows[epoch.order]
+    numbers = Numbers(*(
+        np.tile(np.array([getattr(objective, name) for objective in objectives], dtype=np.float64), problem.n_outputs)
+        for name in ("l1", "l2", "parameter")
+    ))  # fmt: skip
+    losses = np.zeros(len(numbers.l1))
+    return Shared(problem.data, order, epoch.batch_size, problem.objective, problem.n_outputs, numbers, losses)
+
+
+def losses_of(shared: Shared, n_models: int) -> list[NDArray[np.float64]]:
+    """Of the outputs of each model."""
+    return list(shared.losses.reshape(-1, n_models).T)
 
 
 def columns_of(vectors: NDArray[Any], problem: LinearProblem) -> Parameters:
@@ -40,27 +57,6 @@ def vectors_of(columns: Parameters, problem: LinearProblem) -> NDArray[Any]:
     return np.hstack([weights.transpose(2, 1, 0).reshape(n, -1), columns.intercept.reshape(-1, n).T])
 
 
-def of_columns(numbers: Sequence[float], problem: LinearProblem) -> NDArray[np.float64]:
-    """Numbers of models, for each output."""
-    return np.tile(np.array(numbers, dtype=np.float64), problem.n_outputs)
-
-
-def numbers_of(problems: Sequence[LinearProblem]) -> Numbers:
-    first, objectives = problems[0], [problem.objective for problem in problems]
-    return Numbers(
-        of_columns([objective.l1 for objective in objectives], first),
-        of_columns([objective.l2 for objective in objectives], first),
-        of_columns([objective.parameter for objective in objectives], first),
-    )
-
-
-def order_of(request: Request) -> NDArray[np.int64]:
-    """Of the rows of the data."""
-    problem: Any = request.problem
-    order: NDArray[np.int64] = request.epoch.order if problem.rows is None else problem.rows[request.epoch.order]
-    return order
-
-
 def room_of(weights: Vector, batch_size: int, *, needs_gradient: bool) -> Room:
     """Buffers; one for the gradient where a batch is more than a block, or the engine needs it."""
     (n_features, n_columns), dtype = weights.shape, weights.dtype
@@ -70,9 +66,8 @@ def room_of(weights: Vector, batch_size: int, *, needs_gradient: bool) -> Room:
     return Room(rows, scores, gradient, np.zeros(n_columns))
 
 
-def pieces_of(n_rows: int, batch_size: int, weights: Vector) -> Iterator[tuple[int, int]]:
+def pieces_of(shared: Shared) -> Iterator[tuple[int, int]]:
     """The first and last rows of the calls that an epoch is cut into: between batches, or blocks of large ones."""
-    n_features, n_columns = weights.shape
-    unit = min(batch_size, BLOCK_ROWS) if batch_size > 1 else ROWS_OF_PASS
-    step = at_once(n_columns * (LOSS_WORK + VALUE_WORK * n_features)) // unit * unit
-    yield from cut(0, n_rows, max(unit, step))
+    unit = min(shared.batch_size, BLOCK_ROWS) if shared.batch_size > 1 else ROWS_OF_PASS
+    work = len(shared.losses) * (LOSS_WORK + VALUE_WORK * shared.data.X.shape[1])
+    yield from cut(0, len(shared.order), max(unit, at_once(work) // unit * unit))

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch._problems.candidates import numbers_of, order_of, pieces_of, room_of
+from minibatch._problems.candidates import losses_of, pieces_of, room_of, shared_by
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.state import Request
+from minibatch.engine.candidates import Shared
 from minibatch.engine.candidates_gradient import Learners, Rates, RoomOfGradients, candidates_gradient_epoch
 from minibatch.engine.linear import Parameters
 from minibatch.engine.optimizers import SGD
@@ -18,20 +19,20 @@ __all__ = ["train_by_gradients"]
 
 def train_by_gradients(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
     """Losses of each."""
-    problems: list[Any] = [request.problem for request in requests]
-    first, epoch, state, n = problems[0], requests[0].epoch, requests[0].state, len(requests)
-    learners, numbers, rates, order = _learners_of(requests), numbers_of(problems), _rates_of(requests), order_of(requests[0])
-    weights = learners.theta.weights.T
-    room = room_of(weights, epoch.batch_size, needs_gradient=False)
-    buffers = RoomOfGradients(room.rows, room.scores, room.sums, np.ones(weights.shape[1]))
-    losses, own = np.zeros(weights.shape[1]), np.empty((1, first.n_outputs))
-    for begin, end in pieces_of(len(order), epoch.batch_size, weights):
+    (problem, state, epoch), n = requests[0], len(requests)
+    learners, shared, rates = _learners_of(requests), shared_by(requests), _rates_of(requests)
+    room = _room_of(learners, shared)
+    for first, last in pieces_of(shared):
         candidates_gradient_epoch(
-            first.data, order, begin, end, epoch.batch_size, first.objective, first.solver, numbers, learners, rates,
-            state.slot_updates, epoch.first_averaged, buffers, own, losses,
-        )  # fmt: skip
+            shared, first, last, problem.solver, learners, rates, state.slot_updates, epoch.first_averaged, room
+        )
     _write_back(requests, learners)
-    return list(losses.reshape(-1, n).T[:, : first.n_objectives])
+    return [losses[: problem.n_objectives] for losses in losses_of(shared, n)]
+
+
+def _room_of(learners: Learners, shared: Shared) -> RoomOfGradients:
+    rows, scores, _, sums = room_of(learners.theta.weights.T, shared.batch_size, needs_gradient=False)
+    return RoomOfGradients(rows, scores, sums, np.ones(len(sums)), np.empty((1, shared.n_outputs)))
 
 
 def _learners_of(requests: Sequence[Request]) -> Learners:

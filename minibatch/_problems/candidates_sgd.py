@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch._problems.candidates import ROWS_OF_PASS, columns_of, numbers_of, order_of, pieces_of, room_of, vectors_of
+from minibatch._problems.candidates import (
+    ROWS_OF_PASS,
+    columns_of,
+    losses_of,
+    pieces_of,
+    room_of,
+    shared_by,
+    vectors_of,
+)
 from minibatch._problems.state import Request
 from minibatch.engine.candidates import Candidates
 from minibatch.engine.candidates_sgd import RoomOfRates, candidates_sgd_epoch
@@ -17,24 +25,19 @@ __all__ = ["train_sgd"]
 
 def train_sgd(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
     """Losses of each."""
-    problems: list[Any] = [request.problem for request in requests]
-    (data, objective), batch_size = (problems[0].data, problems[0].objective), requests[0].epoch.batch_size
-    thetas = columns_of(np.stack([request.state.theta for request in requests]), problems[0])
-    n_columns, order, numbers = len(thetas.intercept), order_of(requests[0]), numbers_of(problems)
-    models, losses = Candidates(*thetas, np.ones(n_columns)), np.zeros(n_columns)
-    rates, steps = np.stack([request.epoch.etas for request in requests]), RoomOfRates(*np.empty((2, n_columns)))
-    room = room_of(models.weights, batch_size, needs_gradient=False)
-    products = np.empty((ROWS_OF_PASS, ROWS_OF_PASS), models.weights.dtype)
-    for begin, end in pieces_of(len(order), batch_size, models.weights):
-        if batch_size == 1:
-            candidates_sgd_rows_epoch(
-                data, order, begin, end, objective, numbers, models, rates, products, room, steps, losses
-            )
+    problem: Any = requests[0].problem
+    thetas, shared = columns_of(np.stack([request.state.theta for request in requests]), problem), shared_by(requests)
+    n_columns, dtype = len(thetas.intercept), thetas.weights.dtype
+    models, steps = Candidates(*thetas, np.ones(n_columns)), RoomOfRates(*np.empty((2, n_columns)))
+    rates = np.stack([request.epoch.etas for request in requests])
+    room = room_of(thetas.weights, shared.batch_size, needs_gradient=False)
+    products = np.empty((ROWS_OF_PASS, ROWS_OF_PASS), dtype)
+    for first, last in pieces_of(shared):
+        if shared.batch_size == 1:
+            candidates_sgd_rows_epoch(shared, first, last, models, rates, products, room, steps)
         else:
-            candidates_sgd_epoch(
-                data, order, begin, end, batch_size, objective, numbers, models, rates, room, steps, losses
-            )
-    for request, theta in zip(requests, vectors_of(thetas, problems[0]), strict=True):
+            candidates_sgd_epoch(shared, first, last, models, rates, room, steps)
+    for request, theta in zip(requests, vectors_of(thetas, problem), strict=True):
         request.state.theta[...] = theta
         request.state.count(len(request.epoch.etas), 0)
-    return list(losses.reshape(-1, len(requests)).T)
+    return losses_of(shared, len(requests))

@@ -11,23 +11,22 @@ from typing import NamedTuple
 import numpy as np
 
 from minibatch.engine.compile import joining, kernel
-from minibatch.engine.linear import AHEAD, prefetch_place, target_of_output, weighted_loss_and_slope
+from minibatch.engine.linear import (
+    AHEAD,
+    Data,
+    Objective,
+    prefetch_place,
+    target_of_output,
+    weighted_loss_and_slope,
+)
 from minibatch.engine.losses import LOG_LOSS
 from minibatch.engine.products import product, product_at, product_of_few_rows
 from minibatch.engine.rows import add_row
 
 __all__ = [
-    "Candidates", "Numbers", "Room", "add_rows_of_block", "dots_of_rows", "fill_rows", "slopes_of_block",
-    "slopes_of_candidates", "slopes_of_columns",
+    "Candidates", "Numbers", "Room", "Shared", "add_rows_of_block", "block_at", "dots_of_rows", "fill_rows",
+    "slopes_of_block", "slopes_of_candidates", "slopes_of_columns",
 ]  # fmt: skip
-
-
-class Candidates(NamedTuple):
-    """The models: ``scales`` times their weights."""
-
-    weights: np.ndarray  # (features, columns), in the type of X
-    intercept: np.ndarray  # (columns), float64
-    scales: np.ndarray  # (columns)
 
 
 class Numbers(NamedTuple):
@@ -36,6 +35,26 @@ class Numbers(NamedTuple):
     l1: np.ndarray
     l2: np.ndarray
     parameters: np.ndarray  # of the loss
+
+
+class Shared(NamedTuple):
+    """An epoch of many models: what they have in common, and the numbers that tell them apart."""
+
+    data: Data
+    order: np.ndarray
+    batch_size: int
+    objective: Objective  # but for the penalty and the parameter of the loss
+    n_outputs: int
+    numbers: Numbers
+    losses: np.ndarray  # (columns): what weighted losses are added to
+
+
+class Candidates(NamedTuple):
+    """The models: ``scales`` times their weights."""
+
+    weights: np.ndarray  # (features, columns), in the type of X
+    intercept: np.ndarray  # (columns), float64
+    scales: np.ndarray  # (columns)
 
 
 class Room(NamedTuple):
@@ -48,52 +67,60 @@ class Room(NamedTuple):
 
 
 @kernel
-def fill_rows(data, order, start, stop, rows):
-    for r in range(start, stop):
-        prefetch_place(data.X, data.y, data.weight, order, r + AHEAD)
-        i = order[r]
-        for j in range(rows.shape[1]):
-            rows[r - start, j] = data.X[i, j]
+def block_at(shared, begin, last, n_rows):
+    """The number of the batch that has a row, its first and last rows, and the last row of a block of up to ``n_rows``
+    that begins there."""
+    batch = begin // shared.batch_size
+    start = batch * shared.batch_size
+    stop = min(start + shared.batch_size, shared.order.shape[0])
+    return batch, start, stop, min(begin + n_rows, stop, last)
 
 
 @kernel
-def slopes_of_columns(loss, data, order, start, stop, objective, n_outputs, models, parameters, scores, sums, losses):
+def fill_rows(shared, start, stop, rows):
+    X, y, weight, _ = shared.data
+    for r in range(start, stop):
+        prefetch_place(X, y, weight, shared.order, r + AHEAD)
+        i = shared.order[r]
+        for j in range(rows.shape[1]):
+            rows[r - start, j] = X[i, j]
+
+
+@kernel
+def slopes_of_columns(loss, shared, start, stop, models, scores, sums):
     """``slopes_of_candidates`` of a loss."""
-    _, y, weight, class_weight = data
-    n = models.intercept.shape[0] // n_outputs
-    for k in range(n_outputs):
-        scales, intercept, own = models.scales[k * n :], models.intercept[k * n :], parameters[k * n :]
-        sums_of_output, of_output = sums[k * n :], losses[k * n :]
+    (_, y, weight, class_weight), order, parameters = shared.data, shared.order, shared.numbers.parameters
+    n = models.intercept.shape[0] // shared.n_outputs
+    for k in range(shared.n_outputs):
+        here = k * n
+        scales, intercept, own = models.scales[here:], models.intercept[here:], parameters[here:]
+        of_slopes, of_losses = sums[here:], shared.losses[here:]
         for r in range(start, stop):
-            target, s = target_of_output(order[r], k, y, weight, class_weight, objective)
-            slopes = scores[r - start, k * n :]
+            target, s = target_of_output(order[r], k, y, weight, class_weight, shared.objective)
+            slopes = scores[r - start, here:]
             for i in range(n):
                 z = scales[i] * float(slopes[i]) + intercept[i]
                 value, slope = weighted_loss_and_slope(loss, z, target, s, own[i])
-                of_output[i] += value
-                sums_of_output[i] += slope
+                of_losses[i] += value
+                of_slopes[i] += slope
                 slopes[i] = slope
 
 
 @joining
-def slopes_of_candidates(data, order, start, stop, objective, n_outputs, models, parameters, scores, sums, losses):
-    """Turn the dots of rows with weights into weighted slopes, and add up losses and slopes."""
-    if objective.loss == LOG_LOSS:  # the compiler knows it, and makes SIMD code of the loop
-        slopes_of_columns(
-            LOG_LOSS, data, order, start, stop, objective, n_outputs, models, parameters, scores, sums, losses
-        )
+def slopes_of_candidates(shared, start, stop, models, scores, sums):
+    """Turn the products of rows with weights into weighted slopes, and add up losses and slopes."""
+    if shared.objective.loss == LOG_LOSS:  # the compiler knows it, and makes SIMD code of the loop
+        slopes_of_columns(LOG_LOSS, shared, start, stop, models, scores, sums)
     else:
-        slopes_of_columns(
-            objective.loss, data, order, start, stop, objective, n_outputs, models, parameters, scores, sums, losses
-        )
+        slopes_of_columns(shared.objective.loss, shared, start, stop, models, scores, sums)
 
 
 @kernel
-def dots_of_rows(data, order, start, stop, weights, room):
+def dots_of_rows(shared, start, stop, weights, room):
     """Fill ``room.rows``, and ``room.scores`` with their products with the weights."""
     n_rows = stop - start
     rows, scores = room.rows[:n_rows], room.scores[:n_rows]
-    fill_rows(data, order, start, stop, rows)
+    fill_rows(shared, start, stop, rows)
     if n_rows == 1:
         product_of_few_rows(rows, weights, scores)
     else:
@@ -101,12 +128,10 @@ def dots_of_rows(data, order, start, stop, weights, room):
 
 
 @joining
-def slopes_of_block(data, order, start, stop, objective, n_outputs, models, parameters, room, losses):
+def slopes_of_block(shared, start, stop, models, room):
     """Fill ``room.scores`` with the weighted slopes of a block of rows."""
-    dots_of_rows(data, order, start, stop, models.weights, room)
-    slopes_of_candidates(
-        data, order, start, stop, objective, n_outputs, models, parameters, room.scores, room.sums, losses
-    )
+    dots_of_rows(shared, start, stop, models.weights, room)
+    slopes_of_candidates(shared, start, stop, models, room.scores, room.sums)
 
 
 @kernel

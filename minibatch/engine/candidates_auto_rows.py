@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minibatch.engine.candidates import add_rows_of_block, fill_rows, slopes_of_block, slopes_of_candidates
-from minibatch.engine.candidates_auto import factors_of_points, look_from_points, points_of_candidates
+from minibatch.engine.candidates_auto import fill_factors, fill_points, look_from_points
 from minibatch.engine.candidates_sgd_rows import products_of_rows
 from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.dual_averaging import AVERAGE_SUM, FOURS, POINT_SUM, SUM, WEIGHTS, has_new_sums, next_look
@@ -19,8 +19,8 @@ from minibatch.engine.products import product
 
 __all__ = [
     "RoomOfRows", "add_rows_to_both", "add_steps_before", "bring_up_columns", "candidates_auto_rows_epoch",
-    "dots_with_duals", "look_around_rows", "products_by_bands", "products_of_pairs", "scale_duals", "scores_of_row", "shares_of_columns", "step_with_row", "update_with_four",
-    "update_with_one",
+    "fill_shares", "products_by_bands", "products_of_pairs", "products_with_duals", "scale_duals", "score_row",
+    "step_with_row", "update_with_four", "update_with_one",
 ]  # fmt: skip
 
 
@@ -35,36 +35,27 @@ class RoomOfRows(NamedTuple):
 
 
 @kernel
-def shares_of_columns(pace, shares):
-    """What the points have of ``u``."""
+def fill_shares(pace, shares):
+    """Find what points have of ``u``."""
     for i in range(shares.shape[0]):
         shares[i] = share_of_sums(pace[i, WEIGHTS])
 
 
 @kernel
-def bring_up_columns(pace, t, numbers, bands, steps):
+def bring_up_columns(shared, autos, t):
     """Bring up the sums where gradients are taken, and what follows from them, if update ``t`` needs it."""
+    pace = autos.memory.pace
     if has_new_sums(t):
         for i in range(pace.shape[0]):
             pace[i, POINT_SUM] = pace[i, SUM] + share_of_sums(pace[i, WEIGHTS]) * pace[i, AVERAGE_SUM]
-        factors_of_points(pace, numbers, bands.scales, steps)
-
-
-@kernel
-def look_around_rows(memory, bands, steps, points):
-    """Fill the points, and see how far they are from the first weights."""
-    shares_of_columns(memory.pace, steps.shares)
-    points_of_candidates(memory, bands, steps, points)
-    look_from_points(points, memory, bands, steps.squares)
+        fill_factors(shared.numbers, autos)
 
 
 @kernel
 def step_with_row(memory, q, t, square, fit_intercept, scores, rows):
     """Make update ``t`` with the slopes of row ``q``, which become what the row is multiplied by."""
-    pace, dual, other, steps, dots, units = (
-        memory.pace, memory.dual.intercept, memory.average.intercept, scores[q], rows.dots[q], rows.units,
-    )  # fmt: skip
-    of_intercept = 1.0 if fit_intercept else 0.0
+    pace, dual, other = memory.pace, memory.dual.intercept, memory.average.intercept
+    steps, dots, units, of_intercept = scores[q], rows.dots[q], rows.units, 1.0 if fit_intercept else 0.0
     for i in range(units.shape[0]):
         slope = float(steps[i])
         eta, weights = next_rate(pace, i, slope * slope * square, t, units[i], 1.0)
@@ -81,43 +72,42 @@ def add_rows_to_both(n_rows, room, rows, memory):
 
 
 @joining
-def update_with_one(
-    data, order, r, t, square, objective, n_outputs, numbers, bands, memory, points, room, steps, rows, losses
-):
-    shares_of_columns(memory.pace, steps.shares)
-    points_of_candidates(memory, bands, steps, points)
+def update_with_one(shared, r, t, square, autos, room, rows):
+    fill_shares(autos.memory.pace, autos.steps.shares)
+    fill_points(autos)
     if t == next_look(t - 1):
-        look_from_points(points, memory, bands, steps.squares)
-    slopes_of_block(data, order, r, r + 1, objective, n_outputs, points, numbers.parameters, room, losses)
-    step_with_row(memory, 0, t, square, objective.fit_intercept, room.scores, rows)
-    add_rows_to_both(1, room, rows, memory)
+        look_from_points(autos)
+    slopes_of_block(shared, r, r + 1, autos.points, room)
+    step_with_row(autos.memory, 0, t, square, shared.objective.fit_intercept, room.scores, rows)
+    add_rows_to_both(1, room, rows, autos.memory)
 
 
 @kernel
-def scale_duals(dual, bands, factors, scaled):
+def scale_duals(dual, autos, scaled):
     for j in range(dual.shape[0]):
-        n, of_band, out = dual[j], factors[bands.of_features[j]], scaled[j]
+        n, of_band, out = dual[j], autos.steps.factors[autos.bands.of_features[j]], scaled[j]
         for i in range(n.shape[0]):
             out[i] = n[i] * of_band[i]
 
 
 @joining
-def dots_with_duals(dual, bands, factors, room, scaled, dots):
-    """Products of the rows with dual vectors times their factors."""
+def products_with_duals(dual, autos, room, scaled, products):
+    """Of the rows with dual vectors times their factors."""
+    factors = autos.steps.factors
     if scaled.shape[0] > 0:
-        scale_duals(dual, bands, factors, scaled)
-        product(room.rows, scaled, dots)
+        scale_duals(dual, autos, scaled)
+        product(room.rows, scaled, products)
     else:
-        product(room.rows, dual, dots)
-        for q in range(dots.shape[0]):
-            of_row = dots[q]
+        product(room.rows, dual, products)
+        for q in range(products.shape[0]):
+            of_row = products[q]
             for i in range(of_row.shape[0]):
                 of_row[i] *= factors[0, i]
 
 
 @kernel
 def products_by_bands(x, bands, of_bands):
-    """Fill the products of one row with another, over the features of each band."""
+    """Of one row with another, over the features of each band."""
     of_bands[:] = 0
     for j in range(x.shape[1]):
         products = of_bands[bands.of_features[j]]
@@ -127,12 +117,13 @@ def products_by_bands(x, bands, of_bands):
 
 
 @kernel
-def products_of_pairs(x, bands, factors, rows):
-    """The products of one row with another, times the factors."""
+def products_of_pairs(x, autos, rows):
+    """Of one row with another, times the factors."""
+    factors = autos.steps.factors
     if factors.shape[0] == 1:
         products_of_rows(x, 4, rows.of_bands[0])
     else:
-        products_by_bands(x, bands, rows.of_bands)
+        products_by_bands(x, autos.bands, rows.of_bands)
     for q in range(1, 4):
         for p in range(q):
             products, of_bands = rows.products[p, q], rows.of_bands[:, p, q]
@@ -145,7 +136,7 @@ def products_of_pairs(x, bands, factors, rows):
 
 @kernel
 def add_steps_before(q, products, dots):
-    """Add what the updates with rows before row ``q`` give to its dots."""
+    """Add what the updates with rows before row ``q`` give to its products."""
     for p in range(q):
         of_row, steps, factors = dots[q], dots[p], products[p, q]
         for i in range(of_row.shape[0]):
@@ -153,62 +144,52 @@ def add_steps_before(q, products, dots):
 
 
 @kernel
-def scores_of_row(memory, q, shares, points, room, rows):
-    """Fill scores, without intercepts, and the intercepts at the points."""
-    scores, dots, dual, other = room.scores[q], rows.dots[q], memory.dual.intercept, memory.average.intercept
-    shares_of_columns(memory.pace, shares)
+def score_row(q, autos, room, rows):
+    """Find the scores of a row where the gradient is taken, without intercepts; and these."""
+    (_, dual), (_, other), _, pace = autos.memory
+    scores, dots, intercept, shares = room.scores[q], rows.dots[q], autos.points.intercept, autos.steps.squares
+    fill_shares(pace, shares)
     for i in range(scores.shape[0]):
         scores[i] += shares[i] * dots[i]
-        points.intercept[i] = dual[i] + shares[i] * other[i]
+        intercept[i] = dual[i] + shares[i] * other[i]
 
 
 @joining
-def update_with_four(
-    data, order, r, t, squares, objective, n_outputs, numbers, bands, memory, points, room, steps, rows, losses
-):
-    fill_rows(data, order, r, r + 4, room.rows)
-    dots_with_duals(memory.dual.weights, bands, steps.factors, room, rows.scaled, room.scores)
-    dots_with_duals(memory.average.weights, bands, steps.factors, room, rows.scaled, rows.dots)
-    products_of_pairs(room.rows, bands, steps.factors, rows)
+def update_with_four(shared, r, t, squares, autos, room, rows):
+    memory, scores = autos.memory, room.scores
+    if t == next_look(t - 1):
+        fill_shares(memory.pace, autos.steps.shares)
+        fill_points(autos)
+        look_from_points(autos)
+    fill_rows(shared, r, r + 4, room.rows)
+    products_with_duals(memory.dual.weights, autos, room, rows.scaled, scores)
+    products_with_duals(memory.average.weights, autos, room, rows.scaled, rows.dots)
+    products_of_pairs(room.rows, autos, rows)
     for q in range(4):
-        add_steps_before(q, rows.products, room.scores)
+        add_steps_before(q, rows.products, scores)
         add_steps_before(q, rows.products, rows.dots)
-        scores_of_row(memory, q, steps.squares, points, room, rows)
-        slopes_of_candidates(
-            data, order, r + q, r + q + 1, objective, n_outputs, points, numbers.parameters, room.scores[q : q + 1],
-            room.sums, losses,
-        )  # fmt: skip
-        step_with_row(memory, q, t + q, squares[r + q], objective.fit_intercept, room.scores, rows)
+        score_row(q, autos, room, rows)
+        slopes_of_candidates(shared, r + q, r + q + 1, autos.points, scores[q : q + 1], room.sums)
+        step_with_row(memory, q, t + q, squares[r + q], shared.objective.fit_intercept, scores, rows)
     add_rows_to_both(4, room, rows, memory)
 
 
 @entry
 def candidates_auto_rows_epoch(stamp):
-    def candidates_auto_rows_epoch(
-        data, order, first, last, objective, n_outputs, numbers, bands, memory, n_updates, points, room, steps, rows,
-        squares, by_fours, losses,
-    ):  # fmt: skip
+    def candidates_auto_rows_epoch(shared, first, last, autos, n_updates, room, rows, squares, by_fours):
         """``candidates_auto_epoch`` for batches of one row. ``squares`` are those of ``dual_averaging_rows_epoch``; no
         model has L1 where four updates are made in a pass."""
         _ = stamp
-        factors_of_points(memory.pace, numbers, bands.scales, steps)
+        fill_factors(shared.numbers, autos)
         r = first
         while r < last:
             t = n_updates + r + 1
-            bring_up_columns(memory.pace, t, numbers, bands, steps)
+            bring_up_columns(shared, autos, t)
             if by_fours and t >= FOURS and t % 4 == 0 and r + 4 <= last:
-                if t == next_look(t - 1):
-                    look_around_rows(memory, bands, steps, points)
-                update_with_four(
-                    data, order, r, t, squares, objective, n_outputs, numbers, bands, memory, points, room, steps,
-                    rows, losses,
-                )  # fmt: skip
+                update_with_four(shared, r, t, squares, autos, room, rows)
                 r += 4
             else:
-                update_with_one(
-                    data, order, r, t, squares[r], objective, n_outputs, numbers, bands, memory, points, room, steps,
-                    rows, losses,
-                )  # fmt: skip
+                update_with_one(shared, r, t, squares[r], autos, room, rows)
                 r += 1
 
     return candidates_auto_rows_epoch

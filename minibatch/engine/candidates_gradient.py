@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minibatch.engine.candidates import Candidates, fill_rows, slopes_of_candidates
+from minibatch.engine.candidates import Candidates, block_at, fill_rows, slopes_of_candidates
 from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.linear import SOFTMAX, Parameters, add_parameters, softmax_slopes
 from minibatch.engine.optimizers import SGD, bias_corrections, shrinkage, take_step
@@ -45,27 +45,28 @@ class RoomOfGradients(NamedTuple):
     scores: np.ndarray  # (block, columns)
     sums: np.ndarray  # (columns): of the slopes of a batch
     scales: np.ndarray  # (columns): ones
+    own: np.ndarray  # (1, outputs): of a row of a softmax
 
 
 @kernel
-def slopes_of_classes(data, order, start, stop, intercept, scores, sums, own, losses):
+def slopes_of_classes(shared, start, stop, intercept, scores, sums, own):
     """``slopes_of_candidates`` of a softmax; ``own`` (1, classes) is a buffer."""
-    n_classes = own.shape[1]
+    (_, y, weight, _), order, losses, n_classes = shared.data, shared.order, shared.losses, shared.n_outputs
     n = scores.shape[1] // n_classes
     for r in range(start, stop):
         for i in range(n):
             for k in range(n_classes):
                 own[0, k] = float(scores[r - start, k * n + i]) + float(intercept[k * n + i])
-            losses[i] += softmax_slopes(order[r], data.y, data.weight, own, 0)
+            losses[i] += softmax_slopes(order[r], y, weight, own, 0)
             for k in range(n_classes):
                 scores[r - start, k * n + i] = own[0, k]
                 sums[k * n + i] += own[0, k]
 
 
 @kernel
-def step_columns(learners, rates, batch, t, numbers, objective, solver):
+def step_columns(shared, learners, rates, batch, t, solver):
     """Update ``t`` of every column, with its gradient."""
-    theta, gradient, first, second, _ = learners
+    (theta, gradient, first, second, _), numbers = learners, shared.numbers
     n, kind = rates.etas.shape[0], solver.kind
     c1, c2 = bias_corrections(t, solver.beta_1, solver.beta_2)
     for c in range(theta.intercept.shape[0]):
@@ -77,7 +78,7 @@ def step_columns(learners, rates, batch, t, numbers, objective, solver):
             kind, theta.weights[c], gradient.weights[c], first.weights[c], second.weights[c], eta, share, l1, l2, due,
             momentum, solver.beta_1, solver.beta_2, c1, c2, solver.epsilon,
         )  # fmt: skip
-        if objective.fit_intercept:
+        if shared.objective.fit_intercept:
             take_step(
                 kind, theta.intercept[c : c + 1], gradient.intercept[c : c + 1], first.intercept[c : c + 1],
                 second.intercept[c : c + 1], eta, share, 0.0, 0.0, 0.0, momentum, solver.beta_1, solver.beta_2, c1, c2,
@@ -86,19 +87,16 @@ def step_columns(learners, rates, batch, t, numbers, objective, solver):
 
 
 @joining
-def add_block(data, order, begin, end, share, is_first, objective, numbers, learners, room, own, losses):
+def add_block(shared, begin, end, share, is_first, learners, room):
     """Score rows of a batch, and add them to its gradient, in which each has a ``share``, or begin that."""
-    n_rows, n_outputs, intercept = end - begin, own.shape[1], learners.theta.intercept
+    n_rows, (weights, intercept) = end - begin, learners.theta
     rows, scores = room.rows[:n_rows], room.scores[:n_rows]
-    fill_rows(data, order, begin, end, rows)
-    product_bt(rows, learners.theta.weights, scores)
-    if objective.outputs == SOFTMAX:
-        slopes_of_classes(data, order, begin, end, intercept, scores, room.sums, own, losses)
+    fill_rows(shared, begin, end, rows)
+    product_bt(rows, weights, scores)
+    if shared.objective.outputs == SOFTMAX:
+        slopes_of_classes(shared, begin, end, intercept, scores, room.sums, room.own)
     else:
-        models = Candidates(learners.theta.weights, intercept, room.scales)
-        slopes_of_candidates(
-            data, order, begin, end, objective, n_outputs, models, numbers.parameters, scores, room.sums, losses
-        )
+        slopes_of_candidates(shared, begin, end, Candidates(weights, intercept, room.scales), scores, room.sums)
     of_row = scores.dtype.type(share)
     for r in range(n_rows):
         for c in range(scores.shape[1]):
@@ -108,31 +106,22 @@ def add_block(data, order, begin, end, share, is_first, objective, numbers, lear
 
 @entry
 def candidates_gradient_epoch(stamp):
-    def candidates_gradient_epoch(
-        data, order, first, last, batch_size, objective, solver, numbers, learners, rates, n_updates, first_averaged,
-        room, own, losses,
-    ):  # fmt: skip
+    def candidates_gradient_epoch(shared, first, last, solver, learners, rates, n_updates, first_averaged, room):
         """Train on the rows at places ``first`` to ``last`` of the order of an epoch, before which there were
-        ``n_updates``; adds the weighted losses to ``losses``, one of every column. What is between two calls of a batch
-        is in ``room`` and in the gradient. Penalty and parameter of ``objective`` and the momentum of ``solver`` are
-        not looked at."""
+        ``n_updates``. What is between two calls of a batch is in ``learners`` and ``room``. The momentum of ``solver``
+        is not looked at."""
         _ = stamp
         begin = first
         while begin < last:
-            batch = begin // batch_size
-            start = batch * batch_size
-            stop = min(start + batch_size, order.shape[0])
-            end = min(begin + room.rows.shape[0], stop, last)
+            batch, start, stop, end = block_at(shared, begin, last, room.rows.shape[0])
             if begin == start:
                 room.sums[:] = 0.0
             share = 1.0 / (stop - start)
-            add_block(
-                data, order, begin, end, share, begin == start, objective, numbers, learners, room, own, losses
-            )
+            add_block(shared, begin, end, share, begin == start, learners, room)
             if end == stop:
                 for c in range(room.sums.shape[0]):
                     learners.gradient.intercept[c] = share * room.sums[c]
-                step_columns(learners, rates, batch, n_updates + batch + 1, numbers, objective, solver)
+                step_columns(shared, learners, rates, batch, n_updates + batch + 1, solver)
                 if batch >= first_averaged:
                     add_parameters(learners.theta, learners.total)
             begin = end

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minibatch.engine.candidates import add_rows_of_block, slopes_of_block
+from minibatch.engine.candidates import add_rows_of_block, block_at, slopes_of_block
 from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.optimizers import shrinkage
 from minibatch.engine.sgd import SMALLEST_SCALE
@@ -81,12 +81,12 @@ def scale_slopes(n_rows, factors, scores):
 
 
 @joining
-def update_candidates(models, numbers, batch_size, n_rows, fit_intercept, room, steps):
+def update_candidates(shared, models, n_rows, room, steps):
     """Update with a batch, which is in the room."""
-    if shrink_columns(models, steps.rates, numbers.l2):
+    if shrink_columns(models, steps.rates, shared.numbers.l2):
         rescale_columns(models)
-    factors_of_update(models, n_rows, fit_intercept, room.sums, steps)
-    if batch_size > room.rows.shape[0]:
+    factors_of_update(models, n_rows, shared.objective.fit_intercept, room.sums, steps)
+    if shared.batch_size > room.rows.shape[0]:
         add_gradients(room.gradient, steps.factors, models.weights)
     else:
         scale_slopes(n_rows, steps.factors, room.scores)
@@ -95,25 +95,21 @@ def update_candidates(models, numbers, batch_size, n_rows, fit_intercept, room, 
 
 @entry
 def candidates_sgd_epoch(stamp):
-    def candidates_sgd_epoch(data, order, first, last, batch_size, objective, numbers, models, rates, room, steps, losses):
-        """Train on the rows at places ``first`` to ``last`` of the order of an epoch with ``rates`` (models, batches);
-        adds the weighted losses to ``losses``, one of every column. What is between two calls of a batch is in
-        ``room``. The penalty and the parameter of ``objective`` are not looked at."""
+    def candidates_sgd_epoch(shared, first, last, models, rates, room, steps):
+        """Train on the rows at places ``first`` to ``last`` of the order, with ``rates`` (models, batches). What is
+        between two calls of a batch is in ``room``."""
         _ = stamp
-        n_outputs, begin, block = models.intercept.shape[0] // rates.shape[0], first, room.rows.shape[0]
+        begin, block = first, room.rows.shape[0]
         while begin < last:
-            batch = begin // batch_size
-            start = batch * batch_size
-            stop = min(start + batch_size, order.shape[0])
-            end = min(begin + block, stop, last)
+            batch, start, stop, end = block_at(shared, begin, last, block)
             if begin == start:
                 room.sums[:] = 0.0
-            slopes_of_block(data, order, begin, end, objective, n_outputs, models, numbers.parameters, room, losses)
-            if batch_size > block:
+            slopes_of_block(shared, begin, end, models, room)
+            if shared.batch_size > block:
                 add_rows_of_block(end - begin, begin > start, room.rows, room.scores, room.gradient)
             if end == stop:
                 spread_rates(rates, batch, steps.rates)
-                update_candidates(models, numbers, batch_size, stop - start, objective.fit_intercept, room, steps)
+                update_candidates(shared, models, stop - start, room, steps)
             begin = end
         rescale_columns(models)
 

@@ -58,41 +58,35 @@ def rescale_all(models, q, n_rows, scores):
 
 
 @joining
-def update_with_rows(data, order, first, n_rows, objective, numbers, models, rates, products, room, steps, losses):
-    """Updates with so many rows, one after the other; they are in the room, and their dots."""
-    n_outputs, scores, sums = models.intercept.shape[0] // rates.shape[0], room.scores, room.sums
+def update_with_rows(shared, first, n_rows, models, rates, products, room, steps):
+    """Updates with so many rows, one after the other; they are in the room, and their products with the weights."""
+    scores, sums = room.scores, room.sums
     for q in range(n_rows):
         r = first + q
         spread_rates(rates, r, steps.rates)
         add_earlier_steps(q, products, scores)
         sums[:] = 0.0
-        slopes_of_candidates(
-            data, order, r, r + 1, objective, n_outputs, models, numbers.parameters, scores[q : q + 1], sums, losses
-        )
-        if shrink_columns(models, steps.rates, numbers.l2):
+        slopes_of_candidates(shared, r, r + 1, models, scores[q : q + 1], sums)
+        if shrink_columns(models, steps.rates, shared.numbers.l2):
             rescale_all(models, q, n_rows, scores)
-        factors_of_update(models, 1, objective.fit_intercept, sums, steps)
+        factors_of_update(models, 1, shared.objective.fit_intercept, sums, steps)
         scale_slopes(1, steps.factors, scores[q : q + 1])
-    add_rows_of_block(n_rows, True, room.rows, room.scores, models.weights)
+    add_rows_of_block(n_rows, True, room.rows, scores, models.weights)
 
 
 @entry
 def candidates_sgd_rows_epoch(stamp):
-    def candidates_sgd_rows_epoch(
-        data, order, first, last, objective, numbers, models, rates, products, room, steps, losses
-    ):
+    def candidates_sgd_rows_epoch(shared, first, last, models, rates, products, room, steps):
         """``candidates_sgd_epoch`` in batches of one row. ``room`` is for four, ``products`` for those of two of
         them."""
         _ = stamp
         begin = first
         while begin < last:
             n_rows = min(room.rows.shape[0], last - begin)
-            dots_of_rows(data, order, begin, begin + n_rows, models.weights, room)
+            dots_of_rows(shared, begin, begin + n_rows, models.weights, room)
             if not products_of_rows(room.rows, n_rows, products):  # squares overflow: these rows one by one
                 n_rows = 1
-            update_with_rows(
-                data, order, begin, n_rows, objective, numbers, models, rates, products, room, steps, losses
-            )
+            update_with_rows(shared, begin, n_rows, models, rates, products, room, steps)
             begin += n_rows
         rescale_columns(models)
 
