@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from minibatch._problems.candidates import (
     ROWS_OF_PASS,
     columns_of,
+    lanes_of,
     losses_of,
+    padded,
     pieces_of,
     room_of,
     shared_by,
@@ -29,7 +31,8 @@ __all__ = ["train_auto"]
 def train_auto(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
     """Losses of each."""
     problem: Any = requests[0].problem
-    memory, shared, bands = _memory_of(requests), shared_by(requests), _bands_of(problem)
+    everyone = padded(requests, lanes_of(problem))
+    memory, shared, bands = _memory_of(everyone), shared_by(everyone), _bands_of(problem)
     single = shared.batch_size == 1 and problem.squares_of_rows is not None
     memory = (_single_rows if single else _batches)(requests[0], shared, bands, memory)
     _write_back(requests, memory, _models_of(memory, shared, bands))
@@ -110,8 +113,8 @@ def _models_of(memory: Memory, shared: Shared, bands: Bands) -> Parameters:
 def _write_back(requests: Sequence[Request], memory: Memory, models: Parameters) -> None:
     problem: Any = requests[0].problem
     slots = np.stack([vectors_of(part, problem) for part in memory[:3]], axis=1)
-    paces = memory.pace.reshape(problem.n_outputs, len(requests), -1)
-    for i, (request, theta) in enumerate(zip(requests, vectors_of(models, problem), strict=True)):
+    paces = memory.pace.reshape(problem.n_outputs, len(slots), -1)
+    for i, (request, theta) in enumerate(zip(requests, vectors_of(models, problem), strict=False)):
         request.state.theta[...], request.state.slots[...] = theta, slots[i]
         request.state.scalars[...] = paces[:, i]
         request.state.count(len(request.epoch.etas), 0)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch._problems.candidates import losses_of, pieces_of, room_of, shared_by
+from minibatch._problems.candidates import VECTOR_BYTES, losses_of, padded, pieces_of, room_of, shared_by
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.state import Request
 from minibatch.engine.candidates import Shared
@@ -19,15 +19,16 @@ __all__ = ["train_by_gradients"]
 
 def train_by_gradients(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
     """Losses of each."""
-    (problem, state, epoch), n = requests[0], len(requests)
-    learners, shared, rates = _learners_of(requests), shared_by(requests), _rates_of(requests)
+    problem: Any = requests[0].problem
+    state, epoch, everyone = requests[0].state, requests[0].epoch, padded(requests, VECTOR_BYTES // 8)  # of losses
+    learners, shared, rates = _learners_of(everyone), shared_by(everyone), _rates_of(requests, len(everyone))
     room = _room_of(learners, shared)
     for first, last in pieces_of(shared):
         candidates_gradient_epoch(
             shared, first, last, problem.solver, learners, rates, state.slot_updates, epoch.first_averaged, room
         )
     _write_back(requests, learners)
-    return [losses[: problem.n_objectives] for losses in losses_of(shared, n)]
+    return [losses[: problem.n_objectives] for losses in losses_of(shared, len(requests))]
 
 
 def _room_of(learners: Learners, shared: Shared) -> RoomOfGradients:
@@ -59,11 +60,13 @@ def _rows_of(vectors: Sequence[NDArray[Any]], problem: LinearProblem) -> Paramet
     return Parameters(weights.reshape(-1, problem.n_features), intercept.ravel())
 
 
-def _rates_of(requests: Sequence[Request]) -> Rates:
+def _rates_of(requests: Sequence[Request], n_models: int) -> Rates:
+    """With those of the last as often as there are more models."""
     etas = [request.epoch.etas for request in requests]
     shares = [request.state.shares(request.epoch.etas) for request in requests]
-    momenta = [request.problem.solver.momentum for request in requests]
-    return Rates(np.stack(etas), np.stack(shares), np.array(momenta, dtype=np.float64))
+    momenta = [np.asarray(request.problem.solver.momentum, np.float64) for request in requests]
+    more = n_models - len(requests)
+    return Rates(*(np.stack([*numbers, *numbers[-1:] * more]) for numbers in (etas, shares, momenta)))
 
 
 def _forgets(request: Request) -> bool:
@@ -74,7 +77,7 @@ def _forgets(request: Request) -> bool:
 
 def _write_back(requests: Sequence[Request], learners: Learners) -> None:
     problem: Any = requests[0].problem
-    n, epoch = len(requests), requests[0].epoch
+    n, epoch = len(learners.theta.intercept) // problem.n_outputs, requests[0].epoch
     averaged = max(0, len(epoch.etas) - epoch.first_averaged)
     for i, request in enumerate(requests):
         state = request.state

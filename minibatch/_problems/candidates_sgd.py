@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from minibatch._problems.candidates import (
     ROWS_OF_PASS,
     columns_of,
+    lanes_of,
     losses_of,
+    padded,
     pieces_of,
     room_of,
     shared_by,
@@ -26,10 +28,11 @@ __all__ = ["train_sgd"]
 def train_sgd(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
     """Losses of each."""
     problem: Any = requests[0].problem
-    thetas, shared = columns_of(np.stack([request.state.theta for request in requests]), problem), shared_by(requests)
+    everyone = padded(requests, lanes_of(problem))
+    thetas, shared = columns_of(np.stack([request.state.theta for request in everyone]), problem), shared_by(everyone)
     n_columns, dtype = len(thetas.intercept), thetas.weights.dtype
     models, steps = Candidates(*thetas, np.ones(n_columns)), RoomOfRates(*np.empty((2, n_columns)))
-    rates = np.stack([request.epoch.etas for request in requests])
+    rates = np.stack([request.epoch.etas for request in everyone])
     room = room_of(thetas.weights, shared.batch_size, needs_gradient=False)
     products = np.empty((ROWS_OF_PASS, ROWS_OF_PASS), dtype)
     for first, last in pieces_of(shared):
@@ -37,7 +40,7 @@ def train_sgd(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
             candidates_sgd_rows_epoch(shared, first, last, models, rates, products, room, steps)
         else:
             candidates_sgd_epoch(shared, first, last, models, rates, room, steps)
-    for request, theta in zip(requests, vectors_of(thetas, problem), strict=True):
+    for request, theta in zip(requests, vectors_of(thetas, problem), strict=False):
         request.state.theta[...] = theta
         request.state.count(len(request.epoch.etas), 0)
     return losses_of(shared, len(requests))

@@ -23,8 +23,8 @@ from minibatch.engine.dual_averaging import (
 from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
-    "Autos", "Bands", "Steps", "begin_batch", "candidates_auto_epoch", "fill_factors", "fill_points", "look_from_points",
-    "squared_norms", "step_candidates",
+    "Autos", "Bands", "Steps", "begin_batch", "candidates_auto_epoch", "fill_factors", "fill_points",
+    "look_from_points", "squared_norms", "step_candidates",
 ]  # fmt: skip
 
 

@@ -9,17 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from minibatch._problems import candidates
-from minibatch._problems.state import Request
+from minibatch._problems import candidates, together
 from minibatch._problems.together import run_together
-from minibatch.engine.optimizers import ADAM
+from minibatch.engine.optimizers import ADAM, DOWG
 from references.shared_passes import (
     LOSSES,
     ORDER,
     N,
     X,
     assert_as_alone,
+    assert_same_states,
     auto_request,
+    autos_of_many_numbers,
     copy_of,
     of_many_numbers,
     refuse_to_train_alone,
@@ -80,26 +81,111 @@ def test_one_that_explodes_leaves_the_others_as_they_are():
         assert_allclose(one.state.theta, other.state.theta, rtol=1e-12)
 
 
-def test_what_cannot_share_a_pass_trains_alone():
-    adam, other_order = request(0.1, solver=ADAM), request(0.1, order=ORDER[::-1].copy())
-    softmax = request(0.1, n_outputs=3, outputs="multinomial", y=(np.arange(N) % 3).astype(float)[:, None])
-    sparse, copied = request(0.1, matrix=sp.csr_array(X)), request(0.1, matrix=X.copy())
-    averaged = request(0.1)
-    averaged = Request(
-        averaged.problem,
-        averaged.problem.new_state(averaged.state.theta, True),
-        averaged.epoch._replace(first_averaged=3),
+def counted(monkeypatch, train):
+    """How many requests each call gets, of what then trains nothing."""
+    numbers = []
+
+    def count(requests):
+        numbers.append(len(requests))
+        return [None] * len(requests)
+
+    monkeypatch.setattr(together, train, count)
+    return numbers
+
+
+def averaged(batch_size):
+    return request(0.1, batch_size=batch_size, first_averaged=3)
+
+
+def auto_softmax(batch_size):
+    labels = (np.arange(N) % 3).astype(float)[:, None]
+    return auto_request(0.1, batch_size=batch_size, n_outputs=3, outputs="multinomial", y=labels)
+
+
+def following(batch_size):
+    one = request(0.1, batch_size=1)
+    return one._replace(problem=replace(one.problem, squares=(X**2).sum(axis=1)))
+
+
+def of_several_epochs(batch_size):
+    one = request(0.1, batch_size=batch_size)
+    order, etas = np.stack([ORDER, ORDER[::-1]]), np.stack([one.epoch.etas] * 2)
+    return one._replace(epoch=one.epoch._replace(order=order, etas=etas))
+
+
+ALONE = {
+    "CSR": lambda: request(0.1, matrix=sp.csr_array(X)),
+    "the rates of DoWG": lambda: request(0.1, solver=DOWG),
+    "an average along single rows": lambda: averaged(1),
+    "softmax with auto": lambda: auto_softmax(4),
+    "the penalty followed": lambda: following(1),
+    "several epochs": lambda: of_several_epochs(4),
+}
+
+
+def results_of(loss_sums):
+    return list(loss_sums[:2]) if isinstance(loss_sums, tuple) else [loss_sums]
+
+
+@pytest.mark.parametrize("kind", ALONE)
+def test_what_cannot_share_a_pass_trains_alone(kind):
+    requests = [ALONE[kind]() for _ in range(16)]
+    alone, shared = copy_of(requests), copy_of(requests)
+    for one, other, found in zip(shared, alone, run_together(shared), strict=True):
+        for part, expected in zip(results_of(found), results_of(other.run()), strict=True):
+            assert_array_equal(part, expected)
+        assert_same_states(one.state, other.state, 0.0)
+
+
+DIFFERENT = {
+    "order": {"order": ORDER[::-1].copy()},
+    "copied rows": {"matrix": X.copy()},
+    "batch size": {"batch_size": 5},
+    "some rows": {"rows": np.arange(N)},
+    "weights": {"weight": np.ones(N)},
+    "targets": {"y": np.where(np.arange(N) % 2 == 0, 1.0, -1.0)[:, None]},
+    "intercept": {"fit_intercept": False},
+    "loss": {"loss": "hinge"},
+    "L1": {"l1": 0.1},
+    "solver": {"solver": ADAM},
+    "outputs": {"n_outputs": 2},
+    "average": {"first_averaged": 2},
+}
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_those_that_differ_in_more_than_numbers_share_no_pass(what, monkeypatch):
+    passes = []
+    monkeypatch.setattr(
+        together, "_one_by_one", lambda requests: passes.append(len(requests)) or [None] * len(requests)
     )
-    l1, sizes = request(0.1, l1=0.1), [request(0.1, batch_size=size) for size in (1, 5, N)]
-    followed = request(0.1, batch_size=1)
-    followed = followed._replace(problem=replace(followed.problem, squares=(X**2).sum(axis=1)))
-    mixed = [adam, other_order, softmax, sparse, copied, averaged, l1, *sizes, followed]
-    alone, shared = copy_of(mixed), copy_of(mixed)
-    losses = [problem.run_epoch(state, epoch) for problem, state, epoch in alone]
-    for one, other, found, expected in zip(shared, alone, run_together(shared), losses, strict=True):
-        assert_array_equal(found, expected)
-        assert_array_equal(one.state.theta, other.state.theta)
-        assert one.state.n_averaged == other.state.n_averaged
+    run_together([*of_many_numbers(), *[request(0.1, **DIFFERENT[what]) for _ in range(7)]])
+    assert passes == [7]
+
+
+def test_autos_share_a_pass_where_columns_have_the_same_scales(monkeypatch):
+    passes = []
+    monkeypatch.setattr(
+        together, "_one_by_one", lambda requests: passes.append(len(requests)) or [None] * len(requests)
+    )
+    others = [auto_request(0.1, scales=(1.0, 1.0, 1.0, 4.0, 1.0)), auto_request(0.1, n_updates=3)]
+    run_together([*autos_of_many_numbers(), *others])
+    assert passes == [1, 1]
+
+
+def test_as_many_in_a_pass_as_the_cache_holds(monkeypatch):
+    numbers = counted(monkeypatch, "train_sgd")
+    monkeypatch.setattr(together, "CACHED_BYTES", 12 * 8 * 6)
+    run_together([request(eta) for eta in np.linspace(0.01, 0.1, 30)])
+    assert numbers == [10, 10, 10]
+
+
+@pytest.mark.usefixtures("shares_a_pass")
+@pytest.mark.parametrize("matrix", [X, X.astype(np.float32)])
+@pytest.mark.parametrize("number", [8, 9, 15, 16, 17])
+def test_numbers_that_leave_lanes_empty(number, matrix):
+    tolerance = 1e-10 if matrix is X else 1e-5
+    assert_as_alone([request(eta, matrix=matrix, batch_size=1) for eta in np.logspace(-3, -1, number)], tolerance)
 
 
 @given(st.permutations(range(8)), st.integers(1, 8))

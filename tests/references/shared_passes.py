@@ -58,7 +58,7 @@ def auto_request(distance, *, scales=(0.49,), batch_size=4, order=ORDER, seed=0,
     scales = np.broadcast_to(scales, D).astype(float)
     problem = DualAveragingProblem.with_moments(problem_of(**more), ColumnMoments(scales, np.ones(D), 1.0))
     state, n_batches = problem.new_state(first_theta(problem, seed), False), -(-len(order) // batch_size)
-    problem.set_distances(state, distance * (1.0 + np.arange(problem.n_outputs)))
+    problem.set_distances(state, distance * (1.0 + np.arange(problem.n_objectives)))
     state.slot_updates = n_updates
     epoch = Epoch(order, np.full(n_batches, np.nan), batch_size, n_batches, batch_size < problem.n_samples, 0)
     return Request(problem, state, epoch)
@@ -70,7 +70,8 @@ def of_many_numbers(**more):
 
 
 def autos_of_many_numbers(**more):
-    numbers = [(far, l2, parameter) for far in (0.03, 0.5) for l2 in (0.0, 0.2) for parameter in (0.1, 0.4)]
+    """As many as share a pass in any batches."""
+    numbers = [(far, l2, parameter) for far in (0.03, 0.1, 0.3, 0.5) for l2 in (0.0, 0.2) for parameter in (0.1, 0.4)]
     return [
         auto_request(far, l2=l2, parameter=parameter, seed=i, **more) for i, (far, l2, parameter) in enumerate(numbers)
     ]
