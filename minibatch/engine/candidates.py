@@ -19,7 +19,7 @@ from minibatch.engine.linear import (
     target_of_output,
     weighted_loss_and_slope,
 )
-from minibatch.engine.losses import LOG_LOSS
+from minibatch.engine.losses import HINGE, LOG_LOSS, SQUARED_ERROR
 from minibatch.engine.products import product, product_at, product_of_few_rows
 from minibatch.engine.rows import add_row
 
@@ -108,11 +108,17 @@ def slopes_of_columns(loss, shared, start, stop, models, scores, sums):
 
 @joining
 def slopes_of_candidates(shared, start, stop, models, scores, sums):
-    """Turn the products of rows with weights into weighted slopes, and add up losses and slopes."""
-    if shared.objective.loss == LOG_LOSS:  # the compiler knows it, and makes SIMD code of the loop
+    """Turn the products of rows with weights into weighted slopes, and add up losses and slopes. The compiler makes SIMD
+    code of the loop where it knows the loss: a third of the time of all else."""
+    loss = shared.objective.loss
+    if loss == LOG_LOSS:
         slopes_of_columns(LOG_LOSS, shared, start, stop, models, scores, sums)
+    elif loss == HINGE:
+        slopes_of_columns(HINGE, shared, start, stop, models, scores, sums)
+    elif loss == SQUARED_ERROR:
+        slopes_of_columns(SQUARED_ERROR, shared, start, stop, models, scores, sums)
     else:
-        slopes_of_columns(shared.objective.loss, shared, start, stop, models, scores, sums)
+        slopes_of_columns(loss, shared, start, stop, models, scores, sums)
 
 
 @kernel
