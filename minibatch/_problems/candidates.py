@@ -45,13 +45,14 @@ def shared_by(requests: Sequence[Request]) -> Shared:
         np.tile(np.array([getattr(objective, name) for objective in objectives], dtype=np.float64), problem.n_outputs)
         for name in ("l1", "l2", "parameter")
     ))  # fmt: skip
-    losses = np.zeros(len(numbers.l1))
-    return Shared(problem.data, order, epoch.batch_size, problem.objective, problem.n_outputs, numbers, losses)
+    sums = np.zeros((3, len(numbers.l1)))
+    return Shared(problem.data, order, epoch.batch_size, problem.objective, problem.n_outputs, numbers, *sums)
 
 
 def losses_of(shared: Shared, n_models: int) -> list[NDArray[np.float64]]:
     """Of the outputs of each of the first models."""
-    return list(shared.losses.reshape(shared.n_outputs, -1).T[:n_models])
+    losses = shared.losses + (np.log1p(shared.products) + np.log(2.0) * shared.halvings)
+    return list(losses.reshape(shared.n_outputs, -1).T[:n_models])
 
 
 def columns_of(vectors: NDArray[Any], problem: LinearProblem) -> Parameters:
