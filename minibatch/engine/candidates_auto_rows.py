@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minibatch.engine.candidates import add_rows_of_block, fill_rows, slopes_of_block, slopes_of_candidates
+from minibatch.engine.candidates import add_rows_of_block, dots_of_rows, fill_rows, slopes_of_candidates
 from minibatch.engine.candidates_auto import fill_factors, fill_points, look_from_points
 from minibatch.engine.candidates_sgd_rows import products_of_rows
 from minibatch.engine.compile import entry, joining, kernel
@@ -18,9 +18,9 @@ from minibatch.engine.dual_averaging_rows import next_rate, share_of_sums
 from minibatch.engine.products import product
 
 __all__ = [
-    "RoomOfRows", "add_rows_to_both", "add_steps_before", "bring_up_columns", "candidates_auto_rows_epoch",
-    "fill_shares", "products_by_bands", "products_of_pairs", "products_with_duals", "scale_duals", "score_row",
-    "step_with_row", "update_with_four", "update_with_one",
+    "RoomOfRows", "add_rows_to_both", "add_steps_before", "begin_rows", "bring_up_columns",
+    "candidates_auto_rows_epoch", "fill_shares", "products_by_bands", "products_of_pairs", "products_with_both",
+    "scale_duals", "score_row", "step_with_row", "update_with_rows",
 ]  # fmt: skip
 
 
@@ -67,19 +67,9 @@ def step_with_row(memory, q, t, square, fit_intercept, scores, rows):
 
 @joining
 def add_rows_to_both(n_rows, room, rows, memory):
-    add_rows_of_block(n_rows, True, room.rows, room.scores, memory.dual.weights)
-    add_rows_of_block(n_rows, True, room.rows, rows.dots, memory.average.weights)
-
-
-@joining
-def update_with_one(shared, r, t, square, autos, room, rows):
-    fill_shares(autos.memory.pace, autos.steps.shares)
-    fill_points(autos)
-    if t == next_look(t - 1):
-        look_from_points(autos)
-    slopes_of_block(shared, r, r + 1, autos.points, room)
-    step_with_row(autos.memory, 0, t, square, shared.objective.fit_intercept, room.scores, rows)
-    add_rows_to_both(1, room, rows, autos.memory)
+    for both in range(2):  # one after the other: what is compiled once is there in half of the time
+        factors, out = (room.scores, memory.dual.weights) if both == 0 else (rows.dots, memory.average.weights)
+        add_rows_of_block(n_rows, True, room.rows, factors, out)
 
 
 @kernel
@@ -91,18 +81,19 @@ def scale_duals(dual, autos, scaled):
 
 
 @joining
-def products_with_duals(dual, autos, room, scaled, products):
-    """Of the rows with dual vectors times their factors."""
-    factors = autos.steps.factors
-    if scaled.shape[0] > 0:
-        scale_duals(dual, autos, scaled)
-        product(room.rows, scaled, products)
-    else:
-        product(room.rows, dual, products)
-        for q in range(products.shape[0]):
-            of_row = products[q]
-            for i in range(of_row.shape[0]):
-                of_row[i] *= factors[0, i]
+def products_with_both(autos, room, rows):
+    """Of the rows with the dual vectors and with ``u``, times the factors."""
+    factors, scaled = autos.steps.factors, rows.scaled
+    for both in range(2):
+        dual, products = (autos.memory.dual, room.scores) if both == 0 else (autos.memory.average, rows.dots)
+        if scaled.shape[0] > 0:
+            scale_duals(dual.weights, autos, scaled)
+        product(room.rows, scaled if scaled.shape[0] > 0 else dual.weights, products)
+        if scaled.shape[0] == 0:
+            for q in range(products.shape[0]):
+                of_row = products[q]
+                for i in range(of_row.shape[0]):
+                    of_row[i] *= factors[0, i]
 
 
 @kernel
@@ -155,23 +146,35 @@ def score_row(q, autos, room, rows):
 
 
 @joining
-def update_with_four(shared, r, t, squares, autos, room, rows):
-    memory, scores = autos.memory, room.scores
-    if t == next_look(t - 1):
-        fill_shares(memory.pace, autos.steps.shares)
+def begin_rows(shared, r, n_rows, t, autos, room, rows):
+    """Score the next row; of four, find what their scores follow from."""
+    looks = t == next_look(t - 1)
+    if n_rows == 1 or looks:
+        fill_shares(autos.memory.pace, autos.steps.shares)
         fill_points(autos)
+    if looks:
         look_from_points(autos)
-    fill_rows(shared, r, r + 4, room.rows)
-    products_with_duals(memory.dual.weights, autos, room, rows.scaled, scores)
-    products_with_duals(memory.average.weights, autos, room, rows.scaled, rows.dots)
-    products_of_pairs(room.rows, autos, rows)
-    for q in range(4):
-        add_steps_before(q, rows.products, scores)
-        add_steps_before(q, rows.products, rows.dots)
-        score_row(q, autos, room, rows)
+    if n_rows == 1:
+        dots_of_rows(shared, r, r + 1, autos.points.weights, room)
+    else:
+        fill_rows(shared, r, r + n_rows, room.rows)
+        products_with_both(autos, room, rows)
+        products_of_pairs(room.rows, autos, rows)
+
+
+@joining
+def update_with_rows(shared, r, n_rows, t, squares, autos, room, rows):
+    """Updates with one row or four, from update ``t`` on."""
+    begin_rows(shared, r, n_rows, t, autos, room, rows)
+    scores = room.scores
+    for q in range(n_rows):
+        if n_rows > 1:
+            add_steps_before(q, rows.products, scores)
+            add_steps_before(q, rows.products, rows.dots)
+            score_row(q, autos, room, rows)
         slopes_of_candidates(shared, r + q, r + q + 1, autos.points, scores[q : q + 1], room.sums)
-        step_with_row(memory, q, t + q, squares[r + q], shared.objective.fit_intercept, scores, rows)
-    add_rows_to_both(4, room, rows, memory)
+        step_with_row(autos.memory, q, t + q, squares[r + q], shared.objective.fit_intercept, scores, rows)
+    add_rows_to_both(n_rows, room, rows, autos.memory)
 
 
 @entry
@@ -185,11 +188,9 @@ def candidates_auto_rows_epoch(stamp):
         while r < last:
             t = n_updates + r + 1
             bring_up_columns(shared, autos, t)
-            if by_fours and t >= FOURS and t % 4 == 0 and r + 4 <= last:
-                update_with_four(shared, r, t, squares, autos, room, rows)
-                r += 4
-            else:
-                update_with_one(shared, r, t, squares[r], autos, room, rows)
-                r += 1
+            together = by_fours and t >= FOURS and t % 4 == 0 and r + 4 <= last
+            n_rows = 4 if together else 1
+            update_with_rows(shared, r, n_rows, t, squares, autos, room, rows)
+            r += n_rows
 
     return candidates_auto_rows_epoch

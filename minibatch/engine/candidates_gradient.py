@@ -15,8 +15,8 @@ from minibatch.engine.optimizers import SGD, bias_corrections, shrinkage, take_s
 from minibatch.engine.products import product_at, product_bt
 
 __all__ = [
-    "Learners", "Rates", "RoomOfGradients", "add_block", "candidates_gradient_epoch", "slopes_of_classes",
-    "step_columns",
+    "Learners", "Rates", "RoomOfGradients", "add_block", "candidates_gradient_epoch", "part_of_column",
+    "slopes_of_classes", "step_columns",
 ]  # fmt: skip
 
 
@@ -64,6 +64,12 @@ def slopes_of_classes(shared, start, stop, intercept, scores, sums, own):
 
 
 @kernel
+def part_of_column(parameters, c, part):
+    """The weights of a column, or its intercept."""
+    return parameters.weights[c] if part == 0 else parameters.intercept[c : c + 1]
+
+
+@kernel
 def step_columns(shared, learners, rates, batch, t, solver):
     """Update ``t`` of every column, with its gradient."""
     (theta, gradient, first, second, _), numbers = learners, shared.numbers
@@ -74,15 +80,13 @@ def step_columns(shared, learners, rates, batch, t, solver):
         eta, share, momentum = rates.etas[i, batch], rates.shares[i, batch], rates.momenta[i]
         if kind == SGD and l1 > 0.0:  # as in ``engine.updates``
             due = first.intercept[c] = shrinkage(eta, l2) * first.intercept[c] + eta * l1
-        take_step(
-            kind, theta.weights[c], gradient.weights[c], first.weights[c], second.weights[c], eta, share, l1, l2, due,
-            momentum, solver.beta_1, solver.beta_2, c1, c2, solver.epsilon,
-        )  # fmt: skip
-        if shared.objective.fit_intercept:
+        for part in range(2 if shared.objective.fit_intercept else 1):  # compiled once: it is half of the whole
+            if part == 1:  # the intercept
+                l1, l2, due = 0.0, 0.0, 0.0
             take_step(
-                kind, theta.intercept[c : c + 1], gradient.intercept[c : c + 1], first.intercept[c : c + 1],
-                second.intercept[c : c + 1], eta, share, 0.0, 0.0, 0.0, momentum, solver.beta_1, solver.beta_2, c1, c2,
-                solver.epsilon,
+                kind, part_of_column(theta, c, part), part_of_column(gradient, c, part),
+                part_of_column(first, c, part), part_of_column(second, c, part), eta, share, l1, l2, due, momentum,
+                solver.beta_1, solver.beta_2, c1, c2, solver.epsilon,
             )  # fmt: skip
 
 
