@@ -17,10 +17,11 @@ from minibatch._problems.candidates import (
     shared_by,
     vectors_of,
 )
-from minibatch._problems.state import Request
-from minibatch.engine.candidates import Candidates
+from minibatch._problems.linear import LinearProblem
+from minibatch._problems.state import Request, Vector
+from minibatch.engine.candidates import Candidates, Shared
 from minibatch.engine.candidates_sgd import RoomOfRates, candidates_sgd_epoch
-from minibatch.engine.candidates_sgd_rows import candidates_sgd_rows_epoch
+from minibatch.engine.candidates_sgd_rows import Norms, candidates_sgd_rows_epoch
 
 __all__ = ["train_sgd"]
 
@@ -34,13 +35,24 @@ def train_sgd(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
     models, steps = Candidates(*thetas, np.ones(n_columns)), RoomOfRates(*np.empty((2, n_columns)))
     rates = np.stack([request.epoch.etas for request in everyone])
     room = room_of(thetas.weights, shared.batch_size, needs_gradient=False)
-    products = np.empty((ROWS_OF_PASS, ROWS_OF_PASS), dtype)
+    products, norms = np.empty((ROWS_OF_PASS, ROWS_OF_PASS), dtype), _norms_of(problem, shared, thetas.weights)
     for first, last in pieces_of(shared):
         if shared.batch_size == 1:
-            candidates_sgd_rows_epoch(shared, first, last, models, rates, products, room, steps)
+            candidates_sgd_rows_epoch(shared, first, last, models, rates, products, norms, room, steps)
         else:
             candidates_sgd_epoch(shared, first, last, models, rates, room, steps)
-    for request, theta in zip(requests, vectors_of(thetas, problem), strict=False):
+    for i, (request, theta) in enumerate(zip(requests, vectors_of(thetas, problem), strict=False)):
         request.state.theta[...] = theta
         request.state.count(len(request.epoch.etas), 0)
+        if len(norms.of_rows):
+            request.state.penalty_seen += 0.5 * shared.numbers.l2[i] * norms.seen[i]
     return losses_of(shared, len(requests))
+
+
+def _norms_of(problem: LinearProblem, shared: Shared, weights: Vector) -> Norms:
+    """Where the penalty is followed, of models with one output."""
+    if problem.squares is None:
+        return Norms(*np.empty((4, 0)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        squared = np.einsum("jc,jc->c", weights, weights, dtype=np.float64)
+    return Norms(problem.squares[shared.order], squared, *np.zeros((2, len(squared))))

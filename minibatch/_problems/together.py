@@ -88,7 +88,7 @@ def _train_of(request: Request) -> _Train | None:
     if kind == DUAL_AVERAGING:
         slow = single and objective.l1 > 0.0 and _is_wide(problem)
         return None if objective.outputs == SOFTMAX or slow else train_auto
-    if kind == DOWG or problem.squares is not None:
+    if kind == DOWG:
         return None
     if kind == SGD and objective.l1 == 0.0 and objective.outputs != SOFTMAX:
         if epoch.first_averaged >= len(epoch.etas):
@@ -108,7 +108,8 @@ def _what_is_shared(request: Request) -> Any:
     solver = problem.solver._replace(momentum=0.0)
     rows = X.__array_interface__["data"][0], X.shape, X.dtype, problem.n_outputs
     n_updates = None if train is train_sgd else request.state.slot_updates
-    return train, objective, solver, rows, epoch.batch_size, epoch.first_averaged, epoch.noisy, n_updates
+    follows = problem.squares is not None
+    return train, objective, solver, rows, epoch.batch_size, epoch.first_averaged, epoch.noisy, n_updates, follows
 
 
 def _share_arrays(a: Request, b: Request) -> bool:

@@ -71,6 +71,19 @@ def test_l2_that_leaves_nothing_of_the_weights(batch_size):
     )
 
 
+@pytest.mark.usefixtures("shares_a_pass")
+@pytest.mark.parametrize("loss", ["log_loss", "hinge"])
+def test_the_penalty_is_followed_along_single_rows(loss):
+    followed = [
+        one._replace(problem=replace(one.problem, squares=(X**2).sum(axis=1)))
+        for one in of_many_numbers(batch_size=1, loss=loss)
+    ]
+    assert followed[-1].problem.objective.l2 > 0.0
+    assert_as_alone(followed)
+    run_together(followed)
+    assert followed[-1].state.penalty_seen > 0.0
+
+
 def test_one_that_explodes_leaves_the_others_as_they_are():
     fine = [request(eta, loss="squared_error") for eta in np.linspace(0.01, 0.2, 8)]
     with_another, shared = copy_of([*fine, request(1e300, loss="squared_error")]), copy_of(fine)
@@ -102,11 +115,6 @@ def auto_softmax(batch_size):
     return auto_request(0.1, batch_size=batch_size, n_outputs=3, outputs="multinomial", y=labels)
 
 
-def following(batch_size):
-    one = request(0.1, batch_size=1)
-    return one._replace(problem=replace(one.problem, squares=(X**2).sum(axis=1)))
-
-
 def of_several_epochs(batch_size):
     one = request(0.1, batch_size=batch_size)
     order, etas = np.stack([ORDER, ORDER[::-1]]), np.stack([one.epoch.etas] * 2)
@@ -118,7 +126,6 @@ ALONE = {
     "the rates of DoWG": lambda: request(0.1, solver=DOWG),
     "an average along single rows": lambda: averaged(1),
     "softmax with auto": lambda: auto_softmax(4),
-    "the penalty followed": lambda: following(1),
     "several epochs": lambda: of_several_epochs(4),
 }
 

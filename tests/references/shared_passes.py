@@ -84,6 +84,7 @@ def copy_of(requests):
 def assert_same_states(ours, theirs, tolerance):
     for name in ("theta", "slots", "scalars", "total"):
         assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=tolerance, atol=tolerance, err_msg=name)
+    assert_allclose(ours.penalty_seen, theirs.penalty_seen, rtol=10 * tolerance)
     for count in ("slot_updates", "schedule_updates", "n_averaged"):
         assert getattr(ours, count) == getattr(theirs, count), count
 
