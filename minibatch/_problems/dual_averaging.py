@@ -57,10 +57,10 @@ class DualAveragingProblem(LinearProblem):
     @cached_property
     def scales(self) -> NDArray[np.floating[Any]]:
         """``q`` of ``engine.dual_averaging``, in the type of X; one number where the columns are alike."""
-        return self._scales.of_columns
+        return self.scales_of_bands.of_columns
 
     @cached_property
-    def _scales(self) -> Scales:
+    def scales_of_bands(self) -> Scales:
         return squared_scales(self.moments, self.data.y.dtype)
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
@@ -123,7 +123,7 @@ class DualAveragingProblem(LinearProblem):
         return max(1, at_once(work))
 
     @cached_property
-    def _squares(self) -> NDArray[np.float64] | None:
+    def squares_of_rows(self) -> NDArray[np.float64] | None:
         """Squared norms of the rows in the norm of the scales' inverses, with the 1 of the intercept; None where they
         overflow."""
         X, factors = self.data.X, 1.0 / self.scales.astype(np.float64)
@@ -157,7 +157,7 @@ class DualAveragingProblem(LinearProblem):
         self, loop: Callable[..., None], of_columns: Callable[[int], Any], state: State, epochs: Epoch, passed: Passed
     ) -> None:
         """``of_columns`` makes the loop's buffers of columns, for so many outputs."""
-        theta, memory, squares = self.parameters(state.theta), self._memory(state), self._squares
+        theta, memory, squares = self.parameters(state.theta), self._memory(state), self.squares_of_rows
         if squares is None:
             in_batches = self._sparse_batches if isinstance(self.data.X, CSR) else self._gradient_batches
             return in_batches(state, epochs, passed)
@@ -224,7 +224,7 @@ class DualAveragingProblem(LinearProblem):
 
     def _columns(self, n_outputs: int, *, single: bool) -> Columns:
         """Buffers."""
-        (bands, scales), dtype = self._scales, self.data.y.dtype
+        (bands, scales), dtype = self.scales_of_bands, self.data.y.dtype
         parts = np.empty((n_outputs, self.n_features, 2 if single else 3), dtype)
         factors, shares = np.empty((n_outputs, len(scales)), dtype), np.empty((n_outputs, 2))
         return Columns(parts, bands, scales, 1.0 / scales.astype(np.float64), factors, shares)

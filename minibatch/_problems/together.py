@@ -1,156 +1,156 @@
 """Epochs of many linear models in shared passes over the rows, where they differ in numbers alone."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from minibatch._problems.epochs import no_passes
+from minibatch._problems.candidates_auto import train_auto
+from minibatch._problems.candidates_gradient import train_by_gradients
+from minibatch._problems.candidates_sgd import train_sgd
+from minibatch._problems.dual_averaging import DualAveragingProblem
+from minibatch._problems.epochs import Passed, no_passes
 from minibatch._problems.linear import LinearProblem
+from minibatch._problems.pieces import cut
 from minibatch._problems.requests import Ran, Request
-from minibatch._problems.state import Vector
-from minibatch.engine.candidates import Candidates, Room, candidates_epoch
 from minibatch.engine.linear import SOFTMAX
-from minibatch.engine.optimizers import SGD
+from minibatch.engine.optimizers import DOWG, DUAL_AVERAGING, SGD
 
-__all__ = ["BLOCK_ROWS", "CACHED_BYTES", "FEWEST", "run_together"]
+__all__ = ["CACHED_BYTES", "FEWEST", "FEWEST_SMALL", "FEW_BYTES", "SMALL_BATCH", "WIDE", "run_together"]
 
-# Rows that are copied, scored and added while they are in the cache.
-BLOCK_ROWS = 256
 # Of weights that are trained at once: they stay in the second level of the cache.
 CACHED_BYTES = 256 * 1024
-# Fewer columns of weights than these are trained one by one. Measured on 26,666 x 50, float32, ns a row and model, in
-# batches of 1, 8, 32, 256 and all rows: 64 models 9, 5, 4, 4, 4; 16 models 17, 7, 5, 5, 5; 8 models 34, 24, 10, 11, 7;
-# 4 models 79, 31, 24, 29, 20; one alone 32, 30, 24, 22, 19.
-FEWEST = 8
+# Fewer models than these are trained one by one; in small batches the work beside the products with the rows counts
+# more. Measured on 5 to 784 columns, float32 and float64, in batches of 1 to 256: as many in a pass take 0.4 to 1
+# times as long as one by one, 64 models 0.1 to 0.5 times, with 784 columns up to 0.7 times.
+FEWEST, FEWEST_SMALL = 8, 16
+SMALL_BATCH, WIDE = 32, 100
+# Of arrays that are as fast copied as their addresses are found.
+FEW_BYTES = 1024
+
+_Train = Callable[[Sequence[Request]], list[Any]]
 
 
 def run_together(requests: Sequence[Request]) -> list[Ran]:
     """What ``run`` of every request returns, to rounding; those that can share a pass do, and its seconds."""
     found: dict[int, Ran] = {}
-    for group in _groups(requests):
-        members = [requests[i] for i in group]
-        began, shared = time.perf_counter(), len(group) * _n_outputs(members[0]) >= FEWEST and len(group) > 1
-        left = (_shared if shared else _one_by_one)(members)
+    for train, group in _groups(requests):
+        began, members = time.perf_counter(), [requests[i] for i in group]
+        left = train(members) if members[0].epoch.order.ndim == 1 or train is _one_by_one else _epochs(train, members)
         seconds = (time.perf_counter() - began) / len(group)
         found |= {i: Ran(of_one, seconds) for i, of_one in zip(group, left, strict=True)}
     return [found[i] for i in range(len(requests))]
 
 
-def _groups(requests: Sequence[Request]) -> list[list[int]]:
-    """The numbers of requests that share passes, as many as the cache has room for; others alone."""
-    groups: list[list[int]] = []
+def _groups(requests: Sequence[Request]) -> Iterator[tuple[_Train, list[int]]]:
+    """The numbers of requests that are trained together, as many as the cache has room for, and what trains them."""
+    alike: dict[Any, list[list[int]]] = {}
     for i, request in enumerate(requests):
+        groups = alike.setdefault(_what_is_shared(request) or i, [])
         for group in groups:
-            first = requests[group[0]]
-            if len(group) < _most(first) and _share_rows(first, request):
+            if _share_arrays(requests[group[0]], request):
                 group.append(i)
                 break
         else:
             groups.append([i])
-    return groups
+    for group in chain.from_iterable(alike.values()):
+        first = requests[group[0]]
+        train = _train_of(first)
+        if train is None or len(group) < _fewest(first):
+            yield _one_by_one, group
+        else:
+            n_passes = -(-len(group) // _most(first))
+            for begin, end in cut(0, len(group), -(-len(group) // n_passes)):
+                yield train, group[begin:end]
 
 
-def _n_outputs(request: Request) -> int:
+def _fewest(request: Request) -> int:
+    """Models in a pass, where that is faster than one by one."""
     problem: Any = request.problem
-    return int(getattr(problem, "n_outputs", 1))
+    batch_size, is_auto, is_wide = request.epoch.batch_size, problem.solver.kind == DUAL_AVERAGING, _is_wide(problem)
+    single = batch_size == 1 and (is_auto or is_wide)
+    return FEWEST_SMALL if single or (batch_size < SMALL_BATCH and is_auto and is_wide) else FEWEST
 
 
 def _most(request: Request) -> int:
-    """Models in a pass."""
-    if not _is_plain(request):
-        return 1
     problem: Any = request.problem
-    return max(FEWEST, CACHED_BYTES // max(1, problem.n_parameters * problem.data.y.itemsize))
+    return max(_fewest(request), CACHED_BYTES // int(problem.n_parameters * problem.data.y.itemsize))
 
 
-def _is_plain(request: Request) -> bool:
-    """Whether ``candidates_epoch`` trains it: plain SGD on dense rows, no iterate but the last wanted."""
+def _is_wide(problem: Any) -> bool:
+    return bool(problem.n_features > WIDE)
+
+
+def _train_of(request: Request) -> _Train | None:
+    """What trains such requests in one pass: an epoch on dense rows. In batches of one row, loops over a pass of all
+    weights for every row do not pay."""
     problem, epoch = request.problem, request.epoch
-    return (
-        type(problem) is LinearProblem
-        and isinstance(problem.data.X, np.ndarray)
-        and problem.solver.kind == SGD
-        and problem.objective.outputs != SOFTMAX
-        and problem.objective.l1 == 0.0
-        and problem.squares is None
-        and epoch.first_averaged >= epoch.etas.shape[-1]
-    )
+    if not isinstance(problem, LinearProblem) or not isinstance(problem.data.X, np.ndarray):
+        return None
+    kind, objective, single = problem.solver.kind, problem.objective, epoch.batch_size == 1
+    if kind == DUAL_AVERAGING:
+        slow = single and objective.l1 > 0.0 and _is_wide(problem)
+        return None if objective.outputs == SOFTMAX or slow else train_auto
+    if kind == DOWG:
+        return None
+    if kind == SGD and objective.l1 == 0.0 and objective.outputs != SOFTMAX:
+        if epoch.first_averaged >= epoch.etas.shape[-1]:
+            return train_sgd
+        return None if single else train_by_gradients
+    return train_by_gradients
 
 
-def _share_rows(a: Request, b: Request) -> bool:
-    """Whether two requests, the first of which is plain, differ in numbers alone."""
-    if not _is_plain(b):
-        return False
+def _what_is_shared(request: Request) -> Any:
+    """What requests have in common that differ in numbers alone, but for arrays; None for those that are alone."""
+    train = _train_of(request)
+    if train is None:
+        return None
+    problem: Any = request.problem
+    epoch, X = request.epoch, problem.data.X
+    objective = problem.objective._replace(l1=float(problem.objective.l1 > 0.0), l2=0.0, parameter=0.0)
+    solver = problem.solver._replace(momentum=0.0)
+    rows = X.__array_interface__["data"][0], X.shape, X.dtype, problem.n_outputs
+    n_updates = None if train is train_sgd else request.state.slot_updates
+    follows = problem.squares is not None
+    return train, objective, solver, rows, epoch.batch_size, epoch.first_averaged, epoch.noisy, n_updates, follows
+
+
+def _share_arrays(a: Request, b: Request) -> bool:
     mine: Any = a.problem
     other: Any = b.problem
-    arrays = [
-        (a.epoch.order, b.epoch.order), (_rows(mine), _rows(other)), (mine.data.y, other.data.y),
-        (mine.data.weight, other.data.weight), (mine.data.class_weight, other.data.class_weight),
-    ]  # fmt: skip
-    return (
-        mine.data.X.__array_interface__ == other.data.X.__array_interface__
-        and mine.objective._replace(l2=0.0, parameter=0.0) == other.objective._replace(l2=0.0, parameter=0.0)
-        and a.epoch.batch_size == b.epoch.batch_size
-        and all(np.array_equal(*pair) for pair in arrays)
-    )
+    arrays = [(a.epoch.order, b.epoch.order), (mine.rows, other.rows), *zip(mine.data[1:], other.data[1:], strict=True)]
+    if isinstance(mine, DualAveragingProblem):
+        arrays += zip(mine.scales_of_bands, other.scales_of_bands, strict=True)
+    return all(_same(*pair) for pair in arrays)
 
 
-def _rows(problem: LinearProblem) -> Any:
-    return np.empty(0, np.int64) if problem.rows is None else problem.rows
+def _same(a: Any, b: Any) -> bool:
+    """Whether two arrays are equal; what is in one place is not looked at."""
+    if a is b or a is None or b is None or a.shape != b.shape or a.dtype != b.dtype:
+        return a is b
+    if a.nbytes <= FEW_BYTES:
+        return bool(a.tobytes() == b.tobytes())
+    return a.__array_interface__ == b.__array_interface__ or np.array_equal(a, b)
 
 
 def _one_by_one(requests: Sequence[Request]) -> list[Any]:
     return [request.run().left for request in requests]
 
 
-def _shared(requests: Sequence[Request]) -> list[Any]:
-    """What each request leaves: losses, or of several epochs what ``run_epochs`` returns."""
-    if requests[0].epoch.order.ndim == 1:
-        return _in_one_pass(requests)
-    passed = []
-    for problem, state, epochs in requests:
-        of: Any = problem
-        passed.append(no_passes(len(epochs.order), of.n_outputs, state.theta, state.scalars, noted=True))
-    for i in range(len(requests[0].epoch.order)):
-        one = [request._replace(epoch=request.epoch.number(i)) for request in requests]
-        for of_request, losses, (_, state, _) in zip(passed, _in_one_pass(one), requests, strict=True):
-            of_request.losses[i], of_request.notes.thetas[i] = losses, state.theta
-            if of_request.notes.paces.size:
-                of_request.notes.paces[i] = state.scalars[:, :2]
+def _epochs(train: _Train, requests: Sequence[Request]) -> list[Passed]:
+    """What ``run_epochs`` returns for each, one shared epoch after the other."""
+    passed, number = [], len(requests[0].epoch.order)
+    for request in requests:
+        problem, state = request.problem, request.state
+        passed.append(no_passes(number, problem.n_outputs, state.theta, state.scalars, noted=True))
+    for i in range(number):
+        for request in requests:
+            request.state.penalty_seen = 0.0
+        ones = [request._replace(epoch=request.epoch.number(i)) for request in requests]
+        for request, (losses, penalties, notes), of_epoch in zip(requests, passed, train(ones), strict=True):
+            losses[i], penalties[i], notes.thetas[i] = of_epoch, request.state.penalty_seen, request.state.theta
+            if len(notes.paces):
+                notes.paces[i] = request.state.scalars[:, :2]
     return passed
-
-
-def _in_one_pass(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
-    problems: list[Any] = [request.problem for request in requests]
-    first, epoch, n = problems[0], requests[0].epoch, len(requests)
-    order = epoch.order if first.rows is None else first.rows[epoch.order]
-    thetas = [first.parameters(request.state.theta) for request in requests]
-    models = Candidates(
-        np.stack([theta.weights.T for theta in thetas], axis=2).reshape(first.n_features, -1),
-        np.stack([theta.intercept for theta in thetas], axis=1).ravel().astype(np.float64),
-        np.stack([request.epoch.etas for request in requests], axis=1),
-        np.array([problem.objective.l2 for problem in problems]),
-        np.array([problem.objective.parameter for problem in problems]),
-    )
-    losses = np.zeros(first.n_outputs * n)
-    room = _room(models, epoch.batch_size, n)
-    candidates_epoch(first.data, order, epoch.batch_size, first.objective, models, room, losses)
-    weights = models.weights.reshape(first.n_features, first.n_outputs, n)
-    intercept = models.intercept.reshape(first.n_outputs, n)
-    for i, (request, theta) in enumerate(zip(requests, thetas, strict=True)):
-        theta.weights[...], theta.intercept[...] = weights[:, :, i].T, intercept[:, i]
-        request.state.slot_updates += len(epoch.etas)
-        request.state.schedule_updates += len(epoch.etas)
-    return list(losses.reshape(first.n_outputs, n).T)
-
-
-def _room(models: Candidates, batch_size: int, n: int) -> Room:
-    (n_features, n_columns), dtype, block = models.weights.shape, models.weights.dtype, min(batch_size, BLOCK_ROWS)
-    gradient: Vector = np.empty((n_features if batch_size > block else 0, n_columns), dtype)
-    return Room(
-        np.empty((block, n_features), dtype), np.empty((block, n_columns), dtype), gradient, np.empty(n_columns),
-        np.empty(n), np.empty(n),
-    )  # fmt: skip

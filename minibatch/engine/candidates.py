@@ -1,177 +1,180 @@
-"""Plain SGD of many models at once, which differ in numbers alone: one pass over the rows trains them all.
+"""Many linear models at once, which differ in numbers alone: what all loops over them have in common.
 
-Weights are (features, models), so that the models of a column lie together: a value of X is loaded once and meets all
+Weights are (features, models), so that the models of a feature lie together: a value of X is loaded once and meets all
 of them in SIMD code, whatever the batch size. With ``n`` models of as many outputs, model ``i`` of output ``k`` is
-column ``k n + i``. L2 is a scale in front of a model's weights, as in ``engine.sgd``; each column is what that trains
-alone, to rounding, and one that explodes leaves the others as they are.
+column ``k n + i``; numbers of a model are written once for each of its outputs. Each column is what it would be alone,
+to rounding, and one that explodes leaves the others as they are.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from minibatch.engine.compile import entry, kernel
-from minibatch.engine.linear import AHEAD, prefetch_place, target_of_output, weighted_loss_and_slope
-from minibatch.engine.losses import LOG_LOSS
-from minibatch.engine.optimizers import shrinkage
+from minibatch.engine.compile import joining, kernel
+from minibatch.engine.linear import (
+    AHEAD,
+    SEPARATE,
+    Data,
+    Objective,
+    prefetch_place,
+    target_of_output,
+    weighted_loss_and_slope,
+)
+from minibatch.engine.losses import HINGE, LOG_LOSS, SQUARED_ERROR, log_loss_in_parts
 from minibatch.engine.products import product, product_at, product_of_few_rows
 from minibatch.engine.rows import add_row
-from minibatch.engine.sgd import SMALLEST_SCALE
 
 __all__ = [
-    "Candidates", "Room", "add_gradient", "add_outer", "candidates_epoch", "factors_of_update", "fill_rows",
-    "rescale_columns", "scale_slopes", "slopes_of_block", "slopes_of_candidates",
+    "Candidates", "Numbers", "Room", "Shared", "add_rows_of_block", "block_at", "dots_of_rows", "fill_rows",
+    "log_slopes_of_columns", "slopes_of_block", "slopes_of_candidates", "slopes_of_columns",
 ]  # fmt: skip
 
 
-class Candidates(NamedTuple):
-    """The models, and their numbers."""
+class Numbers(NamedTuple):
+    """Of each column."""
 
-    weights: np.ndarray  # (features, outputs * models), in the type of X
-    intercept: np.ndarray  # (outputs * models), float64
-    rates: np.ndarray  # (batches, models)
-    l2: np.ndarray  # (models)
-    parameters: np.ndarray  # (models): of the loss
+    l1: np.ndarray
+    l2: np.ndarray
+    parameters: np.ndarray  # of the loss
+
+
+class Shared(NamedTuple):
+    """An epoch of many models: what they have in common, and the numbers that tell them apart."""
+
+    data: Data
+    order: np.ndarray
+    batch_size: int
+    objective: Objective  # but for the penalty and the parameter of the loss
+    n_outputs: int
+    numbers: Numbers
+    losses: np.ndarray  # (columns): what weighted losses are added to, but for
+    products: np.ndarray  # (columns): the product, less 1, of what logarithms are still to be taken of,
+    halvings: np.ndarray  # (columns): and how often it was halved
+
+
+class Candidates(NamedTuple):
+    """The models: ``scales`` times their weights."""
+
+    weights: np.ndarray  # (features, columns), in the type of X
+    intercept: np.ndarray  # (columns), float64
+    scales: np.ndarray  # (columns)
 
 
 class Room(NamedTuple):
-    """Where the loop works."""
+    """Where a loop works."""
 
     rows: np.ndarray  # (block, features)
-    scores: np.ndarray  # (block, outputs * models)
-    gradient: np.ndarray  # as the weights; empty where a batch is a block
-    sums: np.ndarray  # (outputs * models): of the slopes
-    scales: np.ndarray  # (models)
-    factors: np.ndarray  # (models)
+    scores: np.ndarray  # (block, columns)
+    gradient: np.ndarray  # as the weights; empty where rows are added to these
+    sums: np.ndarray  # (columns): of the slopes of a batch
 
 
 @kernel
-def fill_rows(data, order, start, stop, rows):
+def block_at(shared, begin, last, n_rows):
+    """The number of the batch that has a row, its first and last rows, and the last row of a block of up to ``n_rows``
+    that begins there."""
+    batch = begin // shared.batch_size
+    start = batch * shared.batch_size
+    stop = min(start + shared.batch_size, shared.order.shape[0])
+    return batch, start, stop, min(begin + n_rows, stop, last)
+
+
+@kernel
+def fill_rows(shared, start, stop, rows):
+    X, y, weight, _ = shared.data
     for r in range(start, stop):
-        prefetch_place(data.X, data.y, data.weight, order, r + AHEAD)
-        i = order[r]
+        prefetch_place(X, y, weight, shared.order, r + AHEAD)
+        i = shared.order[r]
         for j in range(rows.shape[1]):
-            rows[r - start, j] = data.X[i, j]
+            rows[r - start, j] = X[i, j]
 
 
 @kernel
-def add_outer(rows, scores, weights):
-    """``product_at`` of one row, added to the weights."""
-    for j in range(rows.shape[1]):
-        add_row(scores, 0, rows[0, j], weights, j)
-
-
-@kernel
-def slopes_of_candidates(loss, data, order, start, stop, objective, models, room, losses):
-    """Turn the dots of the rows into weighted slopes, and add up losses and slopes."""
-    (_, y, weight, class_weight), scales = data, room.scales
-    n = scales.shape[0]
-    for k in range(models.intercept.shape[0] // n):
-        intercept, sums, of_output = models.intercept[k * n :], room.sums[k * n :], losses[k * n :]
+def slopes_of_columns(loss, shared, start, stop, models, scores, sums):
+    """``slopes_of_candidates`` of a loss."""
+    (_, y, weight, class_weight), order, parameters = shared.data, shared.order, shared.numbers.parameters
+    n = models.intercept.shape[0] // shared.n_outputs
+    for k in range(shared.n_outputs):
+        here = k * n
+        scales, intercept, own = models.scales[here:], models.intercept[here:], parameters[here:]
+        of_slopes, of_losses = sums[here:], shared.losses[here:]
         for r in range(start, stop):
-            target, s = target_of_output(order[r], k, y, weight, class_weight, objective)
-            slopes = room.scores[r - start, k * n :]
+            target, s = target_of_output(order[r], k, y, weight, class_weight, shared.objective)
+            slopes = scores[r - start, here:]
             for i in range(n):
                 z = scales[i] * float(slopes[i]) + intercept[i]
-                value, slope = weighted_loss_and_slope(loss, z, target, s, models.parameters[i])
-                of_output[i] += value
-                sums[i] += slope
+                value, slope = weighted_loss_and_slope(loss, z, target, s, own[i])
+                of_losses[i] += value
+                of_slopes[i] += slope
                 slopes[i] = slope
 
 
 @kernel
-def slopes_of_block(data, order, start, stop, objective, models, room, losses):
-    """Fill ``room.scores`` with the weighted slopes of a block of rows."""
+def log_slopes_of_columns(shared, start, stop, models, scores, sums):
+    """``slopes_of_columns`` of the logistic loss where all rows weigh 1: a sum of logarithms is the logarithm of a
+    product, and one for all rows, a quarter of the time. The product less 1 keeps all digits of what is small."""
+    n = models.intercept.shape[0] // shared.n_outputs
+    for k in range(shared.n_outputs):
+        here = k * n
+        scales, intercept, of_slopes = models.scales[here:], models.intercept[here:], sums[here:]
+        losses, products, halvings = shared.losses[here:], shared.products[here:], shared.halvings[here:]
+        for r in range(start, stop):
+            target, slopes = float(shared.data.y[shared.order[r], k]), scores[r - start, here:]
+            for i in range(n):
+                e, value, slope = log_loss_in_parts(scales[i] * float(slopes[i]) + intercept[i], target)
+                product = products[i] + (e + e * products[i])
+                above = 1.0 * (product > 1.0)  # as a number, so that nothing branches
+                products[i] = (product - above) * (1.0 - 0.5 * above)
+                halvings[i] += above
+                losses[i] += value
+                of_slopes[i] += slope
+                slopes[i] = slope
+
+
+@joining
+def slopes_of_candidates(shared, start, stop, models, scores, sums):
+    """Turn the products of rows with weights into weighted slopes, and add up losses and slopes.
+
+    Where the compiler knows the loss, it makes SIMD code of the loop: measured, 64 models with a hinge take 3.2 ns a
+    row and model in batches of 32, without 4.6.
+    """
+    loss, weighted = shared.objective.loss, shared.data.weight.shape[0] > 0
+    if loss == LOG_LOSS and shared.objective.outputs == SEPARATE and not weighted:
+        log_slopes_of_columns(shared, start, stop, models, scores, sums)
+    elif loss == LOG_LOSS:
+        slopes_of_columns(LOG_LOSS, shared, start, stop, models, scores, sums)
+    elif loss == HINGE:
+        slopes_of_columns(HINGE, shared, start, stop, models, scores, sums)
+    elif loss == SQUARED_ERROR:
+        slopes_of_columns(SQUARED_ERROR, shared, start, stop, models, scores, sums)
+    else:
+        slopes_of_columns(loss, shared, start, stop, models, scores, sums)
+
+
+@kernel
+def dots_of_rows(shared, start, stop, weights, room):
+    """Fill ``room.rows``, and ``room.scores`` with their products with the weights."""
     n_rows = stop - start
     rows, scores = room.rows[:n_rows], room.scores[:n_rows]
-    fill_rows(data, order, start, stop, rows)
+    fill_rows(shared, start, stop, rows)
     if n_rows == 1:
-        product_of_few_rows(rows, models.weights, scores)
+        product_of_few_rows(rows, weights, scores)
     else:
-        product(rows, models.weights, scores)
-    if objective.loss == LOG_LOSS:  # the compiler knows it, and makes SIMD code of the loop
-        slopes_of_candidates(LOG_LOSS, data, order, start, stop, objective, models, room, losses)
+        product(rows, weights, scores)
+
+
+@joining
+def slopes_of_block(shared, start, stop, models, room):
+    """Fill ``room.scores`` with the weighted slopes of a block of rows."""
+    dots_of_rows(shared, start, stop, models.weights, room)
+    slopes_of_candidates(shared, start, stop, models, room.scores, room.sums)
+
+
+@kernel
+def add_rows_of_block(n_rows, keep, rows, factors, out):
+    """Add so many rows times their ``factors`` (rows, columns) to ``out``, or put them there."""
+    if n_rows == 1 and keep:
+        for j in range(out.shape[0]):
+            add_row(factors, 0, rows[0, j], out, j)
     else:
-        slopes_of_candidates(objective.loss, data, order, start, stop, objective, models, room, losses)
-
-
-@kernel
-def rescale_columns(models, room):
-    """Multiply the scales into the weights."""
-    n = room.scales.shape[0]
-    for j in range(models.weights.shape[0]):
-        for k in range(models.weights.shape[1] // n):
-            of_output = models.weights[j, k * n :]
-            for i in range(n):
-                of_output[i] *= room.scales[i]
-    room.scales[:] = 1.0
-
-
-@kernel
-def factors_of_update(models, batch, n_rows, fit_intercept, room):
-    """Scales after the update, intercepts, and what slopes are multiplied by."""
-    n, rates, smallest = room.scales.shape[0], models.rates[batch], 1.0
-    for i in range(n):
-        room.scales[i] *= shrinkage(rates[i], models.l2[i])
-        smallest = min(smallest, room.scales[i])
-    if smallest < SMALLEST_SCALE:
-        rescale_columns(models, room)
-    for i in range(n):
-        room.factors[i] = -rates[i] / (n_rows * room.scales[i])
-    if fit_intercept:
-        for k in range(models.intercept.shape[0] // n):
-            intercept, sums = models.intercept[k * n :], room.sums[k * n :]
-            for i in range(n):
-                intercept[i] -= rates[i] / n_rows * sums[i]
-
-
-@kernel
-def scale_slopes(n_rows, room):
-    n = room.scales.shape[0]
-    for r in range(n_rows):
-        for k in range(room.scores.shape[1] // n):
-            slopes = room.scores[r, k * n :]
-            for i in range(n):
-                slopes[i] *= room.factors[i]
-
-
-@kernel
-def add_gradient(models, room):
-    n = room.scales.shape[0]
-    for j in range(models.weights.shape[0]):
-        for k in range(models.weights.shape[1] // n):
-            weights, gradient = models.weights[j, k * n :], room.gradient[j, k * n :]
-            for i in range(n):
-                weights[i] += room.factors[i] * gradient[i]
-
-
-@entry
-def candidates_epoch(stamp):
-    def candidates_epoch(data, order, batch_size, objective, models, room, losses):
-        """Train on ``order`` in batches; adds the weighted losses to ``losses``, one of every column of the weights.
-        The L2 and the parameter of ``objective`` are not looked at."""
-        _ = stamp
-        block = room.rows.shape[0]
-        room.scales[:] = 1.0
-        for batch in range(models.rates.shape[0]):
-            start = batch * batch_size
-            stop = min(start + batch_size, order.shape[0])
-            room.sums[:] = 0.0
-            room.gradient[:] = 0
-            for begin in range(start, stop, block):
-                end = min(begin + block, stop)
-                slopes_of_block(data, order, begin, end, objective, models, room, losses)
-                if batch_size > block:
-                    product_at(room.rows[: end - begin], room.scores[: end - begin], True, room.gradient)
-            factors_of_update(models, batch, stop - start, objective.fit_intercept, room)
-            if batch_size > block:
-                add_gradient(models, room)
-                continue
-            scale_slopes(stop - start, room)
-            if stop - start == 1:
-                add_outer(room.rows, room.scores, models.weights)
-            else:
-                product_at(room.rows[: stop - start], room.scores[: stop - start], True, models.weights)
-        rescale_columns(models, room)
-
-    return candidates_epoch
+        product_at(rows[:n_rows], factors[:n_rows], keep, out)

@@ -17,7 +17,7 @@ from minibatch.engine.elementary import exp_of_negative, log_of_one_plus
 __all__ = [
     "ABSOLUTE_ERROR", "CLASSIFICATION", "EPSILON_INSENSITIVE", "GAMMA", "HINGE", "HUBER", "LOG_LOSS", "MAX_SLOPE",
     "MODIFIED_HUBER", "PERCEPTRON", "POISSON", "QUANTILE", "REGRESSION", "SQUARED_EPSILON_INSENSITIVE", "SQUARED_ERROR",
-    "SQUARED_HINGE", "bounded", "loss_and_slope", "softmax_loss_and_slopes",
+    "SQUARED_HINGE", "bounded", "log_loss_in_parts", "loss_and_slope", "softmax_loss_and_slopes",
 ]  # fmt: skip
 
 (
@@ -73,16 +73,22 @@ def bounded(value, slope):
 
 
 @kernel
+def log_loss_in_parts(z, y):
+    """The loss is the logarithm of one more than the first, and the second; slope."""
+    margin = y * z
+    e = exp_of_negative(-abs(margin))
+    return e, -min(margin, 0.0), -y * (e if margin > 0.0 else 1.0) / (1.0 + e)
+
+
+@kernel
 def loss_and_slope(loss, z, y, parameter):
     """Value and derivative in ``z``; ``parameter`` is the epsilon or the quantile of the losses that have one.
 
     Only slopes that can be large are ``bounded``: in batches of one row every next score waits for that.
     """
     if loss == LOG_LOSS:
-        margin = y * z
-        e = exp_of_negative(-abs(margin))
-        value = log_of_one_plus(e) - min(margin, 0.0)
-        slope = -y * (e if margin > 0.0 else 1.0) / (1.0 + e)
+        e, value, slope = log_loss_in_parts(z, y)
+        value += log_of_one_plus(e)
     elif loss == HINGE or loss == PERCEPTRON:
         threshold = 1.0 if loss == HINGE else 0.0
         gap = threshold - y * z

@@ -9,73 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from minibatch._problems import together
-from minibatch._problems.linear import OUTPUTS, LinearProblem
-from minibatch._problems.requests import Request
-from minibatch._problems.state import Epoch
+from minibatch._problems import candidates, together
 from minibatch._problems.together import run_together
-from minibatch.engine.linear import Objective, Solver
-from minibatch.engine.losses import CLASSIFICATION, REGRESSION
-from minibatch.engine.optimizers import ADAM, SGD
-from references.gradient_descent import MARGIN_LOSSES
-
-LOSSES = {**CLASSIFICATION, **REGRESSION}
-N, D = 37, 5
-X = np.random.default_rng(0).standard_normal((N, D))
-ORDER = np.random.default_rng(1).permutation(N)
-
-
-def target_of(loss, n_outputs):
-    y = np.random.default_rng(2).standard_normal((N, n_outputs))
-    if loss in MARGIN_LOSSES:
-        return np.where(y > 0, 1.0, -1.0)
-    return np.abs(y) + 0.1 if loss in ("poisson", "gamma") else y
-
-
-def request(
-    eta, *, loss="log_loss", l2=0.1, parameter=0.3, batch_size=4, n_outputs=1, matrix=X, y=None, seed=0, **more
-):
-    outputs, weight = more.pop("outputs", "separate"), more.pop("weight", None)
-    class_weight, l1, order = more.pop("class_weight", None), more.pop("l1", 0.0), more.pop("order", ORDER)
-    objective = Objective(LOSSES[loss], parameter, OUTPUTS[outputs], 0, l1, l2, more.pop("fit_intercept", True))
-    solver = Solver(more.pop("solver", SGD), 0.9, 0.9, 0.999, 1e-8)
-    y = target_of(loss, n_outputs) if y is None else y
-    problem = LinearProblem.from_arrays(matrix, y, weight, objective, solver, n_outputs, class_weight, **more)
-    theta = 0.1 * np.random.default_rng(seed).standard_normal(problem.n_parameters).astype(problem.data.y.dtype)
-    if not objective.fit_intercept:
-        theta[-n_outputs:] = 0.0
-    etas = np.linspace(eta, eta / 2, -(-len(order) // batch_size))
-    return Request(problem, problem.new_state(theta, False), Epoch(order, etas, batch_size, len(etas), True, 0))
-
-
-def copy_of(requests):
-    return [one._replace(state=one.state.copy()) for one in requests]
-
-
-def assert_as_alone(requests, tolerance=1e-10):
-    alone, shared = copy_of(requests), copy_of(requests)
-    losses = [problem.run_epoch(state, epoch) for problem, state, epoch in alone]
-    for found, expected in zip(run_together(shared), losses, strict=True):
-        assert_allclose(found.left, expected, rtol=tolerance)
-    for one, other in zip(shared, alone, strict=True):
-        assert_allclose(one.state.theta, other.state.theta, rtol=tolerance, atol=tolerance)
-        for count in ("slot_updates", "schedule_updates", "n_averaged"):
-            assert getattr(one.state, count) == getattr(other.state, count)
+from minibatch.engine.optimizers import ADAM, DOWG
+from references.shared_passes import (
+    LOSSES,
+    ORDER,
+    N,
+    X,
+    assert_as_alone,
+    assert_same_states,
+    auto_request,
+    autos_of_many_numbers,
+    copy_of,
+    of_many_numbers,
+    refuse_to_train_alone,
+    request,
+)
 
 
 @pytest.fixture
 def shares_a_pass(monkeypatch):
-    """That nobody trains alone."""
-
-    def refuse(requests):
-        raise AssertionError(f"{len(requests)} alone")
-
-    monkeypatch.setattr(together, "_one_by_one", refuse)
-
-
-def of_many_numbers(**more):
-    numbers = [(eta, l2, parameter) for eta in (1e-3, 0.1) for l2 in (0.0, 0.2) for parameter in (0.1, 0.4)]
-    return [request(eta, l2=l2, parameter=parameter, seed=i, **more) for i, (eta, l2, parameter) in enumerate(numbers)]
+    refuse_to_train_alone(monkeypatch)
 
 
 @pytest.mark.usefixtures("shares_a_pass")
@@ -97,7 +52,7 @@ def test_classes_and_weights(fit_intercept):
 
 @pytest.mark.usefixtures("shares_a_pass")
 def test_some_of_the_rows_in_blocks(monkeypatch):
-    monkeypatch.setattr(together, "BLOCK_ROWS", 8)
+    monkeypatch.setattr(candidates, "BLOCK_ROWS", 8)
     rows = np.arange(3, N)
     assert_as_alone(of_many_numbers(batch_size=20, order=np.arange(len(rows))[::-1].copy(), rows=rows))
 
@@ -116,6 +71,45 @@ def test_l2_that_leaves_nothing_of_the_weights(batch_size):
     )
 
 
+@pytest.mark.usefixtures("shares_a_pass")
+@pytest.mark.parametrize("loss", ["log_loss", "hinge"])
+def test_the_penalty_is_followed_along_single_rows(loss):
+    followed = [
+        one._replace(problem=replace(one.problem, squares=(X**2).sum(axis=1)))
+        for one in of_many_numbers(batch_size=1, loss=loss)
+    ]
+    assert followed[-1].problem.objective.l2 > 0.0
+    assert_as_alone(followed)
+    run_together(followed)
+    assert followed[-1].state.penalty_seen > 0.0
+
+
+def of_epochs(one, number):
+    """Several, which notice in which order they come."""
+    order = np.stack([np.roll(ORDER, i) for i in range(number)])
+    etas = np.stack([one.epoch.etas / (1 + i) for i in range(number)])
+    return one._replace(epoch=one.epoch._replace(order=order, etas=etas))
+
+
+@pytest.mark.usefixtures("shares_a_pass")
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("of_numbers", [of_many_numbers, autos_of_many_numbers])
+def test_several_epochs(of_numbers, batch_size):
+    requests = [of_epochs(one, 3) for one in of_numbers(batch_size=batch_size)]
+    if batch_size == 1 and of_numbers is of_many_numbers:  # their penalty is followed
+        squares = (X**2).sum(axis=1)
+        requests = [one._replace(problem=replace(one.problem, squares=squares)) for one in requests]
+    alone, shared = copy_of(requests), copy_of(requests)
+    for one, other, found in zip(shared, alone, run_together(shared), strict=True):
+        expected = other.problem.run_epochs(other.state, other.epoch)
+        assert_allclose(found.left.losses, expected.losses, rtol=1e-10)
+        assert_allclose(found.left.penalties, expected.penalties, rtol=1e-9)
+        assert_allclose(found.left.notes.thetas, expected.notes.thetas, rtol=1e-9, atol=1e-12)
+        assert_allclose(found.left.notes.paces, expected.notes.paces, rtol=1e-9)
+        assert one.state.slot_updates == other.state.slot_updates
+        assert one.state.schedule_updates == other.state.schedule_updates
+
+
 def test_one_that_explodes_leaves_the_others_as_they_are():
     fine = [request(eta, loss="squared_error") for eta in np.linspace(0.01, 0.2, 8)]
     with_another, shared = copy_of([*fine, request(1e300, loss="squared_error")]), copy_of(fine)
@@ -126,26 +120,93 @@ def test_one_that_explodes_leaves_the_others_as_they_are():
         assert_allclose(one.state.theta, other.state.theta, rtol=1e-12)
 
 
-def test_what_cannot_share_a_pass_trains_alone():
-    adam, other_order = request(0.1, solver=ADAM), request(0.1, order=ORDER[::-1].copy())
-    softmax = request(0.1, n_outputs=3, outputs="multinomial", y=(np.arange(N) % 3).astype(float)[:, None])
-    sparse, copied = request(0.1, matrix=sp.csr_array(X)), request(0.1, matrix=X.copy())
-    averaged = request(0.1)
-    averaged = Request(
-        averaged.problem,
-        averaged.problem.new_state(averaged.state.theta, True),
-        averaged.epoch._replace(first_averaged=3),
+def counted(monkeypatch, train):
+    """How many requests each call gets, of what then trains nothing."""
+    numbers = []
+
+    def count(requests):
+        numbers.append(len(requests))
+        return [None] * len(requests)
+
+    monkeypatch.setattr(together, train, count)
+    return numbers
+
+
+def averaged(batch_size):
+    return request(0.1, batch_size=batch_size, first_averaged=3)
+
+
+def auto_softmax(batch_size):
+    labels = (np.arange(N) % 3).astype(float)[:, None]
+    return auto_request(0.1, batch_size=batch_size, n_outputs=3, outputs="multinomial", y=labels)
+
+
+ALONE = {
+    "CSR": lambda: request(0.1, matrix=sp.csr_array(X)),
+    "the rates of DoWG": lambda: request(0.1, solver=DOWG),
+    "an average along single rows": lambda: averaged(1),
+    "softmax with auto": lambda: auto_softmax(4),
+}
+
+
+@pytest.mark.parametrize("kind", ALONE)
+def test_what_cannot_share_a_pass_trains_alone(kind):
+    requests = [ALONE[kind]() for _ in range(16)]
+    alone, shared = copy_of(requests), copy_of(requests)
+    for one, other, found in zip(shared, alone, run_together(shared), strict=True):
+        assert_array_equal(found.left, other.run().left)
+        assert_same_states(one.state, other.state, 0.0)
+
+
+DIFFERENT = {
+    "order": {"order": ORDER[::-1].copy()},
+    "copied rows": {"matrix": X.copy()},
+    "batch size": {"batch_size": 5},
+    "some rows": {"rows": np.arange(N)},
+    "weights": {"weight": np.ones(N)},
+    "targets": {"y": np.where(np.arange(N) % 2 == 0, 1.0, -1.0)[:, None]},
+    "intercept": {"fit_intercept": False},
+    "loss": {"loss": "hinge"},
+    "L1": {"l1": 0.1},
+    "solver": {"solver": ADAM},
+    "outputs": {"n_outputs": 2},
+    "average": {"first_averaged": 2},
+}
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_those_that_differ_in_more_than_numbers_share_no_pass(what, monkeypatch):
+    passes = []
+    monkeypatch.setattr(
+        together, "_one_by_one", lambda requests: passes.append(len(requests)) or [None] * len(requests)
     )
-    l1, sizes = request(0.1, l1=0.1), [request(0.1, batch_size=size) for size in (1, 5, N)]
-    followed = request(0.1, batch_size=1)
-    followed = followed._replace(problem=replace(followed.problem, squares=(X**2).sum(axis=1)))
-    mixed = [adam, other_order, softmax, sparse, copied, averaged, l1, *sizes, followed]
-    alone, shared = copy_of(mixed), copy_of(mixed)
-    losses = [problem.run_epoch(state, epoch) for problem, state, epoch in alone]
-    for one, other, found, expected in zip(shared, alone, run_together(shared), losses, strict=True):
-        assert_array_equal(found.left, expected)
-        assert_array_equal(one.state.theta, other.state.theta)
-        assert one.state.n_averaged == other.state.n_averaged
+    run_together([*of_many_numbers(), *[request(0.1, **DIFFERENT[what]) for _ in range(7)]])
+    assert passes == [7]
+
+
+def test_autos_share_a_pass_where_columns_have_the_same_scales(monkeypatch):
+    passes = []
+    monkeypatch.setattr(
+        together, "_one_by_one", lambda requests: passes.append(len(requests)) or [None] * len(requests)
+    )
+    others = [auto_request(0.1, scales=(1.0, 1.0, 1.0, 4.0, 1.0)), auto_request(0.1, n_updates=3)]
+    run_together([*autos_of_many_numbers(), *others])
+    assert passes == [1, 1]
+
+
+def test_as_many_in_a_pass_as_the_cache_holds(monkeypatch):
+    numbers = counted(monkeypatch, "train_sgd")
+    monkeypatch.setattr(together, "CACHED_BYTES", 12 * 8 * 6)
+    run_together([request(eta) for eta in np.linspace(0.01, 0.1, 30)])
+    assert numbers == [10, 10, 10]
+
+
+@pytest.mark.usefixtures("shares_a_pass")
+@pytest.mark.parametrize("matrix", [X, X.astype(np.float32)])
+@pytest.mark.parametrize("number", [8, 9, 15, 16, 17])
+def test_numbers_that_leave_lanes_empty(number, matrix):
+    tolerance = 1e-10 if matrix is X else 1e-5
+    assert_as_alone([request(eta, matrix=matrix, batch_size=1) for eta in np.logspace(-3, -1, number)], tolerance)
 
 
 @given(st.permutations(range(8)), st.integers(1, 8))
