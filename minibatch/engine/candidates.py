@@ -12,7 +12,6 @@ import numpy as np
 
 from minibatch.engine.compile import entry, kernel
 from minibatch.engine.linear import AHEAD, prefetch_place, target_of_output, weighted_loss_and_slope
-from minibatch.engine.losses import LOG_LOSS
 from minibatch.engine.optimizers import shrinkage
 from minibatch.engine.products import product, product_at, product_of_few_rows
 from minibatch.engine.rows import add_row
@@ -89,10 +88,7 @@ def slopes_of_block(data, order, start, stop, objective, models, room, losses):
         product_of_few_rows(rows, models.weights, scores)
     else:
         product(rows, models.weights, scores)
-    if objective.loss == LOG_LOSS:  # the compiler knows it, and makes SIMD code of the loop
-        slopes_of_candidates(LOG_LOSS, data, order, start, stop, objective, models, room, losses)
-    else:
-        slopes_of_candidates(objective.loss, data, order, start, stop, objective, models, room, losses)
+    slopes_of_candidates(objective.loss, data, order, start, stop, objective, models, room, losses)
 
 
 @kernel

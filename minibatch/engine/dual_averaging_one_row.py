@@ -77,7 +77,9 @@ def dual_averaging_one_row_epoch(stamp):
                     look = next_look(t)
                 prefetch_place(X, y, weight, order, r + AHEAD)
                 score_at_point(X, order[r], objective, memory, factors, scores)
-                slopes_from_scores(order, r, r + 1, y, weight, class_weight, scores, objective, losses[e])
+                slopes_from_scores(
+                    objective.loss, order, r, r + 1, y, weight, class_weight, scores, objective, losses[e]
+                )
                 move_outputs_by_row(X, order[r], t, squares[e, r], objective, memory, buffer, scores)
             from_sums(memory, buffer)
             note_epoch(memory, scales, objective, theta, notes, e)

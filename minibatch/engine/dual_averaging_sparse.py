@@ -224,7 +224,7 @@ def dual_averaging_sparse_row_epoch(stamp):
             prefetch_place(X, y, weight, order, r + AHEAD)
             for k in range(losses.shape[0]):
                 scores[0, k] = score_at_columns(X, order[r], memory, columns, k)
-            slopes_from_scores(order, r, r + 1, y, weight, class_weight, scores, objective, losses)
+            slopes_from_scores(objective.loss, order, r, r + 1, y, weight, class_weight, scores, objective, losses)
             move_outputs(X, order[r], t, squares[r], objective, memory, buffer, columns, scores)
         unpack(columns, memory)
         from_sums(memory, buffer)

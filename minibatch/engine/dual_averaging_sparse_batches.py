@@ -130,7 +130,7 @@ def dual_averaging_sparse_epoch(stamp):
                 look = next_look(t)
             find_shares(memory.pace, objective, columns)
             scores_of_batch(data, order, start, stop, memory, columns, scores)
-            slopes_from_scores(order, start, stop, y, weight, class_weight, scores, objective, losses)
+            slopes_from_scores(objective.loss, order, start, stop, y, weight, class_weight, scores, objective, losses)
             move_outputs_by_batch(X, order, start, stop, batch_size, t, objective, memory, buffer, columns, scores)
         unpack(columns, memory)
         from_sums(memory, buffer)

@@ -86,7 +86,8 @@ def last_delta(data, block, first, last, objective, network, work, factor, losse
     scores = layer_rows(work.values, work, network, last_layer, first, last)
     delta = layer_rows(work.deltas, work, network, last_layer, first, last)
     start, stop = block.start + first, block.start + last
-    slopes_from_scores(block.order, start, stop, data.y, data.weight, data.class_weight, scores, objective, losses)
+    (_, y, weight, class_weight), order = data, block.order
+    slopes_from_scores(objective.loss, order, start, stop, y, weight, class_weight, scores, objective, losses)
     for r in range(scores.shape[0]):
         for k in range(scores.shape[1]):
             delta[r, k] = factor * scores[r, k]
