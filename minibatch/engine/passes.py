@@ -52,9 +52,10 @@ def prepare_inputs(X, block, network, theta, work, first, last, statistics):
 @joining
 def activate_layer(layer, block, first, z, network, work, dropout, seed):
     """Replace ``z`` of a hidden layer, the rows of the block from ``first`` on, by the values; fill ``work.slopes``."""
-    slopes = layer_rows(work.slopes, work, network, layer, first, first + z.shape[0])
-    activate(network.activation, z.reshape(z.size), slopes.reshape(slopes.size))
+    (n_rows, units), start = z.shape, work.n_rows * network.hidden_at[layer] + first * z.shape[1]
+    activate(network.activation, part(work.values, start, n_rows * units), part(work.slopes, start, n_rows * units))
     if dropout > 0.0:
+        slopes = layer_rows(work.slopes, work, network, layer, first, first + n_rows)
         drop_units(dropout, seed, block.order, block.start + first, network.hidden_at[layer], z, slopes)
 
 
@@ -87,7 +88,7 @@ def last_delta(data, block, first, last, objective, network, work, factor, losse
     delta = layer_rows(work.deltas, work, network, last_layer, first, last)
     start, stop = block.start + first, block.start + last
     (_, y, weight, class_weight), order = data, block.order
-    slopes_from_scores(objective.loss, order, start, stop, y, weight, class_weight, scores, objective, losses)
+    slopes_from_scores(objective.outputs, order, start, stop, y, weight, class_weight, scores, objective, losses)
     for r in range(scores.shape[0]):
         for k in range(scores.shape[1]):
             delta[r, k] = factor * scores[r, k]
