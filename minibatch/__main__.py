@@ -14,29 +14,41 @@ from minibatch._problems.linear_loops import LARGE_BATCH
 from minibatch.engine.compile import COMPILED
 from minibatch.engine.sgd import sgd_epoch
 from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch.neural_network import MiniBatchMLPRegressor
+from minibatch.neural_network import MiniBatchMLPClassifier, MiniBatchMLPRegressor
 
 __all__ = ["main", "warm_up"]
 
-# Fits that need all kernels between them: name, estimator, parameters. Losses, penalties, schedules, the number of
-# outputs and the sizes of batches beyond these need no kernels of their own, nor do classifiers beside regressors.
+# Fits that need all kernels between them. The log loss, a softmax, other losses and batch normalization have kernels of
+# their own; penalties, schedules, the number of outputs and the sizes of batches beyond these have none.
 _CONSTANT: dict[str, Any] = {"learning_rate": "constant"}
-_FITS: tuple[tuple[str, type, dict[str, Any]], ...] = (
-    ("linear, batches of one row", MiniBatchSGDRegressor, {"batch_size": 1}),
-    ("linear, one row, L1", MiniBatchSGDRegressor, {"batch_size": 1, "penalty": "l1"}),
-    ("linear, small batches", MiniBatchSGDRegressor, {"batch_size": 2}),
-    ("linear, large batches", MiniBatchSGDRegressor, {"batch_size": "full", "evaluate_every": 1}),
-    ("linear, validation", MiniBatchSGDClassifier, {"early_stopping": True}),
-    ("schedules, one row", MiniBatchSGDRegressor, {"batch_size": 1, **_CONSTANT}),
-    ("schedules, averaged", MiniBatchSGDRegressor, {"batch_size": 1, "average": True, **_CONSTANT}),
-    ("schedules, small batches", MiniBatchSGDRegressor, {"batch_size": 2, **_CONSTANT}),
-    ("schedules, L1", MiniBatchSGDRegressor, {"batch_size": 2, "penalty": "l1", **_CONSTANT}),
-    ("schedules, other solvers", MiniBatchSGDRegressor, {"batch_size": 2, "solver": "adam", **_CONSTANT}),
-    ("schedules, large batches", MiniBatchSGDRegressor, {"batch_size": "full", **_CONSTANT}),
-    ("networks", MiniBatchMLPRegressor, {"batch_size": 2, "evaluate_every": 1}),
-    ("networks, on two threads", MiniBatchMLPRegressor, {"batch_size": 2, "hidden_layer_sizes": (200, 250)}),
-    ("networks, large batches", MiniBatchMLPRegressor, {"batch_size": "full"}),
-    ("networks, validation", MiniBatchMLPRegressor, {"early_stopping": True}),
+_LINEAR: dict[str, dict[str, Any]] = {
+    "batches of one row": {"batch_size": 1},
+    "one row, L1": {"batch_size": 1, "penalty": "l1"},
+    "small batches": {"batch_size": 2},
+    "large batches": {"batch_size": "full", "evaluate_every": 1},
+    "validation": {"early_stopping": True},
+    "schedules, one row": {"batch_size": 1, **_CONSTANT},
+    "schedules, averaged": {"batch_size": 1, "average": True, **_CONSTANT},
+    "schedules, small batches": {"batch_size": 2, **_CONSTANT},
+    "schedules, L1": {"batch_size": 2, "penalty": "l1", **_CONSTANT},
+    "schedules, other solvers": {"batch_size": 2, "solver": "adam", **_CONSTANT},
+    "schedules, large batches": {"batch_size": "full", **_CONSTANT},
+}
+_NETWORKS: dict[str, dict[str, Any]] = {
+    "small batches": {"batch_size": 2, "evaluate_every": 1},
+    "on two threads": {"batch_size": 2, "hidden_layer_sizes": (200, 250)},
+    "large batches": {"batch_size": "full"},
+    "validation": {"early_stopping": True},
+    "batch normalization": {"batch_size": 4, "evaluate_every": 1, "batch_normalization": True},
+}
+# What is learned, how many classes there are (0: y is a number), the estimator, and its parameters.
+_KINDS: tuple[tuple[str, int, type, dict[str, Any], dict[str, dict[str, Any]]], ...] = (
+    ("linear", 0, MiniBatchSGDRegressor, {}, _LINEAR),
+    ("linear, log loss", 2, MiniBatchSGDClassifier, {"loss": "log_loss"}, _LINEAR),
+    ("linear, softmax", 3, MiniBatchSGDClassifier, {"loss": "log_loss", "multi_class": "multinomial"}, _LINEAR),
+    ("networks", 0, MiniBatchMLPRegressor, {}, _NETWORKS),
+    ("networks, two classes", 2, MiniBatchMLPClassifier, {}, _NETWORKS),
+    ("networks, more classes", 3, MiniBatchMLPClassifier, {}, _NETWORKS),
 )
 
 
@@ -61,22 +73,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for sparse in [False, True] if options.sparse else [False]:
             print(f"{dtype}, {'CSR' if sparse else 'dense'} rows")
             for name, seconds in warm_up(dtype, sparse=sparse):
-                print(f"  {name:<30}{seconds:6.1f} s", flush=True)
+                print(f"  {name:<46}{seconds:6.1f} s", flush=True)
     print(f"Kept in {folder}")
 
 
 def warm_up(dtype: Any, *, sparse: bool) -> Iterator[tuple[str, float]]:
     """Train each kind of model for an epoch; yields what it was and how many seconds it took."""
-    for name, estimator, parameters in _FITS:
-        n_rows = LARGE_BATCH if parameters.get("batch_size") == "full" else 20
-        X = np.random.default_rng(0).standard_normal((n_rows, 3)).astype(dtype)
-        y = (X[:, 0] > 0).astype(X.dtype)
-        rows = sp.csr_array(X) if sparse else X
-        began = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            estimator(max_iter=1, tol=None, random_state=0, **parameters).fit(rows, y).predict(rows)
-        yield name, time.perf_counter() - began
+    for kind, n_classes, estimator, of_kind, ways in _KINDS:
+        for way, parameters in ways.items():
+            n_rows = LARGE_BATCH if parameters.get("batch_size") == "full" else 20
+            X = np.random.default_rng(0).standard_normal((n_rows, 3)).astype(dtype)
+            y = np.arange(n_rows) % n_classes if n_classes else X[:, 0]
+            rows = sp.csr_array(X) if sparse else X
+            began = time.perf_counter()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model = estimator(max_iter=1, tol=None, random_state=0, **of_kind, **parameters)
+                model.fit(rows, y).predict(rows)
+            yield f"{kind}, {way}", time.perf_counter() - began
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ LINEAR = [
     {"penalty": "elasticnet", "average": True},
     {"solver": "momentum", "early_stopping": True},
     {"batch_size": 1, "average": 3},
+    {"learning_rate": "constant", "batch_size": 8},
 ]
 NETWORK = [
     {},
@@ -30,9 +31,13 @@ NETWORK = [
     {"batch_size": 4, "hidden_layer_sizes": (250, 200)},
     {"early_stopping": True, "evaluate_every": 1},
     {"solver": "lbfgs"},
+    {"batch_normalization": True},
 ]
+LOG_LOSS = [{"loss": "log_loss"} | parameters for parameters in LINEAR]
 KINDS = [
     *product([MiniBatchSGDClassifier, MiniBatchSGDRegressor], LINEAR),
+    *product([MiniBatchSGDClassifier], LOG_LOSS),
+    *product([MiniBatchSGDClassifier], [{"multi_class": "multinomial"} | parameters for parameters in LOG_LOSS]),
     *product([MiniBatchMLPClassifier, MiniBatchMLPRegressor], NETWORK),
 ]
 

@@ -114,7 +114,7 @@ def _quantile(y: NDArray[Any], weight: Any, rank: float) -> NDArray[np.float64]:
     return np.atleast_1d(_weighted_percentile(y, weight, 100.0 * rank)).astype(np.float64)
 
 
-def _least_loss(code: int, y: NDArray[Any], weight: Any) -> float:
+def _least_loss(code: tuple[int, ...], y: NDArray[Any], weight: Any) -> float:
     """That every row could have with a score of its own."""
     if code not in LOG_LINKS:
         return 0.0

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from minibatch._problems.batching import Order
 from minibatch._problems.pieces import at_once, cut
 from minibatch._problems.state import ROWS_AT_ONCE, ProblemOnRows, values_of_row
 from minibatch.engine.columns import column_moments
 from minibatch.engine.rows import CSR
 
-__all__ = ["ALIKE", "LEAST_SCALE", "RARITY", "ColumnMoments", "Scales", "moments_of", "squared_scales"]
+__all__ = ["ALIKE", "FEW_VALUES", "LEAST_SCALE", "RARITY", "ColumnMoments", "Scales", "moments_of", "squared_scales"]
 
 # The power of the share of rows that have a value in ``squared_scales``.
 RARITY = 0.25
@@ -18,6 +19,10 @@ RARITY = 0.25
 LEAST_SCALE = 1e-7
 # Columns whose scales differ by no more than this factor count as alike: one scale for all is faster.
 ALIKE = 2.0
+
+
+# Of so many values NumPy finds the moments, in 50 microseconds at most, so that nothing is compiled for them.
+FEW_VALUES = 16_384
 
 
 class ColumnMoments(NamedTuple):
@@ -38,10 +43,23 @@ def moments_of(problem: ProblemOnRows, before: ColumnMoments | None = None) -> C
         present += before.present
         total = before.weight
     step = max(1, min(ROWS_AT_ONCE, at_once(values_of_row(problem.data.X))))
+    few = not is_sparse and problem.n_samples * problem.n_features <= FEW_VALUES
+    add = _add_moments_of_few if few else column_moments
     for begin, end in cut(0, problem.n_samples, step):
         rows = np.arange(begin, end) if problem.rows is None else problem.rows[begin:end]
-        total += column_moments(problem.data.X, rows, problem.data.weight, squares, present)
+        total += add(problem.data.X, rows, problem.data.weight, squares, present)
     return ColumnMoments(squares.copy(), present.copy(), total)
+
+
+def _add_moments_of_few(
+    X: NDArray[Any], rows: Order, weight: NDArray[Any], squares: NDArray[np.float64], present: NDArray[np.float64]
+) -> float:
+    values = X[rows].astype(np.float64)
+    weights = weight[rows].astype(np.float64) if len(weight) else np.ones(len(rows))
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares += weights @ values**2
+    present += weights @ (values != 0.0)
+    return float(weights.sum())
 
 
 class Scales(NamedTuple):

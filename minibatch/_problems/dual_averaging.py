@@ -74,10 +74,11 @@ class DualAveragingProblem(LinearProblem):
         return state
 
     def weights_of(self, dual: NDArray[Any], sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of the weights' part of a dual vector, and sums of rates of the outputs."""
-        l1, l2, sums = self.objective.l1, self.objective.l2, sums[:, None]
-        size = np.maximum(np.abs(dual, dtype=np.float64) - l1 * sums, 0.0)
-        return np.copysign(size, dual) / (self.scales + l2 * sums)
+        """Of the weights' part of a dual vector, or of several, and sums of rates of the outputs."""
+        l1, l2, sums = self.objective.l1, self.objective.l2, sums[..., None]
+        if l1 > 0.0:
+            dual = np.copysign(np.maximum(np.abs(dual, dtype=np.float64) - l1 * sums, 0.0), dual)
+        return np.asarray(dual / (self.scales + l2 * sums))
 
     def with_other_scales(self, state: State, before: "DualAveragingProblem") -> None:
         """Rewrite dual vectors made with the scales of ``before``, so that weights stay as they are."""
@@ -94,9 +95,27 @@ class DualAveragingProblem(LinearProblem):
 
     def model_of(self, state: State) -> Vector:
         """The parameters that the memory stands for."""
-        average = self._memory(state).average
-        weights = self.weights_of(average.weights, self.sums_of(state, AVERAGE_SUM))
-        return np.concatenate([weights.ravel(), average.intercept])
+        theta = np.array(state.slots[1])  # the average
+        self._become_models(theta, state.scalars)
+        return theta
+
+    def _become_models(self, averages: NDArray[Any], paces: NDArray[np.float64]) -> None:
+        """Put the weights of an average, or of several, in its place."""
+        n_outputs, n_features = self.n_outputs, self.n_features
+        weights = averages[..., : n_outputs * n_features].reshape(*averages.shape[:-1], n_outputs, n_features)
+        with np.errstate(all="ignore"):  # of a run that diverges
+            weights[...] = self.weights_of(weights, paces[..., AVERAGE_SUM])
+
+    def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
+        losses = super().run_epoch(state, epoch)
+        state.theta[...] = self.model_of(state)
+        return losses
+
+    def run_epochs(self, state: State, epochs: Epoch) -> Passed:
+        passed = super().run_epochs(state, epochs)
+        self._become_models(*passed.notes)
+        state.theta[...] = passed.notes.thetas[-1]
+        return passed
 
     def set_distances(self, state: State, distances: NDArray[np.float64]) -> None:
         state.scalars[:, DISTANCE] = distances**2
@@ -157,7 +176,7 @@ class DualAveragingProblem(LinearProblem):
         self, loop: Callable[..., None], of_columns: Callable[[int], Any], state: State, epochs: Epoch, passed: Passed
     ) -> None:
         """``of_columns`` makes the loop's buffers of columns, for so many outputs."""
-        theta, memory, squares = self.parameters(state.theta), self._memory(state), self.squares_of_rows
+        memory, squares = self._memory(state), self.squares_of_rows
         if squares is None:
             in_batches = self._sparse_batches if isinstance(self.data.X, CSR) else self._gradient_batches
             return in_batches(state, epochs, passed)
@@ -170,7 +189,7 @@ class DualAveragingProblem(LinearProblem):
             scores = () if loop is dual_averaging_rows_epoch else (np.empty((1, n_outputs)),)
             loop(
                 self.data, order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
-                part_of(theta, here), np.empty((n_outputs, N_BUFFER)), of_columns(n_outputs), squares, *scores,
+                np.empty((n_outputs, N_BUFFER)), of_columns(n_outputs), squares, *scores,
                 *((passed.losses[0, here],) if sparse else (passed.losses[:, here], passed.notes)),
             )  # fmt: skip
 
@@ -197,27 +216,27 @@ class DualAveragingProblem(LinearProblem):
         }
 
     def _gradient_batches(self, state: State, epochs: Epoch, passed: Passed) -> None:
-        theta, memory, batch_size = self.parameters(state.theta), self._memory(state), epochs.batch_size
+        memory, batch_size = self._memory(state), epochs.batch_size
         grad, point = (self.parameters(np.empty_like(state.theta)) for _ in range(2))
 
         def train(here: slice, objective: Objective) -> None:
             dual_averaging_epoch(
                 self.data, epochs.order, batch_size, objective, self.scales, _part_of_memory(memory, here),
-                state.slot_updates, part_of(theta, here), part_of(grad, here), part_of(point, here),
+                state.slot_updates, part_of(grad, here), part_of(point, here),
                 self._block_scores(batch_size, here.stop - here.start), passed.losses[:, here], passed.notes,
             )  # fmt: skip
 
         self._for_outputs(train, len(epochs.order))
 
     def _sparse_batches(self, state: State, epoch: Epoch, passed: Passed) -> None:
-        theta, memory, batch_size = self.parameters(state.theta), self._memory(state), epoch.batch_size
+        memory, batch_size = self._memory(state), epoch.batch_size
 
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
             dual_averaging_sparse_epoch(
                 self.data, epoch.order[0], batch_size, objective, self.scales, _part_of_memory(memory, here),
-                state.slot_updates, part_of(theta, here), np.empty((n_outputs, N_BUFFER)),
-                self._columns(n_outputs, single=False), np.empty((batch_size, n_outputs)), passed.losses[0, here],
+                state.slot_updates, np.empty((n_outputs, N_BUFFER)), self._columns(n_outputs, single=False),
+                np.empty((batch_size, n_outputs)), passed.losses[0, here],
             )  # fmt: skip
 
         self._for_outputs(train)
@@ -230,7 +249,7 @@ class DualAveragingProblem(LinearProblem):
         return Columns(parts, bands, scales, 1.0 / scales.astype(np.float64), factors, shares)
 
     def _large_batches(self, state: State, epoch: Epoch, passed: Passed) -> None:
-        theta, memory, batch_size = self.parameters(state.theta), self._memory(state), epoch.batch_size
+        memory, batch_size = self._memory(state), epoch.batch_size
         point = self.parameters(np.empty_like(state.theta))
         (order,), (etas,) = epoch.order, epoch.etas
         for batch in range(len(etas)):
@@ -239,7 +258,7 @@ class DualAveragingProblem(LinearProblem):
             batch_losses, gradient = self._sum_over(rows, point)
             passed.losses[0] += batch_losses
             grad = self.parameters((gradient / batch_size).astype(state.theta.dtype))
-            dual_averaging_step(memory, grad, len(rows) / batch_size, self.scales, self.objective, before, theta)
+            dual_averaging_step(memory, grad, len(rows) / batch_size, self.scales, self.objective, before)
 
 
 def going_on(problem: DualAveragingProblem, state: State, moments: ColumnMoments) -> bool:

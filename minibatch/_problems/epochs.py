@@ -62,7 +62,7 @@ class Notes(NamedTuple):
     """What a call of compiled code notes at the end of each of several epochs; without rows, of none."""
 
     thetas: NDArray[Any]  # (epochs, n_parameters)
-    paces: NDArray[np.float64]  # (epochs, objectives, 2), of ``State.scalars`` where the engine finds the rates
+    paces: NDArray[np.float64]  # (epochs, objectives, columns), the ``State.scalars`` where the engine finds the rates
 
 
 class Passed(NamedTuple):
@@ -86,5 +86,5 @@ def n_epochs_at_once(work: float, n_rows: int, n_parameters: int, longer: int = 
 def no_passes(n_epochs: int, n_outputs: int, theta: NDArray[Any], scalars: NDArray[np.float64], noted: bool) -> Passed:
     """What so many epochs fill; ``theta`` and ``scalars`` are like those that are ``noted``."""
     thetas = np.empty((n_epochs if noted else 0, len(theta)), theta.dtype)
-    paces = np.empty((n_epochs if noted and scalars.shape[1] > 1 else 0, len(scalars), 2))
+    paces = np.empty((n_epochs if noted and scalars.shape[1] > 1 else 0, *scalars.shape))
     return Passed(np.zeros((n_epochs, n_outputs)), np.zeros(n_epochs), Notes(thetas, paces))

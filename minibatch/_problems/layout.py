@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minibatch._problems.state import Vector
-from minibatch.engine.network import Network, Work
+from minibatch.engine.network import Network, Normalization, Work
 from minibatch.engine.rows import CSR
 
 __all__ = ["Layers", "buffer_sizes", "buffer_type", "buffers", "layers_of", "network_of"]
@@ -46,17 +46,13 @@ def network_of(
         units=np.array(units, dtype=np.int64),
         weights_at=weights_at,
         intercepts_at=intercepts_at,
-        scales_at=scales_at,
-        means_at=means_at,
-        variances_at=variances_at,
         hidden_at=hidden_at,
         n_weights=sum(sizes),
         n_trained=at - 2 * sum(hidden),
         n_parameters=n_parameters,
         activation=activation,
-        normalized=normalized,
-        normalized_inputs=normalized_inputs,
         dropout=dropout,
+        normalization=Normalization(scales_at, means_at, variances_at, normalized_inputs) if normalized else (),
     )
 
 
@@ -71,7 +67,8 @@ def layers_of(network: Network, flat: Vector) -> Layers:
         flat[at : at + n_inputs * n].reshape(n_inputs, n)
         for at, n_inputs, n in zip(network.weights_at, units[:-1], units[1:], strict=True)
     ]
-    layers = Layers(weights, *(views(at) for at in network[2:6]))
+    starts = network.intercepts_at, *(network.normalization[:3] or 3 * ((),))
+    layers = Layers(weights, *(views(at) for at in starts))
     if network.normalized_inputs:
         means, variances = flat[-2 * units[0] :].reshape(2, -1)
         layers.means.append(means)

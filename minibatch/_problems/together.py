@@ -143,7 +143,8 @@ def _epochs(train: _Train, requests: Sequence[Request]) -> list[Passed]:
     """What ``run_epochs`` returns for each, one shared epoch after the other."""
     passed, number = [], len(requests[0].epoch.order)
     for request in requests:
-        problem, state = request.problem, request.state
+        problem: Any = request.problem
+        state = request.state
         passed.append(no_passes(number, problem.n_outputs, state.theta, state.scalars, noted=True))
     for i in range(number):
         for request in requests:

@@ -167,7 +167,7 @@ def _rates(
     epochs = np.cumsum([state.schedule_epochs, *[1.0] * (n_epochs - 1)])[:, None]  # as they are counted
     progress = Progress(n_batches, updates, epochs, whole, clock.n_samples_seen + rows_before)
     etas = plan.schedule(progress) * state.rate_factor
-    return etas.reshape(1, -1) if n_epochs == 1 else np.array(np.broadcast_to(etas, (n_epochs, n_batches)))
+    return etas.reshape(1, -1) if n_epochs == 1 else np.array(np.broadcast_to(etas, (n_epochs, n_batches)), order="C")
 
 
 def _rate_of(state: State, rates: Rates) -> float:

@@ -27,7 +27,7 @@ _EPS = float(np.finfo(np.float64).eps)
 _STEP, _STEP_AMONG_JUMPS = _EPS ** (1 / 3), _EPS ** (1 / 2)
 
 # Second derivatives in the score z, for a target y and the loss's parameter; other losses are straight.
-_SECOND_DERIVATIVES: dict[int, Callable[[_Array, _Array, float], NDArray[Any]]] = {
+_SECOND_DERIVATIVES: dict[tuple[int, ...], Callable[[_Array, _Array, float], NDArray[Any]]] = {
     losses.LOG_LOSS: lambda z, y, _: expit(z) * expit(-z),
     losses.SQUARED_HINGE: lambda z, y, _: 2.0 * (y * z < 1.0),
     losses.MODIFIED_HUBER: lambda z, y, _: 2.0 * (np.abs(y * z) < 1.0),

@@ -31,15 +31,20 @@ class Statistics(NamedTuple):
 
 
 @kernel
-def running_statistics(work):
+def running_statistics(normalization, work):
+    """``()`` without batch normalization: Numba knows how long a tuple is, and compiles no branch that it rules out."""
+    if len(normalization) == 0:
+        return ()
     return Statistics(0.0, part(work.shares, 0, 0), 1.0, 1.0)
 
 
 @kernel
-def statistics_of_batch(block, weight, work, rate, whole):
+def statistics_of_batch(normalization, block, weight, work, rate, whole):
     """Those of a batch, which is all there is to train on where it is ``whole``: then its variance is the one looked
     for, and a row of weight 2 counts as two rows. Else it is an estimate, made unbiased (by n / (n - 1), where all
     weigh alike). Where fewer than two rows have weight there is nothing to estimate: the running statistics serve."""
+    if len(normalization) == 0:
+        return ()
     n_rows = block.stop - block.start
     if weight.shape[0] == 0:
         return Statistics(rate, part(work.shares, 0, 0), 1.0 * n_rows, 1.0 * (n_rows if whole else n_rows - 1))
@@ -51,7 +56,7 @@ def statistics_of_batch(block, weight, work, rate, whole):
         shares[r] = shares[r] / total if total > 0.0 else 0.0
         spread += shares[r] * (1.0 - shares[r])
     if spread == 0.0:
-        return running_statistics(work)
+        return running_statistics(normalization, work)
     return Statistics(rate, shares, 1.0, 1.0 if whole else spread)
 
 
@@ -108,11 +113,11 @@ def normalize(layer, z, network, theta, work, statistics):
     """Replace ``z`` of a hidden layer, all rows of a block, by ``scale * (z - mean) / deviation + intercept``."""
     units, at = z.shape[1], network.hidden_at[layer]
     normalized = layer_rows(work.normalized, work, network, layer, 0, z.shape[0])
-    running_mean = part(theta, network.means_at[layer], units)
-    running_variance = part(theta, network.variances_at[layer], units)
+    running_mean = part(theta, network.normalization.means_at[layer], units)
+    running_variance = part(theta, network.normalization.variances_at[layer], units)
     mean, inverse = part(work.means, at, units), part(work.inverse_deviations, at, units)
     standardize(z, normalized, running_mean, running_variance, mean, inverse, statistics)
-    scale = part(theta, network.scales_at[layer], units)
+    scale = part(theta, network.normalization.scales_at[layer], units)
     intercepts = part(theta, network.intercepts_at[layer], units)
     for r in range(z.shape[0]):
         for j in range(units):
@@ -127,8 +132,8 @@ def normalize_backward(layer, delta, network, theta, work, statistics, keep):
     (n_rows, units), (rate, shares, total, _) = delta.shape, statistics
     normalized = layer_rows(work.normalized, work, network, layer, 0, n_rows)
     inverse = part(work.inverse_deviations, network.hidden_at[layer], units)
-    scale = part(theta, network.scales_at[layer], units)
-    scale_gradient = part(work.gradient, network.scales_at[layer], units)
+    scale = part(theta, network.normalization.scales_at[layer], units)
+    scale_gradient = part(work.gradient, network.normalization.scales_at[layer], units)
     intercept_gradient = part(work.gradient, network.intercepts_at[layer], units)
     add_column_sums(delta, keep, intercept_gradient)
     add_column_products(delta, normalized, keep, scale_gradient)

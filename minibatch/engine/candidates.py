@@ -20,7 +20,7 @@ from minibatch.engine.linear import (
     target_of_output,
     weighted_loss_and_slope,
 )
-from minibatch.engine.losses import HINGE, LOG_LOSS, SQUARED_ERROR, log_loss_in_parts
+from minibatch.engine.losses import HINGE, SQUARED_ERROR, log_loss_in_parts
 from minibatch.engine.products import product, product_at, product_of_few_rows
 from minibatch.engine.rows import add_row
 
@@ -139,10 +139,11 @@ def slopes_of_candidates(shared, start, stop, models, scores, sums):
     row and model in batches of 32, without 4.6.
     """
     loss, weighted = shared.objective.loss, shared.data.weight.shape[0] > 0
-    if loss == LOG_LOSS and shared.objective.outputs == SEPARATE and not weighted:
-        log_slopes_of_columns(shared, start, stop, models, scores, sums)
-    elif loss == LOG_LOSS:
-        slopes_of_columns(LOG_LOSS, shared, start, stop, models, scores, sums)
+    if len(loss) == 0:
+        if shared.objective.outputs == SEPARATE and not weighted:
+            log_slopes_of_columns(shared, start, stop, models, scores, sums)
+        else:
+            slopes_of_columns(loss, shared, start, stop, models, scores, sums)
     elif loss == HINGE:
         slopes_of_columns(HINGE, shared, start, stop, models, scores, sums)
     elif loss == SQUARED_ERROR:

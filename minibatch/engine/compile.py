@@ -20,7 +20,7 @@ from numba import types
 from numba.core.compiler_lock import global_compiler_lock
 
 from minibatch.engine.cache import DiskCache, released
-from minibatch.engine.inlined import InlinedCompiler, JoiningCompiler
+from minibatch.engine.inlined import EntryCompiler, InlinedCompiler, JoiningCompiler
 from minibatch.engine.notice import announced
 
 __all__ = [
@@ -127,7 +127,7 @@ def aside(compile_signature):
 def entry(build):
     """Compile what ``build(SOURCE_STAMP)`` returns: a function that Python calls."""
     func = build(SOURCE_STAMP)
-    compiled = numba.njit(nogil=True, **OPTIONS)(func)
+    compiled = numba.njit(nogil=True, no_cfunc_wrapper=True, pipeline_class=EntryCompiler, **OPTIONS)(func)
     if not COMPILED:
         return compiled
     if os.environ.get("MINIBATCH_NUMBA_CACHE", "1") != "0":

@@ -20,10 +20,10 @@ A last batch of fewer rows is the part ``p`` of an update: its gradient and its 
 The sums at ``y`` are those of now in the first 256 updates, then brought up before every fourth (``has_new_sums``): so
 four single rows meet weights that are the same multiples of the dual vectors, and are one pass.
 
-The model is the weights of ``m``. ``r^2 / sqrt(v)`` is the rate of DoWG (Khaled, Mishchenko & Jin 2023, arXiv
-2305.16284); gradients between an iterate and the average are those of schedule-free SGD (Defazio et al. 2024, arXiv
-2405.15682), where they may belong to any method with a bound on its regret; sums of gradients in the place of weights
-are dual averaging (Xiao 2010), whose thresholds leave weights at exactly 0, the average's too.
+The model is the weights of ``m``, left to who calls. ``r^2 / sqrt(v)`` is the rate of DoWG (Khaled, Mishchenko & Jin
+2023, arXiv 2305.16284); gradients between an iterate and the average are those of schedule-free SGD (Defazio et al.
+2024, arXiv 2405.15682), where they may belong to any method with a bound on its regret; sums of gradients in the place
+of weights are dual averaging (Xiao 2010), whose thresholds leave weights at exactly 0, the average's too.
 
 The distance is that of ``y``, not of the iterate, which single rows throw about; and is looked at when the number of
 updates has grown by a sixteenth to an eighth (``next_look``), so that it costs nothing, and sparse rows no dense pass.
@@ -46,8 +46,8 @@ from minibatch.engine.optimizers import soft_threshold
 __all__ = [
     "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "INTERPOLATION", "LOOKS", "POINT_SUM", "SUM", "WEIGHTS", "Memory",
     "bring_up_sums", "dual_averaging_epoch", "dual_averaging_step", "find_rate", "form_point", "gradient_point",
-    "has_new_sums", "inverse_root", "look_from", "move", "next_look", "note_distance", "note_epoch", "share_of_average",
-    "squared_distance", "squared_norm_of", "step", "weights_of", "write_model",
+    "has_new_sums", "inverse_root", "look_from", "move", "next_look", "note_distance", "note_memory",
+    "share_of_average", "squared_distance", "squared_norm_of", "step", "weights_of",
 ]  # fmt: skip
 
 # How far the point where gradients are taken is from the iterate to the average.
@@ -107,12 +107,8 @@ def weights_of(dual, rates, scales, objective, weights):
     zero, one, threshold, shrinks = real(0), real(1), real(objective.l1 * rates), real(objective.l2 * rates)
     if scales.shape[0] == 1:
         factor = one / (scales[0] + shrinks)
-        if threshold == zero:
-            for j in range(dual.shape[0]):
-                weights[j] = dual[j] * factor
-        else:
-            for j in range(dual.shape[0]):
-                weights[j] = soft_threshold(dual[j], threshold, zero) * factor
+        for j in range(dual.shape[0]):
+            weights[j] = soft_threshold(dual[j], threshold, zero) * factor
     else:
         for j in range(dual.shape[0]):
             weights[j] = soft_threshold(dual[j], threshold, zero) / (scales[j] + shrinks)
@@ -230,34 +226,23 @@ def step(memory, grad, scales, objective, t, part):
 
 
 @joining
-def write_model(memory, scales, objective, theta):
-    """Fill ``theta`` with the weights of the average."""
-    (average, average_intercept), pace = memory.average, memory.pace
-    last = pace.shape[0] - 1
-    for k in range(average.shape[0]):
-        weights_of(average[k], pace[min(k, last), AVERAGE_SUM], scales, objective, theta.weights[k])
-        theta.intercept[k] = average_intercept[k]
-
-
-@kernel
-def note_epoch(memory, scales, objective, theta, notes, e):
-    """Fill ``theta`` at the end of epoch ``e``, and note it and the first two columns of the pace, where ``notes`` have
-    room for them."""
+def note_memory(memory, objective, notes, e):
+    """Note the average and the pace at the end of epoch ``e``, where ``notes`` have room for them."""
     thetas, paces = notes
-    write_model(memory, scales, objective, theta)
-    note_parameters(theta, objective, thetas, e)
+    note_parameters(memory.average, objective, thetas, e)
     if e < paces.shape[0]:
         for k in range(paces.shape[1]):
-            paces[e, k, 0], paces[e, k, 1] = memory.pace[k, 0], memory.pace[k, 1]
+            for column in range(paces.shape[2]):
+                paces[e, k, column] = memory.pace[k, column]
 
 
 @entry
 def dual_averaging_epoch(stamp):
     def dual_averaging_epoch(
-        data, orders, batch_size, objective, scales, memory, n_updates, theta, grad, point, scores, losses, notes
+        data, orders, batch_size, objective, scales, memory, n_updates, grad, point, scores, losses, notes
     ):
-        """Train on each of ``orders`` in batches; fills ``theta``. Losses and parameters are noted as by
-        ``gradient_epoch``, with the pace."""
+        """Train on each of ``orders`` in batches. Losses are noted as by ``gradient_epoch``, and as its parameters the
+        average, with the pace."""
         _ = stamp
         look, t, n = next_look(n_updates), n_updates, orders.shape[1]
         for e in range(orders.shape[0]):
@@ -272,7 +257,7 @@ def dual_averaging_epoch(stamp):
                 grad.intercept[:] = 0.0
                 add_gradient(data, orders[e], start, stop, objective, point, 1.0 / batch_size, grad, scores, losses[e])
                 step(memory, grad, scales, objective, t, (stop - start) / batch_size)
-            note_epoch(memory, scales, objective, theta, notes, e)
+            note_memory(memory, objective, notes, e)
 
     return dual_averaging_epoch
 
@@ -292,10 +277,9 @@ def gradient_point(stamp):
 
 @entry
 def dual_averaging_step(stamp):
-    def dual_averaging_step(memory, grad, part, scales, objective, n_updates, theta):
+    def dual_averaging_step(memory, grad, part, scales, objective, n_updates):
         """Make the next update, or a part of one, with a given gradient."""
         _ = stamp
         step(memory, grad, scales, objective, n_updates + 1, part)
-        write_model(memory, scales, objective, theta)
 
     return dual_averaging_step

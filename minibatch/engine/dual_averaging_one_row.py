@@ -5,7 +5,7 @@ over its row: one for the score, one that moves. There is none over the weights.
 """
 
 from minibatch.engine.compile import entry, kernel
-from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, next_look, note_epoch
+from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, next_look, note_memory
 from minibatch.engine.dual_averaging_rows import (
     UNIT,
     bring_up_factors,
@@ -58,7 +58,7 @@ def move_outputs_by_row(X, i, t, square, objective, memory, buffer, slopes):
 @entry
 def dual_averaging_one_row_epoch(stamp):
     def dual_averaging_one_row_epoch(
-        data, orders, objective, scales, memory, n_updates, theta, buffer, factors, squares, scores, losses, notes
+        data, orders, objective, scales, memory, n_updates, buffer, factors, squares, scores, losses, notes
     ):
         """``dual_averaging_epoch`` for batches of one row. ``squares`` are the squared norms of what rows add, in their
         order; ``buffer`` is (outputs, ``N_BUFFER``), ``factors`` (outputs, scales), ``scores`` (1, outputs)."""
@@ -77,9 +77,11 @@ def dual_averaging_one_row_epoch(stamp):
                     look = next_look(t)
                 prefetch_place(X, y, weight, order, r + AHEAD)
                 score_at_point(X, order[r], objective, memory, factors, scores)
-                slopes_from_scores(order, r, r + 1, y, weight, class_weight, scores, objective, losses[e])
+                slopes_from_scores(
+                    objective.outputs, order, r, r + 1, y, weight, class_weight, scores, objective, losses[e]
+                )
                 move_outputs_by_row(X, order[r], t, squares[e, r], objective, memory, buffer, scores)
             from_sums(memory, buffer)
-            note_epoch(memory, scales, objective, theta, notes, e)
+            note_memory(memory, objective, notes, e)
 
     return dual_averaging_one_row_epoch

@@ -26,7 +26,7 @@ from minibatch.engine.dual_averaging import (
     inverse_root,
     next_look,
     note_distance,
-    note_epoch,
+    note_memory,
 )
 from minibatch.engine.four_rows import (
     add_four_rows_to_both,
@@ -374,7 +374,7 @@ def pass_over_rows(data, order, objective, scales, memory, n_updates, buffer, fa
 @entry
 def dual_averaging_rows_epoch(stamp):
     def dual_averaging_rows_epoch(
-        data, orders, objective, scales, memory, n_updates, theta, buffer, factors, squares, losses, notes
+        data, orders, objective, scales, memory, n_updates, buffer, factors, squares, losses, notes
     ):
         """``dual_averaging_epoch`` for batches of one row and outputs that do not share a loss. ``squares`` are the
         squared norms of what rows add, in their order; ``buffer`` is (outputs, ``N_BUFFER``), ``factors`` (outputs,
@@ -383,6 +383,6 @@ def dual_averaging_rows_epoch(stamp):
         for e in range(orders.shape[0]):
             before = n_updates + e * orders.shape[1]
             pass_over_rows(data, orders[e], objective, scales, memory, before, buffer, factors, squares[e], losses[e])
-            note_epoch(memory, scales, objective, theta, notes, e)
+            note_memory(memory, objective, notes, e)
 
     return dual_averaging_rows_epoch

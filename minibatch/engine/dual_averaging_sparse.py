@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minibatch.engine.compile import entry, kernel, kernel_in_order
-from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, next_look, note_distance, write_model
+from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, next_look, note_distance
 from minibatch.engine.dual_averaging_rows import (
     UNIT,
     bring_up_factors,
@@ -204,7 +204,7 @@ def move_outputs(X, i, t, square, objective, memory, buffer, columns, slopes):
 @entry
 def dual_averaging_sparse_row_epoch(stamp):
     def dual_averaging_sparse_row_epoch(
-        data, order, objective, scales, memory, n_updates, theta, buffer, columns, squares, scores, losses
+        data, order, objective, scales, memory, n_updates, buffer, columns, squares, scores, losses
     ):
         """``dual_averaging_epoch`` in batches of one CSR row, none of which names a column twice. ``squares`` are those
         of the rows in the norm of the scales' inverses; ``buffer`` is (outputs, ``N_BUFFER``)."""
@@ -224,10 +224,9 @@ def dual_averaging_sparse_row_epoch(stamp):
             prefetch_place(X, y, weight, order, r + AHEAD)
             for k in range(losses.shape[0]):
                 scores[0, k] = score_at_columns(X, order[r], memory, columns, k)
-            slopes_from_scores(order, r, r + 1, y, weight, class_weight, scores, objective, losses)
+            slopes_from_scores(objective.outputs, order, r, r + 1, y, weight, class_weight, scores, objective, losses)
             move_outputs(X, order[r], t, squares[r], objective, memory, buffer, columns, scores)
         unpack(columns, memory)
         from_sums(memory, buffer)
-        write_model(memory, scales, objective, theta)
 
     return dual_averaging_sparse_row_epoch

@@ -6,7 +6,7 @@ One for the scores, one that adds the gradient up and finds its norm, one that m
 import numpy as np
 
 from minibatch.engine.compile import entry, kernel, kernel_in_order
-from minibatch.engine.dual_averaging import next_look, write_model
+from minibatch.engine.dual_averaging import next_look
 from minibatch.engine.dual_averaging_rows import (
     OF_INTERCEPT,
     SQUARED_NORM,
@@ -113,7 +113,7 @@ def move_outputs_by_batch(X, order, start, stop, batch_size, t, objective, memor
 @entry
 def dual_averaging_sparse_epoch(stamp):
     def dual_averaging_sparse_epoch(
-        data, order, batch_size, objective, scales, memory, n_updates, theta, buffer, columns, scores, losses
+        data, order, batch_size, objective, scales, memory, n_updates, buffer, columns, scores, losses
     ):
         """``dual_averaging_epoch`` on CSR rows that name no column twice. ``buffer`` is (outputs, ``N_BUFFER``)."""
         _ = stamp
@@ -130,10 +130,11 @@ def dual_averaging_sparse_epoch(stamp):
                 look = next_look(t)
             find_shares(memory.pace, objective, columns)
             scores_of_batch(data, order, start, stop, memory, columns, scores)
-            slopes_from_scores(order, start, stop, y, weight, class_weight, scores, objective, losses)
+            slopes_from_scores(
+                objective.outputs, order, start, stop, y, weight, class_weight, scores, objective, losses
+            )
             move_outputs_by_batch(X, order, start, stop, batch_size, t, objective, memory, buffer, columns, scores)
         unpack(columns, memory)
         from_sums(memory, buffer)
-        write_model(memory, scales, objective, theta)
 
     return dual_averaging_sparse_epoch

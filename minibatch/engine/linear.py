@@ -15,7 +15,7 @@ import numpy as np
 from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.four_rows import add_four_rows, four_row_dots, prefetch_rows
 from minibatch.engine.lanes import LANES, lanes
-from minibatch.engine.losses import LOG_LOSS, loss_and_slope, softmax_loss_and_slopes
+from minibatch.engine.losses import loss_and_slope, softmax_loss_and_slopes
 from minibatch.engine.optimizers import Step
 from minibatch.engine.rows import add_row, prefetch, prefetch_row, row_dot
 from minibatch.engine.updates import update
@@ -25,12 +25,13 @@ __all__ = [
     "Data", "Objective", "Parameters", "Solver", "add_gradient", "add_parameters", "add_rows",
     "chunk_gradient", "fits_ahead", "gradient_epoch", "loss_of_output", "loss_of_score", "losses_of_scores",
     "note_parameters", "one_vs_rest_slopes", "places_ahead", "prefetch_place", "prefetch_target", "row_at",
-    "scores_of_four_rows", "scores_of_row", "scores_of_rows", "slopes_from_scores", "slopes_of_loss",
-    "slopes_of_output", "softmax_slopes", "target_of_output", "two_rows", "weighted_loss_and_slope",
+    "scores_of_four_rows", "scores_of_row", "scores_of_rows", "slopes_from_scores", "slopes_of_output",
+    "softmax_slopes", "target_of_output", "two_rows", "weighted_loss_and_slope",
 ]  # fmt: skip
 
-# How the outputs read the target: a column of y each; class k against the rest; or all together through a softmax.
-SEPARATE, ONE_VS_REST, SOFTMAX = range(3)
+# How the outputs read the target: a column of y each; class k against the rest; or all together through a softmax. As
+# codes of losses are, these are tuples: Numba compiles a softmax only where there is one, and then nothing else.
+SEPARATE, ONE_VS_REST, SOFTMAX = (0,), (1,), ()
 
 # Rows are asked for this far ahead of their use. Measured: a shuffled epoch in batches of one on 200,000 x 100 float64
 # takes 20 ms with, 47 ms without.
@@ -64,9 +65,9 @@ class Parameters(NamedTuple):
 class Objective(NamedTuple):
     """``first_output`` is the number of the first row of weights, where only some outputs are trained here."""
 
-    loss: int
+    loss: tuple[int, ...]
     parameter: float
-    outputs: int
+    outputs: tuple[int, ...]
     first_output: int
     l1: float
     l2: float
@@ -87,7 +88,7 @@ def target_of_output(row, k, y, weight, class_weight, objective):
     output = objective.first_output + k
     s = weight[row] if weight.shape[0] > 0 else 1.0
     if objective.outputs == ONE_VS_REST:
-        own = int(y[row, 0]) == output
+        own = np.int64(y[row, 0]) == output
         return (1.0 if own else -1.0), s * class_weight[1 if own else 0, output]
     return float(y[row, output]), float(s)
 
@@ -116,7 +117,7 @@ def loss_of_output(row, k, z, y, weight, class_weight, objective):
 @kernel
 def softmax_slopes(row, y, weight, scores, r):
     """Turn ``scores[r]``, the scores of a row, into weighted slopes; returns the weighted loss."""
-    value = softmax_loss_and_slopes(scores, r, int(y[row, 0]))
+    value = softmax_loss_and_slopes(scores, r, np.int64(y[row, 0]))
     if weight.shape[0] > 0:
         s = weight[row]
         value = s * value if s != 0.0 else 0.0
@@ -146,7 +147,7 @@ def slopes_of_output(loss, k, order, start, stop, y, weight, class_weight, score
 def one_vs_rest_slopes(loss, row, y, weight, class_weight, scores, r, objective, losses):
     """Turn ``scores[r]``, the scores of a row, into weighted slopes of classes against the rest; add their losses."""
     first = np.uintp(objective.first_output)  # unsigned, see ``engine.rows``
-    own, s = int(y[row, 0]) - objective.first_output, (weight[row] if weight.shape[0] > 0 else 1.0)
+    own, s = np.int64(y[row, 0]) - objective.first_output, (weight[row] if weight.shape[0] > 0 else 1.0)
     for k in range(scores.shape[1]):
         target = 1.0 if k == own else -1.0
         of_rest, of_class = class_weight[0, first + np.uintp(k)], class_weight[1, first + np.uintp(k)]
@@ -156,27 +157,20 @@ def one_vs_rest_slopes(loss, row, y, weight, class_weight, scores, r, objective,
 
 
 @joining
-def slopes_of_loss(loss, order, start, stop, y, weight, class_weight, scores, objective, losses):
-    """``slopes_from_scores`` of outputs that do not share a loss."""
-    if objective.outputs == ONE_VS_REST and scores.shape[1] >= CLASSES_AT_ONCE:
+def slopes_from_scores(outputs, order, start, stop, y, weight, class_weight, scores, objective, losses):
+    """Turn ``scores[: stop - start]``, the scores of rows ``order[start:stop]``, into weighted slopes; add their
+    weighted losses to ``losses``. ``outputs`` are those of the objective."""
+    if len(outputs) == 0:  # a softmax
+        for r in range(start, stop):
+            losses[0] += softmax_slopes(order[r], y, weight, scores, r - start)
+        return
+    loss = objective.loss
+    if outputs == ONE_VS_REST and scores.shape[1] >= CLASSES_AT_ONCE:
         for r in range(start, stop):
             one_vs_rest_slopes(loss, order[r], y, weight, class_weight, scores, r - start, objective, losses)
         return
     for k in range(scores.shape[1]):
         losses[k] += slopes_of_output(loss, k, order, start, stop, y, weight, class_weight, scores, objective)
-
-
-@joining
-def slopes_from_scores(order, start, stop, y, weight, class_weight, scores, objective, losses):
-    """Turn ``scores[: stop - start]``, the scores of rows ``order[start:stop]``, into weighted slopes; add their
-    weighted losses to ``losses``."""
-    if objective.outputs == SOFTMAX:
-        for r in range(start, stop):
-            losses[0] += softmax_slopes(order[r], y, weight, scores, r - start)
-    elif objective.loss == LOG_LOSS:  # the compiler knows it, and makes SIMD code of the loops
-        slopes_of_loss(LOG_LOSS, order, start, stop, y, weight, class_weight, scores, objective, losses)
-    else:
-        slopes_of_loss(objective.loss, order, start, stop, y, weight, class_weight, scores, objective, losses)
 
 
 @kernel
@@ -306,7 +300,7 @@ def add_gradient(data, order, start, stop, objective, theta, factor, grad, score
     for begin in range(start, stop, scores.shape[0]):
         end = min(begin + scores.shape[0], stop)
         scores_of_rows(data, order, begin, end, weights, intercept, 1.0, scores)
-        slopes_from_scores(order, begin, end, y, weight, class_weight, scores, objective, losses)
+        slopes_from_scores(objective.outputs, order, begin, end, y, weight, class_weight, scores, objective, losses)
         for k in range(scores.shape[1]):
             grad.intercept[k] += factor * add_rows(X, order, begin, end, scores, k, factor, grad.weights)
 
@@ -386,6 +380,7 @@ def losses_of_scores(stamp):
     def losses_of_scores(data, order, objective, scores, losses):
         """Add the weighted losses of the rows ``order`` to ``losses``; ``scores``, theirs, become slopes."""
         _ = stamp
-        slopes_from_scores(order, 0, order.shape[0], data.y, data.weight, data.class_weight, scores, objective, losses)
+        (_, y, weight, class_weight), n = data, order.shape[0]
+        slopes_from_scores(objective.outputs, order, 0, n, y, weight, class_weight, scores, objective, losses)
 
     return losses_of_scores

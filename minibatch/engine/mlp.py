@@ -117,14 +117,12 @@ def mlp_epoch(stamp):
                 block = block_of(order, begin, min(begin + work.n_rows, stop))
                 begun, complete, n_rows = begin > start, block.stop == stop, block.stop - begin
                 for share in range(first_share, last_share):
-                    if network.normalized:
+                    if len(network.normalization) > 0:
                         low, high = 0, n_rows if share == 0 else 0
                     else:
                         low, high = share * n_rows // n_shares, (share + 1) * n_rows // n_shares
                     if low < high:
-                        statistics = running_statistics(work)
-                        if network.normalized:
-                            statistics = statistics_of_batch(block, data.weight, work, rate, whole)
+                        statistics = statistics_of_batch(network.normalization, block, data.weight, work, rate, whole)
                         deltas_of_rows(
                             data, block, low, high, objective, network, theta, work, statistics, network.dropout, seed,
                             1.0 / (stop - start), begun, losses[share],
@@ -156,14 +154,14 @@ def mlp_gradient(stamp):
         """Put ``factor`` times the gradient of the summed losses of ``order[start:stop]`` into ``work.gradient``, or
         add it where it is ``resumed``; add the losses. Batch normalization uses the running statistics."""
         _ = stamp
+        statistics = running_statistics(network.normalization, work)
         if start == stop and not resumed:
             work.gradient[:] = 0
         for begin in range(start, stop, work.n_rows):
             block = block_of(order, begin, min(begin + work.n_rows, stop))
             keep, n_rows = resumed or begin > start, block.stop - begin
             deltas_of_rows(
-                data, block, 0, n_rows, objective, network, theta, work, running_statistics(work), dropout, seed,
-                factor, keep, losses,
+                data, block, 0, n_rows, objective, network, theta, work, statistics, dropout, seed, factor, keep, losses
             )  # fmt: skip
             for layer in range(network.units.shape[0] - 1):
                 gradient = weights_of(work.gradient, network, layer)
@@ -225,7 +223,7 @@ def mlp_row_gradients(stamp):
         for begin in range(start, stop, work.n_rows):
             end = min(begin + work.n_rows, stop)
             block, n_rows = block_of(order, begin, end), end - begin
-            forward(data.X, block, 0, n_rows, network, theta, work, running_statistics(work), 0.0, 0)
+            forward(data.X, block, 0, n_rows, network, theta, work, (), 0.0, 0)
             inputs = inputs_of(data.X, block, network, work, 0, n_rows)
             delta = last_delta(data, block, 0, n_rows, objective, network, work, 1.0, losses)
             for layer in range(network.units.shape[0] - 2, -1, -1):
@@ -252,10 +250,11 @@ def mlp_scores(stamp):
     def mlp_scores(X, order, start, stop, network, theta, work, scores):
         """Put the scores of rows ``order[start:stop]`` into ``scores[start:stop]``; ``work`` need not hold all rows."""
         _ = stamp
+        statistics = running_statistics(network.normalization, work)
         for begin in range(start, stop, work.n_rows):
             end = min(begin + work.n_rows, stop)
             block = block_of(order, begin, end)
-            forward(X, block, 0, end - begin, network, theta, work, running_statistics(work), 0.0, 0)
+            forward(X, block, 0, end - begin, network, theta, work, statistics, 0.0, 0)
             found = layer_rows(work.values, work, network, network.units.shape[0] - 2, 0, end - begin)
             copy_to(found, scores[begin:end])
 

@@ -14,29 +14,45 @@ import numpy as np
 from minibatch.engine.compile import kernel
 from minibatch.engine.matrices import matrix
 
-__all__ = ["Block", "Network", "Work", "block_of", "layer_rows", "part", "weights_of"]
+__all__ = [
+    "Block", "Network", "Normalization", "Work", "block_of", "layer_rows", "normalizes_inputs", "part", "weights_of",
+]  # fmt: skip
+
+
+class Normalization(NamedTuple):
+    """Where in ``theta`` scales, running means and running variances of hidden layers begin; whether the inputs are
+    normalised too, whose statistics come last."""
+
+    scales_at: np.ndarray
+    means_at: np.ndarray
+    variances_at: np.ndarray
+    of_inputs: bool
 
 
 class Network(NamedTuple):
     """The layers: ``units`` is (layers + 1,), inputs first; ``weights_at`` and so on say where in ``theta`` the
-    weights, intercepts, ... of a layer begin. Hidden units are numbered through, ``hidden_at`` is the first of a layer,
-    its last entry their number. Statistics of the inputs, where they are normalised too, come last.
+    weights and intercepts of a layer begin. Hidden units are numbered through, ``hidden_at`` is the first of a layer,
+    its last entry their number. ``normalization`` is ``()`` where there is none, and then nothing of it is compiled.
     """
 
     units: np.ndarray
     weights_at: np.ndarray
     intercepts_at: np.ndarray
-    scales_at: np.ndarray
-    means_at: np.ndarray
-    variances_at: np.ndarray
     hidden_at: np.ndarray
     n_weights: int
     n_trained: int
     n_parameters: int
     activation: int
-    normalized: bool
-    normalized_inputs: bool
     dropout: float
+    normalization: "Normalization | tuple[()]"
+
+    @property
+    def normalized(self):
+        return len(self.normalization) > 0
+
+    @property
+    def normalized_inputs(self):
+        return self.normalized and self.normalization.of_inputs
 
 
 class Work(NamedTuple):
@@ -78,6 +94,13 @@ def layer_rows(buffer, work, network, layer, first, last):
     """Rows ``first`` to ``last`` of a block, of a layer's matrix in ``values``, ``slopes``, ...: (rows, units)."""
     units = network.units[layer + 1]
     return matrix(buffer, work.n_rows * network.hidden_at[layer] + first * units, last - first, units)
+
+
+@kernel
+def normalizes_inputs(normalization):
+    if len(normalization) == 0:
+        return False
+    return normalization.of_inputs
 
 
 @kernel

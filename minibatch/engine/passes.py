@@ -17,7 +17,7 @@ from minibatch.engine.matrices import (
     matrix,
     rows_in_sequence,
 )
-from minibatch.engine.network import layer_rows, part, weights_of
+from minibatch.engine.network import layer_rows, normalizes_inputs, part, weights_of
 from minibatch.engine.products import add_column_sums, add_to_rows, product, product_at, product_bt
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
 @kernel
 def inputs_of(X, block, network, work, first, last):
     """Rows ``first`` to ``last`` of the block, as the first layer takes them."""
-    if block.in_sequence and not network.normalized_inputs:
+    if block.in_sequence and not normalizes_inputs(network.normalization):
         return rows_in_sequence(X, block.order[block.start] + first, last - first)
     d = 0 if is_sparse(X) else network.units[0]
     return matrix(work.inputs, first * d, last - first, d)
@@ -41,7 +41,7 @@ def prepare_inputs(X, block, network, theta, work, first, last, statistics):
     inputs = inputs_of(X, block, network, work, first, last)
     if not block.in_sequence:
         gather_columns(X, block.order, block.start + first, 0, inputs.shape[1], inputs)
-    if network.normalized_inputs:
+    if len(statistics) > 0 and network.normalization.of_inputs:
         rows = inputs
         if block.in_sequence:
             rows = rows_in_sequence(X, block.order[block.start] + first, last - first)
@@ -52,9 +52,10 @@ def prepare_inputs(X, block, network, theta, work, first, last, statistics):
 @joining
 def activate_layer(layer, block, first, z, network, work, dropout, seed):
     """Replace ``z`` of a hidden layer, the rows of the block from ``first`` on, by the values; fill ``work.slopes``."""
-    slopes = layer_rows(work.slopes, work, network, layer, first, first + z.shape[0])
-    activate(network.activation, z.reshape(z.size), slopes.reshape(slopes.size))
+    (n_rows, units), start = z.shape, work.n_rows * network.hidden_at[layer] + first * z.shape[1]
+    activate(network.activation, part(work.values, start, n_rows * units), part(work.slopes, start, n_rows * units))
     if dropout > 0.0:
+        slopes = layer_rows(work.slopes, work, network, layer, first, first + n_rows)
         drop_units(dropout, seed, block.order, block.start + first, network.hidden_at[layer], z, slopes)
 
 
@@ -71,7 +72,7 @@ def forward(X, block, first, last, network, theta, work, statistics, dropout, se
             input_product(X, block.order, start, inputs, W, z)
         else:
             product(layer_rows(work.values, work, network, layer - 1, first, last), W, z)
-        if layer < last_layer and network.normalized:
+        if layer < last_layer and len(statistics) > 0:
             normalize(layer, z, network, theta, work, statistics)
         else:
             add_to_rows(part(theta, network.intercepts_at[layer], units), z)
@@ -86,7 +87,8 @@ def last_delta(data, block, first, last, objective, network, work, factor, losse
     scores = layer_rows(work.values, work, network, last_layer, first, last)
     delta = layer_rows(work.deltas, work, network, last_layer, first, last)
     start, stop = block.start + first, block.start + last
-    slopes_from_scores(block.order, start, stop, data.y, data.weight, data.class_weight, scores, objective, losses)
+    (_, y, weight, class_weight), order = data, block.order
+    slopes_from_scores(objective.outputs, order, start, stop, y, weight, class_weight, scores, objective, losses)
     for r in range(scores.shape[0]):
         for k in range(scores.shape[1]):
             delta[r, k] = factor * scores[r, k]
@@ -118,7 +120,7 @@ def deltas_of_rows(
     delta = last_delta(data, block, first, last, objective, network, work, factor, losses)
     for layer in range(network.units.shape[0] - 2, 0, -1):
         delta = delta_below(layer, delta, first, network, theta, work)
-        if network.normalized:
+        if len(statistics) > 0:
             normalize_backward(layer - 1, delta, network, theta, work, statistics, keep)
 
 
@@ -140,6 +142,6 @@ def weight_gradient(X, block, layer, low, high, network, work, keep, out):
 def intercept_gradients(block, network, work, keep):
     """As ``weight_gradient``, of the intercepts that no batch normalization has seen to."""
     last_layer, n_rows = network.units.shape[0] - 2, block.stop - block.start
-    for layer in range(last_layer if network.normalized else 0, last_layer + 1):
+    for layer in range(last_layer if len(network.normalization) > 0 else 0, last_layer + 1):
         delta = layer_rows(work.deltas, work, network, layer, 0, n_rows)
         add_column_sums(delta, keep, part(work.gradient, network.intercepts_at[layer], network.units[layer + 1]))

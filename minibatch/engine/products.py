@@ -13,14 +13,14 @@ from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 from numba.np.linalg import ensure_blas, get_blas_kind
 
-from minibatch.engine.compile import INLINED, OPTIONS, kernel
+from minibatch.engine.compile import COMPILED, INLINED, OPTIONS, kernel
 from minibatch.engine.four_rows import add_four_rows, four_row_dots
 from minibatch.engine.rows import add_row, row_dot
 from minibatch.engine.tiles import TILE_ROWS, multiply_in_tiles, vector_lanes
 
 __all__ = [
-    "COLUMNS_IN_TILES", "FEWEST_ROWS", "FEW_ROWS", "ROWS_IN_TILES", "SMALL_PRODUCT", "add_column_products",
-    "add_column_sums", "add_to_rows", "blas_copies", "copy_to", "fits_tiles", "multiply", "multiply_in_pieces",
+    "BLAS_COPIES", "COLUMNS_IN_TILES", "FEWEST_ROWS", "FEW_ROWS", "ROWS_IN_TILES", "SMALL_PRODUCT",
+    "add_column_products", "add_column_sums", "add_to_rows", "copy_to", "fits_tiles", "multiply", "multiply_in_pieces",
     "product", "product_at", "product_bt", "product_bt_of_few_rows", "product_of_few_rows",
 ]  # fmt: skip
 
@@ -34,6 +34,8 @@ ROWS_IN_TILES, COLUMNS_IN_TILES, FEW_ROWS = 64, 32, 8
 # 87 and 111 (float64 43 and 53). Pieces of 8 rows are slower than all at once, and so are those of products with a
 # transpose on the right: 256 rows times (256, 256), 92 at once and 33.
 SMALL_PRODUCT, FEWEST_ROWS = 1_000_000, 12
+# A number that is known to Numba: what is not for this processor is not compiled.
+BLAS_COPIES = not (COMPILED and get_host_cpu_features().get("avx512f", False))
 
 
 def multiply(transposed_a, a, transposed_b, b, keep, out):
@@ -87,23 +89,12 @@ def _multiply(transposed_a, a, transposed_b, b, keep, out):
     return multiply
 
 
-def blas_copies():
-    """Whether BLAS copies the matrices of a small product."""
-    return True
-
-
-@overload(blas_copies, jit_options=_JIT)
-def _blas_copies():
-    copies = not get_host_cpu_features().get("avx512f", False)
-    return lambda: copies
-
-
 @kernel
 def multiply_in_pieces(transposed, a, b, keep, out):
     """``out = a @ b``, of a matrix or its transpose, added to what is there where that is to ``keep``: so many rows of
     ``out`` at a time that BLAS copies nothing, where it can do without."""
     n_rows = out.shape[0]
-    step = n_rows if blas_copies() else SMALL_PRODUCT // max(1, b.shape[0] * b.shape[1]) // 4 * 4
+    step = n_rows if BLAS_COPIES else SMALL_PRODUCT // max(1, b.shape[0] * b.shape[1]) // 4 * 4
     if step < FEWEST_ROWS:
         step = max(1, n_rows)
     for start in range(0, n_rows, step):
@@ -119,7 +110,7 @@ def fits_tiles(rows):
     """Whether products with so many rows, whose result has as many columns, are faster in tiles."""
     n_rows, n_columns = rows.shape
     small = n_rows <= ROWS_IN_TILES or n_columns <= COLUMNS_IN_TILES
-    return blas_copies() and small and n_columns >= vector_lanes(rows)
+    return BLAS_COPIES and small and n_columns >= vector_lanes(rows)
 
 
 @kernel
@@ -155,9 +146,9 @@ def product_bt_of_few_rows(a, b, out):
 def product(a, b, out):
     """``out = a @ b``"""
     n_rows = a.shape[0]
-    if n_rows >= TILE_ROWS and fits_tiles(out):
+    if BLAS_COPIES and n_rows >= TILE_ROWS and fits_tiles(out):
         multiply_in_tiles(False, a, b, False, out)
-    elif blas_copies() and n_rows <= FEW_ROWS:
+    elif BLAS_COPIES and n_rows <= FEW_ROWS:
         product_of_few_rows(a, b, out)
     else:
         multiply_in_pieces(False, a, b, False, out)
@@ -166,7 +157,7 @@ def product(a, b, out):
 @kernel
 def product_at(a, b, keep, out):
     """``out = a.T @ b``, added to what is there where that is to ``keep``; ``a`` may be some columns of a matrix."""
-    if fits_tiles(b):
+    if BLAS_COPIES and fits_tiles(b):
         multiply_in_tiles(True, a, b, keep, out)
     else:
         multiply_in_pieces(True, a, b, keep, out)
@@ -175,7 +166,7 @@ def product_at(a, b, keep, out):
 @kernel
 def product_bt(a, b, out):
     """``out = a @ b.T``"""
-    if blas_copies() and a.shape[0] <= FEW_ROWS:
+    if BLAS_COPIES and a.shape[0] <= FEW_ROWS:
         product_bt_of_few_rows(a, b, out)
     else:
         multiply(False, a, True, b, False, out)

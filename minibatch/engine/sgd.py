@@ -41,7 +41,7 @@ def batch_slopes(data, order, start, stop, objective, weights, intercept, scale,
     """Fill ``scores[: stop - start]`` with the slopes of rows ``order[start:stop]`` at ``scale * weights``."""
     _, y, weight, class_weight = data
     scores_of_rows(data, order, start, stop, weights, intercept, scale, scores)
-    slopes_from_scores(order, start, stop, y, weight, class_weight, scores, objective, losses)
+    slopes_from_scores(objective.outputs, order, start, stop, y, weight, class_weight, scores, objective, losses)
 
 
 @kernel

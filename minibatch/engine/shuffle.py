@@ -41,21 +41,16 @@ def mixed(word, other):
 @kernel
 def begin_stream(pool, epoch, state):
     """Fill ``state`` with that of the stream of an epoch; ``pool`` is that of ``SeedSequence(seed)``."""
-    multiplier = POOLED
+    multiplier = np.int64(POOLED)
     for i in range(4):
         word, multiplier = hashed_word(epoch, multiplier, MULT_A)
-        state[i] = mixed(int(pool[i]), word)
-    p0, p1, p2, p3 = int(state[0]), int(state[1]), int(state[2]), int(state[3])
-    w0, multiplier = hashed_word(p0, INIT_B, MULT_B)
-    w1, multiplier = hashed_word(p1, multiplier, MULT_B)
-    w2, multiplier = hashed_word(p2, multiplier, MULT_B)
-    w3, multiplier = hashed_word(p3, multiplier, MULT_B)
-    w4, multiplier = hashed_word(p0, multiplier, MULT_B)
-    w5, multiplier = hashed_word(p1, multiplier, MULT_B)
-    half = np.uint64(32)
-    state[0] = np.uint64(w0) | np.uint64(w1) << half
-    state[1] = np.uint64(w2) | np.uint64(w3) << half
-    state[2] = np.uint64(w4) | np.uint64(w5) << half
+        state[i] = mixed(np.int64(pool[i]), word)
+    first, second, multiplier = np.int64(state[0]), np.int64(state[1]), np.int64(INIT_B)
+    for i in range(3):  # from the first two words, the others, and the first two again
+        low, high = (np.int64(state[2]), np.int64(state[3])) if i == 1 else (first, second)
+        low, multiplier = hashed_word(low, multiplier, MULT_B)
+        high, multiplier = hashed_word(high, multiplier, MULT_B)
+        state[i] = np.uint64(low) | np.uint64(high) << np.uint64(32)
     state[3] = np.uint64(1)
 
 
@@ -82,8 +77,8 @@ def exchange_places(order, uniforms, n, last):
     """
     for q in range(n):
         if q + AHEAD < n:
-            prefetch(order, int(uniforms[q + AHEAD] * (last - q - AHEAD + 1)))
-        place = int(uniforms[q] * (last - q + 1))
+            prefetch(order, np.int64(uniforms[q + AHEAD] * (last - q - AHEAD + 1)))
+        place = np.int64(uniforms[q] * (last - q + 1))
         order[last - q], order[place] = order[place], order[last - q]
 
 

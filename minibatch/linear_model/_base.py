@@ -88,7 +88,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         if self.penalty == "elasticnet" and self.l1_ratio is None:
             raise ValueError("l1_ratio must be set when penalty is 'elasticnet'; got l1_ratio=None.")
 
-    def _objective(self, loss: int, parameter: float, outputs: str) -> Objective:
+    def _objective(self, loss: tuple[int, ...], parameter: float, outputs: str) -> Objective:
         share = {"l1": 1.0, "elasticnet": self.l1_ratio}.get(self.penalty, 0.0)  # of L1 in the penalty
         alpha = float(self.alpha) if self.penalty is not None else 0.0
         l1, l2 = alpha * share, alpha * (1.0 - share)

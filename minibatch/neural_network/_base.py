@@ -232,7 +232,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
             tolerance = (self.tol or 0.0) * np.sqrt(unit)
             return minimize(problem, plan, rule, tolerance, self.max_fun, state, history, validate, callbacks, observer)
 
-    def _objective(self, loss: int, outputs: int = SEPARATE) -> Objective:
+    def _objective(self, loss: tuple[int, ...], outputs: tuple[int, ...] = SEPARATE) -> Objective:
         return Objective(loss, 0.0, outputs, 0, 0.0, float(self.alpha), True)
 
     def _solver(self) -> Solver:

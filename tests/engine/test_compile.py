@@ -178,21 +178,54 @@ def test_every_entry_is_listed_and_closes_over_the_stamp():
 FIRST_FITS = """
 import numpy as np
 from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier
-from minibatch.engine import columns, dual_averaging, linear, mlp, shuffle
+from minibatch.engine import columns, dual_averaging, linear, mlp, sgd, shuffle
 X = np.random.default_rng(0).standard_normal((40, 3))
-for model in (MiniBatchSGDClassifier("log_loss", max_iter=2, tol=None), MiniBatchMLPClassifier((4,), max_iter=2)):
+for model in (
+    MiniBatchSGDClassifier("log_loss", max_iter=20), MiniBatchMLPClassifier((4,), max_iter=2),
+    MiniBatchSGDClassifier("log_loss", learning_rate="constant", max_iter=20),
+):
     model.fit(X, X[:, 0] > 0).predict_proba(X)
-modules = columns, dual_averaging, linear, mlp, shuffle
+modules = columns, dual_averaging, linear, mlp, sgd, shuffle
 entries = {id(d): d for module in modules for d in vars(module).values() if hasattr(d, "_cache")}
 print(*(len(d.signatures) for d in entries.values() if "stamp" in d.py_func.__code__.co_freevars and d.signatures))
 """
 
 
 def test_first_fits_compile_little():
-    """Two entries of a linear model, two of a network, two of both; none of them twice, not even to predict."""
+    """One entry of each linear model, two of a network, two of all; none of them twice, not even to predict."""
     command = [sys.executable, "-W", "ignore", "-c", FIRST_FITS]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == 6 * ["1"]
+
+
+KERNELS_OF_FIRST_FITS = """
+import numpy as np
+from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier
+from minibatch.engine import batch_normalization, linear, losses
+X = np.random.default_rng(0).standard_normal((40, 3))
+{}.fit(X, np.arange(40) % 3)
+kernels = linear.one_vs_rest_slopes, linear.softmax_slopes, losses.bounded, batch_normalization.standardize
+print(*(kernel.__name__ for kernel in kernels if kernel.signatures))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("MiniBatchSGDClassifier('log_loss')", "one_vs_rest_slopes"),
+        ("MiniBatchSGDClassifier('hinge')", "one_vs_rest_slopes bounded"),
+        ("MiniBatchSGDClassifier('log_loss', multi_class='multinomial')", "softmax_slopes"),
+        ("MiniBatchMLPClassifier((4,))", "softmax_slopes"),
+        ("MiniBatchMLPClassifier((4,), batch_normalization=True)", "softmax_slopes standardize"),
+    ],
+)
+def test_branches_that_types_rule_out_are_not_compiled(model, expected, tmp_path):
+    """Losses beside the log loss, a softmax, batch normalization."""
+    command = [sys.executable, "-W", "ignore", "-c", KERNELS_OF_FIRST_FITS.format(model)]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == expected.split()
 
 
 def test_a_number_in_a_call_is_no_other_kernel():

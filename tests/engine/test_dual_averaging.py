@@ -85,7 +85,7 @@ def train(problem, method, batch_size, epochs=2, order=None):
         getattr(problem, method)(state, epoch.as_rows(), passed)
         state.slot_updates += n_batches
         rates.append(state.own_rate)
-    return *problem.parameters(state.result()), np.array(rates)
+    return *problem.parameters(problem.model_of(state)), np.array(rates)
 
 
 def reference(problem, y, loss, scales, **options):
@@ -199,7 +199,7 @@ def test_single_rows_of_any_width(loss, n_features, differ):
         problem.set_distances(state, distances_of(problem))
         epoch = Epoch(np.arange(341), np.empty(341), 1, 341, True, 0).as_rows()
         getattr(problem, method)(state, epoch, no_passes(1, 1, state.theta, state.scalars, noted=False))
-        return state.theta
+        return problem.model_of(state)
 
     assert_allclose(trained("_four_rows"), trained("_gradient_batches"), rtol=1e-10, atol=1e-12)
 

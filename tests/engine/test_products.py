@@ -90,7 +90,7 @@ def test_products_in_pieces(n_rows, n_pieces, keep, monkeypatch):
 
     reference = products.multiply
     monkeypatch.setattr(products, "multiply", multiply)
-    monkeypatch.setattr(products, "blas_copies", lambda: False)
+    monkeypatch.setattr(products, "BLAS_COPIES", False)
     monkeypatch.setattr(products, "SMALL_PRODUCT", products.FEWEST_ROWS * 30)
     a, b, out = matrices(np.float64, (n_rows, 5), (5, 6), (n_rows, 6))
     products.product(a, b, out)
