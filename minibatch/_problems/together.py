@@ -152,6 +152,6 @@ def _epochs(train: _Train, requests: Sequence[Request]) -> list[Passed]:
         ones = [request._replace(epoch=request.epoch.number(i)) for request in requests]
         for request, (losses, penalties, notes), of_epoch in zip(requests, passed, train(ones), strict=True):
             losses[i], penalties[i], notes.thetas[i] = of_epoch, request.state.penalty_seen, request.state.theta
-            if len(notes.paces):
-                notes.paces[i] = request.state.scalars[:, :2]
+            if notes.paces.size:
+                notes.paces[i] = request.state.scalars
     return passed

@@ -43,6 +43,8 @@ def announced(compile_signature):
             return compile_signature(signature)
         finally:
             timer.cancel()
+            if timer.ident is not None:
+                timer.join()  # no thread is left behind
 
     return compile_announced
 

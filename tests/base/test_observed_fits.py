@@ -16,6 +16,7 @@ from minibatch import (
     MiniBatchSGDClassifier,
     MiniBatchSGDRegressor,
 )
+from minibatch._problems import requests
 from minibatch._training import epochs as epochs_of_training
 from minibatch.engine.optimizers import SOLVERS
 
@@ -237,7 +238,7 @@ def test_a_budget_of_seconds_ends_with_the_evaluation_that_reaches_it(stretches,
         now[0] += 1.0
         return now[0]
 
-    monkeypatch.setattr(epochs_of_training, "time", SimpleNamespace(perf_counter=perf_counter))
+    monkeypatch.setattr(requests, "time", SimpleNamespace(perf_counter=perf_counter))
     notes = Slow(stretches=stretches, max_seconds=limit, max_iter=100)
     model = MiniBatchSGDRegressor(**LINEAR)
     model._train(X, y, None, watch=notes)
@@ -250,7 +251,7 @@ def test_a_budget_of_seconds_ends_with_the_evaluation_that_reaches_it(stretches,
 
 def test_the_progressive_loss_of_an_epoch_cut_short_is_a_mean_over_the_rows_it_had(monkeypatch):
     clock = iter(np.arange(1000.0))
-    monkeypatch.setattr(epochs_of_training, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(requests, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     model = MiniBatchSGDRegressor(**{**LINEAR, "shuffle": False})
     watched(model, stretches=3, max_seconds=2.0, max_iter=9)
     seen = 4 * 8  # two stretches of two batches
