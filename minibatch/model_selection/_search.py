@@ -136,8 +136,8 @@ n_features_in_, feature_names_in_
     >>> search = MiniBatchGridSearchCV(model, grid, cv=3).fit(X, y)
     >>> len(search.cv_results_["params"]), bool(search.best_score_ > 0.96)
     (9, True)
-    >>> search.cv_results_["status"][0]
-    'converged'
+    >>> print(search.cv_results_["status"][0])
+    converged
     >>> search.history_of(0, split=1)["n_updates"][:2]
     array([379, 758])
     """
