@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minibatch._problems.blas import one_blas_thread
 from minibatch._problems.candidates_auto import train_auto
 from minibatch._problems.candidates_gradient import train_by_gradients
 from minibatch._problems.candidates_sgd import train_sgd
@@ -35,12 +36,14 @@ def run_together(requests: Sequence[Request]) -> list[Any]:
     """What ``run`` of every request returns, to rounding; those that can share a pass do."""
     found: dict[int, Any] = {}
     for train, group in _groups(requests):
-        found |= dict(zip(group, train([requests[i] for i in group]), strict=True))
+        members = [requests[i] for i in group]
+        found |= dict(zip(group, _one_by_one(members) if train is None else _in_one_pass(train, members), strict=True))
     return [found[i] for i in range(len(requests))]
 
 
-def _groups(requests: Sequence[Request]) -> Iterator[tuple[_Train, list[int]]]:
-    """The numbers of requests that are trained together, as many as the cache has room for, and what trains them."""
+def _groups(requests: Sequence[Request]) -> Iterator[tuple[_Train | None, list[int]]]:
+    """The numbers of requests that are trained together, as many as the cache has room for, and what trains them; None
+    where each trains alone."""
     alike: dict[Any, list[list[int]]] = {}
     for i, request in enumerate(requests):
         groups = alike.setdefault(_what_is_shared(request) or i, [])
@@ -54,7 +57,7 @@ def _groups(requests: Sequence[Request]) -> Iterator[tuple[_Train, list[int]]]:
         first = requests[group[0]]
         train = _train_of(first)
         if train is None or len(group) < _fewest(first):
-            yield _one_by_one, group
+            yield None, group
         else:
             n_passes = -(-len(group) // _most(first))
             for begin, end in cut(0, len(group), -(-len(group) // n_passes)):
@@ -132,3 +135,8 @@ def _same(a: Any, b: Any) -> bool:
 
 def _one_by_one(requests: Sequence[Request]) -> list[Any]:
     return [request.run() for request in requests]
+
+
+def _in_one_pass(train: _Train, requests: Sequence[Request]) -> list[Any]:
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return train(requests)
