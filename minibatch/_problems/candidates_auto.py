@@ -105,9 +105,8 @@ def _room_of_rows(weights: Vector, bands: Bands, units: NDArray[np.float64]) -> 
 def _models_of(memory: Memory, shared: Shared, bands: Bands) -> Parameters:
     """The parameters that the memory stands for."""
     (dual, intercept), sums, numbers = memory.average, memory.pace[:, AVERAGE_SUM], shared.numbers
-    with np.errstate(over="ignore", invalid="ignore"):
-        size = np.maximum(np.abs(dual, dtype=np.float64) - numbers.l1 * sums, 0.0)
-        weights = np.copysign(size, dual) / (bands.scales[bands.of_features, None] + numbers.l2 * sums)
+    size = np.maximum(np.abs(dual, dtype=np.float64) - numbers.l1 * sums, 0.0)
+    weights = np.copysign(size, dual) / (bands.scales[bands.of_features, None] + numbers.l2 * sums)
     return Parameters(weights, intercept)
 
 

@@ -62,11 +62,14 @@ def _rows_of(vectors: Sequence[NDArray[Any]], problem: LinearProblem) -> Paramet
 
 def _rates_of(requests: Sequence[Request], n_models: int) -> Rates:
     """With those of the last as often as there are more models."""
-    etas = [request.epoch.etas for request in requests]
+    places = np.minimum(np.arange(n_models), len(requests) - 1)
+    problems: list[Any] = [request.problem for request in requests]
+    momenta = np.array([problem.solver.momentum for problem in problems], dtype=np.float64)[places]
+    etas = np.stack([requests[i].epoch.etas for i in places])
+    if requests[0].state.beta == 0.0:  # nothing weighs iterates, see ``State.shares``
+        return Rates(etas, etas, momenta)
     shares = [request.state.shares(request.epoch.etas) for request in requests]
-    momenta = [np.asarray(request.problem.solver.momentum, np.float64) for request in requests]
-    more = n_models - len(requests)
-    return Rates(*(np.stack([*numbers, *numbers[-1:] * more]) for numbers in (etas, shares, momenta)))
+    return Rates(etas, np.stack([shares[i] for i in places]), momenta)
 
 
 def _forgets(request: Request) -> bool:

@@ -54,6 +54,5 @@ def _norms_of(problem: LinearProblem, shared: Shared, weights: Vector) -> Norms:
     """Where the penalty is followed, of models with one output."""
     if problem.squares is None:
         return Norms(*np.empty((4, 0)))
-    with np.errstate(over="ignore", invalid="ignore"):
-        squared = np.einsum("jc,jc->c", weights, weights, dtype=np.float64)
+    squared = np.einsum("jc,jc->c", weights, weights, dtype=np.float64)
     return Norms(problem.squares[shared.order], squared, *np.zeros((2, len(squared))))

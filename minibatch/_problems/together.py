@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minibatch._problems.blas import one_blas_thread
 from minibatch._problems.candidates_auto import train_auto
 from minibatch._problems.candidates_gradient import train_by_gradients
 from minibatch._problems.candidates_sgd import train_sgd
@@ -38,14 +39,15 @@ def run_together(requests: Sequence[Request]) -> list[Ran]:
     found: dict[int, Ran] = {}
     for train, group in _groups(requests):
         began, members = time.perf_counter(), [requests[i] for i in group]
-        left = train(members) if members[0].epoch.order.ndim == 1 or train is _one_by_one else _epochs(train, members)
+        left = _one_by_one(members) if train is None else _together(train, members)
         seconds = (time.perf_counter() - began) / len(group)
         found |= {i: Ran(of_one, seconds) for i, of_one in zip(group, left, strict=True)}
     return [found[i] for i in range(len(requests))]
 
 
-def _groups(requests: Sequence[Request]) -> Iterator[tuple[_Train, list[int]]]:
-    """The numbers of requests that are trained together, as many as the cache has room for, and what trains them."""
+def _groups(requests: Sequence[Request]) -> Iterator[tuple[_Train | None, list[int]]]:
+    """The numbers of requests that are trained together, as many as the cache has room for, and what trains them; None
+    where each trains alone."""
     alike: dict[Any, list[list[int]]] = {}
     for i, request in enumerate(requests):
         groups = alike.setdefault(_what_is_shared(request) or i, [])
@@ -59,7 +61,7 @@ def _groups(requests: Sequence[Request]) -> Iterator[tuple[_Train, list[int]]]:
         first = requests[group[0]]
         train = _train_of(first)
         if train is None or len(group) < _fewest(first):
-            yield _one_by_one, group
+            yield None, group
         else:
             n_passes = -(-len(group) // _most(first))
             for begin, end in cut(0, len(group), -(-len(group) // n_passes)):
@@ -139,8 +141,14 @@ def _one_by_one(requests: Sequence[Request]) -> list[Any]:
     return [request.run().left for request in requests]
 
 
+def _together(train: _Train, requests: Sequence[Request]) -> list[Any]:
+    """Losses, or what ``run_epochs`` returns."""
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return train(requests) if requests[0].epoch.order.ndim == 1 else _epochs(train, requests)
+
+
 def _epochs(train: _Train, requests: Sequence[Request]) -> list[Passed]:
-    """What ``run_epochs`` returns for each, one shared epoch after the other."""
+    """One shared epoch after the other."""
     passed, number = [], len(requests[0].epoch.order)
     for request in requests:
         problem: Any = request.problem

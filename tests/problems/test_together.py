@@ -110,6 +110,16 @@ def test_several_epochs(of_numbers, batch_size):
         assert one.state.schedule_updates == other.state.schedule_updates
 
 
+@pytest.mark.compiled
+@pytest.mark.usefixtures("shares_a_pass")
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("matrix", [X, X.astype(np.float32)])
+def test_nobody_warns_of_an_overflow(matrix):
+    exploding = [request(1e300, loss="squared_error", matrix=matrix, seed=i) for i in range(8)]
+    run_together(exploding)
+    assert not np.isfinite(exploding[0].state.theta).all()
+
+
 def test_one_that_explodes_leaves_the_others_as_they_are():
     fine = [request(eta, loss="squared_error") for eta in np.linspace(0.01, 0.2, 8)]
     with_another, shared = copy_of([*fine, request(1e300, loss="squared_error")]), copy_of(fine)
