@@ -5,7 +5,7 @@ Python decides once an epoch, or once for several of small data that nobody look
 is a status, not an exception.
 
 ``training`` is a generator that asks for its epochs, and ``alone`` runs what it asks for. So the epochs that many fits
-ask for can be run together (``_problems.together``); nothing does that yet.
+ask for can be run together (``_training.together``, searches).
 """
 
 from collections.abc import Callable

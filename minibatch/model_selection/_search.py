@@ -15,7 +15,6 @@ from sklearn.utils import indexable
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
-from minibatch._base.callbacks import says_when_it_compiles
 from minibatch._base.pipelines import split_pipeline
 from minibatch._base.sparse import refuse_damaged
 from minibatch.history import History
@@ -49,15 +48,15 @@ class MiniBatchGridSearchCV(GridSearchCV):
 
     param_grid : dict of str to sequence, or list of dicts
         As in `GridSearchCV`: names of parameters and the values to try, every combination of them; or several such
-        grids. A list of dicts that have single values in the place of sequences, as `ParameterSampler` draws them, is
-        a list of candidates.
+        grids. A list of dicts of which one has a single value in the place of a sequence, as `ParameterSampler` draws
+        them, is a list of candidates.
 
     scoring : str, callable, list, tuple or dict, default=None
         As in `GridSearchCV`. None: the estimator's ``score``, which is accuracy or R squared.
 
     n_jobs : int or None, default=None
-        Threads to train on (not processes: they share the rows). None: one, or what a ``joblib.parallel_config`` says.
-        Results do not depend on it.
+        Threads to train on (not processes: they share the rows), and how many folds are copied at a time. None: one, or
+        what a ``joblib.parallel_config`` says. Results do not depend on it.
 
     refit : bool, str or callable, default=True
         As in `GridSearchCV`: whether, and by which score, the best candidate is fitted again to all rows.
@@ -78,6 +77,7 @@ class MiniBatchGridSearchCV(GridSearchCV):
     factor : int or None, default=None
         One in so many candidates goes on after each round. 2 and 3 are usual. None: every candidate is trained to its
         end. Scores of candidates that went out early are those of then, and they rank behind all that lived longer.
+        The copies of all folds are kept. ``solver='lbfgs'`` has no epochs: it is at its end after the first round.
 
     min_epochs : int, default=1
         Epochs before the first round ends, with ``factor``. Give more where the first epochs say little.
@@ -110,7 +110,7 @@ n_features_in_, feature_names_in_
     FitFailedWarning
         Once, saying how many fits failed, and why.
     ConvergenceWarning
-        Once, saying how many diverged. Whether a fit was over when its epochs were is in ``status``.
+        Once, saying how many diverged. Nobody is warned of fits whose ``status`` is ``'max_iter'``.
 
     See Also
     --------
@@ -194,10 +194,8 @@ n_features_in_, feature_names_in_
         parameters = _candidate_parameters(self.param_grid)
         candidates = candidates_of(self.estimator, parameters)
         scorer, metric = self._get_scorers()
-        if self.factor is not None and not isinstance(metric, str):
-            raise ValueError(
-                f"factor needs the name of a score in refit, by which candidates go; got refit={self.refit!r}."
-            )
+        if self.factor is not None:
+            metric = self._metric_of_rounds(metric)
         refuse_damaged(X)
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
@@ -207,9 +205,9 @@ n_features_in_, feature_names_in_
         context = self._init_callback_context(max_subtasks=1 + (self.refit is not False))
         context.call_on_fit_task_begin(**task)
         samples = self._samples(X, y, routed.splitter.split)
-        with says_when_it_compiles(self), _told_of_all_fits(self, context, len(candidates)) as contexts:
-            given, scores = Given(X, y, routed.estimator.fit, routed.scorer.score), self.return_train_score
-            fits = Fits(candidates, given, samples, contexts, scorer, self.error_score, scores, self.n_jobs, self)
+        with _told_of_all_fits(self, context, len(candidates)) as contexts:
+            given = Given(X, y, routed.estimator.fit, routed.scorer.score, scorer, self.return_train_score)
+            fits = Fits(candidates, given, samples, contexts, self.error_score, self.n_jobs, self)
             found = fold_by_fold(fits) if self.factor is None else in_rounds(fits, self.factor, self.min_epochs, metric)
         self._keep(parameters, found, scorer, metric)
         if self.refit:
@@ -271,6 +269,14 @@ n_features_in_, feature_names_in_
         if candidate not in range(n_candidates):
             raise ValueError(f"{name} must be an integer from 0 to {n_candidates - 1}; got {candidate!r}.")
 
+    def _metric_of_rounds(self, metric: Any) -> str:
+        """The score by which candidates go."""
+        if callable(self.scoring) and isinstance(self.refit, str):
+            return self.refit
+        if not isinstance(metric, str):
+            raise ValueError(f"factor needs the name of a score in refit, by which candidates go; got {self.refit!r}.")
+        return metric
+
     def _samples(self, X: Any, y: Any, split_params: Mapping[str, Any]) -> list[Sample]:
         self._checked_cv_orig = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         samples = [Sample(i, *rows) for i, rows in enumerate(self._checked_cv_orig.split(X, y, **split_params))]
@@ -320,10 +326,8 @@ n_features_in_, feature_names_in_
 
 def _candidate_parameters(param_grid: Any) -> list[dict[str, Any]]:
     """Every combination of a grid; or the candidates themselves, whose values are not in sequences."""
-    if len(param_grid) == 0:
-        raise ValueError(
-            f"param_grid has no candidates: {param_grid!r}. Give values to try, {{'batch_size': [1, 32]}}."
-        )
+    if isinstance(param_grid, list) and not param_grid:
+        raise ValueError("param_grid has no candidates; give parameters and values to try, {'batch_size': [1, 32]}.")
     is_list = isinstance(param_grid, list) and all(isinstance(one, Mapping) for one in param_grid)
     if is_list and any(_is_single(value) for given in param_grid for value in given.values()):
         return [dict(given) for given in param_grid]

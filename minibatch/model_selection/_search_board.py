@@ -1,22 +1,25 @@
 """All fits of a search: fold by fold to their ends, or all folds at once, in rounds after which the worst go."""
 
 import time
-from collections.abc import Mapping, Sequence
-from contextvars import copy_context
-from math import ceil, inf
+from collections.abc import Sequence
+from functools import lru_cache
+from math import ceil, inf, isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.model_selection._validation import _score
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples
 
+from minibatch._base.callbacks import says_when_it_compiles
+from minibatch._problems.batching import sample_orders
 from minibatch._problems.blas import one_blas_thread
 from minibatch.history import History
-from minibatch.model_selection._search_folds import Fold, Given, Part, Sample, knows_only_predictions
+from minibatch.model_selection._search_folds import FoldRows, Given, Sample
 from minibatch.model_selection._search_lanes import Candidate, Lane, lanes_of
-from minibatch.model_selection._search_runs import Run, go_on
+from minibatch.model_selection._search_runs import LONGER, Run, Side, go_on, load_kernels
 
 __all__ = ["DROPPED", "FAILED", "Fits", "Found", "Result", "fold_by_fold", "in_rounds"]
 
@@ -30,15 +33,21 @@ class Fits(NamedTuple):
     given: Given
     samples: list[Sample]
     contexts: list[list[Any]]  # of callbacks, for every split one for every candidate
-    scorer: Any
     error_score: float | str
-    return_train_score: bool
     n_jobs: int | None
     caller: Any
 
     def lanes(self, sample: Sample) -> tuple[list[Lane], list[Run]]:
-        scores_final, contexts = knows_only_predictions(self.scorer), self.contexts[sample.number]
-        return lanes_of(self.candidates, self.given, sample, scores_final, contexts, self.n_jobs)
+        lanes, failed = lanes_of(self.candidates, self.given, sample, self.contexts[sample.number], self.n_jobs)
+        if sample.number == 0:
+            with says_when_it_compiles(self.caller):
+                for lane in lanes:
+                    load_kernels(lane.runs, lane.checked, self.side(lane, inf))
+        return lanes, failed
+
+    def side(self, lane: Lane, until: float) -> Side:
+        limits = {"orders": lru_cache(maxsize=1)(sample_orders), "longer": LONGER}
+        return Side(lane.fold, limits, self.caller, isfinite(until))
 
 
 class Result(NamedTuple):
@@ -56,10 +65,14 @@ Found = dict[tuple[int, int], Result]  # by the numbers of candidate and split
 
 
 def fold_by_fold(fits: Fits) -> Found:
-    """Train all fits to their ends. The rows of a fold are there only while it is trained."""
+    """Train all fits to their ends. The rows of a fold are there only while it is trained: as many folds at a time as
+    there are threads."""
     found: Found = {}
-    for sample in fits.samples:
-        found |= _trained(*fits.lanes(sample), inf, fits)
+    at_once = effective_n_jobs(fits.n_jobs)
+    for first in range(0, len(fits.samples), at_once):
+        made = [fits.lanes(sample) for sample in fits.samples[first : first + at_once]]
+        lanes = [lane for of_sample, _ in made for lane in of_sample]
+        found |= _trained(lanes, [run for _, failed in made for run in failed], inf, fits)
     return found
 
 
@@ -73,12 +86,13 @@ def in_rounds(fits: Fits, factor: int, min_epochs: int, metric: str) -> Found:
     while lanes:
         found |= _trained(lanes, [], until, fits)
         found |= {key: result._replace(round=number) for key, result in found.items() if key[0] in alive}
-        if not any(run.request for lane in lanes for run in lane.runs):
-            break
+        lanes = [lane for lane in map(_unfinished, lanes) if lane.runs]
         alive, number = _best(found, alive, ceil(len(alive) / factor), metric), number + 1
-        for run in [run for lane in lanes for run in lane.runs if run.candidate not in alive and run.request]:
-            run.drop()
-            found[run.candidate, run.split] = found[run.candidate, run.split]._replace(status=DROPPED)
+        for run in [run for lane in lanes for run in lane.runs if run.candidate not in alive]:
+            key = run.candidate, run.split
+            run.close()
+            found[key] = found[key]._replace(status=DROPPED)
+            _say(found[key], *key, fits)
         lanes = [lane for lane in map(_unfinished, lanes) if lane.runs]
         until = inf if len(alive) == 1 else until * factor
     return found
@@ -101,48 +115,62 @@ def _unfinished(lane: Lane) -> Lane:
 
 
 def _trained(lanes: Sequence[Lane], failed: Sequence[Run], until: float, fits: Fits) -> Found:
-    """What comes of runs up to so many epochs."""
-    found = {(run.candidate, run.split): _failure(run, fits) for run in failed}
-    # in the context of the caller, who may be told about a compilation
-    calls = (delayed(copy_context().run)(_of_lane, lane, until, fits) for lane in lanes)
-    for of_lane in Parallel(n_jobs=fits.n_jobs, require="sharedmem")(calls):
-        found |= of_lane
+    """What comes of runs up to so many epochs; those that take longest begin first."""
+    found = {(run.candidate, run.split): _refused(run, fits) for run in failed}
+    calls = [delayed(_of_lane)(lane, until, fits) for lane in sorted(lanes, key=lambda lane: lane.rows_in_batch)]
+    try:
+        for of_lane in Parallel(n_jobs=fits.n_jobs, require="sharedmem")(calls):
+            found |= of_lane
+    except BaseException:
+        for run in [run for lane in lanes for run in lane.runs]:
+            run.close()
+        raise
     return found
 
 
 def _of_lane(lane: Lane, until: float, fits: Fits) -> Found:
-    go_on(lane.runs, lane.fold, lane.checked, fits.caller, until)
-    results = {(run.candidate, run.split): _result(run, lane.fold, fits) for run in lane.runs}
-    if fits.caller.verbose > 1:
-        for (number, split), result in results.items():
-            print(_line(fits.candidates[number].parameters, split, result))
+    go_on(lane.runs, lane.checked, fits.side(lane, until), until)
+    results = {}
+    for run in lane.runs:
+        key = run.candidate, run.split
+        results[key], ended = _result(run, lane.fold, fits), run.request is None
+        if ended:
+            _say(results[key], *key, fits)
+            run.close()
     return results
 
 
-def _line(parameters: Mapping[str, Any], split: int, result: Result) -> str:
-    named = ", ".join(f"{name}={value}" for name, value in parameters.items())
-    scores, epochs = result.row["test_scores"], result.history.last("epoch", 0)
-    of_scores = scores.items() if isinstance(scores, dict) else [("score", scores)]
-    said = ", ".join(f"{name} {score:.4g}" for name, score in of_scores)
-    return f"split {split}, {named}: {result.status} after {epochs} epochs, {said}"
+def _say(result: Result, candidate: int, split: int, fits: Fits) -> None:
+    """How a fit ended."""
+    if fits.caller.verbose > 1:
+        named = ", ".join(f"{name}={value}" for name, value in fits.candidates[candidate].parameters.items())
+        scores, epochs = result.row["test_scores"], result.history.last("epoch", 0)
+        of_scores = scores.items() if isinstance(scores, dict) else [("score", scores)]
+        said = ", ".join(f"{name} {score:.4g}" for name, score in of_scores)
+        print(f"split {split}, {named}: {result.status} after {epochs} epochs, {said}")
 
 
-def _result(run: Run, fold: Fold, fits: Fits) -> Result:
+def _result(run: Run, fold: FoldRows, fits: Fits) -> Result:
     if run.failure is not None:
         return _failure(run, fits)
     final = run.now()
-    row: dict[str, Any] = {"fit_error": None, "n_test_samples": _num_samples(fold.test.X), "fit_time": run.seconds}
-    began = time.perf_counter()
-    row["test_scores"] = _scores(final, fold, fold.test, fits)
-    row["score_time"] = time.perf_counter() - began
-    if fits.return_train_score:
-        row["train_scores"] = _scores(final, fold, fold.train, fits)
+    row: dict[str, Any] = {"fit_error": None, "n_test_samples": _num_samples(fold.scored[0].X)}
+    row["fit_time"], began = run.seconds, time.perf_counter()
+    with one_blas_thread():  # the other threads have models of their own to score
+        scores = [
+            _score(fold.to_score(final), part.X, part.y, fits.given.scorer, part.params, fits.error_score)
+            for part in fold.scored
+        ]
+    row |= dict(zip(("test_scores", "train_scores"), scores, strict=False))
+    row["score_time"] = (time.perf_counter() - began) / len(scores)
     return Result(row, final.status_, final.history_, _num_samples(fold.X), final.batch_size_)
 
 
-def _scores(final: Any, fold: Fold, part: Part, fits: Fits) -> Any:
-    with part.checks(), one_blas_thread():  # the other threads have models of their own to score
-        return _score(fold.scored(final), part.X, part.y, fits.scorer, part.params, fits.error_score)
+def _refused(run: Run, fits: Fits) -> Result:
+    """Of a fit that did not begin."""
+    run.context.call_on_fit_task_begin(estimator=fits.caller)
+    run.context.call_on_fit_task_end(estimator=fits.caller)
+    return _failure(run, fits)
 
 
 def _failure(run: Run, fits: Fits) -> Result:
@@ -150,15 +178,12 @@ def _failure(run: Run, fits: Fits) -> Result:
     assert run.failure is not None
     if isinstance(fits.error_score, str):
         raise run.failure.error
-    multiple = isinstance(fits.scorer, _MultimetricScorer)
-    scores = dict.fromkeys(fits.scorer._scorers, fits.error_score) if multiple else fits.error_score
-    row = {
-        "fit_error": run.failure.why,
-        "n_test_samples": 0,
-        "fit_time": run.seconds,
-        "score_time": 0.0,
-        "test_scores": scores,
-    }
-    if fits.return_train_score:
+    run.failure.error.__traceback__ = None  # with frames that have the rows
+    multiple = isinstance(fits.given.scorer, _MultimetricScorer)
+    scores = dict.fromkeys(fits.given.scorer._scorers, fits.error_score) if multiple else fits.error_score
+    sample = fits.samples[run.split]
+    row = {"fit_error": run.failure.why, "n_test_samples": len(sample.test), "fit_time": run.seconds}
+    row |= {"score_time": 0.0, "test_scores": scores}
+    if fits.given.return_train_score:
         row["train_scores"] = scores
-    return Result(row, FAILED, History(), 0, 0)
+    return Result(row, FAILED, History(), len(sample.train), 0)

@@ -61,6 +61,8 @@ def _fit_of(result: Result) -> WatchedFit:
     if "gradient_norm" in history:
         columns["gradient_norm"] = history["gradient_norm"]
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if "train_loss" in history:  # only where it was evaluated
+        rows = [row for row in rows if np.isfinite(row["train_loss"])]
     rows = rows or [dict.fromkeys(names[:4], 0.0)]
     kept = {"train_loss": rows[-1].get("train_loss", np.nan)}
     for part in ("train", "test"):

@@ -1,19 +1,17 @@
 """The rows of a fold as the final estimators of a search get them: cut, transformed and checked once for many."""
 
 import copy
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Callable, Mapping
 from inspect import signature
+from traceback import format_exc
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 from sklearn.pipeline import Pipeline
-from sklearn.utils import assert_all_finite
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
@@ -22,7 +20,17 @@ from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.pipelines import split_pipeline, transform
 from minibatch._base.rows import Checked
 
-__all__ = ["Fold", "Given", "Part", "Sample", "checked_once", "fold_of", "knows_only_predictions"]
+__all__ = [
+    "Failure", "FoldRows", "Given", "Sample", "ScoredRows", "attempt", "checked_once", "knows_only_predictions",
+    "rows_of_fold",
+]  # fmt: skip
+
+
+class Failure(NamedTuple):
+    """What was raised, and its traceback."""
+
+    error: Exception
+    why: str
 
 
 class Given(NamedTuple):
@@ -32,6 +40,8 @@ class Given(NamedTuple):
     y: Any
     fit_params: Mapping[str, Any]
     score_params: Mapping[str, Any]
+    scorer: Any
+    return_train_score: bool
 
 
 class Sample(NamedTuple):
@@ -42,20 +52,15 @@ class Sample(NamedTuple):
     test: NDArray[np.int64]
 
 
-class Part(NamedTuple):
-    """Rows to score on, as the models that are scored get them."""
+class ScoredRows(NamedTuple):
+    """As what is scored gets them."""
 
     X: Any
     y: Any
     params: dict[str, Any]
-    known_finite: bool
-
-    def checks(self) -> AbstractContextManager[Any]:
-        """How much of these rows is to be checked by each of many models."""
-        return config_context(assume_finite=True) if self.known_finite else nullcontext()
 
 
-class Fold(NamedTuple):
+class FoldRows(NamedTuple):
     """One split, behind transformers that are fitted to its training part."""
 
     number: int
@@ -63,12 +68,12 @@ class Fold(NamedTuple):
     y: Any
     params: dict[str, Any]  # of ``fit`` of the final estimator
     given: tuple[Any, Any, Any]  # what went into the transformers: X, y, sample_weight
-    train: Part
-    test: Part
+    scored: list[ScoredRows]  # the test part and, where it is asked for, the training part
     pipeline: Any  # fitted, with ``_End`` at its end
     scores_final: bool  # whether scorers get the final estimator; else the pipeline
+    seconds: float  # that this took
 
-    def scored(self, final: Any) -> Any:
+    def to_score(self, final: Any) -> Any:
         """What the scorers get for a fitted final estimator."""
         return final if self.scores_final else _with_end(self.pipeline, final)
 
@@ -90,38 +95,52 @@ class _End(BaseEstimator):
         return self.final.__sklearn_tags__()
 
 
-def fold_of(estimator: Any, given: Given, sample: Sample, scores_final: bool) -> Fold:
-    """Fit the transformers of ``estimator``, a clone, to the training part."""
-    (X, y), (X_test, y_test) = (_safe_split(estimator, given.X, given.y, rows) for rows in (sample.train, sample.test))
-    fit_params = _check_method_params(given.X, params=given.fit_params, indices=sample.train)
-    pipeline, final = _with_end(estimator, _End(split_pipeline(estimator)[1])), split_pipeline(estimator)[1]
-    pipeline.fit(X, y, **fit_params)
-    got, got_y, params = _end_of(pipeline).got_
-    _end_of(pipeline).got_ = ()  # the rows go when the fold does
-    scores = [_check_method_params(given.X, params=given.score_params, indices=i) for i in (sample.train, sample.test)]
-    transformers = split_pipeline(_with_end(pipeline, final))[0] if scores_final else []
-    rows = (got if scores_final else X, transform(transformers, X_test))
-    train, test = (
-        Part(rows_, targets, of_scores, _is_finite(rows_))
-        for rows_, targets, of_scores in zip(rows, (y, y_test), scores, strict=True)
-    )
-    weight = fit_params.get("sample_weight")
-    return Fold(sample.number, got, got_y, params, (X, y, weight), train, test, pipeline, scores_final)
-
-
-def checked_once(final: MiniBatchEstimator, fold: Fold) -> Checked | None:
-    """The training rows as models that differ from ``final`` in numbers would check them. None where it refuses them:
-    each says so by itself."""
-    model = clone(final)
+def attempt(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Failure | None]:
+    """What a function returns, or what it raises."""
     try:
-        bound = signature(model.fit).bind(fold.X, fold.y, **fold.params).arguments
-        before = {**vars(model)}
-        rows = model._checked_rows(
-            fold.X, fold.y, bound.get("sample_weight"), reset=True, all_zero=model.early_stopping
-        )
-    except (ValueError, TypeError):
-        return None
-    return Checked(rows, {name: value for name, value in vars(model).items() if name not in before})
+        return function(*arguments), None
+    except Exception as error:
+        return None, Failure(error, format_exc())
+
+
+def rows_of_fold(estimator: Any, given: Given, sample: Sample) -> FoldRows:
+    """Fit the transformers of ``estimator``, a clone, to the training part."""
+    began = time.perf_counter()
+    X, y = _safe_split(estimator, given.X, given.y, sample.train)
+    params = _check_method_params(given.X, params=given.fit_params, indices=sample.train)
+    final = split_pipeline(estimator)[1]
+    pipeline = _with_end(estimator, _End(final))
+    pipeline.fit(X, y, **params)
+    got, got_y, of_final = _end_of(pipeline).got_
+    _end_of(pipeline).got_ = ()  # the rows go when the fold does
+    seconds = time.perf_counter() - began
+    X_test, y_test = _safe_split(estimator, given.X, given.y, sample.test, sample.train)
+    of_test, of_train = (
+        _check_method_params(given.X, params=given.score_params, indices=rows) for rows in (sample.test, sample.train)
+    )
+    scored = [ScoredRows(X_test, y_test, of_test), ScoredRows(X, y, of_train)][: 1 + given.return_train_score]
+    scores_final = knows_only_predictions(given.scorer)
+    if scores_final:
+        transformed, failure = attempt(_transformed, split_pipeline(_with_end(pipeline, final))[0], scored)
+        # where a transformer refuses rows it is scoring that fails, of the pipeline
+        scored, scores_final = (transformed, True) if failure is None else (scored, False)
+    whole = X, y, params.get("sample_weight")
+    return FoldRows(sample.number, got, got_y, of_final, whole, scored, pipeline, scores_final, seconds)
+
+
+def _transformed(transformers: list[Any], parts: list[ScoredRows]) -> list[ScoredRows]:
+    return [part._replace(X=transform(transformers, part.X)) for part in parts]
+
+
+def checked_once(final: MiniBatchEstimator, fold: FoldRows, like: Checked | None) -> Checked:
+    """The training rows as models that differ from ``final`` in numbers would check them; ``like`` is what others have
+    made of them, who may have converted X."""
+    model, before = clone(final), set(vars(final))
+    given = signature(model.fit).bind(fold.X, fold.y, **fold.params).arguments
+    X = fold.X if like is None else like.rows.X
+    rows = model._checked_rows(X, fold.y, given.get("sample_weight"), reset=True, all_zero=model.early_stopping)
+    learnt = {name: value for name, value in vars(model).items() if name not in before}
+    return Checked(rows, learnt if like is None else {**like.learnt, **learnt})
 
 
 def knows_only_predictions(scorer: Any) -> bool:
@@ -145,14 +164,3 @@ def _end_of(estimator: Any) -> Any:
     while isinstance(estimator, Pipeline):
         estimator = estimator.steps[-1][1]
     return estimator
-
-
-def _is_finite(X: Any) -> bool:
-    """Whether X is an array of finite numbers, which nobody needs to look at again."""
-    if not (isinstance(X, np.ndarray) or sp.issparse(X)) or X.dtype.kind != "f":
-        return False
-    try:
-        assert_all_finite(X)
-    except ValueError:
-        return False
-    return True

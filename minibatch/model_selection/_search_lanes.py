@@ -9,18 +9,28 @@ import joblib
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _num_samples
 
 from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import parameter_path, split_pipeline
 from minibatch._base.rows import Checked
 from minibatch._base.trials import check_parameters
-from minibatch.model_selection._search_folds import Fold, Given, Sample, checked_once, fold_of
-from minibatch.model_selection._search_runs import Failure, Run, attempt
+from minibatch.model_selection._search_folds import (
+    Failure,
+    FoldRows,
+    Given,
+    Sample,
+    attempt,
+    checked_once,
+    rows_of_fold,
+)
+from minibatch.model_selection._search_runs import Run
 
-__all__ = ["FEWEST_IN_LANE", "Candidate", "Lane", "candidates_of", "lanes_of"]
+__all__ = ["MOST_IN_LANE", "Candidate", "Lane", "candidates_of", "lanes_of"]
 
-# Lanes are not cut into smaller ones than this: many models in a pass are what makes it fast.
-FEWEST_IN_LANE = 16
+# More runs are several lanes, for several threads. Their number does not depend on that of the threads, or results
+# would, by rounding.
+MOST_IN_LANE = 32
 # Parameters that are no numbers, and yet do not change what a model makes of its rows.
 _OF_TRAINING = {"batch_size", "random_state", "learning_rate", "penalty", "tol", "max_updates", "evaluate_every"}
 
@@ -41,7 +51,7 @@ class Candidate(NamedTuple):
 class Lane(NamedTuple):
     """Fits that share batches, and the rows as each would check them."""
 
-    fold: Fold
+    fold: FoldRows
     runs: list[Run]
     checked: list[Checked | None]
     rows_in_batch: int
@@ -49,17 +59,31 @@ class Lane(NamedTuple):
 
 def candidates_of(estimator: Any, parameters: Sequence[Mapping[str, Any]]) -> list[Candidate]:
     """All of them. Where no seed is set they have the same one, and so see their rows in the same order."""
-    prefix, found = parameter_path(estimator, ""), []
-    seed = int(check_random_state(None).randint(SEEDS))
+    seed, found = int(check_random_state(None).randint(SEEDS)), []
     for number, given in enumerate(parameters):
         model = clone(estimator).set_params(**clone(dict(given), safe=False))
         _, final = split_pipeline(model)
+        _refuse_own_fit(final)
         if final.random_state is None:
             final.set_params(random_state=seed)
-        setting = joblib.hash({name: value for name, value in given.items() if not name.startswith(prefix)})
-        form = joblib.hash((setting, type(final), _without_numbers(final)))
-        found.append(Candidate(number, given, model, final, setting, form, attempt(check_parameters, final)[1]))
+        prefix = parameter_path(model, "")
+        setting = _key(number, {name: value for name, value in given.items() if not name.startswith(prefix)})
+        form = _key(number, (setting, type(final), _without_numbers(final)))
+        refusal = attempt(check_parameters, final)[1]
+        found.append(Candidate(number, given, model, final, setting, form, refusal))
     return found
+
+
+def _refuse_own_fit(final: MiniBatchEstimator) -> None:
+    """Fits are run step by step, not by the method of a subclass."""
+    fit: Any = type(final).fit
+    if not fit.__module__.startswith("minibatch."):
+        raise TypeError(f"{type(final).__name__} has a fit of its own, which a search does not call; use GridSearchCV.")
+
+
+def _key(number: int, value: Any) -> str:
+    """The same for the same values; what cannot be hashed, as a lambda, is like no other."""
+    return attempt(joblib.hash, value)[0] or str(number)
 
 
 def _without_numbers(final: MiniBatchEstimator) -> dict[str, Any]:
@@ -68,27 +92,25 @@ def _without_numbers(final: MiniBatchEstimator) -> dict[str, Any]:
 
 
 def lanes_of(
-    candidates: Sequence[Candidate], given: Given, sample: Sample, scores_final: bool, contexts: Sequence[Any],
-    n_jobs: int | None,
-) -> tuple[list[Lane], list[Run]]:  # fmt: skip
-    """Of one split, those that take longest first; and the runs that cannot begin."""
+    candidates: Sequence[Candidate], given: Given, sample: Sample, contexts: Sequence[Any], n_jobs: int | None
+) -> tuple[list[Lane], list[Run]]:
+    """Of one split; and the runs that cannot begin."""
     by_setting: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         by_setting.setdefault(candidate.setting, []).append(candidate)
-    calls = [(clone(group[0].estimator), given, sample, scores_final) for group in by_setting.values()]
-    folds = Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(attempt)(fold_of, *call) for call in calls)
-    most = max(FEWEST_IN_LANE, -(-len(candidates) // joblib.effective_n_jobs(n_jobs)))
+    calls = [(clone(group[0].estimator), given, sample) for group in by_setting.values()]
+    folds = Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(attempt)(rows_of_fold, *call) for call in calls)
     lanes: list[Lane] = []
     failed: list[Run] = []
     for group, (fold, failure) in zip(by_setting.values(), folds, strict=True):
-        begun: list[Run] = []
+        able: list[Run] = []
         for one in group:
             run = Run(one.number, sample.number, _own(one.final), contexts[one.number])
             run.failure = one.refusal or failure
-            (failed if run.failure else begun).append(run)
-        if begun:
-            lanes += _lanes(fold, begun, {one.number: one.form for one in group}, most)
-    return sorted(lanes, key=lambda lane: lane.rows_in_batch), failed
+            (failed if run.failure else able).append(run)
+        if able:
+            lanes += _lanes(fold, able, {one.number: one.form for one in group})
+    return lanes, failed
 
 
 def _own(final: Any) -> Any:
@@ -96,15 +118,20 @@ def _own(final: Any) -> Any:
     return copy.copy(final) if isinstance(final.random_state, Integral) else clone(final)
 
 
-def _lanes(fold: Fold, runs: Sequence[Run], forms: Mapping[int, str], most: int) -> Iterator[Lane]:
+def _lanes(fold: FoldRows, runs: Sequence[Run], forms: Mapping[int, str]) -> Iterator[Lane]:
     """Those with the same batch size, at most so many; what shares no passes goes alone."""
     by_size: dict[tuple[int, int], list[Run]] = {}
     for run in runs:
-        rows_in_batch = run.model._resolved_batch_size(len(fold.y))
+        rows_in_batch = run.model._resolved_batch_size(_num_samples(fold.X))
         by_size.setdefault((rows_in_batch, -1 if run.model._shares_passes else run.candidate), []).append(run)
-    checked = {forms[run.candidate]: run for run in runs}
-    rows = {form: checked_once(run.model, fold) for form, run in checked.items()}
+        run.seconds = fold.seconds / len(runs)
+    rows: dict[str, Checked | None] = {}
+    for run in runs:
+        if forms[run.candidate] not in rows:
+            like = next((known for known in rows.values() if known is not None), None)
+            # each that refuses them says so by itself
+            rows[forms[run.candidate]] = attempt(checked_once, run.model, fold, like)[0]
     for (rows_in_batch, _), side_by_side in by_size.items():
-        for first in range(0, len(side_by_side), most):
-            members = side_by_side[first : first + most]
+        for first in range(0, len(side_by_side), MOST_IN_LANE):
+            members = side_by_side[first : first + MOST_IN_LANE]
             yield Lane(fold, members, [rows[forms[run.candidate]] for run in members], rows_in_batch)

@@ -1,54 +1,36 @@
 """One candidate on one fold: a fit that goes on epoch by epoch, many of them side by side in shared passes."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from functools import cache, lru_cache, partial
+from contextlib import ExitStack, suppress
+from functools import cache, partial
 from inspect import signature
 from traceback import format_exc
 from typing import Any, NamedTuple
 
 from sklearn.base import clone
 from sklearn.callback._callback_support import callback_management_context
-from sklearn.utils import _safe_indexing
 
 from minibatch._base.callbacks import CallbackBridge
 from minibatch._base.rows import Checked
-from minibatch._base.trials import Updates, without_callbacks
-from minibatch._problems.batching import sample_orders
+from minibatch._base.trials import without_callbacks
 from minibatch._problems.requests import Ran, Request
 from minibatch._problems.together import run_together
 from minibatch._training.epochs import Steps
 from minibatch.model_selection._candidates import SMALL_RATE
-from minibatch.model_selection._search_folds import Fold
+from minibatch.model_selection._search_folds import Failure, FoldRows, attempt
 
-__all__ = ["LONGER", "Failure", "Run", "Side", "attempt", "go_on"]
+__all__ = ["LONGER", "Run", "Side", "go_on", "load_kernels"]
 
-# So many times longer than one fit's may a call of several epochs be. What Python does between them is more than a
-# model's share of a pass.
-LONGER = 100
-
-
-class Failure(NamedTuple):
-    """What was raised, and its traceback."""
-
-    error: Exception
-    why: str
-
-
-def attempt(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Failure | None]:
-    """What a function returns, or what it raises."""
-    try:
-        return function(*arguments), None
-    except Exception as error:
-        return None, Failure(error, format_exc())
+# So many times longer than one fit's may a call of several epochs be: what Python does between them is more than a
+# model's share of a pass. The rates of single rows are then a megabyte a run.
+LONGER = 10
 
 
 class Side(NamedTuple):
     """What runs side by side have in common."""
 
-    fold: Fold
+    fold: FoldRows
     limits: dict[str, Any]  # of plans: orders of rows, which the first makes for all, and longer calls
     caller: Any  # the search, for its callbacks
     sees_epochs: bool  # whether each epoch is a step of its own
@@ -64,6 +46,7 @@ class Run:
         self.request: Request | None = None  # the epoch that is to be run before it goes on
         self.now: Callable[[], Any] = lambda: model
         self.steps: Steps[str] | None = None  # None before its beginning
+        self._follower: _Follower | None = None
 
     def begin(self, side: Side, checked: Checked | None) -> None:
         """Everything before the first epoch."""
@@ -76,11 +59,20 @@ class Run:
         self.n_epochs += 1
         self._advance(partial(self.steps.send, ran), ran.seconds)
 
-    def drop(self) -> None:
-        """Leave it as it is between two epochs."""
-        if self.steps is not None:
-            self.request = None
-            self.steps.close()
+    def fail(self, error: BaseException) -> None:
+        """The epoch that was asked for raised."""
+        assert self.steps is not None
+        self._advance(partial(self.steps.throw, error), 0.0)
+
+    def close(self) -> None:
+        """It does not go on: callbacks are told, and nothing holds the rows any more."""
+        if self.request is not None and self.steps is not None:
+            if self._follower is not None:
+                self._follower.fit_is_dropped()
+            with suppress(ValueError):  # another thread is in there
+                self.steps.close()
+        self.request = self.steps = self._follower = self.model = None
+        self.now = lambda: None
 
     def _advance(self, step: Callable[[], Request], seconds: float) -> None:
         began, self.request = time.perf_counter(), None
@@ -122,41 +114,42 @@ class _Follower(CallbackBridge):
         super().__init__(model, side.fold.X, side.fold.y, weight, seen)
         self.sees_epochs = self.sees_epochs or side.sees_epochs
         self._run = run
+        run._follower = self
+
+    def fit_is_dropped(self) -> None:
+        """Between two epochs, the next of which has begun for callbacks."""
+        if self.sees_epochs:
+            self._epoch.call_on_fit_task_end(**self._data)
+        self._fit.call_on_fit_task_end(**self._data)
 
     def epoch_ends(self, outcome: Callable[..., Any]) -> bool:
         self._run.now = cache(lambda: self._seen(outcome(judged=False)))
         return super().epoch_ends(outcome)
 
 
-def go_on(runs: Sequence[Run], fold: Fold, checked: Sequence[Checked | None], caller: Any, until: float) -> None:
+def go_on(runs: Sequence[Run], checked: Sequence[Checked | None], side: Side, until: float) -> None:
     """Train runs that share batches, side by side, up to so many epochs; infinity: to their ends."""
-    limits = {"orders": lru_cache(maxsize=1)(sample_orders), "longer": LONGER}
-    side = Side(fold, limits, caller, math.isfinite(until))
-    fresh = [(run, rows) for run, rows in zip(runs, checked, strict=True) if run.steps is None]
-    if fresh and fold.number == 0:
-        attempt(_load_kernels_of_fit, *fresh[0], fold)
-    for run, rows in fresh:
-        run.begin(side, rows)
-    if fresh and fold.number == 0:
-        attempt(_load_kernels_of_epochs, [run.request for run in runs if run.request is not None])
+    for run, rows in zip(runs, checked, strict=True):
+        if run.steps is None:
+            run.begin(side, rows)
     while waiting := [run for run in runs if run.request is not None and run.n_epochs < until]:
         found, failure = attempt(run_together, [run.request for run in waiting])
         for i, run in enumerate(waiting):
             if failure is None:
                 run.take(found[i])
             else:
-                run.failure, run.request = failure, None
+                run.fail(failure.error)
 
 
-def _load_kernels_of_fit(run: Run, checked: Checked | None, fold: Fold) -> None:
-    """Make one update of a model of its own: compiling kernels, or loading them, is no cost of the fits."""
-    rate = {run.model._rate_parameter: SMALL_RATE} if getattr(run.model, run.model._rate_parameter) == "auto" else {}
-    model = without_callbacks(clone(run.model)).set_params(early_stopping=False, evaluate_every=None, verbose=0, **rate)
-    few = (_safe_indexing(fold.X, slice(2)), _safe_indexing(fold.y, slice(2)), None)
-    rows = (fold.X, fold.y) if checked is None else (checked, None)
-    model._train(*rows, fold.params.get("sample_weight"), watch=Updates(few, 1))
-
-
-def _load_kernels_of_epochs(requests: Sequence[Request]) -> None:
-    """Train copies on one batch, together as they will be."""
-    run_together([request.of_one_batch() for request in requests])
+def load_kernels(runs: Sequence[Run], checked: Sequence[Checked | None], side: Side) -> None:
+    """Begin copies of all, and train them on a batch: compiling kernels, or loading them, is no cost of the fits."""
+    copies = []
+    for run, rows in zip(runs, checked, strict=True):
+        name = run.model._rate_parameter
+        rate = {name: SMALL_RATE} if getattr(run.model, name) == "auto" else {}
+        model = without_callbacks(clone(run.model)).set_params(max_iter=1, verbose=0, **rate)
+        copies.append(Run(run.candidate, run.split, model, None))
+        copies[-1].begin(side, rows)
+    attempt(run_together, [one.request.of_one_batch() for one in copies if one.request is not None])
+    for one in copies:
+        one.close()

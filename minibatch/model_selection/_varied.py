@@ -13,6 +13,7 @@ from minibatch.model_selection._grid import batch_size_grid
 
 __all__ = ["Varied", "check_candidate", "plain_values", "varied"]
 
+_SHARING = 8  # models, in passes over the rows; fewer are faster one by one, on their own threads
 _TRAIN_SIZES = (0.1, 0.2, 0.4, 0.7, 1.0)
 
 
@@ -34,13 +35,13 @@ class Varied(NamedTuple):
         return self.path == "train_size"
 
     def shares_batches(self, estimator: Any) -> bool:
-        """Whether all values have the same transformers and batches, and differ in what passes over rows may share."""
+        """Whether all values have the same transformers and batches, and are enough to share passes over the rows."""
         _, final = split_pipeline(estimator)
         inside = parameter_path(estimator, "")
         paths = [self.path, *self.paired_paths]
         numbers = all(isinstance(value, Real) for values in (self.values, *self.paired.values()) for value in values)
         of_final = all(path.startswith(inside) and path.removeprefix(inside) != "batch_size" for path in paths)
-        return final._shares_passes and numbers and of_final and not self.is_train_size
+        return final._shares_passes and numbers and of_final and len(self.values) >= _SHARING and not self.is_train_size
 
     def candidates(self) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Every value with what to set on the estimator for it."""

@@ -1,7 +1,9 @@
 """MiniBatchGridSearchCV among failures, callbacks, files and wrong arguments; successive halving."""
 
+import gc
 import pickle
 import re
+import weakref
 from unittest.mock import patch
 
 import numpy as np
@@ -13,13 +15,19 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, scale
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, TargetEncoder, scale
 from sklearn.utils.estimator_checks import check_estimator
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.engine import notice
-from minibatch.model_selection import ConvergenceCurve, MiniBatchGridSearchCV, _search_runs
+from minibatch.model_selection import (
+    ConvergenceCurve,
+    MiniBatchGridSearchCV,
+    _search_board,
+    _search_lanes,
+    _search_runs,
+)
 
 FOLDS = StratifiedKFold(3, shuffle=True, random_state=0)
 X, Y = load_breast_cancer(return_X_y=True)
@@ -85,7 +93,7 @@ def test_all_fits_failing_is_an_error_with_the_reason():
 
 
 def test_an_error_in_the_middle_of_training_is_that_of_those_who_share_the_pass():
-    original = _search_runs.run_together
+    original, recorder = _search_runs.run_together, Recorder()
 
     def fails_at_full_batches(requests):
         if requests[0].epoch.batch_size > 100:
@@ -93,9 +101,11 @@ def test_an_error_in_the_middle_of_training_is_that_of_those_who_share_the_pass(
         return original(requests)
 
     with patch.object(_search_runs, "run_together", fails_at_full_batches):
+        model = classifier().set_callbacks(recorder)
         with pytest.warns(FitFailedWarning, match="no room"):
-            search = MiniBatchGridSearchCV(classifier(), {"batch_size": [8, "full"]}, cv=FOLDS).fit(X, Y)
+            search = MiniBatchGridSearchCV(model, {"batch_size": [8, "full"]}, cv=FOLDS, refit=False).fit(X, Y)
     assert search.cv_results_["status"].tolist() == ["max_iter", "failed"]
+    assert recorder.n_torn_down == 6
 
 
 # ---- successive halving
@@ -115,7 +125,7 @@ def test_the_worst_go_and_the_others_go_on_where_they_are(make):
         return original(requests)
 
     with patch.object(_search_runs, "run_together", counting):
-        with patch.object(_search_runs, "_load_kernels_of_epochs"):
+        with patch.object(_search_board, "load_kernels"):
             search = MiniBatchGridSearchCV(model, grid, cv=FOLDS, factor=3, min_epochs=2).fit(X, Y)
     results = search.cv_results_
     assert sorted(results["round"]) == [*8 * [0], 1, 1, 2, 3]
@@ -165,6 +175,8 @@ def test_halving_with_several_scores_looks_at_that_of_refit():
     assert_array_equal(np.flatnonzero(results["round"]), np.sort(best))
     with pytest.raises(ValueError, match="factor needs the name of a score in refit"):
         search.set_params(refit=False).fit(X, Y)
+    own = search.set_params(scoring=lambda model, X, y: {"own": model.score(X, y), "n": 1.0}, refit="own").fit(X, Y)
+    assert own.cv_results_["round"][own.best_index_] == 2
 
 
 # ---- surroundings
@@ -174,14 +186,15 @@ class Recorder:
     """A callback that counts tasks by name and keeps the scores of what it sees."""
 
     def __init__(self):
-        self.begun, self.ended, self.rows = [], [], set()
+        self.begun, self.ended, self.rows, self.n_torn_down = [], [], set(), 0
 
     def __deepcopy__(self, memo):
         return self
 
     def setup(self, estimator, context): ...
 
-    def teardown(self, estimator, context): ...
+    def teardown(self, estimator, context):
+        self.n_torn_down += 1
 
     def on_fit_task_begin(self, estimator, context, *, X, y):
         self.begun.append(context.task_name)
@@ -202,7 +215,9 @@ def test_callbacks_of_the_search_and_of_the_estimator(factor):
     assert [name for name, _ in of_search.ended].count("candidate-split-evaluation") == 4
     n_epochs = int(2 * results["mean_n_iter"].sum()) + search.best_estimator_.n_iter_
     assert of_model.begun.count("epoch") >= n_epochs
-    ends = [seen for name, seen in of_model.ended if name == "epoch"]
+    for callback in (of_search, of_model):  # what begins ends, that of a dropped fit too
+        assert sorted(callback.begun) == sorted(name for name, _ in callback.ended)
+    ends = [seen for name, seen in of_model.ended if name == "epoch" and seen is not None]
     assert len(ends) == n_epochs
     assert of_model.rows == {"ndarray"}
     assert sorted(ends)[-1] == 4
@@ -252,7 +267,7 @@ def test_its_threads_tell_it_about_compilation(n_jobs, monkeypatch, capsys):
         return original(requests)
 
     monkeypatch.setattr(_search_runs, "run_together", compiling)
-    search = MiniBatchGridSearchCV(classifier(), {"batch_size": [8, 16]}, cv=2, n_jobs=n_jobs)
+    search = MiniBatchGridSearchCV(classifier(), {"batch_size": [4, 6, 8, 10, 12, 16]}, cv=2, n_jobs=n_jobs)
     search.fit(X, Y)
     assert "compiling" not in capsys.readouterr().out
     search.set_params(verbose=1).fit(X, Y)
@@ -286,7 +301,7 @@ def test_curves_of_candidates():
     assert curve.paired_params == {"eta0": [0.001, 0.01]}
     assert_allclose(curve.summary_["mean_test_score"], search.cv_results_["mean_test_score"][[2, 1]])
     evaluated = curve.curves_["train_loss"][0, 1]
-    assert_allclose(evaluated, search.history_of(2, 1)["train_loss"])
+    assert_allclose(evaluated, search.history_of(2, 1)["train_loss"][1::2])
     assert "max_iter" in repr(curve)
     assert len(search.to_curve().param_range) == 4
 
@@ -334,3 +349,84 @@ def test_numbers_that_do_not_exist_are_named():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+# ---- what differs from candidate to candidate in more than numbers
+
+
+def test_a_final_step_that_is_a_pipeline_has_transformers_of_its_own():
+    inner = make_pipeline(FunctionTransformer(), classifier())
+    grid = {"clf": [inner], "clf__functiontransformer__func": [None, np.zeros_like]}
+    model = Pipeline([("clf", classifier())])
+    ours, theirs = (search(model, grid, cv=FOLDS).fit(X, Y) for search in (MiniBatchGridSearchCV, GridSearchCV))
+    assert_allclose(ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"])
+
+
+def test_parameters_that_cannot_be_hashed():
+    grid = {"functiontransformer__func": [lambda rows: 2 * rows, lambda rows: 0 * rows]}
+    model = make_pipeline(FunctionTransformer(), classifier())
+    ours, theirs = (search(model, grid, cv=FOLDS).fit(X, Y) for search in (MiniBatchGridSearchCV, GridSearchCV))
+    assert_allclose(ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"])
+
+
+def test_training_parts_are_transformed_as_test_parts_are():
+    """Target encoders give other values to the rows that they are fitted to."""
+    codes = np.random.default_rng(0).integers(0, 40, (len(Y), 2))
+    model, options = make_pipeline(TargetEncoder(random_state=0), classifier()), {"cv": 2, "return_train_score": True}
+    grid = {"minibatchsgdclassifier__eta0": [0.1, 1.0]}
+    ours, theirs = (search(model, grid, **options).fit(codes, Y) for search in (MiniBatchGridSearchCV, GridSearchCV))
+    assert_allclose(ours.cv_results_["mean_train_score"], theirs.cv_results_["mean_train_score"])
+    assert_allclose(ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"])
+
+
+def test_a_test_part_that_a_transformer_refuses_cannot_be_scored():
+    codes = np.arange(len(Y))[:, None]
+    model = make_pipeline(OneHotEncoder(), classifier())
+    with pytest.warns(UserWarning, match="Scoring failed"):
+        search = MiniBatchGridSearchCV(model, {"minibatchsgdclassifier__eta0": [0.1]}, cv=2).fit(codes, Y)
+    assert search.cv_results_["status"].tolist() == ["max_iter"]
+    assert np.isnan(search.cv_results_["mean_test_score"]).all()
+
+
+class OwnFit(MiniBatchSGDClassifier):
+    def fit(self, X, y):
+        return super().fit(0 * X, y)
+
+
+def test_a_fit_of_ones_own_is_refused():
+    with pytest.raises(TypeError, match="OwnFit has a fit of its own, which a search does not call"):
+        MiniBatchGridSearchCV(OwnFit(), {"alpha": [0.1]}).fit(X, Y)
+
+
+def test_one_candidate_of_defaults_lists_and_a_validation_set():
+    assert MiniBatchGridSearchCV(classifier(), {}, cv=iter([(np.arange(300), np.arange(300, 569))])).fit(
+        X.tolist(), Y.tolist(), X_val=X[:100], y_val=Y[:100]
+    ).cv_results_["params"] == [{}]
+    with pytest.raises(ValueError, match="requires y"):
+        MiniBatchGridSearchCV(classifier(), {"alpha": [0.1]}, cv=2).fit(X)
+
+
+def test_nothing_holds_the_rows_when_the_search_is_over():
+    made = []
+    original = _search_lanes.rows_of_fold
+
+    def remembered(*arguments):
+        fold = original(*arguments)
+        made.append(weakref.ref(fold.X))
+        return fold
+
+    gc.collect()
+    gc.disable()
+    try:
+        with patch.object(_search_lanes, "rows_of_fold", remembered):
+            for factor in (None, 2):
+                with pytest.warns(FitFailedWarning):
+                    search = MiniBatchGridSearchCV(
+                        classifier(), {"eta0": [0.1, 0.01], "alpha": [0.1, -1.0]}, cv=FOLDS, factor=factor, refit=False
+                    ).fit(X, Y)
+        alive = [row() for row in made]
+    finally:
+        gc.enable()
+    assert len(search.history_of(0)) > 0
+    assert len(made) == 6
+    assert alive == 6 * [None]
