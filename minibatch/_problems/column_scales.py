@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minibatch._problems.batching import Order
 from minibatch._problems.pieces import at_once, cut
 from minibatch._problems.state import ROWS_AT_ONCE, ProblemOnRows, values_of_row
 from minibatch.engine.columns import column_moments
@@ -43,19 +42,19 @@ def moments_of(problem: ProblemOnRows, before: ColumnMoments | None = None) -> C
         present += before.present
         total = before.weight
     step = max(1, min(ROWS_AT_ONCE, at_once(values_of_row(problem.data.X))))
-    few = not is_sparse and problem.n_samples * problem.n_features <= FEW_VALUES
-    add = _add_moments_of_few if few else column_moments
+    if not is_sparse and problem.n_samples * problem.n_features <= FEW_VALUES:
+        return ColumnMoments(squares, present, total + _add_moments_of_few(problem, squares, present))
     for begin, end in cut(0, problem.n_samples, step):
         rows = np.arange(begin, end) if problem.rows is None else problem.rows[begin:end]
-        total += add(problem.data.X, rows, problem.data.weight, squares, present)
+        total += column_moments(problem.data.X, rows, problem.data.weight, squares, present)
     return ColumnMoments(squares.copy(), present.copy(), total)
 
 
-def _add_moments_of_few(
-    X: NDArray[Any], rows: Order, weight: NDArray[Any], squares: NDArray[np.float64], present: NDArray[np.float64]
-) -> float:
-    values = X[rows].astype(np.float64)
-    weights = weight[rows].astype(np.float64) if len(weight) else np.ones(len(rows))
+def _add_moments_of_few(problem: ProblemOnRows, squares: NDArray[np.float64], present: NDArray[np.float64]) -> float:
+    """As ``column_moments`` does."""
+    (X, _, weight, _), rows = problem.data, slice(None) if problem.rows is None else problem.rows
+    values = X[rows].astype(np.float64, copy=False)
+    weights = weight[rows].astype(np.float64) if len(weight) else np.ones(len(values))
     with np.errstate(over="ignore", invalid="ignore"):
         squares += weights @ values**2
     present += weights @ (values != 0.0)

@@ -10,8 +10,8 @@ times (no SIMD code is found among so much else). But what only hands on to othe
 in LLVM went into optimizing once more what had been, at every level that calls it.
 
 Numba optimizes a function three times: alone; with all that it calls, cheaply, to remove counts of references, of which
-there are none here; and at the highest level. Once, one level below, is as fast (measured on 27 kinds of fits, 0.97 to
-1.02 of the time), and takes a tenth less to compile.
+there are none here; and at the highest level. Here once, and one level below, which is as fast (measured on 27 kinds of
+fits, 0.97 to 1.02 of the time): a tenth less to compile.
 """
 
 from llvmlite.binding.newpassmanagers import create_new_module_pass_manager
