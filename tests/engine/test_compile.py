@@ -11,7 +11,11 @@ import numba
 import pytest
 
 from minibatch.engine import (
-    candidates,
+    candidates_auto,
+    candidates_auto_rows,
+    candidates_gradient,
+    candidates_sgd,
+    candidates_sgd_rows,
     columns,
     dual_averaging,
     dual_averaging_one_row,
@@ -31,7 +35,11 @@ from minibatch.engine import compile as compile_options
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
 ENTRIES = [
-    candidates.candidates_epoch,
+    candidates_auto.candidates_auto_epoch,
+    candidates_auto_rows.candidates_auto_rows_epoch,
+    candidates_gradient.candidates_gradient_epoch,
+    candidates_sgd.candidates_sgd_epoch,
+    candidates_sgd_rows.candidates_sgd_rows_epoch,
     columns.column_moments,
     columns.squares_of_sparse_rows,
     dual_averaging.dual_averaging_epoch,

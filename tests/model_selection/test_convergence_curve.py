@@ -245,7 +245,7 @@ def test_transformers_are_fitted_on_the_training_part_alone():
     parts = [X[train, 0].tolist() for train, _ in cv.split(X)]
     assert Spy.fitted_on == 2 * parts
     Spy.fitted_on.clear()
-    convergence_curve(pipeline, X, y, param_name="alpha", param_range=[0.1, 1.0], cv=cv, n_jobs=1)
+    convergence_curve(pipeline, X, y, param_name="alpha", param_range=np.linspace(0.1, 1.0, 8), cv=cv, n_jobs=1)
     assert Spy.fitted_on == parts  # once for all that train side by side
 
 
