@@ -24,10 +24,9 @@ def every():
     return {module.name: module for module in modules}
 
 
-def version_of(rival):
-    """Of its distribution."""
+def version_of(distribution):
     try:
-        return version(rival.requires)
+        return version(distribution)
     except PackageNotFoundError:
         return "not installed"
 
@@ -35,7 +34,7 @@ def version_of(rival):
 def is_installed(rival):
     """Its distribution, and a program of those that it needs, if any."""
     programs = getattr(rival, "needs_program", ())
-    return version_of(rival) != "not installed" and (not programs or any(map(which, programs)))
+    return version_of(rival.requires) != "not installed" and (not programs or any(map(which, programs)))
 
 
 def able(task, pace):
