@@ -66,7 +66,8 @@ def measure(options):
             save(table, rows, machine, options.out)  # what is measured is kept, wherever this ends
         if not rows:
             raise SystemExit(f"{table.name}: nothing to measure; --data and --rivals leave no data set and rival")
-        table.draw(table, rows, options.out / f"{table.name}.png")
+        if table.draw:
+            table.draw(table, rows, options.out / f"{table.name}.png")
         print(
             f"\n{markdown(table, rows, machine)}\n{table.name} took {time.perf_counter() - start:.0f} s\n", flush=True
         )

@@ -84,4 +84,6 @@ def small(pace):
         yield from _few_rows(scale(X), y)
 
 
-TABLES = [Table("small", "Small data: fits, and calls on a few rows", "ms", small, over="batch size, or call")]
+TABLES = [
+    Table("small", "Small data: fits, and calls on a few rows", "ms", small, over="batch size, or call", draw=None)
+]

@@ -39,4 +39,4 @@ class Table(NamedTuple):
     rows: Callable
     over: str = "batch size"
     ratios: bool = True  # rivals as multiples of ours; else all as they are
-    draw: Callable = lines  # of pictures.py
+    draw: Callable | None = lines  # of pictures.py

@@ -1,7 +1,7 @@
 """Who is compared: a file each in this folder, which is all that adding one takes. A file has
 
 - ``name``, its column; ``requires``, the distribution without which it is "not installed"; where it also needs a
-  program, ``needs_program``, names of which one is enough;
+  program, ``needs_program``, names of which one is enough; ``takes_rates`` where an objective takes a tuned one;
 - ``can(task)``: whether it does that at all, which needs nothing installed;
 - ``fit(task, model=None)``: a model trained from the beginning for ``task.length`` epochs or iterations, or ``model``,
   a former result, for as many more epochs. Of the kind "objective", it has ``coef_`` and ``intercept_`` as
@@ -20,7 +20,9 @@ from shutil import which
 def every():
     """All rivals by name, ours first."""
     files = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
-    modules = [import_module(f"{__name__}.{stem}") for stem in sorted(files, key=lambda stem: stem != "ours")]
+    modules = [
+        import_module(f"{__name__}.{stem}") for stem in sorted(files, key=lambda stem: not stem.startswith("ours"))
+    ]
     return {module.name: module for module in modules}
 
 
