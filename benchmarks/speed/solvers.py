@@ -19,7 +19,7 @@ from tables import Table
 from task import Task
 
 ABOVE = (1e-2, 1e-3, 1e-5)  # the optimum, as a share of it
-RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1e0, 3e0, 1e1)
+RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1e0, 3e0, 1e1, 3e1, 1e2)
 BATCH_SIZES = (1, 32, 256, "full")
 LENGTHS = np.unique(np.rint(2 ** np.arange(0, 12, 0.5)).astype(int))
 MOST_ITERATIONS = 10_000
