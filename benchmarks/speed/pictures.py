@@ -32,7 +32,7 @@ def scatter(table, rows, path):
     drawn = {}
     for ax, (panel, part) in zip(axes.flat, parts.items(), strict=False):
         for row in part:
-            place = row["values"]["seconds"][0], row["yardsticks"]["on test rows"]
+            place = row["values"]["seconds"][0], float(row["yardsticks"]["on test rows"])
             (drawn[row["at"]],) = ax.plot(*place, linestyle="", **styles[row["at"]])
         ax.set(xscale="log", xlabel=table.unit)
         ax.set_title(fill(panel, 36), fontsize=8)

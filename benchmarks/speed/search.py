@@ -114,8 +114,8 @@ def _rows(data, rate, rounds):
             "yardsticks": {
                 "times ours": summary(np.divide(seconds[name], ours))[0],
                 "candidates": _n_candidates(search),
-                "best score": round(float(search.best_score_), 4),
-                "on test rows": round(float(search.best_estimator_.score(data.X_test, data.y_test)), 4),
+                "best score": f"{search.best_score_:.4f}",
+                "on test rows": f"{search.best_estimator_.score(data.X_test, data.y_test):.4f}",
             },
             "best": {key: _plain(value) for key, value in search.best_params_.items()},
             "values": {"seconds": summary(seconds[name])},
