@@ -5,6 +5,7 @@ from textwrap import fill
 from rivals import every
 
 MARKERS = "osD^vPX"
+LEAST_SPAN = 0.03
 
 
 def lines(table, rows, path):
@@ -37,6 +38,11 @@ def scatter(table, rows, path):
         ax.set(xscale="log", xlabel=table.unit)
         ax.set_title(fill(panel, 36), fontsize=8)
         ax.tick_params(which="both", labelsize=7)
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter("{x:g}")
+        low, high = ax.get_ylim()
+        more = max(0.0, LEAST_SPAN - (high - low)) / 2  # small differences are to look small
+        ax.set_ylim(low - more, high + more)
     _save(figure, table, drawn, 3, "accuracy on test rows", path)
 
 
