@@ -2,11 +2,11 @@
     [--data NAME ...] [--out FOLDER]
 
 Prints tables, and saves each as Markdown, JSON and a picture: epochs of linear models and networks over batch sizes,
-the time to a test accuracy and to an objective, memory, the first fit, and how an epoch grows with the rows. Each
-module of tables says how it measures, rivals/ who is compared. Who is not installed has "not installed" in the tables:
-``pip install "scikit-minibatch[bench]"`` gets those that install everywhere. All have as many threads as they take when
-nobody says how many. Data sets of the folder in the environment variable MINIBATCH_DATA, where they are there, take the
-place of generated ones.
+the time to a test accuracy and to an objective, searches, small data, memory, the first fit, and how an epoch grows
+with the rows. Each module of tables says how it measures, rivals/ who is compared. Who is not installed has "not
+installed" in the tables: ``pip install "scikit-minibatch[bench]"`` gets those that install everywhere. All have as many
+threads as they take when nobody says how many. Data sets of the folder in the environment variable MINIBATCH_DATA,
+where they are there, take the place of generated ones.
 
 python benchmarks/speed --docs measures nothing: it writes the tables of docs/performance.md anew from what is saved in
 docs/performance.
@@ -22,17 +22,17 @@ import epochs
 import growth
 import page
 import processes
+import search
+import small
 import solvers
 from machine import description
-from pictures import draw
 from report import cells, markdown, save
 from rivals import every, is_installed
 from sklearn.exceptions import ConvergenceWarning
 from tables import FULL, QUICK
 
-TABLES = {
-    table.name: table for module in (epochs, accuracy, solvers, processes, growth) for table in module.TABLES
-}  # fmt: skip
+MODULES = (epochs, accuracy, solvers, search, small, processes, growth)
+TABLES = {table.name: table for module in MODULES for table in module.TABLES}
 
 
 def main():
@@ -66,7 +66,8 @@ def measure(options):
             save(table, rows, machine, options.out)  # what is measured is kept, wherever this ends
         if not rows:
             raise SystemExit(f"{table.name}: nothing to measure; --data and --rivals leave no data set and rival")
-        draw(table, rows, options.out / f"{table.name}.png")
+        if table.draw:
+            table.draw(table, rows, options.out / f"{table.name}.png")
         print(
             f"\n{markdown(table, rows, machine)}\n{table.name} took {time.perf_counter() - start:.0f} s\n", flush=True
         )

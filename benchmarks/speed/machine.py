@@ -26,7 +26,8 @@ def description():
     from importlib.metadata import version
 
     versions = {name: version(name) for name in ("numpy", "numba")}
-    versions |= {rival.requires: version_of(rival) for name, rival in every().items() if name != "ours"}
+    distributions = [rival.requires for rival in every().values()] + ["dask-ml"]
+    versions |= {name: version_of(name) for name in distributions if name != "scikit-minibatch"}
     rates = {np.dtype(dtype).name: round(gemm_rate(dtype), 1) for dtype in (np.float32, np.float64)}
     processor = next((line.split(":")[1].strip() for line in _cpu_lines() if line.startswith("model name")), "unknown")
     return {

@@ -39,10 +39,10 @@ def epoch_timer(rival, task, longest, whole=False):
     return lambda: (seconds_of(rival.fit, longer) - seconds_of(rival.fit, part)) / (more * n)
 
 
-def in_turns(measures, seconds):
-    """What each of the functions returns, round by round: two, and more while there are seconds left."""
+def in_turns(measures, seconds, least=2):
+    """What each of the functions returns, round by round: two or ``least``, and more while there are seconds left."""
     start, rounds = time.perf_counter(), []
-    while len(rounds) < 2 or (len(rounds) < ROUNDS and time.perf_counter() - start < seconds):
+    while len(rounds) < least or (len(rounds) < ROUNDS and time.perf_counter() - start < seconds):
         rounds.append({name: measure() for name, measure in measures.items()})
     return {name: [each[name] for each in rounds] for name in measures}
 
@@ -52,8 +52,8 @@ def compared(measured, scale=1):
     ours = measured.get("ours")
     others = measured.keys() - {"ours"} if ours else ()
     return {
-        "values": {name: _summary(scale * np.array(values)) for name, values in measured.items()},
-        "ratios": {name: _summary(np.divide(measured[name], ours)) for name in measured if name in others},
+        "values": {name: summary(scale * np.array(values)) for name, values in measured.items()},
+        "ratios": {name: summary(np.divide(measured[name], ours)) for name in measured if name in others},
     }
 
 
@@ -65,5 +65,6 @@ def compared_epochs(task, scale, pace, whole=False):
     return compared(measured, scale) | {"not installed": absent}
 
 
-def _summary(values):
+def summary(values):
+    """Median, lowest and highest, four digits each."""
     return [float(f"{value:.4g}") for value in (np.median(values), np.min(values), np.max(values))]

@@ -26,7 +26,8 @@ def markdown(table, rows, machine):
     columns = list(dict.fromkeys(name for line in lines for name in line))
     text = markdown_table(columns, [[line.get(name, "-") for name in columns] for line in lines])
     others = "; the others as multiples of ours: above 1, ours is faster" if table.ratios else ""
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    installed = {name: version for name, version in machine["versions"].items() if version != "not installed"}
+    versions = ", ".join(f"{name} {version}" for name, version in installed.items())
     rates = ", ".join(f"{rate:g} GFLOP/s in {dtype}" for dtype, rate in machine["gemm_gflops"].items())
     about = f"{machine['processor']}, {machine['cores']} cores, GEMM {rates}. {versions}."
     return f"{table.title}: median (lowest to highest){others}.\n\n{text}\n{about}\n"

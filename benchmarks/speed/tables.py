@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pictures import lines
+
 
 class Pace(NamedTuple):
     """How long things may take, in seconds, and how much there is of them."""
@@ -37,3 +39,4 @@ class Table(NamedTuple):
     rows: Callable
     over: str = "batch size"
     ratios: bool = True  # rivals as multiples of ours; else all as they are
+    draw: Callable | None = lines  # of pictures.py

@@ -11,8 +11,9 @@ class Task(NamedTuple):
     """Rows and how to train on them; classes are 0, 1, ...
 
     "linear": logistic regression, each class against the rest, by plain SGD at a constant rate. "network": one hidden
-    layer of ``N_UNITS`` ReLUs and a softmax, SGD with Nesterov's ``MOMENTUM``. "objective": logistic regression with a
-    softmax, by whatever gets there. All minimise the mean log loss plus alpha/2 ||weights||^2, intercepts left out.
+    layer of ``N_UNITS`` ReLUs and a softmax, SGD with Nesterov's ``MOMENTUM``. "objective": logistic regression, with a
+    softmax for more than two classes, by whatever gets there. All minimise the mean log loss plus alpha/2
+    ||weights||^2, intercepts left out.
     """
 
     kind: str
@@ -34,19 +35,27 @@ class Task(NamedTuple):
     @property
     def n_outputs(self):
         """One for two classes of a linear model, else one a class."""
-        return 1 if self.kind == "linear" and self.n_classes == 2 else self.n_classes
+        return 1 if self.kind != "network" and self.n_classes == 2 else self.n_classes
+
+    @property
+    def is_softmax(self):
+        return self.kind == "network" or (self.kind == "objective" and self.n_classes > 2)
 
     @property
     def rows_of_batch(self):
         return len(self.y) if self.batch_size == "full" else min(self.batch_size, len(self.y))
+
+    def rate_in(self, epoch):
+        """The rate; falling to 0 as a cosine where an optimum is to be reached."""
+        return self.rate * (1 + np.cos(np.pi * epoch / self.length)) / 2 if self.kind == "objective" else self.rate
 
     def first(self, n):
         """The same on the leading rows."""
         return self._replace(X=self.X[:n], y=self.y[:n])
 
     def targets(self):
-        """What sums of outputs are compared with: whether a row is of a class (linear), or its class (network)."""
-        if self.kind == "network":
+        """What sums of outputs are compared with: a row's class (a softmax), or whether it is of each."""
+        if self.is_softmax:
             return self.y
         own = self.y[:, None] == (np.arange(self.n_outputs) if self.n_outputs > 1 else 1)
         return own.astype(self.X.dtype)

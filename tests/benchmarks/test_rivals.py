@@ -72,9 +72,32 @@ def test_the_same_optimum(name, n_classes):
     assert np.mean(rival.predict(model, task.X) == task.y) > 0.8
 
 
-def test_ours_comes_near_the_optimum_in_batches():
-    task = task_of("objective", 2, alpha=1e-2, length=1000)
-    assert solvers.objective(RIVALS["ours"].fit(task), task) == pytest.approx(solvers.optimum(task), rel=1e-4)
+@pytest.mark.parametrize("name", ["ours", "ours, tuned", "jax.lax.scan"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_comes_near_the_optimum_in_batches(name, n_classes):
+    rival, task = installed(name), task_of("objective", n_classes, alpha=1e-2, length=1000)
+    model = rival.fit(task)
+    assert solvers.objective(model, task) == pytest.approx(solvers.optimum(task), rel=1e-4)
+    assert np.mean(rival.predict(model, task.X) == task.y) > 0.8
+
+
+def test_a_goal_that_is_nearer_takes_at_least_as_long():
+    task = task_of("objective", 2, alpha=1e-2)
+    goals = [solvers.optimum(task) * (1 + above) for above in (0.1, 1e-2, 1e-3)]
+    found = solvers.quickest(RIVALS["ours, tuned"], task, goals, longest=10.0)
+    lengths = [found[goal].length for goal in goals]
+    assert lengths == sorted(lengths)
+    for goal in goals:  # and one less of the lengths is too few at every rate
+        assert solvers.objective(RIVALS["ours, tuned"].fit(found[goal]), task) <= goal
+        below = solvers.LENGTHS[solvers.LENGTHS < found[goal].length][-1:]
+        fits = [found[goal]._replace(rate=rate, length=int(length)) for rate in solvers.RATES for length in below]
+        assert all(solvers.objective(RIVALS["ours, tuned"].fit(fit), task) > goal for fit in fits)
+
+
+def test_ours_takes_no_rate_to_an_objective():
+    task = task_of("objective", 2, alpha=1e-2)
+    goal = 1.01 * solvers.optimum(task)
+    assert solvers.quickest(RIVALS["ours"], task, [goal], longest=10.0)[goal].rate is None
 
 
 def test_absent_ones_are_marked(monkeypatch):

@@ -1,7 +1,7 @@
 """Who is compared: a file each in this folder, which is all that adding one takes. A file has
 
 - ``name``, its column; ``requires``, the distribution without which it is "not installed"; where it also needs a
-  program, ``needs_program``, names of which one is enough;
+  program, ``needs_program``, names of which one is enough; ``takes_rates`` where an objective takes a tuned one;
 - ``can(task)``: whether it does that at all, which needs nothing installed;
 - ``fit(task, model=None)``: a model trained from the beginning for ``task.length`` epochs or iterations, or ``model``,
   a former result, for as many more epochs. Of the kind "objective", it has ``coef_`` and ``intercept_`` as
@@ -20,14 +20,15 @@ from shutil import which
 def every():
     """All rivals by name, ours first."""
     files = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
-    modules = [import_module(f"{__name__}.{stem}") for stem in sorted(files, key=lambda stem: stem != "ours")]
+    modules = [
+        import_module(f"{__name__}.{stem}") for stem in sorted(files, key=lambda stem: not stem.startswith("ours"))
+    ]
     return {module.name: module for module in modules}
 
 
-def version_of(rival):
-    """Of its distribution."""
+def version_of(distribution):
     try:
-        return version(rival.requires)
+        return version(distribution)
     except PackageNotFoundError:
         return "not installed"
 
@@ -35,7 +36,7 @@ def version_of(rival):
 def is_installed(rival):
     """Its distribution, and a program of those that it needs, if any."""
     programs = getattr(rival, "needs_program", ())
-    return version_of(rival) != "not installed" and (not programs or any(map(which, programs)))
+    return version_of(rival.requires) != "not installed" and (not programs or any(map(which, programs)))
 
 
 def able(task, pace):

@@ -2,16 +2,18 @@
 
 from functools import cache, partial
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
-from task import MOMENTUM, N_UNITS, largest
+from task import MOMENTUM, N_UNITS, largest, linear_classes
 
 name = "jax.lax.scan"
 requires = "jax"
+takes_rates = True  # to an objective
 
 
 def can(task):
-    return task.kind in ("linear", "network") and not task.is_sparse
+    return task.batch_size is not None and not task.is_sparse
 
 
 def fit(task, model=None):
@@ -20,12 +22,15 @@ def fit(task, model=None):
     jax.config.update("jax_enable_x64", task.X.dtype == np.float64)
     X, targets = jax.numpy.asarray(task.X), jax.numpy.asarray(task.targets())
     state, random = model or _begin(task)
-    for _ in range(task.length):
+    for epoch in range(task.length):
         order = random.permutation(len(task.y)).astype(np.int32)
-        state = _epoch()(
-            state, X, targets, order, np.asarray(task.rate, task.X.dtype), task.rows_of_batch, task.kind, task.alpha
-        )
-    return jax.block_until_ready(state), random
+        rate = np.asarray(task.rate_in(epoch), task.X.dtype)
+        state = _epoch()(state, X, targets, order, rate, task.rows_of_batch, task.kind, task.alpha)
+    jax.block_until_ready(state)
+    if task.kind != "objective":
+        return state, random
+    weights, intercepts = map(np.asarray, state[0][-1])
+    return SimpleNamespace(coef_=weights.T, intercept_=intercepts)
 
 
 def _begin(task):
@@ -48,13 +53,13 @@ def _scores(layers, X):
     return X @ weights + intercepts
 
 
-def _objective(layers, X, targets, kind, alpha):
+def _objective(layers, X, targets, alpha):
     import jax
     import jax.numpy as jnp
 
     scores = _scores(layers, X)
     penalty = alpha / 2 * sum(jnp.sum(weights**2) for weights, _ in layers)
-    if kind == "network":
+    if targets.ndim == 1:  # a softmax
         own = jnp.take_along_axis(scores, targets[:, None], axis=1)[:, 0]
         return jnp.mean(jax.nn.logsumexp(scores, axis=1) - own) + penalty
     return jnp.mean(jnp.sum(jax.nn.softplus(scores) - targets * scores, axis=1)) + penalty
@@ -67,7 +72,7 @@ def _epoch():
 
     def step(state, batch, X, targets, rate, kind, alpha):
         layers, velocities = state
-        gradients = jax.grad(_objective)(layers, X[batch], targets[batch], kind, alpha)
+        gradients = jax.grad(_objective)(layers, X[batch], targets[batch], alpha)
         if kind == "network":  # Nesterov
             velocities = jax.tree.map(lambda velocity, gradient: MOMENTUM * velocity + gradient, velocities, gradients)
             gradients = jax.tree.map(lambda velocity, gradient: gradient + MOMENTUM * velocity, velocities, gradients)
@@ -84,4 +89,6 @@ def _epoch():
 
 
 def predict(model, X):
+    if hasattr(model, "coef_"):
+        return linear_classes(model, X)
     return largest(np.asarray(_scores(model[0][0], X)))

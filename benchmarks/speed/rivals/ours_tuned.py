@@ -1,0 +1,24 @@
+"""This package to an objective, with the best of tuned rates, which fall as a cosine."""
+
+import numpy as np
+
+name = "ours, tuned"
+requires = "scikit-minibatch"
+takes_rates = True
+
+
+def can(task):
+    return task.kind == "objective" and task.batch_size is not None
+
+
+def fit(task, model=None):
+    from minibatch import MiniBatchSGDClassifier
+
+    return MiniBatchSGDClassifier(
+        "log_loss", alpha=task.alpha, batch_size=task.batch_size, learning_rate="cosine", eta0=task.rate,
+        max_iter=task.length, tol=None, multi_class="multinomial", random_state=np.random.RandomState(0),
+    ).fit(task.X, task.y)  # fmt: skip
+
+
+def predict(model, X):
+    return model.predict(X)
