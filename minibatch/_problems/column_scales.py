@@ -53,11 +53,11 @@ def moments_of(problem: ProblemOnRows, before: ColumnMoments | None = None) -> C
 def _add_moments_of_few(problem: ProblemOnRows, squares: NDArray[np.float64], present: NDArray[np.float64]) -> float:
     """As ``column_moments`` does."""
     (X, _, weight, _), rows = problem.data, slice(None) if problem.rows is None else problem.rows
-    values = X[rows].astype(np.float64, copy=False)
+    values = X[rows]
     weights = weight[rows].astype(np.float64) if len(weight) else np.ones(len(values))
     with np.errstate(over="ignore", invalid="ignore"):
-        squares += weights @ values**2
-    present += weights @ (values != 0.0)
+        squares += np.einsum("i,ij,ij->j", weights, values, values, dtype=np.float64)
+    present += np.einsum("i,ij->j", weights, values != 0.0)
     return float(weights.sum())
 
 

@@ -104,11 +104,14 @@ class DualAveragingProblem(LinearProblem):
         n_outputs, n_features = self.n_outputs, self.n_features
         weights = averages[..., : n_outputs * n_features].reshape(*averages.shape[:-1], n_outputs, n_features)
         with np.errstate(all="ignore"):  # of a run that diverges
-            weights[...] = self.weights_of(weights, paces[..., AVERAGE_SUM])
+            sums = np.broadcast_to(paces[..., AVERAGE_SUM], weights.shape[:-1])
+            for i in np.ndindex(sums.shape):  # so that what is made on the way is small
+                weights[i] = self.weights_of(weights[i], sums[i])
 
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
         losses = super().run_epoch(state, epoch)
-        state.theta[...] = self.model_of(state)
+        state.theta[...] = state.slots[1]  # the average
+        self._become_models(state.theta, state.scalars)
         return losses
 
     def run_epochs(self, state: State, epochs: Epoch) -> Passed:
