@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -28,6 +28,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from minibatch._base.callbacks import CallbackBridge, model_after, says_when_it_compiles, take_over
 from minibatch._base.complaint import complaint
 from minibatch._base.fitted import check_fitted
+from minibatch._base.parameters import NamedParameters
 from minibatch._base.persistence import OptimizerMemory, Rate, live_state, plain_state
 from minibatch._base.ranges import countable, number_from, share
 from minibatch._base.rates import (
@@ -46,10 +47,9 @@ from minibatch._base.sparse import refuse_damaged
 from minibatch._base.unchanged import history_so_far, unchanged_on_error
 from minibatch._base.watch import Evaluation, Measures, Watch
 from minibatch._problems.batching import resolve_batch_size
-from minibatch._problems.best_constant import best_constant
 from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import Problem, State, Vector
-from minibatch._training.beginning import Beginning
+from minibatch._training.beginning import Beginning, Findings
 from minibatch._training.calibration import calibrated_rate
 from minibatch._training.epochs import Observer, Plan, Steps, alone
 from minibatch._training.loop import EpochCallbacks, Outcome, Validate, training
@@ -61,7 +61,7 @@ __all__ = ["SEEDS", "MiniBatchEstimator"]
 SEEDS = np.iinfo(np.int32).max
 
 
-class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
+class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
     """Base of the estimators; see the module's docstring for what a subclass provides."""
 
     _parameter_constraints: dict = {
@@ -90,11 +90,6 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
     _rate_parameter = "eta0"
     _invscaling_by_rows = False
     _shares_passes = False  # over the rows, with others like it
-    # where notebooks find the parameters: the page of the class in the documentation that pyproject.toml names
-    _doc_link_module = "minibatch"
-    _doc_link_template = (
-        "https://scikit-minibatch.readthedocs.io/en/stable/generated/{estimator_module}.{estimator_name}.html"
-    )
 
     def __getstate__(self) -> dict[str, Any]:
         return plain_state(super().__getstate__())
@@ -154,7 +149,8 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
             validate = None if held_out is None else self._evaluation(held_out).both
             callbacks = bridge if bridge is not None and bridge.sees_epochs else None
             # a chunk of a stream says little about the others: rows of one class, one row
-            beginning = None if partial else self._beginning(problem, state, theta, fresh, init, seed)
+            found = X.findings if isinstance(X, Checked) else Findings()
+            beginning = None if partial else self._beginning(problem, state, theta, fresh, init, seed, found)
             outcome = yield from fit._optimize(problem, plan, beginning, state, history, validate, callbacks, watch)
             fit._publish(problem, outcome, history, rate)
             if bridge is not None:
@@ -319,11 +315,11 @@ class MiniBatchEstimator(CallbackSupportMixin, BaseEstimator):
         return training(problem, plan, rule, beginning, state, history, validate, callbacks, observer)
 
     def _beginning(
-        self, problem: Any, state: State, theta: Vector, fresh: bool, init: tuple[Any, Any], seed: int
+        self, problem: Any, state: State, theta: Vector, fresh: bool, init: tuple[Any, Any], seed: int, found: Findings
     ) -> Beginning:
         """Of parameters that training leaves as they are: it works on a copy of ``theta``."""
         first, given = state.result() if state.n_averaged else theta, any(part is not None for part in init)
-        return Beginning(problem, first, best_constant(problem), seed, goes_on=given or not fresh)
+        return Beginning(problem, first, seed, found, goes_on=given or not fresh)
 
     def _initial_state(
         self, problem: Problem, plan: Plan, theta: Vector, fresh: bool, partial: bool, init: tuple[Any, Any]

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 
+from minibatch._training.beginning import Findings
+
 __all__ = [
     "Checked", "Rows", "relative_weights", "split_off", "times_class_weights", "with_relative_weights", "within_type",
 ]  # fmt: skip
@@ -25,6 +27,7 @@ class Checked(NamedTuple):
 
     rows: Rows
     learnt: dict[str, Any]  # attributes
+    findings: Findings  # of runs on these rows
 
 
 def split_off(

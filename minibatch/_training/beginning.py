@@ -1,18 +1,19 @@
 """Where a run began: a run that ends above that has failed, whatever ended it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from minibatch._problems.best_constant import BestConstant
+from minibatch._problems.best_constant import BestConstant, best_constant
 from minibatch._problems.state import Vector, values_of_row
 from minibatch._training.rules import Rule
 
 __all__ = [
     "CLEARLY", "FEWEST_ROWS", "HARDLY", "ROWS_LOOKED_AT", "SCORES_AT_ONCE", "VALUES_LOOKED_AT", "Beginning",
-    "n_rows_looked_at",
+    "Findings", "n_rows_looked_at",
 ]  # fmt: skip
 
 # Of more rows than this, so many are looked at first (fewer, where rows are wide: they are copied), and all of them
@@ -23,6 +24,24 @@ VALUES_LOOKED_AT, FEWEST_ROWS = 2**19, 512
 HARDLY = 0.02
 # More scores are not kept in a table of rows and outputs: the gradient, which comes with the loss then, needs none.
 SCORES_AT_ONCE = 1_000_000
+# Of parameters that are compared to know whether others began at the same.
+_FEW_BYTES = 65_536
+
+
+class Findings:
+    """What runs on the same rows, which differ in numbers, find out once for all of them."""
+
+    def __init__(self) -> None:
+        self._found: dict[Any, Any] = {}
+
+    def once(self, problem: Any, what: Any, find: Callable[[], Any]) -> Any:
+        """What ``find`` returns for a problem with this loss; it does not look at penalties."""
+        if problem.rows is not None:  # the problem has a choice of the rows of its own
+            return find()
+        key = what, problem.objective._replace(l1=0.0, l2=0.0)
+        if key not in self._found:
+            self._found[key] = find()
+        return self._found[key]
 
 
 @dataclass(frozen=True)
@@ -31,14 +50,19 @@ class Beginning:
 
     problem: Any
     theta: Vector
-    constant: BestConstant
     seed: int
+    findings: Findings = field(default_factory=Findings)
     goes_on: bool = False  # from what an earlier fit, or the user, has found
+
+    @cached_property
+    def constant(self) -> BestConstant:
+        found: BestConstant = self.findings.once(self.problem, "constant", lambda: best_constant(self.problem))
+        return found
 
     @cached_property
     def first(self) -> float:
         """The objective at the beginning."""
-        return self.objective(self.theta)
+        return self._at_beginning(self.problem)
 
     def objective(self, theta: Vector) -> float:
         """Of all rows trained on."""
@@ -84,12 +108,25 @@ class Beginning:
 
     @cached_property
     def _sample(self) -> Any:
+        """The problem of the rows that are looked at first."""
+        found = self.findings.once(self.problem, (self._n_looked_at, self.seed), self._copied)
+        return replace(self.problem, data=found.data, rows=None)
+
+    def _copied(self) -> Any:
         rows = np.random.default_rng(self.seed).choice(self.problem.n_samples, self._n_looked_at, replace=False)
         return self.problem.copied(np.sort(rows))
 
     @cached_property
     def _first_of_sample(self) -> float:
-        return _objective(self._sample, self.theta)
+        return self._at_beginning(self._sample)
+
+    def _at_beginning(self, problem: Any) -> float:
+        """The objective of rows at the first parameters."""
+        if self.theta.nbytes > _FEW_BYTES:
+            return _objective(problem, self.theta)
+        what = problem.n_samples, self.seed, self.theta.tobytes()
+        loss = self.findings.once(problem, what, lambda: _loss(problem, self.theta))
+        return float(loss + problem.penalties(self.theta).sum())
 
 
 def n_rows_looked_at(values: float, n_rows: int) -> int:
@@ -102,10 +139,12 @@ def n_rows_looked_at(values: float, n_rows: int) -> int:
 
 
 def _objective(problem: Any, theta: Vector) -> float:
-    n_scores = problem.n_samples * problem.data.class_weight.shape[1]
     with np.errstate(over="ignore", invalid="ignore"):
-        if n_scores > SCORES_AT_ONCE:
-            loss = float(problem.evaluate(theta)[0].sum())
-        else:
-            loss = problem.mean_loss(problem.scores(theta))
-        return loss + float(problem.penalties(theta).sum())
+        return _loss(problem, theta) + float(problem.penalties(theta).sum())
+
+
+def _loss(problem: Any, theta: Vector) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        if problem.n_samples * problem.data.class_weight.shape[1] > SCORES_AT_ONCE:
+            return float(problem.evaluate(theta)[0].sum())
+        return float(problem.mean_loss(problem.scores(theta)))

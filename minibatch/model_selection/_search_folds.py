@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_method_params
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.pipelines import split_pipeline, transform
 from minibatch._base.rows import Checked
+from minibatch._training.beginning import Findings
 
 __all__ = [
     "Failure", "FoldRows", "Given", "Sample", "ScoredRows", "attempt", "checked_once", "knows_only_predictions",
@@ -140,7 +141,7 @@ def checked_once(final: MiniBatchEstimator, fold: FoldRows, like: Checked | None
     X = fold.X if like is None else like.rows.X
     rows = model._checked_rows(X, fold.y, given.get("sample_weight"), reset=True, all_zero=model.early_stopping)
     learnt = {name: value for name, value in vars(model).items() if name not in before}
-    return Checked(rows, learnt if like is None else {**like.learnt, **learnt})
+    return Checked(rows, learnt if like is None else {**like.learnt, **learnt}, Findings())
 
 
 def knows_only_predictions(scorer: Any) -> bool:

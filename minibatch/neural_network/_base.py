@@ -30,7 +30,7 @@ from minibatch._problems.layout import layers_of, network_of
 from minibatch._problems.mlp import MLPProblem, scores_of
 from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import State, Vector, rows_of
-from minibatch._training.beginning import Beginning
+from minibatch._training.beginning import Beginning, Findings
 from minibatch._training.epochs import Observer, Plan, Steps
 from minibatch._training.lbfgs import minimize
 from minibatch._training.loop import EpochCallbacks, Outcome, Validate
@@ -200,10 +200,10 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         return 200
 
     def _beginning(
-        self, problem: Any, state: State, theta: Vector, fresh: bool, init: tuple[Any, Any], seed: int
+        self, problem: Any, state: State, theta: Vector, fresh: bool, init: tuple[Any, Any], seed: int, found: Findings
     ) -> Beginning:
         theta = problem.with_statistics(theta) if fresh else theta
-        return super()._beginning(problem, state, theta, fresh, init, seed)
+        return super()._beginning(problem, state, theta, fresh, init, seed, found)
 
     def _rule(self, problem: Any, unit: float) -> Rule:
         patience = self.n_iter_no_change + 1  # as in scikit-learn, *more* than n_iter_no_change epochs

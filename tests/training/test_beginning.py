@@ -11,7 +11,6 @@ from sklearn.preprocessing import scale
 from minibatch import (
     MiniBatchSGDRegressor,
 )
-from minibatch._problems.best_constant import best_constant
 from minibatch._training.beginning import CLEARLY, ROWS_LOOKED_AT, VALUES_LOOKED_AT, Beginning
 from minibatch._training.rules import WindowRule
 
@@ -32,7 +31,7 @@ def test_many_rows_are_looked_at_in_part(layout):
     model = MiniBatchSGDRegressor(max_updates=1, tol=None, learning_rate="constant").fit(rows, target)
     problem = model._new_problem(rows, target, weight=None)
     zeros = np.zeros(3)
-    beginning = Beginning(problem, zeros, best_constant(problem), seed=0)
+    beginning = Beginning(problem, zeros, seed=0)
     good, level, slightly, bad = np.array([1.0, 2.0, 0.0]), zeros, np.array([-1e-3, 0.0, 0.0]), np.array([-1.0, 0, 0])
     assert [beginning.judge(theta, after(0.1)) for theta in (good, level, slightly, bad)] == [
         "below",
@@ -41,7 +40,7 @@ def test_many_rows_are_looked_at_in_part(layout):
         "failed",
     ]
     assert "first" in vars(beginning)  # all rows were needed, for those that are close
-    alone = Beginning(problem, zeros, best_constant(problem), seed=0)
+    alone = Beginning(problem, zeros, seed=0)
     assert alone.judge(good, after(0.1)) == "below"
     assert "objective" not in vars(alone)
     assert CLEARLY * beginning.constant.unit < beginning.first - beginning.objective(good)
@@ -51,7 +50,7 @@ def test_of_wide_rows_fewer_are_looked_at():
     wide = np.random.default_rng(0).standard_normal((2000, 700)).astype(np.float32)
     model = MiniBatchSGDRegressor(max_updates=1, tol=None, learning_rate="constant").fit(wide, wide[:, 0])
     problem = model._new_problem(wide, wide[:, 0], weight=None)
-    beginning = Beginning(problem, np.zeros(701, np.float32), best_constant(problem), seed=0)
+    beginning = Beginning(problem, np.zeros(701, np.float32), seed=0)
     good, middling = np.eye(1, 701, dtype=np.float32)[0], 0.1 * np.eye(1, 701, dtype=np.float32)[0]
     assert beginning.judge(good, after(0.1)) == "below"
     assert len(beginning._sample.data.y) == VALUES_LOOKED_AT // 700
@@ -62,7 +61,7 @@ def test_between_the_beginning_and_the_constant_is_neither():
     model = MiniBatchSGDRegressor(max_updates=1, tol=None, alpha=0.0, learning_rate="constant").fit(X, y)
     problem = model._new_problem(X, y, weight=None)
     best = np.append(np.linalg.lstsq(X, y, rcond=None)[0], 0.0)
-    beginning = Beginning(problem, best, best_constant(problem), seed=0)
+    beginning = Beginning(problem, best, seed=0)
     assert [beginning.judge(c * best, after(0.1)) for c in (1.0, 0.9, -0.1)] == ["below", "above", "failed"]
     assert beginning.judge(np.full_like(best, 1e300), after(0.1)) == "failed"
     noisy = after(0.1, 0.5, 0.1, 0.5)

@@ -310,7 +310,7 @@ def test_a_rise_that_ends_below_the_beginning_is_said_so():
     rule = BestRule(1e-3, 5, is_scikit_learns=True, objectives=[1.0, 0.3, 0.5, 0.6])
     model = MiniBatchSGDRegressor(learning_rate="constant", eta0=0.1, max_updates=1, tol=None).fit(X, y)
     problem = model._new_problem(X, y, weight=None)
-    beginning = Beginning(problem, np.zeros(9), best_constant(problem), seed=0)
+    beginning = Beginning(problem, np.zeros(9), seed=0)
     state, history = problem.new_state(np.linalg.lstsq(np.c_[X, np.ones(200)], y, rcond=None)[0], False), History()
     history.append(epoch=4, n_updates=9, learning_rate=0.1, batch_size=1, progressive_objective=0.6)
     outcome = Outcome("diverged", "", 4, rule, state, history, 0.1)
