@@ -166,8 +166,12 @@ def _rates(
     updates = state.schedule_updates + n_batches * np.arange(n_epochs)[:, None]
     epochs = np.cumsum([state.schedule_epochs, *[1.0] * (n_epochs - 1)])[:, None]  # as they are counted
     progress = Progress(n_batches, updates, epochs, whole, clock.n_samples_seen + rows_before)
-    etas = plan.schedule(progress) * state.rate_factor
-    return etas.reshape(1, -1) if n_epochs == 1 else np.array(np.broadcast_to(etas, (n_epochs, n_batches)), order="C")
+    etas, shape = plan.schedule(progress), (n_epochs, n_batches)
+    if state.rate_factor != 1.0:
+        etas = etas * state.rate_factor
+    if n_epochs == 1 or (etas.shape == shape and etas.flags.carray):
+        return etas.reshape(shape)
+    return np.array(np.broadcast_to(etas, shape), order="C")
 
 
 def _rate_of(state: State, rates: Rates) -> float:

@@ -1,16 +1,32 @@
-"""Fits that raise: what scikit-learn's ``error_score`` means, and its warning."""
+"""Fits that raise: what was raised, what scikit-learn's ``error_score`` means, and its warning."""
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from traceback import format_exc
+from typing import Any, NamedTuple
 
 from sklearn.exceptions import FitFailedWarning
 
 from minibatch._base.ranges import is_number
 from minibatch.model_selection._folds import WatchedFit
 
-__all__ = ["error_score_of", "warn_of_failures"]
+__all__ = ["Failure", "attempt", "error_score_of", "warn_of_failures"]
+
+
+class Failure(NamedTuple):
+    """What was raised, and its traceback."""
+
+    error: Exception
+    why: str
+
+
+def attempt(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Failure | None]:
+    """What a function returns, or what it raises."""
+    try:
+        return function(*arguments), None
+    except Exception as error:
+        return None, Failure(error, format_exc())
 
 
 def error_score_of(error_score: Any) -> Any:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.metrics._scorer import _MultimetricScorer
-from sklearn.model_selection._validation import _score
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples
 
@@ -17,9 +16,10 @@ from minibatch._base.callbacks import says_when_it_compiles
 from minibatch._problems.batching import sample_orders
 from minibatch._problems.blas import one_blas_thread
 from minibatch.history import History
-from minibatch.model_selection._search_folds import FoldRows, Given, Sample
+from minibatch.model_selection._search_folds import FoldRows, FormRows, Given, Sample
 from minibatch.model_selection._search_lanes import Candidate, Lane, lanes_of
 from minibatch.model_selection._search_runs import LONGER, Run, Side, go_on, load_kernels
+from minibatch.model_selection._search_scores import score_of
 
 __all__ = ["DROPPED", "FAILED", "Fits", "Found", "Result", "fold_by_fold", "in_rounds"]
 
@@ -42,7 +42,7 @@ class Fits(NamedTuple):
         if sample.number == 0:
             with says_when_it_compiles(self.caller):
                 for lane in lanes:
-                    load_kernels(lane.runs, lane.checked, self.side(lane, inf))
+                    load_kernels(lane.runs, lane.rows, self.side(lane, inf))
         return lanes, failed
 
     def side(self, lane: Lane, until: float) -> Side:
@@ -111,7 +111,7 @@ def _score_of(result: Result, metric: str) -> float:
 
 def _unfinished(lane: Lane) -> Lane:
     kept = [i for i, run in enumerate(lane.runs) if run.request is not None]
-    return lane._replace(runs=[lane.runs[i] for i in kept], checked=[lane.checked[i] for i in kept])
+    return lane._replace(runs=[lane.runs[i] for i in kept], rows=[lane.rows[i] for i in kept])
 
 
 def _trained(lanes: Sequence[Lane], failed: Sequence[Run], until: float, fits: Fits) -> Found:
@@ -129,11 +129,11 @@ def _trained(lanes: Sequence[Lane], failed: Sequence[Run], until: float, fits: F
 
 
 def _of_lane(lane: Lane, until: float, fits: Fits) -> Found:
-    go_on(lane.runs, lane.checked, fits.side(lane, until), until)
+    go_on(lane.runs, lane.rows, fits.side(lane, until), until)
     results = {}
-    for run in lane.runs:
+    for run, rows in zip(lane.runs, lane.rows, strict=True):
         key = run.candidate, run.split
-        results[key], ended = _result(run, lane.fold, fits), run.request is None
+        results[key], ended = _result(run, lane.fold, rows, fits), run.request is None
         if ended:
             _say(results[key], *key, fits)
             run.close()
@@ -150,16 +150,17 @@ def _say(result: Result, candidate: int, split: int, fits: Fits) -> None:
         print(f"split {split}, {named}: {result.status} after {epochs} epochs, {said}")
 
 
-def _result(run: Run, fold: FoldRows, fits: Fits) -> Result:
+def _result(run: Run, fold: FoldRows, rows: FormRows, fits: Fits) -> Result:
     if run.failure is not None:
         return _failure(run, fits)
     final = run.now()
     row: dict[str, Any] = {"fit_error": None, "n_test_samples": _num_samples(fold.scored[0].X)}
     row["fit_time"], began = run.seconds, time.perf_counter()
     with one_blas_thread():  # the other threads have models of their own to score
+        scored = fold.to_score(final)
         scores = [
-            _score(fold.to_score(final), part.X, part.y, fits.given.scorer, part.params, fits.error_score)
-            for part in fold.scored
+            score_of(scored, part, evaluation, fits.given.scorer, fits.error_score)
+            for part, evaluation in zip(fold.scored, rows.evaluations, strict=True)
         ]
     row |= dict(zip(("test_scores", "train_scores"), scores, strict=False))
     row["score_time"] = (time.perf_counter() - began) / len(scores)

@@ -2,15 +2,13 @@
 
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from inspect import signature
-from traceback import format_exc
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
-from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.metaestimators import _safe_split
@@ -19,19 +17,12 @@ from sklearn.utils.validation import _check_method_params
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.pipelines import split_pipeline, transform
 from minibatch._base.rows import Checked
+from minibatch._base.watch import Evaluation
 from minibatch._training.beginning import Findings
+from minibatch.model_selection._failures import attempt
+from minibatch.model_selection._search_scores import ScoredRows, is_own_score, knows_only_predictions, own_evaluation
 
-__all__ = [
-    "Failure", "FoldRows", "Given", "Sample", "ScoredRows", "attempt", "checked_once", "knows_only_predictions",
-    "rows_of_fold",
-]  # fmt: skip
-
-
-class Failure(NamedTuple):
-    """What was raised, and its traceback."""
-
-    error: Exception
-    why: str
+__all__ = ["FoldRows", "FormRows", "Given", "Sample", "rows_of_fold", "rows_of_form"]
 
 
 class Given(NamedTuple):
@@ -53,14 +44,6 @@ class Sample(NamedTuple):
     test: NDArray[np.int64]
 
 
-class ScoredRows(NamedTuple):
-    """As what is scored gets them."""
-
-    X: Any
-    y: Any
-    params: dict[str, Any]
-
-
 class FoldRows(NamedTuple):
     """One split, behind transformers that are fitted to its training part."""
 
@@ -79,6 +62,13 @@ class FoldRows(NamedTuple):
         return final if self.scores_final else _with_end(self.pipeline, final)
 
 
+class FormRows(NamedTuple):
+    """The rows of a fold for models of one form."""
+
+    checked: Checked | None  # to train on; None where each refuses them by itself
+    evaluations: list[Evaluation | None]  # of what is scored; None where the scorer is asked
+
+
 class _End(BaseEstimator):
     """Stands at the end of a pipeline in place of the final estimator, and keeps what that would get."""
 
@@ -94,14 +84,6 @@ class _End(BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         return self.final.__sklearn_tags__()
-
-
-def attempt(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Failure | None]:
-    """What a function returns, or what it raises."""
-    try:
-        return function(*arguments), None
-    except Exception as error:
-        return None, Failure(error, format_exc())
 
 
 def rows_of_fold(estimator: Any, given: Given, sample: Sample) -> FoldRows:
@@ -133,22 +115,18 @@ def _transformed(transformers: list[Any], parts: list[ScoredRows]) -> list[Score
     return [part._replace(X=transform(transformers, part.X)) for part in parts]
 
 
-def checked_once(final: MiniBatchEstimator, fold: FoldRows, like: Checked | None) -> Checked:
-    """The training rows as models that differ from ``final`` in numbers would check them; ``like`` is what others have
-    made of them, who may have converted X."""
+def rows_of_form(final: MiniBatchEstimator, fold: FoldRows, scorer: Any, like: Checked | None) -> FormRows:
+    """For models that differ from ``final`` in numbers; ``like`` is what others have made of the training rows, who may
+    have converted X."""
     model, before = clone(final), set(vars(final))
     given = signature(model.fit).bind(fold.X, fold.y, **fold.params).arguments
     X = fold.X if like is None else like.rows.X
     rows = model._checked_rows(X, fold.y, given.get("sample_weight"), reset=True, all_zero=model.early_stopping)
     learnt = {name: value for name, value in vars(model).items() if name not in before}
-    return Checked(rows, learnt if like is None else {**like.learnt, **learnt}, Findings())
-
-
-def knows_only_predictions(scorer: Any) -> bool:
-    """Whether a scorer is one of scikit-learn's, which ask an estimator for nothing but its predictions or score."""
-    if isinstance(scorer, _MultimetricScorer):
-        return all(map(knows_only_predictions, scorer._scorers.values()))
-    return isinstance(scorer, _BaseScorer | _PassthroughScorer)
+    checked = Checked(rows, learnt if like is None else {**like.learnt, **learnt}, Findings())
+    if not (fold.scores_final and is_own_score(scorer, final)):
+        return FormRows(checked, [None] * len(fold.scored))
+    return FormRows(checked, [attempt(own_evaluation, model, part, rows.X.dtype)[0] for part in fold.scored])
 
 
 def _with_end(estimator: Any, end: Any) -> Any:

@@ -13,17 +13,9 @@ from sklearn.utils.validation import _num_samples
 
 from minibatch._base.estimator import SEEDS, MiniBatchEstimator
 from minibatch._base.pipelines import parameter_path, split_pipeline
-from minibatch._base.rows import Checked
 from minibatch._base.trials import check_parameters
-from minibatch.model_selection._search_folds import (
-    Failure,
-    FoldRows,
-    Given,
-    Sample,
-    attempt,
-    checked_once,
-    rows_of_fold,
-)
+from minibatch.model_selection._failures import Failure, attempt
+from minibatch.model_selection._search_folds import FoldRows, FormRows, Given, Sample, rows_of_fold, rows_of_form
 from minibatch.model_selection._search_runs import Run
 
 __all__ = ["MOST_IN_LANE", "Candidate", "Lane", "candidates_of", "lanes_of"]
@@ -49,11 +41,11 @@ class Candidate(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """Fits that share batches, and the rows as each would check them."""
+    """Fits that share batches, and the rows for each."""
 
     fold: FoldRows
     runs: list[Run]
-    checked: list[Checked | None]
+    rows: list[FormRows]
     rows_in_batch: int
 
 
@@ -109,7 +101,7 @@ def lanes_of(
             run.failure = one.refusal or failure
             (failed if run.failure else able).append(run)
         if able:
-            lanes += _lanes(fold, able, {one.number: one.form for one in group})
+            lanes += _lanes(fold, able, {one.number: one.form for one in group}, given.scorer)
     return lanes, failed
 
 
@@ -118,19 +110,20 @@ def _own(final: Any) -> Any:
     return copy.copy(final) if isinstance(final.random_state, Integral) else clone(final)
 
 
-def _lanes(fold: FoldRows, runs: Sequence[Run], forms: Mapping[int, str]) -> Iterator[Lane]:
+def _lanes(fold: FoldRows, runs: Sequence[Run], forms: Mapping[int, str], scorer: Any) -> Iterator[Lane]:
     """Those with the same batch size, at most so many; what shares no passes goes alone."""
     by_size: dict[tuple[int, int], list[Run]] = {}
     for run in runs:
         rows_in_batch = run.model._resolved_batch_size(_num_samples(fold.X))
         by_size.setdefault((rows_in_batch, -1 if run.model._shares_passes else run.candidate), []).append(run)
         run.seconds = fold.seconds / len(runs)
-    rows: dict[str, Checked | None] = {}
+    rows: dict[str, FormRows] = {}
     for run in runs:
         if forms[run.candidate] not in rows:
-            like = next((known for known in rows.values() if known is not None), None)
+            like = next((known.checked for known in rows.values() if known.checked is not None), None)
+            found = attempt(rows_of_form, run.model, fold, scorer, like)[0]
             # each that refuses them says so by itself
-            rows[forms[run.candidate]] = attempt(checked_once, run.model, fold, like)[0]
+            rows[forms[run.candidate]] = found or FormRows(None, [None] * len(fold.scored))
     for (rows_in_batch, _), side_by_side in by_size.items():
         for first in range(0, len(side_by_side), MOST_IN_LANE):
             members = side_by_side[first : first + MOST_IN_LANE]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import cache, partial
 from inspect import signature
+from numbers import Real
 from traceback import format_exc
 from typing import Any, NamedTuple
 
@@ -18,7 +19,8 @@ from minibatch._problems.requests import Ran, Request
 from minibatch._problems.together import run_together
 from minibatch._training.epochs import Steps
 from minibatch.model_selection._candidates import SMALL_RATE
-from minibatch.model_selection._search_folds import Failure, FoldRows, attempt
+from minibatch.model_selection._failures import Failure, attempt
+from minibatch.model_selection._search_folds import FoldRows, FormRows
 
 __all__ = ["LONGER", "Run", "Side", "go_on", "load_kernels"]
 
@@ -127,11 +129,11 @@ class _Follower(CallbackBridge):
         return super().epoch_ends(outcome)
 
 
-def go_on(runs: Sequence[Run], checked: Sequence[Checked | None], side: Side, until: float) -> None:
+def go_on(runs: Sequence[Run], rows: Sequence[FormRows], side: Side, until: float) -> None:
     """Train runs that share batches, side by side, up to so many epochs; infinity: to their ends."""
-    for run, rows in zip(runs, checked, strict=True):
+    for run, of_form in zip(runs, rows, strict=True):
         if run.steps is None:
-            run.begin(side, rows)
+            run.begin(side, of_form.checked)
     while waiting := [run for run in runs if run.request is not None and run.n_epochs < until]:
         found, failure = attempt(run_together, [run.request for run in waiting])
         for i, run in enumerate(waiting):
@@ -141,15 +143,28 @@ def go_on(runs: Sequence[Run], checked: Sequence[Checked | None], side: Side, un
                 run.fail(failure.error)
 
 
-def load_kernels(runs: Sequence[Run], checked: Sequence[Checked | None], side: Side) -> None:
-    """Begin copies of all, and train them on a batch: compiling kernels, or loading them, is no cost of the fits."""
-    copies = []
-    for run, rows in zip(runs, checked, strict=True):
+def load_kernels(runs: Sequence[Run], rows: Sequence[FormRows], side: Side) -> None:
+    """Begin a copy of one of each kind, and train as many copies of that on a batch as there are of the kind: compiling
+    kernels, or loading them, is no cost of the fits."""
+    kinds: dict[str, list[int]] = {}
+    for i, run in enumerate(runs):
+        kinds.setdefault(_kind_of(run.model), []).append(i)
+    copies, requests = [], []
+    for first, *others in kinds.values():
+        run = runs[first]
         name = run.model._rate_parameter
         rate = {name: SMALL_RATE} if getattr(run.model, name) == "auto" else {}
         model = without_callbacks(clone(run.model)).set_params(max_iter=1, verbose=0, **rate)
         copies.append(Run(run.candidate, run.split, model, None))
-        copies[-1].begin(side, rows)
-    attempt(run_together, [one.request.of_one_batch() for one in copies if one.request is not None])
+        copies[-1].begin(side, rows[first].checked)
+        if copies[-1].request is not None:
+            requests += [copies[-1].request.of_one_batch() for _ in (first, *others)]
+    attempt(run_together, requests)
     for one in copies:
         one.close()
+
+
+def _kind_of(model: Any) -> str:
+    """The same for models that differ in numbers which are not 0: they need the same kernels."""
+    parameters = model.get_params(deep=False).items()
+    return repr([(name, bool(value) if isinstance(value, Real) else value) for name, value in parameters])
