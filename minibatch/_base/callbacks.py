@@ -37,8 +37,12 @@ class CallbackBridge:
         self._epoch = self._fit.subcontext(task_name="epoch")
         self._epoch.call_on_fit_task_begin(**self._data)
 
-    def epoch_ends(self, outcome: Callable[..., Outcome]) -> bool:
-        """Whether a callback asks to stop. ``outcome`` is that of a fit that stops here."""
+    def n_unwatched(self) -> float:
+        """How many epochs nobody asks about, but for the last."""
+        return 1
+
+    def epoch_ends(self, n_epochs: int, outcome: Callable[..., Outcome]) -> bool:
+        """Whether a callback asks to stop. ``outcome`` is that of a fit that stops here, after so many epochs."""
         return self._epoch.call_on_fit_task_end(
             **self._data, reconstruction_attributes=lambda: _as_attribute(self._seen(outcome()))
         )

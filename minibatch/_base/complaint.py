@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from minibatch._problems.state import Problem, largest_value
-from minibatch._training.beginning import Beginning
+from minibatch._training.beginning import Beginning, Findings
 from minibatch._training.loop import Outcome
 from minibatch.schedules import CYCLES
 
@@ -37,9 +37,11 @@ def _why(model: Any, problem: Problem, outcome: Outcome, beginning: Beginning) -
     return f"{more} {outcome.why}"
 
 
-def _divergence(model: Any, problem: Problem, outcome: Outcome, beginning: Beginning | None) -> str:
+def _divergence(model: Any, problem: Any, outcome: Outcome, beginning: Beginning | None) -> str:
     """Where and with what a run diverged, and what to do."""
-    last, sizes = outcome.history.last, f"largest |x| {largest_value(problem.data.X):.3g}"
+    findings = Findings() if beginning is None else beginning.findings
+    largest_x = findings.once(problem, "largest |x|", lambda: largest_value(problem.data.X))
+    last, sizes = outcome.history.last, f"largest |x| {largest_x:.3g}"
     remedy = "scale X with StandardScaler"
     if not is_classifier(model):
         sizes += f", largest |y| {largest_value(problem.data.y):.3g}"

@@ -21,7 +21,6 @@ from sklearn import get_config
 from sklearn.base import is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -42,6 +41,7 @@ from minibatch._base.rates import (
     schedule_for,
 )
 from minibatch._base.rows import Checked, Rows, relative_weights, split_off, with_relative_weights, within_type
+from minibatch._base.seeds import seed_of
 from minibatch._base.solvers import for_batches_of
 from minibatch._base.sparse import refuse_damaged
 from minibatch._base.unchanged import history_so_far, unchanged_on_error
@@ -56,9 +56,7 @@ from minibatch._training.loop import EpochCallbacks, Outcome, Validate, training
 from minibatch._training.rules import Rule
 from minibatch.history import History
 
-__all__ = ["SEEDS", "MiniBatchEstimator"]
-
-SEEDS = np.iinfo(np.int32).max
+__all__ = ["MiniBatchEstimator"]
 
 
 class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
@@ -133,8 +131,11 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
             )  # fmt: skip
             kept, held_out = self._validation_split(rows, validation)
             problem = self._problem_of(rows, kept, normalize=not partial, stack=stack)
+            found = X.findings if isinstance(X, Checked) else Findings()
+            if isinstance(X, Checked):
+                problem = found.with_shared_data(problem)
             theta = self._initial_theta(problem, fresh, init)
-            seed = int(check_random_state(self.random_state).randint(SEEDS))
+            seed = seed_of(self.random_state)
             rate = self._rate(problem, theta, fresh, partial, seed)
             problem = for_batches_of(rate.batch_size, self, problem)
             plan = self._plan(problem.n_samples, rate, seed, partial, limits if watch is None else watch.limits)
@@ -149,7 +150,6 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
             validate = None if held_out is None else self._evaluation(held_out).both
             callbacks = bridge if bridge is not None and bridge.sees_epochs else None
             # a chunk of a stream says little about the others: rows of one class, one row
-            found = X.findings if isinstance(X, Checked) else Findings()
             beginning = None if partial else self._beginning(problem, state, theta, fresh, init, seed, found)
             outcome = yield from fit._optimize(problem, plan, beginning, state, history, validate, callbacks, watch)
             fit._publish(problem, outcome, history, rate)

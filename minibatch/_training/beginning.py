@@ -24,7 +24,7 @@ VALUES_LOOKED_AT, FEWEST_ROWS = 2**19, 512
 HARDLY = 0.02
 # More scores are not kept in a table of rows and outputs: the gradient, which comes with the loss then, needs none.
 SCORES_AT_ONCE = 1_000_000
-# Of parameters that are compared to know whether others began at the same.
+# Of parameters that are compared to know whether their objective is known.
 _FEW_BYTES = 65_536
 
 
@@ -43,6 +43,10 @@ class Findings:
             self._found[key] = find()
         return self._found[key]
 
+    def with_shared_data(self, problem: Any) -> Any:
+        """The problem, with the arrays that others have made of these rows."""
+        return replace(problem, data=self.once(problem, "data", lambda: problem.data))
+
 
 @dataclass(frozen=True)
 class Beginning:
@@ -53,6 +57,7 @@ class Beginning:
     seed: int
     findings: Findings = field(default_factory=Findings)
     goes_on: bool = False  # from what an earlier fit, or the user, has found
+    _last: dict[bytes, float] = field(default_factory=dict)
 
     @cached_property
     def constant(self) -> BestConstant:
@@ -65,8 +70,14 @@ class Beginning:
         return self._at_beginning(self.problem)
 
     def objective(self, theta: Vector) -> float:
-        """Of all rows trained on."""
-        return _objective(self.problem, theta)
+        """Of all rows trained on; of the end of a run it is asked for several times."""
+        if theta.nbytes > _FEW_BYTES:
+            return _objective(self.problem, theta)
+        key = theta.tobytes()
+        if key not in self._last:
+            self._last.clear()
+            self._last[key] = _objective(self.problem, theta)
+        return self._last[key]
 
     def judge(self, theta: Vector, rule: Rule) -> str:
         """``'below'`` the beginning or level with it; ``'above'``; or ``'failed'``, which is also above the constant.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -164,7 +164,7 @@ def _rates(
     """Of the next batches, of which ``whole`` are an epoch, in as many epochs as ``rows_before`` has rows."""
     n_epochs = len(rows_before)
     updates = state.schedule_updates + n_batches * np.arange(n_epochs)[:, None]
-    epochs = np.cumsum([state.schedule_epochs, *[1.0] * (n_epochs - 1)])[:, None]  # as they are counted
+    epochs = np.array([*accumulate([1.0] * (n_epochs - 1), initial=state.schedule_epochs)])[:, None]  # as counted
     progress = Progress(n_batches, updates, epochs, whole, clock.n_samples_seen + rows_before)
     etas, shape = plan.schedule(progress), (n_epochs, n_batches)
     if state.rate_factor != 1.0:

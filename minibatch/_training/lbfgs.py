@@ -70,7 +70,7 @@ class _Run:
         self.status = self.clock.budget_spent(plan)
         if not self.status and self.rule is not None and self.rule.is_met():
             self.status = self.rule.status
-        if self.callbacks is not None and self.callbacks.epoch_ends(self.outcome):
+        if self.callbacks is not None and self.callbacks.epoch_ends(self.done.n_epochs, self.outcome):
             self.status = "stopped_by_callback"
         if self.status:
             raise StopIteration

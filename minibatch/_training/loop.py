@@ -44,11 +44,12 @@ AHEAD_OF_RULE = 8
 
 
 class EpochCallbacks(Protocol):
-    """What training() tells the outside: before and after each epoch; a true answer stops. ``outcome`` is that of a run
-    that stops there, whose state and history go on changing."""
+    """What training() tells the outside: before and after an epoch, or so many as it does not ask about; a true answer
+    stops. ``outcome`` is that of a run that stops there, whose state and history go on changing."""
 
+    def n_unwatched(self) -> float: ...
     def epoch_begins(self) -> None: ...
-    def epoch_ends(self, outcome: Callable[..., "Outcome"]) -> bool: ...
+    def epoch_ends(self, n_epochs: int, outcome: Callable[..., "Outcome"]) -> bool: ...
 
 
 Validate = Callable[[Vector], tuple[float, float]]
@@ -82,11 +83,13 @@ def training(
     """
     done, clock, n_bad_epochs, status = History(), Counters(history), 0, ""
     start, penalty = state.result().copy(), problem.penalties(state.theta).sum()
-    one_by_one = callbacks is not None or observer is not None or validate is not None
+    is_looked_at = observer is not None or validate is not None
     while not status:
         if callbacks is not None:
             callbacks.epoch_begins()
-        before, n_epochs = state.copy(), 1 if one_by_one else _n_unwatched(problem, plan, rule, clock, done.n_epochs)
+        before, n_epochs = state.copy(), 1
+        if not is_looked_at:
+            n_epochs = _n_unwatched(problem, plan, rule, clock, done.n_epochs, callbacks)
         if n_epochs == 1:  # nothing here keeps its order and its rates, which are as long as the data
             trained = yield from run_epoch(
                 problem, plan, state, clock, next_epochs(problem, plan, state, clock), observer
@@ -109,20 +112,24 @@ def training(
         status = status or _end_or_lower_rate(plan, rule, beginning, state, clock, done, n_bad_epochs)
         if callbacks is not None:
             here = status or "stopped_by_callback"
-            if callbacks.epoch_ends(partial(_outcome, here, problem, plan, rule, beginning, state, clock, done)):
+            outcome = partial(_outcome, here, problem, plan, rule, beginning, state, clock, done)
+            if callbacks.epoch_ends(done.n_epochs, outcome):
                 status = status if status == "diverged" else "stopped_by_callback"
         if not status and plan.growth is not None:
             plan = _with_next_batch_size(plan, plan.growth, problem, state, clock.epoch, done.n_epochs)
     return _outcome(status, problem, plan, rule, beginning, state, clock, done)
 
 
-def _n_unwatched(problem: Problem, plan: Plan, rule: Rule, clock: Counters, n_done: int) -> int:
+def _n_unwatched(
+    problem: Problem, plan: Plan, rule: Rule, clock: Counters, n_done: int, callbacks: EpochCallbacks | None
+) -> int:
     """How many epochs may run before anything looks at one."""
+    most = plan.max_iter - n_done if callbacks is None else min(plan.max_iter - n_done, callbacks.n_unwatched())
     from_first = plan.average_from is not None and plan.average_from - clock.n_samples_seen <= plan.batch_size
     averages_later = plan.average_from is not None and not from_first
-    if plan.growth is not None or plan.verbose or plan.max_seconds is not None or averages_later:
+    if most <= 1 or plan.growth is not None or plan.verbose or plan.max_seconds is not None or averages_later:
         return 1
-    n_epochs = min(problem.n_epochs_at_once(plan.batch_size, from_first, plan.longer), plan.max_iter - n_done)
+    n_epochs = int(min(problem.n_epochs_at_once(plan.batch_size, from_first, plan.longer), most))
     if n_epochs > 1:
         _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
         n_epochs = int(min(n_epochs, clock.batches_left(plan) // whole))

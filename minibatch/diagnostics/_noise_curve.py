@@ -12,9 +12,10 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from minibatch._base.estimator import SEEDS, MiniBatchEstimator
+from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, split_pipeline
 from minibatch._base.ranges import countable
+from minibatch._base.seeds import SEEDS
 from minibatch._base.sparse import refuse_damaged
 from minibatch._base.trials import check_parameters, without_callbacks
 from minibatch._base.watch import Measures

@@ -12,9 +12,10 @@ from sklearn.utils import check_random_state, indexable
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import _check_sample_weight, _num_samples
 
-from minibatch._base.estimator import SEEDS, MiniBatchEstimator
+from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, split_pipeline
 from minibatch._base.ranges import number_above
+from minibatch._base.seeds import SEEDS
 from minibatch._base.sparse import refuse_damaged
 from minibatch._tables import frame_of, html_table, text_table
 from minibatch.diagnostics._constant_rates import Rises, highest_steady, rises_at

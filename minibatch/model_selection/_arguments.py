@@ -13,9 +13,9 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 
-from minibatch._base.estimator import SEEDS
 from minibatch._base.pipelines import split_pipeline
 from minibatch._base.ranges import countable, is_number
+from minibatch._base.seeds import SEEDS
 from minibatch.model_selection._folds import Fold
 from minibatch.model_selection._scorer import ConvergenceScorer
 from minibatch.model_selection._summary import Target

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from minibatch._base.estimator import SEEDS, MiniBatchEstimator
+from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.pipelines import parameter_path
+from minibatch._base.seeds import SEEDS
 from minibatch._base.trials import Updates, plain_clone
 from minibatch.model_selection._race import RATE_FACTOR
 

@@ -12,9 +12,10 @@ from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils._param_validation import validate_parameter_constraints
 
-from minibatch._base.estimator import SEEDS, MiniBatchEstimator
+from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, split_pipeline
 from minibatch._base.ranges import number_above
+from minibatch._base.seeds import SEEDS
 from minibatch._base.sparse import refuse_damaged
 from minibatch._base.trials import check_parameters
 from minibatch.model_selection._advice import SIMILAR, Findings, advice_of, middle

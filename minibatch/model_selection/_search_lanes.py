@@ -11,8 +11,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples
 
-from minibatch._base.estimator import SEEDS, MiniBatchEstimator
+from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.pipelines import parameter_path, split_pipeline
+from minibatch._base.seeds import SEEDS
 from minibatch._base.trials import check_parameters
 from minibatch.model_selection._failures import Failure, attempt
 from minibatch.model_selection._search_folds import FoldRows, FormRows, Given, Sample, rows_of_fold, rows_of_form

@@ -1,13 +1,13 @@
 """One candidate on one fold: a fit that goes on epoch by epoch, many of them side by side in shared passes."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack, suppress
 from functools import cache, partial
-from inspect import signature
+from inspect import Signature, signature
 from numbers import Real
 from traceback import format_exc
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sklearn.base import clone
 from sklearn.callback._callback_support import callback_management_context
@@ -35,15 +35,16 @@ class Side(NamedTuple):
     fold: FoldRows
     limits: dict[str, Any]  # of plans: orders of rows, which the first makes for all, and longer calls
     caller: Any  # the search, for its callbacks
-    sees_epochs: bool  # whether each epoch is a step of its own
+    sees_epochs: bool  # whether runs stop between epochs
 
 
 class Run:
-    """``model`` is fitted in the end. Where epochs are seen, ``now()`` is what the fit has come to before that."""
+    """``model`` is fitted in the end. Where it stops between epochs, at ``until``, ``now()`` is what the fit has come to
+    by then, after ``n_epochs``."""
 
     def __init__(self, candidate: int, split: int, model: Any, context: Any) -> None:
         self.candidate, self.split, self.model, self.context = candidate, split, model, context
-        self.n_epochs, self.seconds = 0, 0.0
+        self.n_epochs, self.until, self.seconds = 0, 0.0, 0.0
         self.failure: Failure | None = None
         self.request: Request | None = None  # the epoch that is to be run before it goes on
         self.now: Callable[[], Any] = lambda: model
@@ -58,7 +59,6 @@ class Run:
     def take(self, ran: Ran) -> None:
         """What came of the epoch that was asked for."""
         assert self.steps is not None
-        self.n_epochs += 1
         self._advance(partial(self.steps.send, ran), ran.seconds)
 
     def fail(self, error: BaseException) -> None:
@@ -88,7 +88,7 @@ class Run:
 
     def _steps(self, side: Side, checked: Checked | None) -> Steps[str]:
         """``fit`` of the model, with what the search tells callbacks about it."""
-        fold, model = side.fold, self.model
+        fold, model, kind = side.fold, self.model, cast(Hashable, type(self.model))
         with ExitStack() as stack:
             if self.context is not None:
                 X, y, weight = fold.given
@@ -98,7 +98,7 @@ class Run:
                 self.context.call_on_fit_task_begin(**task)
                 stack.callback(self.context.call_on_fit_task_end, **task)
             stack.enter_context(callback_management_context(model))
-            given = signature(model.fit).bind(fold.X, fold.y, **fold.params).arguments
+            given = _signature_of_fit(kind).bind(model, fold.X, fold.y, **fold.params).arguments
             rows = (given["X"], given["y"]) if checked is None else (checked, None)
             message: str = yield from model._training(
                 *rows, given.get("sample_weight"), init=(given.get("coef_init"), given.get("intercept_init")),
@@ -108,12 +108,18 @@ class Run:
         return message
 
 
+@cache
+def _signature_of_fit(kind: Any) -> Signature:
+    return signature(kind.fit)
+
+
 class _Follower(CallbackBridge):
     """Tells callbacks about a fit, with the rows as they were before they were checked; and the run what it is now."""
 
     def __init__(self, run: Run, side: Side, model: Any, *data: Any) -> None:
         *_, weight, seen = data
         super().__init__(model, side.fold.X, side.fold.y, weight, seen)
+        self._is_told = self.sees_epochs
         self.sees_epochs = self.sees_epochs or side.sees_epochs
         self._run = run
         run._follower = self
@@ -124,14 +130,18 @@ class _Follower(CallbackBridge):
             self._epoch.call_on_fit_task_end(**self._data)
         self._fit.call_on_fit_task_end(**self._data)
 
-    def epoch_ends(self, outcome: Callable[..., Any]) -> bool:
-        self._run.now = cache(lambda: self._seen(outcome(judged=False)))
-        return super().epoch_ends(outcome)
+    def n_unwatched(self) -> float:
+        return 1 if self._is_told else self._run.until - self._run.n_epochs
+
+    def epoch_ends(self, n_epochs: int, outcome: Callable[..., Any]) -> bool:
+        self._run.n_epochs, self._run.now = n_epochs, cache(lambda: self._seen(outcome(judged=False)))
+        return super().epoch_ends(n_epochs, outcome)
 
 
 def go_on(runs: Sequence[Run], rows: Sequence[FormRows], side: Side, until: float) -> None:
     """Train runs that share batches, side by side, up to so many epochs; infinity: to their ends."""
     for run, of_form in zip(runs, rows, strict=True):
+        run.until = until
         if run.steps is None:
             run.begin(side, of_form.checked)
     while waiting := [run for run in runs if run.request is not None and run.n_epochs < until]:

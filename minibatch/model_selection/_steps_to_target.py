@@ -12,9 +12,10 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import _check_sample_weight, _num_samples
 
-from minibatch._base.estimator import SEEDS, MiniBatchEstimator
+from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.pipelines import fit_transform, parameter_path, split_pipeline, transform
 from minibatch._base.ranges import countable, is_number
+from minibatch._base.seeds import SEEDS
 from minibatch._base.sparse import refuse_damaged
 from minibatch.model_selection._arguments import seed_of, target_of
 from minibatch.model_selection._folds import Part, run_all, unknown_classes

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils import check_random_state
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor
-from minibatch._base.estimator import SEEDS
+from minibatch._base.seeds import SEEDS
 from minibatch.neural_network._auto import rates_to_try
 from references import auto_rate
 from references.network_tasks import NET, TASKS, N, X, assert_same_net, start_of, theta, three, weight, y
