@@ -39,8 +39,8 @@ class Side(NamedTuple):
 
 
 class Run:
-    """``model`` is fitted in the end. Where it stops between epochs, at ``until``, ``now()`` is what the fit has come to
-    by then, after ``n_epochs``."""
+    """``model`` is fitted in the end. Where it stops between epochs, at ``until``, ``now()`` is what it has come to by
+    then, after ``n_epochs``."""
 
     def __init__(self, candidate: int, split: int, model: Any, context: Any) -> None:
         self.candidate, self.split, self.model, self.context = candidate, split, model, context
