@@ -38,7 +38,7 @@ class CallbackBridge:
         self._epoch.call_on_fit_task_begin(**self._data)
 
     def n_unwatched(self) -> float:
-        """How many epochs nobody asks about, but for the last."""
+        """Of how many epochs nobody asks about any but the last."""
         return 1
 
     def epoch_ends(self, n_epochs: int, outcome: Callable[..., Outcome]) -> bool:

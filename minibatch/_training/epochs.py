@@ -22,8 +22,9 @@ __all__ = [
 
 
 _T = TypeVar("_T")
-# What asks for epochs, is sent what came of each, and returns something in the end.
-Steps = Generator[Request, Ran, _T]
+# What asks for epochs, is sent what came of each, and returns something in the end. In between it may rest, and ask for
+# nothing.
+Steps = Generator[Request | None, Ran | None, _T]
 
 
 class Plan(NamedTuple):
@@ -128,7 +129,7 @@ def alone(steps: Steps[_T]) -> _T:
         request = next(steps)
         while True:
             try:
-                ran = request.run()
+                ran = None if request is None else request.run()
             except BaseException as error:  # raised where the epoch was asked for, for what is to be undone there
                 steps.throw(error)
             del request  # whose order and rates are as long as the data
@@ -193,7 +194,7 @@ def run_epoch(
     for first, last in _stretches(len(etas), whole, looks):
         rows, rates = order[first * batch_size : last * batch_size], etas[first:last]
         stretch = epoch._replace(order=rows, etas=rates, first_averaged=max(0, first_averaged - first))
-        ran = yield Request(problem, state, stretch)
+        ran = yield from _run(problem, state, stretch)
         losses = losses + ran.left
         state.schedule_epochs = schedule_epochs + last / whole
         clock.add(len(rows), last - first, ran.seconds)
@@ -213,7 +214,7 @@ def run_epoch(
 def run_epochs(problem: Problem, state: State, clock: Counters, epochs: Epoch) -> Steps[Trained]:
     """Several whole passes in one call. ``clock`` is left as it is: who looks at them says how many count."""
     (n_epochs, n_rows), n_batches = epochs.order.shape, epochs.etas.shape[1]
-    passed, seconds = yield Request(problem, state, epochs)
+    passed, seconds = yield from _run(problem, state, epochs)
     for _ in range(n_epochs):
         state.schedule_epochs += 1.0
     seconds /= n_epochs
@@ -229,6 +230,12 @@ def run_epochs(problem: Problem, state: State, clock: Counters, epochs: Epoch) -
         "progressive_objective": [np.nan] * n_epochs,
     }
     return Trained(losses, passed.penalties / n_batches, passed.notes.thetas, columns)
+
+
+def _run(problem: Problem, state: State, epoch: Epoch) -> Steps[Ran]:
+    ran = yield Request(problem, state, epoch)
+    assert ran is not None
+    return ran
 
 
 def _first_averaged(plan: Plan, n_samples_seen: int, n_rows: int, n_batches: int) -> int:

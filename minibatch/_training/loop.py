@@ -45,7 +45,8 @@ AHEAD_OF_RULE = 8
 
 class EpochCallbacks(Protocol):
     """What training() tells the outside: before and after an epoch, or so many as it does not ask about; a true answer
-    stops. ``outcome`` is that of a run that stops there, whose state and history go on changing."""
+    stops. Where it asks for none it rests. ``outcome`` is that of a run that stops there, whose state and history go on
+    changing."""
 
     def n_unwatched(self) -> float: ...
     def epoch_begins(self) -> None: ...
@@ -117,6 +118,8 @@ def training(
                 status = status if status == "diverged" else "stopped_by_callback"
         if not status and plan.growth is not None:
             plan = _with_next_batch_size(plan, plan.growth, problem, state, clock.epoch, done.n_epochs)
+        if not status and callbacks is not None and callbacks.n_unwatched() < 1:
+            yield None
     return _outcome(status, problem, plan, rule, beginning, state, clock, done)
 
 

@@ -20,10 +20,11 @@ def side_by_side(trainings: Sequence[Steps[_T]]) -> list[_T]:
     results: dict[int, _T] = {}
     waiting: dict[int, Request] = {}
 
-    def go_on(i: int, step: Callable[[], Request]) -> None:
+    def go_on(i: int, step: Callable[[], Request | None]) -> None:
         waiting.pop(i, None)
         try:
-            waiting[i] = step()
+            if (request := step()) is not None:
+                waiting[i] = request
         except StopIteration as end:
             results[i] = end.value
 

@@ -110,7 +110,7 @@ def _score_of(result: Result, metric: str) -> float:
 
 
 def _unfinished(lane: Lane) -> Lane:
-    kept = [i for i, run in enumerate(lane.runs) if run.request is not None]
+    kept = [i for i, run in enumerate(lane.runs) if not run.is_over]
     return lane._replace(runs=[lane.runs[i] for i in kept], rows=[lane.rows[i] for i in kept])
 
 
@@ -133,7 +133,7 @@ def _of_lane(lane: Lane, until: float, fits: Fits) -> Found:
     results = {}
     for run, rows in zip(lane.runs, lane.rows, strict=True):
         key = run.candidate, run.split
-        results[key], ended = _result(run, lane.fold, rows, fits), run.request is None
+        results[key], ended = _result(run, lane.fold, rows, fits), run.is_over
         if ended:
             _say(results[key], *key, fits)
             run.close()

@@ -46,7 +46,8 @@ class Run:
         self.candidate, self.split, self.model, self.context = candidate, split, model, context
         self.n_epochs, self.until, self.seconds = 0, 0.0, 0.0
         self.failure: Failure | None = None
-        self.request: Request | None = None  # the epoch that is to be run before it goes on
+        self.request: Request | None = None  # the epochs that are to be run before it goes on
+        self.is_over = False
         self.now: Callable[[], Any] = lambda: model
         self.steps: Steps[str] | None = None  # None before its beginning
         self._follower: _Follower | None = None
@@ -56,10 +57,10 @@ class Run:
         self.steps = self._steps(side, checked)
         self._advance(partial(next, self.steps), 0.0)
 
-    def take(self, ran: Ran) -> None:
-        """What came of the epoch that was asked for."""
+    def take(self, ran: Ran | None) -> None:
+        """What came of the epochs that were asked for; nothing, where it rests."""
         assert self.steps is not None
-        self._advance(partial(self.steps.send, ran), ran.seconds)
+        self._advance(partial(self.steps.send, ran), 0.0 if ran is None else ran.seconds)
 
     def fail(self, error: BaseException) -> None:
         """The epoch that was asked for raised."""
@@ -68,18 +69,18 @@ class Run:
 
     def close(self) -> None:
         """It does not go on: callbacks are told, and nothing holds the rows any more."""
-        if self.request is not None and self.steps is not None:
+        if not self.is_over and self.steps is not None:
             if self._follower is not None:
                 self._follower.fit_is_dropped()
             with suppress(ValueError):  # another thread is in there
                 self.steps.close()
-        self.request = self.steps = self._follower = self.model = None
+        self.request, self.is_over, self.steps, self._follower, self.model = None, True, None, None, None
         self.now = lambda: None
 
-    def _advance(self, step: Callable[[], Request], seconds: float) -> None:
-        began, self.request = time.perf_counter(), None
+    def _advance(self, step: Callable[[], Request | None], seconds: float) -> None:
+        began, self.request, self.is_over = time.perf_counter(), None, True
         try:
-            self.request = step()
+            self.request, self.is_over = step(), False
         except StopIteration:
             self.now = lambda: self.model
         except Exception as error:
@@ -125,13 +126,12 @@ class _Follower(CallbackBridge):
         run._follower = self
 
     def fit_is_dropped(self) -> None:
-        """Between two epochs, the next of which has begun for callbacks."""
-        if self.sees_epochs:
-            self._epoch.call_on_fit_task_end(**self._data)
         self._fit.call_on_fit_task_end(**self._data)
 
     def n_unwatched(self) -> float:
-        return 1 if self._is_told else self._run.until - self._run.n_epochs
+        """None up to where the run is to stop for now; callbacks ask about all."""
+        number = self._run.until - self._run.n_epochs
+        return min(1, number) if self._is_told else number
 
     def epoch_ends(self, n_epochs: int, outcome: Callable[..., Any]) -> bool:
         self._run.n_epochs, self._run.now = n_epochs, cache(lambda: self._seen(outcome(judged=False)))
@@ -144,7 +144,9 @@ def go_on(runs: Sequence[Run], rows: Sequence[FormRows], side: Side, until: floa
         run.until = until
         if run.steps is None:
             run.begin(side, of_form.checked)
-    while waiting := [run for run in runs if run.request is not None and run.n_epochs < until]:
+        elif not run.is_over:
+            run.take(None)
+    while waiting := [run for run in runs if run.request is not None]:
         found, failure = attempt(run_together, [run.request for run in waiting])
         for i, run in enumerate(waiting):
             if failure is None:
