@@ -170,9 +170,7 @@ def _rates(
     etas, shape = plan.schedule(progress), (n_epochs, n_batches)
     if state.rate_factor != 1.0:
         etas = etas * state.rate_factor
-    if n_epochs == 1 or (etas.shape == shape and etas.flags.carray):
-        return etas.reshape(shape)
-    return np.array(np.broadcast_to(etas, shape), order="C")
+    return etas.reshape(shape) if n_epochs == 1 else np.broadcast_to(etas, shape)
 
 
 def _rate_of(state: State, rates: Rates) -> float:

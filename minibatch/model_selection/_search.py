@@ -24,6 +24,7 @@ from minibatch.model_selection._search_columns import columns_of, rank_by_round,
 from minibatch.model_selection._search_curve import curve_of_search
 from minibatch.model_selection._search_folds import Given, Sample
 from minibatch.model_selection._search_lanes import candidates_of
+from minibatch.model_selection._search_threads import workers
 
 __all__ = ["MiniBatchGridSearchCV"]
 
@@ -205,9 +206,9 @@ n_features_in_, feature_names_in_
         context = self._init_callback_context(max_subtasks=1 + (self.refit is not False))
         context.call_on_fit_task_begin(**task)
         samples = self._samples(X, y, routed.splitter.split)
-        with _told_of_all_fits(self, context, len(candidates)) as contexts:
+        with _told_of_all_fits(self, context, len(candidates)) as contexts, workers(self.n_jobs) as at_work:
             given = Given(X, y, routed.estimator.fit, routed.scorer.score, scorer, self.return_train_score)
-            fits = Fits(candidates, given, samples, contexts, self.error_score, self.n_jobs, self)
+            fits = Fits(candidates, given, samples, contexts, self.error_score, at_work, self)
             found = fold_by_fold(fits) if self.factor is None else in_rounds(fits, self.factor, self.min_epochs, metric)
         self._keep(parameters, found, scorer, metric)
         if self.refit:

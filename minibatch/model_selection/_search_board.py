@@ -7,9 +7,7 @@ from math import ceil, inf, isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.metrics._scorer import _MultimetricScorer
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples
 
 from minibatch._base.callbacks import says_when_it_compiles
@@ -20,6 +18,7 @@ from minibatch.model_selection._search_folds import FoldRows, FormRows, Given, S
 from minibatch.model_selection._search_lanes import Candidate, Lane, lanes_of
 from minibatch.model_selection._search_runs import LONGER, Run, Side, go_on, load_kernels
 from minibatch.model_selection._search_scores import score_of
+from minibatch.model_selection._search_threads import Workers
 
 __all__ = ["DROPPED", "FAILED", "Fits", "Found", "Result", "fold_by_fold", "in_rounds"]
 
@@ -34,11 +33,11 @@ class Fits(NamedTuple):
     samples: list[Sample]
     contexts: list[list[Any]]  # of callbacks, for every split one for every candidate
     error_score: float | str
-    n_jobs: int | None
+    workers: Workers
     caller: Any
 
     def lanes(self, sample: Sample) -> tuple[list[Lane], list[Run]]:
-        lanes, failed = lanes_of(self.candidates, self.given, sample, self.contexts[sample.number], self.n_jobs)
+        lanes, failed = lanes_of(self.candidates, self.given, sample, self.contexts[sample.number], self.workers)
         if sample.number == 0:
             with says_when_it_compiles(self.caller):
                 for lane in lanes:
@@ -68,7 +67,7 @@ def fold_by_fold(fits: Fits) -> Found:
     """Train all fits to their ends. The rows of a fold are there only while it is trained: as many folds at a time as
     there are threads."""
     found: Found = {}
-    at_once = effective_n_jobs(fits.n_jobs)
+    at_once = fits.workers.number
     for first in range(0, len(fits.samples), at_once):
         made = [fits.lanes(sample) for sample in fits.samples[first : first + at_once]]
         lanes = [lane for of_sample, _ in made for lane in of_sample]
@@ -117,9 +116,9 @@ def _unfinished(lane: Lane) -> Lane:
 def _trained(lanes: Sequence[Lane], failed: Sequence[Run], until: float, fits: Fits) -> Found:
     """What comes of runs up to so many epochs; those that take longest begin first."""
     found = {(run.candidate, run.split): _refused(run, fits) for run in failed}
-    calls = [delayed(_of_lane)(lane, until, fits) for lane in sorted(lanes, key=lambda lane: lane.rows_in_batch)]
+    calls = [(lane, until, fits) for lane in sorted(lanes, key=lambda lane: lane.rows_in_batch)]
     try:
-        for of_lane in Parallel(n_jobs=fits.n_jobs, require="sharedmem")(calls):
+        for of_lane in fits.workers.call(_of_lane, calls):
             found |= of_lane
     except BaseException:
         for run in [run for lane in lanes for run in lane.runs]:

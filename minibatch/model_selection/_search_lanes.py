@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import joblib
 from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples
 
 from minibatch._base.estimator import MiniBatchEstimator
@@ -18,6 +17,7 @@ from minibatch._base.trials import check_parameters
 from minibatch.model_selection._failures import Failure, attempt
 from minibatch.model_selection._search_folds import FoldRows, FormRows, Given, Sample, rows_of_fold, rows_of_form
 from minibatch.model_selection._search_runs import Run
+from minibatch.model_selection._search_threads import Workers
 
 __all__ = ["MOST_IN_LANE", "Candidate", "Lane", "candidates_of", "lanes_of"]
 
@@ -85,14 +85,14 @@ def _without_numbers(final: MiniBatchEstimator) -> dict[str, Any]:
 
 
 def lanes_of(
-    candidates: Sequence[Candidate], given: Given, sample: Sample, contexts: Sequence[Any], n_jobs: int | None
+    candidates: Sequence[Candidate], given: Given, sample: Sample, contexts: Sequence[Any], workers: Workers
 ) -> tuple[list[Lane], list[Run]]:
     """Of one split; and the runs that cannot begin."""
     by_setting: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         by_setting.setdefault(candidate.setting, []).append(candidate)
-    calls = [(clone(group[0].estimator), given, sample) for group in by_setting.values()]
-    folds = Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(attempt)(rows_of_fold, *call) for call in calls)
+    calls = [(rows_of_fold, clone(group[0].estimator), given, sample) for group in by_setting.values()]
+    folds = workers.call(attempt, calls)
     lanes: list[Lane] = []
     failed: list[Run] = []
     for group, (fold, failure) in zip(by_setting.values(), folds, strict=True):
