@@ -23,6 +23,11 @@ class Evaluation(NamedTuple):
     def score(self, theta: Vector) -> float:
         return self.score_of(self.problem.scores(theta), self.rows.target, self.rows.weight)
 
+    def scores(self, thetas: Vector) -> list[float]:
+        """Of vectors in rows."""
+        found = self.problem.scores_of_models(thetas)
+        return [self.score_of(scores, self.rows.target, self.rows.weight) for scores in found]
+
     def both(self, theta: Vector) -> tuple[float, float]:
         scores = self.problem.scores(theta)
         return self.problem.mean_loss(scores), self.score_of(scores, self.rows.target, self.rows.weight)

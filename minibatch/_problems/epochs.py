@@ -25,8 +25,8 @@ PARAMETERS_AT_ONCE = 8192
 
 
 class Epoch(NamedTuple):
-    """One pass over the rows in ``order``, with the rate of each batch; or several, a row of both for each. Rates that are
-    the same in all of them are views of one row."""
+    """One pass over the rows in ``order``, with the rate of each batch; or several, a row of both for each. Rates that
+    are the same in all of them are views of one row."""
 
     order: Order
     etas: Rates

@@ -1,10 +1,12 @@
 """Linear models: what training asks of them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import gen_batches
 from sklearn.utils.extmath import row_norms
 
 from minibatch._problems.batching import Order
@@ -15,8 +17,9 @@ from minibatch._problems.single_rows import finite_squares
 from minibatch._problems.state import RowGradients, State, Vector, blocks_of_rows, data_of, matrix_of, score_into
 from minibatch.engine.linear import ONE_VS_REST, SEPARATE, SOFTMAX, Objective, Solver, losses_of_scores
 
-__all__ = ["OUTPUTS", "LinearProblem"]
+__all__ = ["OUTPUTS", "SCORES_OF_MODELS", "LinearProblem"]
 
+SCORES_OF_MODELS = 2**20  # that one product gives
 OUTPUTS = {"separate": SEPARATE, "ovr": ONE_VS_REST, "multinomial": SOFTMAX}
 
 
@@ -90,6 +93,16 @@ class LinearProblem(LinearLoops):
             with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
                 score_into(scores[begin:end], rows, weights, intercept)
         return scores
+
+    def scores_of_models(self, thetas: NDArray[Any]) -> Iterator[NDArray[Any]]:
+        """``scores`` of vectors in rows, in products of some of them."""
+        n_weights = self.n_outputs * self.n_features
+        at_once = max(1, SCORES_OF_MODELS // (len(self.data.y) * self.n_outputs))
+        for here in gen_batches(len(thetas), at_once):
+            some = thetas[here]
+            as_one = np.concatenate([some[:, :n_weights].ravel(), some[:, n_weights:].ravel()])
+            scores = replace(self, n_outputs=len(some) * self.n_outputs).scores(as_one)
+            yield from np.split(scores, len(some), axis=1)
 
     def evaluation_bytes(self) -> dict[str, int]:
         """What ``evaluate`` and ``gradient_norm`` allocate, by what it holds."""

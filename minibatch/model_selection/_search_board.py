@@ -14,10 +14,10 @@ from minibatch._base.callbacks import says_when_it_compiles
 from minibatch._problems.batching import sample_orders
 from minibatch._problems.blas import one_blas_thread
 from minibatch.history import History
-from minibatch.model_selection._search_folds import FoldRows, FormRows, Given, Sample
+from minibatch.model_selection._search_folds import FoldRows, Given, Sample
 from minibatch.model_selection._search_lanes import Candidate, Lane, lanes_of
 from minibatch.model_selection._search_runs import LONGER, Run, Side, go_on, load_kernels
-from minibatch.model_selection._search_scores import score_of
+from minibatch.model_selection._search_scores import scores_of
 from minibatch.model_selection._search_threads import Workers
 
 __all__ = ["DROPPED", "FAILED", "Fits", "Found", "Result", "fold_by_fold", "in_rounds"]
@@ -129,14 +129,36 @@ def _trained(lanes: Sequence[Lane], failed: Sequence[Run], until: float, fits: F
 
 def _of_lane(lane: Lane, until: float, fits: Fits) -> Found:
     go_on(lane.runs, lane.rows, fits.side(lane, until), until)
+    fitted = [i for i, run in enumerate(lane.runs) if run.failure is None]
+    scored = dict(zip(fitted, _scores(lane, fitted, fits), strict=True))
     results = {}
-    for run, rows in zip(lane.runs, lane.rows, strict=True):
+    for i, run in enumerate(lane.runs):
         key = run.candidate, run.split
-        results[key], ended = _result(run, lane.fold, rows, fits), run.is_over
-        if ended:
+        results[key] = _result(run, lane.fold, scored[i]) if i in scored else _failure(run, fits)
+        if run.is_over:
             _say(results[key], *key, fits)
             run.close()
     return results
+
+
+def _scores(lane: Lane, places: Sequence[int], fits: Fits) -> list[dict[str, Any]]:
+    """Of some runs of a lane, with the time that each took."""
+    finals, fold, began = [lane.runs[i].now() for i in places], lane.fold, time.perf_counter()
+    with one_blas_thread():  # the other threads have models of their own to score
+        parts = [
+            scores_of(
+                finals,
+                [lane.rows[i].evaluations[number] for i in places],
+                part,
+                fold.to_score,
+                fits.given.scorer,
+                fits.error_score,
+            )
+            for number, part in enumerate(fold.scored)
+        ]
+    seconds = (time.perf_counter() - began) / max(1, len(places) * len(parts))
+    names = "test_scores", "train_scores"
+    return [{"score_time": seconds, **dict(zip(names, scores, strict=False))} for scores in zip(*parts, strict=True)]
 
 
 def _say(result: Result, candidate: int, split: int, fits: Fits) -> None:
@@ -149,20 +171,9 @@ def _say(result: Result, candidate: int, split: int, fits: Fits) -> None:
         print(f"split {split}, {named}: {result.status} after {epochs} epochs, {said}")
 
 
-def _result(run: Run, fold: FoldRows, rows: FormRows, fits: Fits) -> Result:
-    if run.failure is not None:
-        return _failure(run, fits)
+def _result(run: Run, fold: FoldRows, scored: dict[str, Any]) -> Result:
     final = run.now()
-    row: dict[str, Any] = {"fit_error": None, "n_test_samples": _num_samples(fold.scored[0].X)}
-    row["fit_time"], began = run.seconds, time.perf_counter()
-    with one_blas_thread():  # the other threads have models of their own to score
-        scored = fold.to_score(final)
-        scores = [
-            score_of(scored, part, evaluation, fits.given.scorer, fits.error_score)
-            for part, evaluation in zip(fold.scored, rows.evaluations, strict=True)
-        ]
-    row |= dict(zip(("test_scores", "train_scores"), scores, strict=False))
-    row["score_time"] = (time.perf_counter() - began) / len(scores)
+    row = {"fit_error": None, "n_test_samples": _num_samples(fold.scored[0].X), "fit_time": run.seconds, **scored}
     return Result(row, final.status_, final.history_, _num_samples(fold.X), final.batch_size_)
 
 

@@ -1,5 +1,6 @@
 """Scores of fitted candidates: by the scorer or, where that is accuracy or R squared, in a fraction of its time."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.model_selection._validation import _score
 from minibatch._base.watch import Evaluation
 from minibatch.model_selection._failures import attempt
 
-__all__ = ["ScoredRows", "is_own_score", "knows_only_predictions", "own_evaluation", "score_of"]
+__all__ = ["ScoredRows", "is_own_score", "knows_only_predictions", "own_evaluation", "scores_of"]
 
 
 class ScoredRows(NamedTuple):
@@ -49,11 +50,29 @@ def own_evaluation(model: Any, part: ScoredRows, dtype: Any) -> Evaluation:
     return found
 
 
-def score_of(scored: Any, part: ScoredRows, evaluation: Evaluation | None, scorer: Any, error_score: Any) -> Any:
-    """As scikit-learn's ``_fit_and_score`` has it. Without an evaluation, and where that has no number, the scorer says
-    what there is to say."""
-    if evaluation is not None:
-        score = attempt(lambda: evaluation.score(scored._fitted_theta(evaluation.problem)))[0]
-        if score is not None and np.isfinite(score):
-            return score
-    return _score(scored, part.X, part.y, scorer, part.params, error_score)
+def scores_of(
+    finals: Sequence[Any],
+    evaluations: Sequence[Evaluation | None],
+    part: ScoredRows,
+    to_score: Callable[[Any], Any],
+    scorer: Any,
+    error_score: Any,
+) -> list[Any]:
+    """Of fitted final estimators, as scikit-learn's ``_fit_and_score`` has them. ``to_score`` makes of each what the
+    scorer gets; it says what there is to say where there is no evaluation, or that has no number."""
+    found: dict[int, Any] = {}
+    alike: dict[int, list[int]] = {}
+    for i, evaluation in enumerate(evaluations):
+        if evaluation is not None:
+            alike.setdefault(id(evaluation), []).append(i)
+    for places in alike.values():
+        scores = attempt(_own_scores, [finals[i] for i in places], evaluations[places[0]])[0]
+        found |= {i: score for i, score in zip(places, scores or (), strict=False) if np.isfinite(score)}
+    return [
+        found[i] if i in found else _score(to_score(final), part.X, part.y, scorer, part.params, error_score)
+        for i, final in enumerate(finals)
+    ]
+
+
+def _own_scores(finals: Sequence[Any], evaluation: Evaluation) -> list[float]:
+    return evaluation.scores(np.stack([final._fitted_theta(evaluation.problem) for final in finals]))
