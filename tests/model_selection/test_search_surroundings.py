@@ -247,6 +247,22 @@ def test_a_callback_may_stop_fits():
     assert_array_equal(search.cv_results_["mean_n_iter"], [2, 2])
 
 
+def test_under_halving_no_epoch_is_trained_twice_or_planned_in_vain(monkeypatch):
+    trained = []
+
+    def counted(requests):
+        trained.extend(len(np.atleast_2d(request.epoch.order)) for request in requests)
+        return run_together(requests)
+
+    run_together = _search_runs.run_together
+    monkeypatch.setattr(_search_board, "load_kernels", lambda *_: None)
+    monkeypatch.setattr(_search_runs, "run_together", counted)
+    grid = {"eta0": [1e-3, 1e-2, 1e-1], "batch_size": [4, 32, "full"]}
+    search = MiniBatchGridSearchCV(classifier(max_iter=9), grid, cv=2, factor=3).fit(X[:100], Y[:100])
+    assert sum(trained) == 2 * search.cv_results_["mean_n_iter"].sum() == 2 * (6 * 1 + 2 * 3 + 9)
+    assert max(trained) == 6  # the third to the ninth epoch in one call
+
+
 def test_it_says_what_it_does(capsys):
     MiniBatchGridSearchCV(classifier(), {"eta0": [0.001, 0.01]}, cv=2, verbose=2).fit(X, Y)
     printed = capsys.readouterr().out

@@ -11,7 +11,7 @@ from sklearn.preprocessing import scale
 from minibatch import (
     MiniBatchSGDRegressor,
 )
-from minibatch._training.beginning import CLEARLY, ROWS_LOOKED_AT, VALUES_LOOKED_AT, Beginning
+from minibatch._training.beginning import CLEARLY, ROWS_LOOKED_AT, VALUES_LOOKED_AT, Beginning, Findings
 from minibatch._training.rules import WindowRule
 
 X, y = make_regression(200, 8, noise=5, random_state=0)
@@ -68,3 +68,40 @@ def test_between_the_beginning_and_the_constant_is_neither():
     assert beginning.judge(0.9 * best, noisy) == "above"
     warm = dataclasses.replace(beginning, goes_on=True)
     assert warm.judge(0.9 * best, noisy) == "below"  # by its noise
+
+
+def problem_of(model, rows=None):
+    model.set_params(max_updates=1, tol=None, learning_rate="constant").fit(X, y)
+    return model._new_problem(X, y, weight=None, rows=rows)
+
+
+def test_what_one_run_finds_out_holds_for_others_on_the_same_rows():
+    shared, theta, calls = Findings(), np.zeros(9), []
+    for alpha in (0.0, 0.1, 10.0):
+        for loss, epsilon in (("huber", 0.1), ("huber", 1.0), ("squared_error", 0.1)):
+            problem = problem_of(MiniBatchSGDRegressor(loss, epsilon=epsilon, alpha=alpha))
+            found, alone = Beginning(problem, theta, 0, shared), Beginning(problem, theta, 0)
+            assert found.constant == alone.constant
+            assert found.first == alone.first
+            assert found.objective(theta + 0.1) == alone.objective(theta + 0.1)
+            shared.once(problem, "seen", lambda: calls.append(1))
+    assert len(calls) == 3  # alpha makes no difference
+    first = Beginning(problem, theta + 0.2, 0, shared).first
+    assert first == Beginning(problem, theta + 0.2, 0).first != found.first
+
+
+def test_a_choice_of_rows_is_not_shared():
+    shared = Findings()
+    constants = [
+        Beginning(problem_of(MiniBatchSGDRegressor(), rows=np.arange(n)), np.zeros(9), 0, shared).constant.loss
+        for n in (50, 100)
+    ]
+    assert constants[0] != constants[1]
+
+
+def test_the_objective_is_that_of_the_parameters_asked_about():
+    beginning, theta = Beginning(problem_of(MiniBatchSGDRegressor()), np.zeros(9), 0), np.full(9, 0.1)
+    once = beginning.objective(theta)
+    theta[0] = 2.0  # in place, as training does
+    assert beginning.objective(theta) != once
+    assert beginning.objective(np.full(9, 0.1)) == once
