@@ -114,6 +114,7 @@ def test_scores_without_a_number(test_part):
         scored_by(MiniBatchSGDRegressor(**PLAIN), RATES, DIABETES, y, cv=PredefinedSplit(part))
 
 
+@pytest.mark.compiled  # in Python an exponential that overflows raises
 def test_predictions_that_are_not_finite_have_the_score_of_a_failure():
     model = MiniBatchSGDRegressor("poisson", **{**PLAIN, "max_iter": 1})
     rows = DIABETES * np.where(np.arange(len(DIABETES)) < 20, 1e6, 1.0)[:, None]
