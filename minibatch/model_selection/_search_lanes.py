@@ -1,7 +1,7 @@
 """Candidates of a search, and which of their fits go side by side."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -36,8 +36,8 @@ class Candidate(NamedTuple):
     parameters: Mapping[str, Any]
     estimator: Any
     final: MiniBatchEstimator
-    setting: str
-    form: str
+    setting: Hashable
+    form: Hashable
     refusal: Failure | None  # of its parameters
 
 
@@ -61,7 +61,7 @@ def candidates_of(estimator: Any, parameters: Sequence[Mapping[str, Any]]) -> li
             final.set_params(random_state=seed)
         prefix = parameter_path(model, "")
         setting = _key(number, {name: value for name, value in given.items() if not name.startswith(prefix)})
-        form = _key(number, (setting, type(final), _without_numbers(final)))
+        form = setting, type(final), _key(number, _without_numbers(final))
         refusal = attempt(check_parameters, final)[1]
         found.append(Candidate(number, given, model, final, setting, form, refusal))
     return found
@@ -74,9 +74,11 @@ def _refuse_own_fit(final: MiniBatchEstimator) -> None:
         raise TypeError(f"{type(final).__name__} has a fit of its own, which a search does not call; use GridSearchCV.")
 
 
-def _key(number: int, value: Any) -> str:
-    """The same for the same values; what cannot be hashed, as a lambda, is like no other."""
-    return attempt(joblib.hash, value)[0] or str(number)
+def _key(number: int, values: Mapping[str, Any]) -> Hashable:
+    """The same for the same values; for arrays and the like joblib's, which takes longer. What nobody can hash is like
+    no other."""
+    pairs = tuple((name, type(value), value) for name, value in values.items())
+    return pairs if attempt(hash, pairs)[1] is None else attempt(joblib.hash, values)[0] or number
 
 
 def _without_numbers(final: MiniBatchEstimator) -> dict[str, Any]:
@@ -88,7 +90,7 @@ def lanes_of(
     candidates: Sequence[Candidate], given: Given, sample: Sample, contexts: Sequence[Any], workers: Workers
 ) -> tuple[list[Lane], list[Run]]:
     """Of one split; and the runs that cannot begin."""
-    by_setting: dict[str, list[Candidate]] = {}
+    by_setting: dict[Hashable, list[Candidate]] = {}
     for candidate in candidates:
         by_setting.setdefault(candidate.setting, []).append(candidate)
     calls = [(rows_of_fold, clone(group[0].estimator), given, sample) for group in by_setting.values()]
@@ -111,14 +113,14 @@ def _own(final: Any) -> Any:
     return copy.copy(final) if isinstance(final.random_state, Integral) else clone(final)
 
 
-def _lanes(fold: FoldRows, runs: Sequence[Run], forms: Mapping[int, str], scorer: Any) -> Iterator[Lane]:
+def _lanes(fold: FoldRows, runs: Sequence[Run], forms: Mapping[int, Hashable], scorer: Any) -> Iterator[Lane]:
     """Those with the same batch size, at most so many; what shares no passes goes alone."""
     by_size: dict[tuple[int, int], list[Run]] = {}
     for run in runs:
         rows_in_batch = run.model._resolved_batch_size(_num_samples(fold.X))
         by_size.setdefault((rows_in_batch, -1 if run.model._shares_passes else run.candidate), []).append(run)
         run.seconds = fold.seconds / len(runs)
-    rows: dict[str, FormRows] = {}
+    rows: dict[Hashable, FormRows] = {}
     for run in runs:
         if forms[run.candidate] not in rows:
             like = next((known.checked for known in rows.values() if known.checked is not None), None)

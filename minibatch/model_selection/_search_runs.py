@@ -133,9 +133,13 @@ class _Follower(CallbackBridge):
         number = self._run.until - self._run.n_epochs
         return min(1, number) if self._is_told else number
 
+    def epoch_begins(self) -> None:
+        if self._is_told:
+            super().epoch_begins()
+
     def epoch_ends(self, n_epochs: int, outcome: Callable[..., Any]) -> bool:
         self._run.n_epochs, self._run.now = n_epochs, cache(lambda: self._seen(outcome(judged=False)))
-        return super().epoch_ends(n_epochs, outcome)
+        return self._is_told and super().epoch_ends(n_epochs, outcome)
 
 
 def go_on(runs: Sequence[Run], rows: Sequence[FormRows], side: Side, until: float) -> None:
