@@ -19,14 +19,16 @@ from minibatch._problems.requests import Ran, Request
 from minibatch.engine.linear import SOFTMAX
 from minibatch.engine.optimizers import DOWG, DUAL_AVERAGING, SGD
 
-__all__ = ["CACHED_BYTES", "FEWEST", "FEWEST_SMALL", "FEW_BYTES", "SMALL_BATCH", "WIDE", "run_together"]
+__all__ = ["CACHED_BYTES", "FEWEST", "FEWEST_MORE", "FEWEST_SMALL", "FEW_BYTES", "SMALL_BATCH", "WIDE", "run_together"]
 
 # Of weights that are trained at once: they stay in the second level of the cache.
 CACHED_BYTES = 256 * 1024
-# Fewer models than these are trained one by one; in small batches the work beside the products with the rows counts
-# more. Measured on 5 to 784 columns, float32 and float64, in batches of 1 to 256: as many in a pass take 0.4 to 1
-# times as long as one by one, 64 models 0.1 to 0.5 times, with 784 columns up to 0.7 times.
-FEWEST, FEWEST_SMALL = 8, 16
+# Fewer models than these are trained one by one. It takes more of them where rows are wide or single, or outputs share
+# a softmax, and most where rows are both: the work beside the products with the rows counts more. Measured on 5 to 784
+# columns, float32 and float64, in batches of 1 to all rows: as many in a pass take 0.4 to 1 times as long as one by
+# one, 64 models 0.1 to 0.5 times, with 784 columns up to 0.7 times. Those with a softmax of ten classes take 0.7 to 1
+# times as long in batches from SMALL_BATCH rows on, 1 to 2 times in smaller ones.
+FEWEST, FEWEST_MORE, FEWEST_SMALL = 5, 8, 16
 SMALL_BATCH, WIDE = 32, 100
 # Of arrays that are as fast copied as their addresses are found.
 FEW_BYTES = 1024
@@ -72,8 +74,11 @@ def _fewest(request: Request) -> int:
     """Models in a pass, where that is faster than one by one."""
     problem: Any = request.problem
     batch_size, is_auto, is_wide = request.epoch.batch_size, problem.solver.kind == DUAL_AVERAGING, _is_wide(problem)
-    single = batch_size == 1 and (is_auto or is_wide)
-    return FEWEST_SMALL if single or (batch_size < SMALL_BATCH and is_auto and is_wide) else FEWEST
+    if batch_size == 1:
+        return FEWEST_SMALL if is_auto or is_wide else FEWEST_MORE
+    if batch_size < SMALL_BATCH and is_auto and is_wide:
+        return FEWEST_SMALL
+    return FEWEST_MORE if is_wide or problem.objective.outputs == SOFTMAX else FEWEST
 
 
 def _most(request: Request) -> int:
@@ -87,7 +92,7 @@ def _is_wide(problem: Any) -> bool:
 
 def _train_of(request: Request) -> _Train | None:
     """What trains such requests in one pass: an epoch on dense rows. In batches of one row, loops over a pass of all
-    weights for every row do not pay."""
+    weights for every row do not pay; nor does a softmax in small ones."""
     problem, epoch = request.problem, request.epoch
     if not isinstance(problem, LinearProblem) or not isinstance(problem.data.X, np.ndarray):
         return None
@@ -95,7 +100,7 @@ def _train_of(request: Request) -> _Train | None:
     if kind == DUAL_AVERAGING:
         slow = single and objective.l1 > 0.0 and _is_wide(problem)
         return None if objective.outputs == SOFTMAX or slow else train_auto
-    if kind == DOWG:
+    if kind == DOWG or (objective.outputs == SOFTMAX and epoch.batch_size < SMALL_BATCH):
         return None
     if kind == SGD and objective.l1 == 0.0 and objective.outputs != SOFTMAX:
         if epoch.first_averaged >= epoch.etas.shape[-1]:

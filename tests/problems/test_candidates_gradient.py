@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from minibatch._problems import candidates
+from minibatch._problems import candidates, together
 from minibatch._problems.together import run_together
 from minibatch.engine.optimizers import SOLVERS
 from references.shared_passes import (
@@ -58,7 +58,8 @@ def test_momenta_and_both_penalties_differ():
 @pytest.mark.parametrize("batch_size", [1, 4, N])
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("fit_intercept", [True, False])
-def test_a_softmax_with_weights(fit_intercept, solver, batch_size):
+def test_a_softmax_with_weights(fit_intercept, solver, batch_size, monkeypatch):
+    monkeypatch.setattr(together, "SMALL_BATCH", 1)  # that it does not pay is no reason to be wrong
     weight = np.random.default_rng(3).integers(0, 3, N).astype(float)
     more = {"n_outputs": 3, "outputs": "multinomial", "y": LABELS, "weight": weight, "batch_size": batch_size}
     assert_as_alone(of_many_numbers(fit_intercept=fit_intercept, solver=SOLVERS[solver], **more))
