@@ -34,7 +34,7 @@ def _why(model: Any, problem: Problem, outcome: Outcome, beginning: Beginning) -
             "with TransformedTargetRegressor(model, transformer=StandardScaler()), use a higher learning rate, or "
             "increase max_iter."
         )
-    return f"{more} {outcome.why}"
+    return f"{more} {outcome.why()}"
 
 
 def _divergence(model: Any, problem: Any, outcome: Outcome, beginning: Beginning | None) -> str:

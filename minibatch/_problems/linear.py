@@ -61,6 +61,8 @@ class LinearProblem(LinearLoops):
         n_weights = self.n_outputs * self.n_features
         w = theta[..., :n_weights].reshape(-1, n_weights // self.n_objectives)
         penalties = np.zeros(len(w))
+        if not w.any():  # as at the beginning
+            return penalties.reshape(*theta.shape[:-1], self.n_objectives)
         with np.errstate(over="ignore"):  # infinity is the right answer
             if self.objective.l1 > 0.0:
                 penalties += self.objective.l1 * np.abs(w).sum(axis=1, dtype=np.float64)

@@ -80,7 +80,7 @@ class _Run:
         """Of a run that stops here, which nobody judges."""
         status = self.status or "stopped_by_callback"
         last = self.state if self.rule is None else self.rule.state_to_keep(self.state)
-        return Outcome(status, "", self.done.n_epochs, self.rule, last, self.done, np.nan)
+        return Outcome(status, str, self.done.n_epochs, self.rule, last, self.done, np.nan)
 
 
 def minimize(
@@ -109,4 +109,4 @@ def minimize(
     status = run.status or ("converged" if result.success else "max_iter")
     if not np.isfinite(result.fun):
         status = "diverged"
-    return run.outcome()._replace(status=status, why=f"L-BFGS says: {result.message}")
+    return run.outcome()._replace(status=status, why=lambda: f"L-BFGS says: {result.message}")

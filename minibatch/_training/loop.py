@@ -58,7 +58,7 @@ Validate = Callable[[Vector], tuple[float, float]]
 
 class Outcome(NamedTuple):
     status: str
-    why: str  # more about max_iter
+    why: Callable[[], str]  # it has not converged, in words
     n_iter: int
     rule: Rule | None
     state: State
@@ -222,11 +222,11 @@ def _outcome(
 ) -> Outcome:
     """Of a run that stops here. Where it is not ``judged``, nobody looks whether it has failed."""
     rate = next_rate(problem, plan, state, clock)
-    why, state = rule.why_not_met(plan.noisy) if status == "max_iter" else "", rule.state_to_keep(state)
+    state = rule.state_to_keep(state)
     is_open = judged and status not in ("converged", "diverged")
     if is_open and beginning is not None and _has_failed(rule, beginning, state):
         status = "diverged"
-    return Outcome(status, why, done.n_epochs, rule, state, done, rate)
+    return Outcome(status, partial(rule.why_not_met, plan.noisy), done.n_epochs, rule, state, done, rate)
 
 
 def _end_or_lower_rate(

@@ -22,7 +22,7 @@ from minibatch._training.beginning import Findings
 from minibatch.model_selection._failures import attempt
 from minibatch.model_selection._search_scores import ScoredRows, is_own_score, knows_only_predictions, own_evaluation
 
-__all__ = ["FoldRows", "FormRows", "Given", "Sample", "rows_of_fold", "rows_of_form"]
+__all__ = ["FoldRows", "FormRows", "Given", "Sample", "arguments_of_fit", "rows_of_fold", "rows_of_form"]
 
 
 class Given(NamedTuple):
@@ -65,6 +65,7 @@ class FoldRows(NamedTuple):
 class FormRows(NamedTuple):
     """The rows of a fold for models of one form."""
 
+    given: Mapping[str, Any]  # what goes to ``fit``, by its arguments
     checked: Checked | None  # to train on; None where each refuses them by itself
     evaluations: list[Evaluation | None]  # of what is scored; None where the scorer is asked
 
@@ -115,18 +116,21 @@ def _transformed(transformers: list[Any], parts: list[ScoredRows]) -> list[Score
     return [part._replace(X=transform(transformers, part.X)) for part in parts]
 
 
+def arguments_of_fit(final: MiniBatchEstimator, fold: FoldRows) -> Mapping[str, Any]:
+    return signature(final.fit).bind(fold.X, fold.y, **fold.params).arguments
+
+
 def rows_of_form(final: MiniBatchEstimator, fold: FoldRows, scorer: Any, like: Checked | None) -> FormRows:
     """For models that differ from ``final`` in numbers; ``like`` is what others have made of the training rows, who may
     have converted X."""
-    model, before = clone(final), set(vars(final))
-    given = signature(model.fit).bind(fold.X, fold.y, **fold.params).arguments
+    model, before, given = clone(final), set(vars(final)), arguments_of_fit(final, fold)
     X = fold.X if like is None else like.rows.X
     rows = model._checked_rows(X, fold.y, given.get("sample_weight"), reset=True, all_zero=model.early_stopping)
     learnt = {name: value for name, value in vars(model).items() if name not in before}
     checked = Checked(rows, learnt if like is None else {**like.learnt, **learnt}, Findings())
     if not (fold.scores_final and is_own_score(scorer, final)):
-        return FormRows(checked, [None] * len(fold.scored))
-    return FormRows(checked, [attempt(own_evaluation, model, part, rows.X.dtype)[0] for part in fold.scored])
+        return FormRows(given, checked, [None] * len(fold.scored))
+    return FormRows(given, checked, [attempt(own_evaluation, model, part, rows.X.dtype)[0] for part in fold.scored])
 
 
 def _with_end(estimator: Any, end: Any) -> Any:

@@ -126,7 +126,7 @@ def _lanes(fold: FoldRows, runs: Sequence[Run], forms: Mapping[int, Hashable], s
             like = next((known.checked for known in rows.values() if known.checked is not None), None)
             found = attempt(rows_of_form, run.model, fold, scorer, like)[0]
             # each that refuses them says so by itself
-            rows[forms[run.candidate]] = found or FormRows(None, [None] * len(fold.scored))
+            rows[forms[run.candidate]] = found or FormRows({}, None, [None] * len(fold.scored))
     for (rows_in_batch, _), side_by_side in by_size.items():
         for first in range(0, len(side_by_side), MOST_IN_LANE):
             members = side_by_side[first : first + MOST_IN_LANE]

@@ -1,26 +1,24 @@
 """One candidate on one fold: a fit that goes on epoch by epoch, many of them side by side in shared passes."""
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import cache, partial
-from inspect import Signature, signature
 from numbers import Real
 from traceback import format_exc
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sklearn.base import clone
 from sklearn.callback._callback_support import callback_management_context
 
 from minibatch._base.callbacks import CallbackBridge
-from minibatch._base.rows import Checked
 from minibatch._base.trials import without_callbacks
 from minibatch._problems.requests import Ran, Request
 from minibatch._problems.together import run_together
 from minibatch._training.epochs import Steps
 from minibatch.model_selection._candidates import SMALL_RATE
 from minibatch.model_selection._failures import Failure, attempt
-from minibatch.model_selection._search_folds import FoldRows, FormRows
+from minibatch.model_selection._search_folds import FoldRows, FormRows, arguments_of_fit
 
 __all__ = ["LONGER", "Run", "Side", "go_on", "load_kernels"]
 
@@ -52,9 +50,9 @@ class Run:
         self.steps: Steps[str] | None = None  # None before its beginning
         self._follower: _Follower | None = None
 
-    def begin(self, side: Side, checked: Checked | None) -> None:
+    def begin(self, side: Side, rows: FormRows) -> None:
         """Everything before the first epoch."""
-        self.steps = self._steps(side, checked)
+        self.steps = self._steps(side, rows)
         self._advance(partial(next, self.steps), 0.0)
 
     def take(self, ran: Ran | None) -> None:
@@ -87,9 +85,9 @@ class Run:
             self.failure = Failure(error, format_exc())
         self.seconds += seconds + time.perf_counter() - began
 
-    def _steps(self, side: Side, checked: Checked | None) -> Steps[str]:
+    def _steps(self, side: Side, rows: FormRows) -> Steps[str]:
         """``fit`` of the model, with what the search tells callbacks about it."""
-        fold, model, kind = side.fold, self.model, cast(Hashable, type(self.model))
+        fold, model = side.fold, self.model
         with ExitStack() as stack:
             if self.context is not None:
                 X, y, weight = fold.given
@@ -99,19 +97,14 @@ class Run:
                 self.context.call_on_fit_task_begin(**task)
                 stack.callback(self.context.call_on_fit_task_end, **task)
             stack.enter_context(callback_management_context(model))
-            given = _signature_of_fit(kind).bind(model, fold.X, fold.y, **fold.params).arguments
-            rows = (given["X"], given["y"]) if checked is None else (checked, None)
+            given = rows.given or arguments_of_fit(model, fold)
+            data = (given["X"], given["y"]) if rows.checked is None else (rows.checked, None)
             message: str = yield from model._training(
-                *rows, given.get("sample_weight"), init=(given.get("coef_init"), given.get("intercept_init")),
+                *data, given.get("sample_weight"), init=(given.get("coef_init"), given.get("intercept_init")),
                 validation=(given.get("X_val"), given.get("y_val"), given.get("sample_weight_val")),
                 limits=side.limits, bridge_of=partial(_Follower, self, side),
             )  # fmt: skip
         return message
-
-
-@cache
-def _signature_of_fit(kind: Any) -> Signature:
-    return signature(kind.fit)
 
 
 class _Follower(CallbackBridge):
@@ -147,7 +140,7 @@ def go_on(runs: Sequence[Run], rows: Sequence[FormRows], side: Side, until: floa
     for run, of_form in zip(runs, rows, strict=True):
         run.until = until
         if run.steps is None:
-            run.begin(side, of_form.checked)
+            run.begin(side, of_form)
         elif not run.is_over:
             run.take(None)
     while waiting := [run for run in runs if run.request is not None]:
@@ -172,7 +165,7 @@ def load_kernels(runs: Sequence[Run], rows: Sequence[FormRows], side: Side) -> N
         rate = {name: SMALL_RATE} if getattr(run.model, name) == "auto" else {}
         model = without_callbacks(clone(run.model)).set_params(max_iter=1, verbose=0, **rate)
         copies.append(Run(run.candidate, run.split, model, None))
-        copies[-1].begin(side, rows[first].checked)
+        copies[-1].begin(side, rows[first])
         if copies[-1].request is not None:
             requests += [copies[-1].request.of_one_batch() for _ in (first, *others)]
     attempt(run_together, requests)
