@@ -27,8 +27,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from minibatch._base.callbacks import CallbackBridge, model_after, says_when_it_compiles, take_over
 from minibatch._base.complaint import complaint
 from minibatch._base.fitted import check_fitted
-from minibatch._base.parameters import NamedParameters
+from minibatch._base.parameters import NamedParameters, check_changed
 from minibatch._base.persistence import OptimizerMemory, Rate, live_state, plain_state
+from minibatch._base.plain import are_plain_rows, is_plain_target
 from minibatch._base.ranges import countable, number_from, share
 from minibatch._base.rates import (
     CONSTRAINTS,
@@ -164,7 +165,7 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
     def _check_before_data(self, partial: bool, watched: bool) -> None:
         """Refuse parameters; those of ``fit`` itself its decorator has checked one by one."""
         if (partial or watched) and not get_config()["skip_parameter_validation"]:
-            self._validate_params()
+            check_changed(self)
         self._check_parameters(partial)
 
     def _problem_of(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool, stack: ExitStack) -> Problem:
@@ -185,11 +186,12 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
             return X.rows
         if dtype is None:
             dtype = [np.float64, np.float32] if reset else self._optimizer.slots.dtype
-        refuse_damaged(X)
-        X, y = validate_data(
-            self, X, y, reset=reset, accept_sparse="csr", dtype=dtype, order="C", y_numeric=not is_classifier(self),
-            multi_output=self._multi_output(),
-        )  # fmt: skip
+        if reset or not (are_plain_rows(self, X, dtype) and is_plain_target(y, len(X))):
+            refuse_damaged(X)
+            X, y = validate_data(
+                self, X, y, reset=reset, accept_sparse="csr", dtype=dtype, order="C",
+                y_numeric=not is_classifier(self), multi_output=self._multi_output(),
+            )  # fmt: skip
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(

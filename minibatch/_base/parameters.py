@@ -1,10 +1,18 @@
-"""Names of parameters, and where they are documented."""
+"""Names of parameters, where they are documented, and which of them need a check."""
 
 from functools import cache
+from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import validate_parameter_constraints
 
-__all__ = ["NamedParameters"]
+__all__ = ["CHECKED", "NamedParameters", "check_changed"]
+
+CHECKED = "_checked"  # the attribute that keeps the parameters checked last; no file has it
+
+# Values of these stay what they are: an array, a list or a dict may have changed since it was checked.
+_FIXED = frozenset((bool, int, float, str, type(None), np.bool_, np.int32, np.int64, np.float32, np.float64))
 
 
 class NamedParameters(BaseEstimator):
@@ -22,3 +30,13 @@ class NamedParameters(BaseEstimator):
         """Found once: scikit-learn reads the signature whenever it asks, which is most of what a clone costs."""
         names: list[str] = super()._get_param_names()
         return names
+
+
+def check_changed(model: Any) -> None:
+    """Check the parameters of an estimator that are not the very values checked last: to check all of them takes 0.2
+    ms, half as long as a short batch in all."""
+    given, before = model.get_params(deep=False), vars(model).get(CHECKED, {})
+    kept = {name for name, value in before.items() if given[name] is value and type(value) in _FIXED}
+    changed = {name: value for name, value in given.items() if name not in kept}
+    validate_parameter_constraints(model._parameter_constraints, changed, caller_name=type(model).__name__)
+    setattr(model, CHECKED, given)

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.preprocessing import LabelBinarizer
 
+from minibatch._base.parameters import CHECKED
 from minibatch._base.sparse import refuse_damaged
 from minibatch._problems.column_scales import ColumnMoments
 from minibatch.engine.optimizers import KINDS
@@ -58,7 +59,7 @@ def plain_state(attributes: dict[str, Any]) -> dict[str, Any]:
     """The attributes of an estimator as they are saved: what is not plain is among the parts, as plain dicts."""
     parts = {name: pack(attributes[name]) for name, (pack, _) in _PACKING.items() if name in attributes}
     parts = {name: part for name, part in parts.items() if part is not None}
-    rest = {name: value for name, value in attributes.items() if name not in parts}
+    rest = {name: value for name, value in attributes.items() if name not in parts and name != CHECKED}
     return {**rest, FORMAT_KEY: FORMAT, _PARTS_KEY: parts}
 
 

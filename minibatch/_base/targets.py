@@ -10,7 +10,10 @@ from scipy.special import softmax
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
-__all__ = ["RegressionTarget", "check_class_weight", "numbers_of_labels", "refuse_other_classes", "softmax_of_rows"]
+__all__ = [
+    "RegressionTarget", "check_class_weight", "numbers_of_known", "numbers_of_labels", "refuse_other_classes",
+    "softmax_of_rows",
+]  # fmt: skip
 
 
 class RegressionTarget(RegressorMixin):
@@ -73,6 +76,17 @@ def numbers_of_labels(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int6
     if not np.array_equal(np.unique(classes), classes):
         raise ValueError(f"classes_ must be sorted and name each class once; it is {classes}. Fit again.")
     return np.searchsorted(classes, y)
+
+
+def numbers_of_known(classes: Any, y: NDArray[Any]) -> NDArray[np.int64] | None:
+    """The same where all of y are numbers or bools among the classes; None where somebody has to look closer: these
+    are labels then, whatever else they might be. scikit-learn's looks at them take longer than a short batch."""
+    if type(classes) is not np.ndarray or classes.dtype != y.dtype or y.dtype.kind not in "biuf" or y.ndim != 1:
+        return None
+    if len(classes) < 2 or not (classes[1:] > classes[:-1]).all():
+        return None
+    numbers = classes.searchsorted(y)
+    return numbers if (classes.take(numbers, mode="clip") == y).all() else None
 
 
 def refuse_other_classes(present: NDArray[Any], known: NDArray[Any]) -> None:

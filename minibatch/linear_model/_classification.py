@@ -11,7 +11,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from minibatch._base.rows import Rows, relative_weights, times_class_weights
 from minibatch._base.sparse import refuse_damaged
-from minibatch._base.targets import check_class_weight, numbers_of_labels, refuse_other_classes, softmax_of_rows
+from minibatch._base.targets import (
+    check_class_weight,
+    numbers_of_known,
+    numbers_of_labels,
+    refuse_other_classes,
+    softmax_of_rows,
+)
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.linear import LinearProblem
 from minibatch.engine.losses import CLASSIFICATION
@@ -202,6 +208,9 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
 
     def _encode(self, y: Any, reset: bool, partial: bool = False, classes: Any = None) -> NDArray[np.int64]:
         """Class numbers; sets ``classes_`` where ``reset``."""
+        known = None if reset or classes is not None else numbers_of_known(getattr(self, "classes_", None), y)
+        if known is not None:
+            return known
         check_classification_targets(y)
         goes_on = hasattr(self, "history_") and self.warm_start
         if reset and goes_on and not partial:

@@ -17,7 +17,13 @@ from sklearn.utils.multiclass import (
 )
 
 from minibatch._base.rows import Rows, times_class_weights
-from minibatch._base.targets import check_class_weight, numbers_of_labels, refuse_other_classes, softmax_of_rows
+from minibatch._base.targets import (
+    check_class_weight,
+    numbers_of_known,
+    numbers_of_labels,
+    refuse_other_classes,
+    softmax_of_rows,
+)
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.mlp import MLPProblem
 from minibatch.engine.linear import SOFTMAX
@@ -174,6 +180,10 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
     def _encode(self, y: Any, reset: bool, partial: bool = False, classes: Any = None) -> NDArray[Any]:
         """Bools for two classes or for the columns of an indicator matrix, else class numbers; sets ``classes_`` where
         ``reset``."""
+        one_of_them = not reset and classes is None and self._label_binarizer.y_type_ in ("binary", "multiclass")
+        known = numbers_of_known(self.classes_, y) if one_of_them else None
+        if known is not None:
+            return known if self._out_activation() == "softmax" else known.astype(bool)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         check_classification_targets(y)
