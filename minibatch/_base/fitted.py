@@ -3,10 +3,17 @@
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from minibatch._base.persistence import OptimizerMemory
 
-__all__ = ["check_fitted", "check_shape", "fitted_attribute", "not_fitting"]
+__all__ = ["check_fitted", "check_shape", "fitted_attribute", "not_fitting", "refuse_unfitted"]
+
+
+def refuse_unfitted(model: Any) -> None:
+    """scikit-learn's look at all attributes and tags only where the one that every fit leaves is missing."""
+    if "history_" not in vars(model):
+        check_is_fitted(model)
 
 
 def not_fitting(model: Any, what: str) -> ValueError:

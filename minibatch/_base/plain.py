@@ -5,10 +5,19 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import validate_data
 
-__all__ = ["are_plain_rows", "is_plain_target"]
+from minibatch._base.sparse import refuse_damaged
 
-FLOATS = np.dtype(np.float64), np.dtype(np.float32)
+__all__ = ["are_plain_rows", "is_plain_target", "rows_to_predict"]
+
+
+def rows_to_predict(model: Any, X: Any, *dtypes: Any, **checks: Any) -> Any:
+    """X as ``validate_data`` gives it; what has one of these types may be all that is plain."""
+    if not are_plain_rows(model, X, *dtypes):
+        refuse_damaged(X)
+        X = validate_data(model, X, accept_sparse="csr", reset=False, **checks)
+    return X
 
 
 def are_plain_rows(model: Any, X: Any, *dtypes: Any) -> bool:

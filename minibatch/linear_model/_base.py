@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.extmath import safe_sparse_dot
 
 from minibatch._base.allocation import zeros_or_refused
 from minibatch._base.estimator import MiniBatchEstimator
-from minibatch._base.fitted import check_shape, fitted_attribute, not_fitting
+from minibatch._base.fitted import check_shape, fitted_attribute, not_fitting, refuse_unfitted
 from minibatch._base.persistence import Rate
+from minibatch._base.plain import rows_to_predict
 from minibatch._base.ranges import ScheduleNames, number_above, number_from
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
@@ -219,6 +221,18 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
                 if dtype.kind not in "fiu":
                     raise not_fitting(self, f"{name} has the type {dtype}, not float32 or float64")
         return n_outputs * (n_features + 1)
+
+    def _scores(self, X: Any) -> NDArray[Any]:
+        """``X @ coef_.T + intercept_``, of the shape that these give it."""
+        refuse_unfitted(self)
+        self._check_arrays()
+        X = rows_to_predict(self, X, np.float64, np.float32)
+        coef: Any = self.coef_
+        if sp.issparse(coef) and coef.ndim == 1:  # sparsified: scipy has no product of it with sparse rows
+            coef = coef.toarray()
+        with np.errstate(over="ignore"):  # infinity is the right answer
+            scores: NDArray[Any] = safe_sparse_dot(X, coef.T, dense_output=True) + self.intercept_
+        return scores
 
     def _fitted_theta(self, problem: LinearProblem) -> Vector:
         if self._check_arrays() != problem.n_parameters:

@@ -7,10 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
-from sklearn.utils.validation import check_is_fitted
 
+from minibatch._base.fitted import refuse_unfitted
 from minibatch._base.rows import Rows, relative_weights, times_class_weights
-from minibatch._base.sparse import refuse_damaged
 from minibatch._base.targets import (
     check_class_weight,
     numbers_of_known,
@@ -131,7 +130,8 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
         ndarray of shape (n_samples,)
             The class with the highest score.
         """
-        return super().predict(X)
+        scores = self.decision_function(X)
+        return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]
 
     def decision_function(self, X: Matrix) -> NDArray[Any]:
         """Scores of the classes.
@@ -146,11 +146,8 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             ``X @ coef_.T + intercept_``; for two classes, above 0 where the second is predicted.
         """
-        check_is_fitted(self)
-        self._check_arrays()
-        refuse_damaged(X)
-        with np.errstate(over="ignore"):  # infinity is the right answer
-            return super().decision_function(X)
+        scores = self._scores(X)
+        return scores.ravel() if scores.shape[1] == 1 else scores
 
     @available_if(_has_proba)
     def predict_proba(self, X: Matrix) -> NDArray[Any]:
@@ -169,7 +166,7 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
         ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``.
         """
-        check_is_fitted(self)
+        refuse_unfitted(self)
         softmax_model = self._n_outputs() > 1 and self.multi_class == "multinomial"
         if self.loss == "log_loss" and not softmax_model:
             return self._predict_proba_lr(X)

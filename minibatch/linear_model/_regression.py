@@ -2,13 +2,8 @@
 
 from typing import Any, Self
 
-import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from minibatch._base.sparse import refuse_damaged
 from minibatch._base.targets import RegressionTarget
 from minibatch._base.types import Matrix, checks_parameters
 from minibatch._problems.linear import LinearProblem
@@ -112,16 +107,7 @@ class RegressingLinearModel(RegressionTarget, LinearModel):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             One prediction a row, or one for every output.
         """
-        check_is_fitted(self)
-        self._check_arrays()
-        refuse_damaged(X)
-        X = validate_data(self, X, accept_sparse="csr", accept_large_sparse=True, reset=False)
-        coef: Any = self.coef_
-        if sp.issparse(coef) and coef.ndim == 1:  # sparsified: scipy has no product of it with sparse rows
-            coef = coef.toarray()
-        with np.errstate(over="ignore"):  # infinity is the right answer
-            scores = safe_sparse_dot(X, coef.T, dense_output=True) + self.intercept_
-        return self._link_inverse(scores)
+        return self._link_inverse(self._scores(X))
 
     def _new_problem(self, X: Any, target: Any, weight: Any, **more: Any) -> LinearProblem:
         parameter = self.quantile if self.loss == "quantile" else self.epsilon

@@ -13,17 +13,16 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from minibatch._base.allocation import refuse_unaddressable, zeros_or_refused
 from minibatch._base.estimator import MiniBatchEstimator
-from minibatch._base.fitted import check_shape
+from minibatch._base.fitted import check_shape, refuse_unfitted
 from minibatch._base.persistence import OptimizerMemory, Rate
+from minibatch._base.plain import rows_to_predict
 from minibatch._base.ranges import ScheduleNames, number_above
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
 from minibatch._base.solvers import check_solver
-from minibatch._base.sparse import refuse_damaged
 from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.blas import n_blas_threads, one_blas_thread
 from minibatch._problems.layout import layers_of, network_of
@@ -382,10 +381,9 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _scores(self, X: Any) -> NDArray[Any]:
         """What the last layer gives, (n_samples, n_outputs)."""
-        check_is_fitted(self)
-        network = self._fitted_network()
-        refuse_damaged(X)
-        X = validate_data(self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, order="C", reset=False)
+        refuse_unfitted(self)
+        network, dtype = self._fitted_network(), self.coefs_[0].dtype
+        X = rows_to_predict(self, X, dtype, dtype=dtype, order="C")
         if network.normalized_inputs:
             _refuse_sparse(X)
         with ExitStack() as stack:
