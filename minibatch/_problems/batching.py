@@ -43,7 +43,7 @@ def power_of_two_below_root(n_samples: int, low: int = 8, high: int = 256) -> in
     >>> [power_of_two_below_root(n) for n in (10, 150, 1797, 60_000, 10**7)]
     [8, 8, 32, 128, 256]
     """
-    return int(min(high, max(low, 2 ** int(np.log2(n_samples) / 2))))
+    return min(high, max(low, 2 ** ((n_samples.bit_length() - 1) // 2)))
 
 
 def sample_order(n_samples: int, shuffle: bool | str, seed: int, epoch: int) -> Order:

@@ -59,6 +59,11 @@ def share_out(
     Where one thread raises (the calling one on Ctrl-C), the others stop after the step that they are in; ``give_up``
     is called if they may wait for each other in there.
     """
+    if threads.helpers is None or n_tasks == 1:
+        for task in range(n_tasks):
+            for _ in function(task):
+                pass
+        return
     tasks, stopped = iter(range(n_tasks)), False
 
     def work() -> None:
@@ -78,9 +83,8 @@ def share_out(
 
     helpers: list[Future[None]] = []
     try:
-        if threads.helpers is not None:
-            for _ in range(min(threads.number, n_tasks) - 1):
-                helpers.append(threads.helpers.submit(work))
+        for _ in range(min(threads.number, n_tasks) - 1):
+            helpers.append(threads.helpers.submit(work))
         work()
         for helper in helpers:
             helper.result()

@@ -11,6 +11,7 @@ memory, sums of iterates) is laid out alike. Weights ``s`` have mean 1, so a bat
 """
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -72,8 +73,11 @@ class State:
     average: Vector | None = None  # see ``tail_average``
 
     def copy(self) -> "State":
-        arrays = {name: getattr(self, name).copy() for name in ("theta", "slots", "total", "scalars")}
-        return replace(self, **arrays, average=None if self.average is None else self.average.copy())
+        new = copy(self)
+        for name in ("theta", "slots", "total", "scalars"):
+            setattr(new, name, getattr(self, name).copy())
+        new.average = None if self.average is None else self.average.copy()
+        return new
 
     @property
     def own_rate(self) -> float:

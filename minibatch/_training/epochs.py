@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from math import isnan
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -175,7 +176,8 @@ def _rates(
 
 def _rate_of(state: State, rates: Rates) -> float:
     """Of the last of these updates, where the engine does not find the rates."""
-    return float(rates[-1]) if np.isnan(state.own_rate) else state.own_rate
+    own_rate = state.own_rate
+    return float(rates[-1]) if isnan(own_rate) else own_rate
 
 
 def run_epoch(

@@ -146,7 +146,8 @@ def _n_unwatched(
 def _objectives(problem: Problem, trained: Trained, before: float) -> tuple[list[float], NDArray[np.float64]]:
     """Of the epochs before the first that leaves the finite numbers, with the penalties at their ends."""
     thetas = trained.thetas
-    n_finite = int(np.append(np.isfinite(thetas).all(axis=1), False).argmin())
+    finite = np.isfinite(thetas).all(axis=1)
+    n_finite = len(finite) if finite.all() else int(finite.argmin())
     if n_finite == 0:
         return [], np.empty(0)
     penalties = problem.penalties(thetas[:n_finite] if len(thetas) > 1 else thetas[0])
