@@ -83,14 +83,15 @@ def squared_scales(moments: ColumnMoments, dtype: Any) -> Scales:
     share = moments.present / max(moments.weight, np.finfo(float).tiny)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         unit = np.sqrt(moments.squares / moments.present)
-        own = (unit > LEAST_SCALE * np.max(unit, initial=0.0, where=unit < np.inf)) & (unit < np.inf)
-        scale = np.where(own, unit * share**RARITY, np.nan)
-    largest = np.nanmax(scale, initial=0.0)
+        finite = unit < np.inf
+        own = (unit > LEAST_SCALE * np.maximum.reduce(unit, initial=0.0, where=finite)) & finite
+        scale = np.where(own, unit * share**RARITY, 0.0)
+    largest = np.maximum.reduce(scale, initial=0.0)
     if not largest > 0.0:
         return Scales(np.empty(0, np.uint8), np.ones(1, dtype))
     scale = np.where(own, scale, largest)
     if largest <= ALIKE * scale.min():
-        return Scales(np.empty(0, np.uint8), np.mean(scale**2, keepdims=True).astype(dtype))
+        return Scales(np.empty(0, np.uint8), np.array([np.add.reduce(scale**2) / len(scale)], dtype))
     halvings, bands = np.unique(np.rint(np.log2(largest / scale)), return_inverse=True)
     limits = np.finfo(dtype)
     return Scales(

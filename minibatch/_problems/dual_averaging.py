@@ -1,6 +1,6 @@
 """A linear model whose rate nobody sets: which loop of ``engine.dual_averaging`` trains what."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.extmath import row_norms
 
-from minibatch._problems.column_scales import ColumnMoments, Scales, moments_of, squared_scales
+from minibatch._problems.column_scales import FEW_VALUES, ColumnMoments, Scales, moments_of, squared_scales
 from minibatch._problems.epochs import Epoch, Passed
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.linear_loops import UPDATE_WORK
@@ -66,12 +66,14 @@ class DualAveragingProblem(LinearProblem):
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """At ``theta``; the distance is still to be set."""
         state = super().new_state(theta, averaged=False)
-        memory = self._memory(state)
-        memory.start.weights[...], memory.start.intercept[...] = self.parameters(theta)
-        for vector in (memory.dual, memory.average):
-            vector.weights[...] = self.scales * memory.start.weights
-            vector.intercept[...] = memory.start.intercept
+        state.slots[...] = theta
+        self._dual_weights(state)[...] *= self.scales
         return state
+
+    def _dual_weights(self, state: State) -> NDArray[Any]:
+        """Those of the dual vector, and of the average (2, outputs, features)."""
+        duals = state.slots[:2, : self.n_outputs * self.n_features]
+        return duals.reshape(2, self.n_outputs, self.n_features)
 
     def weights_of(self, dual: NDArray[Any], sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of the weights' part of a dual vector, or of several, and sums of rates of the outputs."""
@@ -82,16 +84,11 @@ class DualAveragingProblem(LinearProblem):
 
     def with_other_scales(self, state: State, before: "DualAveragingProblem") -> None:
         """Rewrite dual vectors made with the scales of ``before``, so that weights stay as they are."""
-        memory, l1, l2 = self._memory(state), self.objective.l1, self.objective.l2
-        for vector, column in ((memory.dual, SUM), (memory.average, AVERAGE_SUM)):
-            sums = self.sums_of(state, column)
-            weights = before.weights_of(vector.weights, sums)
-            moved = weights * (self.scales + l2 * sums[:, None]) + np.sign(weights) * l1 * sums[:, None]
-            vector.weights[...] = np.where(weights == 0.0, vector.weights, moved)
-
-    def sums_of(self, state: State, column: int) -> NDArray[np.float64]:
-        """A column of the pace, for every output."""
-        return np.broadcast_to(state.scalars[:, column], self.n_outputs)
+        l1, l2 = self.objective.l1, self.objective.l2
+        for duals, sums in _parts(self._dual_weights(state), state.scalars.T[[SUM, AVERAGE_SUM]]):
+            weights, sums_of_rates = before.weights_of(duals, sums), sums[..., None]
+            moved = weights * (self.scales + l2 * sums_of_rates) + np.sign(weights) * l1 * sums_of_rates
+            duals[...] = np.where(weights == 0.0, duals, moved)
 
     def model_of(self, state: State) -> Vector:
         """The parameters that the memory stands for."""
@@ -104,9 +101,8 @@ class DualAveragingProblem(LinearProblem):
         n_outputs, n_features = self.n_outputs, self.n_features
         weights = averages[..., : n_outputs * n_features].reshape(*averages.shape[:-1], n_outputs, n_features)
         with np.errstate(all="ignore"):  # of a run that diverges
-            sums = np.broadcast_to(paces[..., AVERAGE_SUM], weights.shape[:-1])
-            for i in np.ndindex(sums.shape):  # so that what is made on the way is small
-                weights[i] = self.weights_of(weights[i], sums[i])
+            for part, sums in _parts(weights, paces[..., AVERAGE_SUM]):
+                part[...] = self.weights_of(part, sums)
 
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
         losses = super().run_epoch(state, epoch)
@@ -269,11 +265,23 @@ def going_on(problem: DualAveragingProblem, state: State, moments: ColumnMoments
     does not stand for the parameters that the model has: somebody has changed them, or the penalty."""
     before = replace(problem, moments=moments)
     tolerance = np.sqrt(np.finfo(state.theta.dtype).eps)
-    if not np.allclose(before.model_of(state), state.theta, rtol=tolerance, atol=tolerance * norm_of(state.theta)):
+    away = np.abs(before.model_of(state) - state.theta)
+    if not (away <= tolerance * (norm_of(state.theta) + np.abs(state.theta))).all():
         return False
     if not np.array_equal(before.scales, problem.scales):
         problem.with_other_scales(state, before)
     return True
+
+
+def _parts(weights: NDArray[Any], sums: NDArray[np.float64]) -> Iterator[tuple[NDArray[Any], Any]]:
+    """Weights with their sums of rates: all, or where they are many those of an output at a time, so that what is made
+    on the way is small."""
+    if weights.size <= FEW_VALUES:
+        yield weights, sums
+        return
+    sums = np.broadcast_to(sums, weights.shape[:-1])
+    for i in np.ndindex(sums.shape):
+        yield weights[i], sums[i]
 
 
 def _part_of_memory(memory: Memory, here: slice) -> Memory:

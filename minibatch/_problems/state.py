@@ -13,6 +13,7 @@ memory, sums of iterates) is laid out alike. Weights ``s`` have mean 1, so a bat
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, field, replace
+from math import sqrt
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -88,7 +89,12 @@ class State:
         >>> State(np.zeros(1), np.zeros((1, 1)), np.zeros(1), scalars).own_rate
         3.0
         """
-        return np.nan if self.scalars.shape[1] < 2 else float(largest_rate(self.scalars))
+        if self.scalars.shape[1] < 2:
+            return np.nan
+        if len(self.scalars) > 1:
+            return float(largest_rate(self.scalars))
+        squared_distance, v, *_ = self.scalars[0].tolist()
+        return squared_distance / sqrt(v) if v > 0.0 else 0.0
 
     @property
     def is_parameters_alone(self) -> bool:

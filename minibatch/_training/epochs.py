@@ -155,7 +155,9 @@ def next_epochs(problem: Problem, plan: Plan, state: State, clock: Counters, n_e
 
 
 def next_rate(problem: Problem, plan: Plan, state: State, clock: Counters) -> float:
-    """Of the first update of the epoch that would come next."""
+    """Of the first update of the epoch that would come next; of the last one where the engine finds the rates."""
+    if not isnan(state.own_rate):
+        return state.own_rate
     _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
     return _rate_of(state, _rates(plan, state, clock, 1, whole, np.zeros((1, 1), np.int64))[0])
 
