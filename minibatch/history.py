@@ -91,6 +91,10 @@ class History(Mapping[str, NDArray[Any]]):
 
     def append(self, **row: Any) -> None:
         """Add an epoch. Values of columns that a row does not name are NaN."""
+        if self._n_rows == 0:
+            self._columns = {name: _column([value]) for name, value in row.items()}
+            self._n_rows = 1
+            return
         self._begin_columns(row)
         for name, values in self._columns.items():
             value = row.get(name, np.nan)
@@ -244,12 +248,12 @@ def _joined(first: Any, second: Any) -> Any:
     """A column with more rows: longer in place, where the type of its values stays."""
     if len(first) == 0:
         return second[:]
-    types = [getattr(part, "typecode", "") for part in (first, second)]
+    types = getattr(first, "typecode", ""), getattr(second, "typecode", "")
     if types[0] == types[1]:
         first.extend(second)
-    elif types == ["d", "q"]:
+    elif types == ("d", "q"):
         first.extend(array("d", second))
-    elif types == ["q", "d"]:
+    elif types == ("q", "d"):
         return array("d", [*first, *second])
     else:
         return [*first, *second]

@@ -1,5 +1,6 @@
 """Scales of columns: what one unit of a weight does to the scores."""
 
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,7 +81,7 @@ def squared_scales(moments: ColumnMoments, dtype: Any) -> Scales:
     So weights are found as fast whatever the units of the columns, and those of rare columns are not held back as
     much as they would be without, nor let loose as with the root mean square over all rows, ``u_j f_j^(1/2)``.
     """
-    share = moments.present / max(moments.weight, np.finfo(float).tiny)
+    share = moments.present / max(moments.weight, sys.float_info.min)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         unit = np.sqrt(moments.squares / moments.present)
         finite = unit < np.inf
@@ -90,7 +91,7 @@ def squared_scales(moments: ColumnMoments, dtype: Any) -> Scales:
     if not largest > 0.0:
         return Scales(np.empty(0, np.uint8), np.ones(1, dtype))
     scale = np.where(own, scale, largest)
-    if largest <= ALIKE * scale.min():
+    if largest <= ALIKE * np.minimum.reduce(scale):
         return Scales(np.empty(0, np.uint8), np.array([np.add.reduce(scale**2) / len(scale)], dtype))
     halvings, bands = np.unique(np.rint(np.log2(largest / scale)), return_inverse=True)
     limits = np.finfo(dtype)

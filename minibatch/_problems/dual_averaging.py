@@ -75,34 +75,40 @@ class DualAveragingProblem(LinearProblem):
         duals = state.slots[:2, : self.n_outputs * self.n_features]
         return duals.reshape(2, self.n_outputs, self.n_features)
 
-    def weights_of(self, dual: NDArray[Any], sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of the weights' part of a dual vector, or of several, and sums of rates of the outputs."""
+    def weights_of(
+        self, dual: NDArray[Any], sums: NDArray[np.float64], scales: NDArray[Any] | None = None
+    ) -> NDArray[np.float64]:
+        """Of the weights' part of a dual vector, or of several, and sums of rates of the outputs. ``scales`` are those
+        that the dual vector was made with, where it is not these."""
+        scales = self.scales if scales is None else scales
         l1, l2, sums = self.objective.l1, self.objective.l2, sums[..., None]
         if l1 > 0.0:
             dual = np.copysign(np.maximum(np.abs(dual, dtype=np.float64) - l1 * sums, 0.0), dual)
-        return np.asarray(dual / (self.scales + l2 * sums))
+        return np.asarray(dual / (scales + l2 * sums))
 
-    def with_other_scales(self, state: State, before: "DualAveragingProblem") -> None:
-        """Rewrite dual vectors made with the scales of ``before``, so that weights stay as they are."""
+    def rewrite(self, state: State, before: NDArray[Any]) -> None:
+        """Dual vectors made with the scales ``before``, so that weights stay as they are."""
         l1, l2 = self.objective.l1, self.objective.l2
         for duals, sums in _parts(self._dual_weights(state), state.scalars.T[[SUM, AVERAGE_SUM]]):
-            weights, sums_of_rates = before.weights_of(duals, sums), sums[..., None]
+            weights, sums_of_rates = self.weights_of(duals, sums, before), sums[..., None]
             moved = weights * (self.scales + l2 * sums_of_rates) + np.sign(weights) * l1 * sums_of_rates
             duals[...] = np.where(weights == 0.0, duals, moved)
 
-    def model_of(self, state: State) -> Vector:
+    def model_of(self, state: State, scales: NDArray[Any] | None = None) -> Vector:
         """The parameters that the memory stands for."""
         theta = np.array(state.slots[1])  # the average
-        self._become_models(theta, state.scalars)
+        self._become_models(theta, state.scalars, scales)
         return theta
 
-    def _become_models(self, averages: NDArray[Any], paces: NDArray[np.float64]) -> None:
+    def _become_models(
+        self, averages: NDArray[Any], paces: NDArray[np.float64], scales: NDArray[Any] | None = None
+    ) -> None:
         """Put the weights of an average, or of several, in its place."""
         n_outputs, n_features = self.n_outputs, self.n_features
         weights = averages[..., : n_outputs * n_features].reshape(*averages.shape[:-1], n_outputs, n_features)
         with np.errstate(all="ignore"):  # of a run that diverges
             for part, sums in _parts(weights, paces[..., AVERAGE_SUM]):
-                part[...] = self.weights_of(part, sums)
+                part[...] = self.weights_of(part, sums, scales)
 
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
         losses = super().run_epoch(state, epoch)
@@ -263,13 +269,13 @@ class DualAveragingProblem(LinearProblem):
 def going_on(problem: DualAveragingProblem, state: State, moments: ColumnMoments) -> bool:
     """Make the memory of an earlier call that of this problem, whose columns may have other scales. False where it
     does not stand for the parameters that the model has: somebody has changed them, or the penalty."""
-    before = replace(problem, moments=moments)
+    before = squared_scales(moments, state.theta.dtype).of_columns
     tolerance = np.sqrt(np.finfo(state.theta.dtype).eps)
-    away = np.abs(before.model_of(state) - state.theta)
+    away = np.abs(problem.model_of(state, before) - state.theta)
     if not (away <= tolerance * (norm_of(state.theta) + np.abs(state.theta))).all():
         return False
-    if not np.array_equal(before.scales, problem.scales):
-        problem.with_other_scales(state, before)
+    if not np.array_equal(before, problem.scales):
+        problem.rewrite(state, before)
     return True
 
 

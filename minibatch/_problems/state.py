@@ -11,7 +11,6 @@ memory, sums of iterates) is laid out alike. Weights ``s`` have mean 1, so a bat
 """
 
 from collections.abc import Iterator
-from copy import copy
 from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Any, NamedTuple, Protocol, Self
@@ -74,11 +73,8 @@ class State:
     average: Vector | None = None  # see ``tail_average``
 
     def copy(self) -> "State":
-        new = copy(self)
-        for name in ("theta", "slots", "total", "scalars"):
-            setattr(new, name, getattr(self, name).copy())
-        new.average = None if self.average is None else self.average.copy()
-        return new
+        arrays = {name: value.copy() for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return State(**(vars(self) | arrays))
 
     @property
     def own_rate(self) -> float:
@@ -293,8 +289,8 @@ def data_of(
 ) -> Data:
     """The arrays of a problem. ``y`` has the columns of a regression, columns of -1 and +1, or one of class numbers."""
     target = _in_type_of(X, y.reshape(len(y), -1), "y")
-    weight = _in_type_of(X, np.empty(0) if weight is None else weight, "sample_weight")
-    return Data(rows_of(X), target, weight, np.ones((2, n_outputs)) if class_weight is None else class_weight)
+    weights = read_only(np.empty(0, X.dtype)) if weight is None else _in_type_of(X, weight, "sample_weight")
+    return Data(rows_of(X), target, weights, np.ones((2, n_outputs)) if class_weight is None else class_weight)
 
 
 def _in_type_of(X: Any, values: NDArray[Any], name: str) -> NDArray[Any]:

@@ -148,7 +148,7 @@ def next_epochs(problem: Problem, plan: Plan, state: State, clock: Counters, n_e
     # the order of the rows in a full batch does not matter, and reading them in their own is faster
     shuffle = plan.shuffle if batch_size < n else False
     orders = plan.orders(n, shuffle, plan.seed, clock.epoch, n_epochs)[:, :n_rows]
-    etas = _rates(plan, state, clock, n_batches, whole, n_rows * np.arange(n_epochs)[:, None])
+    etas = _rates(plan, state, clock, n_batches, whole, n_rows, n_epochs)
     first_averaged = _first_averaged(plan, clock.n_samples_seen, n_rows, n_batches)
     seed = epoch_seed(plan.seed, clock.epoch) if problem.is_random else 0
     return Epoch(np.ascontiguousarray(orders), etas, batch_size, first_averaged, plan.noisy, seed)
@@ -159,18 +159,21 @@ def next_rate(problem: Problem, plan: Plan, state: State, clock: Counters) -> fl
     if not isnan(state.own_rate):
         return state.own_rate
     _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
-    return _rate_of(state, _rates(plan, state, clock, 1, whole, np.zeros((1, 1), np.int64))[0])
+    return _rate_of(state, _rates(plan, state, clock, 1, whole)[0])
 
 
 def _rates(
-    plan: Plan, state: State, clock: Counters, n_batches: int, whole: int, rows_before: NDArray[np.int64]
+    plan: Plan, state: State, clock: Counters, n_batches: int, whole: int, n_rows: int = 0, n_epochs: int = 1
 ) -> Rates:
-    """Of the next batches, of which ``whole`` are an epoch, in as many epochs as ``rows_before`` has rows."""
-    n_epochs = len(rows_before)
-    updates = state.schedule_updates + n_batches * np.arange(n_epochs)[:, None]
-    epochs = np.array([*accumulate([1.0] * (n_epochs - 1), initial=state.schedule_epochs)])[:, None]  # as counted
-    progress = Progress(n_batches, updates, epochs, whole, clock.n_samples_seen + rows_before)
-    etas, shape = plan.schedule(progress), (n_epochs, n_batches)
+    """Of the next batches, of which ``whole`` are an epoch, in so many epochs of so many rows."""
+    updates: Any = state.schedule_updates
+    epochs: Any = state.schedule_epochs
+    rows: Any = clock.n_samples_seen
+    if n_epochs > 1:
+        number = np.arange(n_epochs)[:, None]
+        updates, rows = updates + n_batches * number, rows + n_rows * number
+        epochs = np.array([*accumulate([1.0] * (n_epochs - 1), initial=epochs)])[:, None]  # as they are counted
+    etas, shape = plan.schedule(Progress(n_batches, updates, epochs, whole, rows)), (n_epochs, n_batches)
     if state.rate_factor != 1.0:
         etas = etas * state.rate_factor
     return etas.reshape(shape) if n_epochs == 1 else np.broadcast_to(etas, shape)

@@ -8,13 +8,12 @@ is a status, not an exception.
 ask for can be run together (``_training.together``, searches).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import isfinite
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minibatch._problems.batching import epoch_seed, rows_in_batches
 from minibatch._problems.epochs import Epoch
@@ -143,19 +142,29 @@ def _n_unwatched(
     return max(1, n_epochs)
 
 
-def _objectives(problem: Problem, trained: Trained, before: float) -> tuple[list[float], NDArray[np.float64]]:
+def _objectives(problem: Problem, trained: Trained, before: float) -> tuple[list[float], Sequence[float]]:
     """Of the epochs before the first that leaves the finite numbers, with the penalties at their ends."""
     thetas = trained.thetas
+    if len(thetas) == 1:
+        return _objective_of_one(problem, trained, before)
     finite = np.isfinite(thetas).all(axis=1)
     n_finite = len(finite) if finite.all() else int(finite.argmin())
     if n_finite == 0:
-        return [], np.empty(0)
-    penalties = problem.penalties(thetas[:n_finite] if len(thetas) > 1 else thetas[0])
-    penalties = penalties.reshape(n_finite, -1).sum(axis=1)
+        return [], []
+    penalties = problem.penalties(thetas[:n_finite]).sum(axis=1)
     # along an epoch: as it was seen, or else half of its values before and after
     halfway, along = 0.5 * (np.append(before, penalties[:-1]) + penalties), trained.penalties[:n_finite]
     objectives = trained.losses[:n_finite].sum(axis=1) + np.where(along > 0.0, along, halfway)
-    return objectives.tolist(), penalties
+    return objectives.tolist(), penalties.tolist()
+
+
+def _objective_of_one(problem: Problem, trained: Trained, before: float) -> tuple[list[float], list[float]]:
+    """The same of one epoch, in plain numbers: arrays of one take as long as a short epoch."""
+    theta, along = trained.thetas[0], float(trained.penalties[0])
+    if not np.isfinite(theta).all():
+        return [], []
+    penalty = float(problem.penalties(theta).sum())
+    return [float(trained.losses[0].sum()) + (along if along > 0.0 else 0.5 * (before + penalty))], [penalty]
 
 
 def _show(

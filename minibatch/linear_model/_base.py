@@ -131,8 +131,9 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     def _ends_as_in_scikit_learn(self, problem: Any) -> bool:
         """Whether the fit is one of ``SGDClassifier`` or ``SGDRegressor`` of one problem."""
         theirs = self.solver == "sgd" and self.learning_rate in ("constant", "optimal", "invscaling", "adaptive")
-        one_row = self._resolved_batch_size(problem.n_samples) == 1 and self.batch_growth is None
-        return theirs and one_row and problem.n_outputs == 1
+        if not theirs or self.batch_growth is not None or problem.n_outputs > 1:
+            return False
+        return self._resolved_batch_size(problem.n_samples) == 1
 
     def _problem_of(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool, stack: ExitStack) -> Any:
         problem: Any = super()._problem_of(rows, kept, normalize, stack)

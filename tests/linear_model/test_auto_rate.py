@@ -114,7 +114,7 @@ def test_other_scales_leave_the_weights_as_they_are(seed, penalty, batch_size):
     assert_allclose(before, model._fitted_theta(problem), rtol=1e-12, atol=1e-14)
     units = 10.0 ** np.random.default_rng(seed).uniform(-6, 6, D)
     other = replace(problem, moments=problem.moments._replace(squares=problem.moments.squares * units**2))
-    other.with_other_scales(state, problem)
+    other.rewrite(state, problem.scales)
     assert_allclose(other.model_of(state), before, rtol=1e-9, atol=1e-14)
 
 
