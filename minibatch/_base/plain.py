@@ -13,7 +13,7 @@ __all__ = ["are_plain_rows", "is_plain_target", "rows_to_predict"]
 
 
 def rows_to_predict(model: Any, X: Any, *dtypes: Any, **checks: Any) -> Any:
-    """X as ``validate_data`` gives it; what has one of these types may be all that is plain."""
+    """X as ``validate_data`` with these checks gives it; an array of one of ``dtypes`` may be that already."""
     if not are_plain_rows(model, X, *dtypes):
         refuse_damaged(X)
         X = validate_data(model, X, accept_sparse="csr", reset=False, **checks)

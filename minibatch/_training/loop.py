@@ -147,8 +147,7 @@ def _objectives(problem: Problem, trained: Trained, before: float) -> tuple[list
     thetas = trained.thetas
     if len(thetas) == 1:
         return _objective_of_one(problem, trained, before)
-    finite = np.isfinite(thetas).all(axis=1)
-    n_finite = len(finite) if finite.all() else int(finite.argmin())
+    n_finite = int(np.append(np.isfinite(thetas).all(axis=1), False).argmin())
     if n_finite == 0:
         return [], []
     penalties = problem.penalties(thetas[:n_finite]).sum(axis=1)

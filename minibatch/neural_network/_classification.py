@@ -37,6 +37,7 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
     """The network that classifies but for the list of its parameters."""
 
     classes_: NDArray[Any]
+    _label_binarizer: LabelBinarizer
 
     @checks_parameters
     def fit(
