@@ -93,7 +93,9 @@ def squared_scales(moments: ColumnMoments, dtype: Any) -> Scales:
     scale = np.where(own, scale, largest)
     if largest <= ALIKE * np.minimum.reduce(scale):
         return Scales(np.empty(0, np.uint8), np.array([np.add.reduce(scale**2) / len(scale)], dtype))
-    halvings, bands = np.unique(np.rint(np.log2(largest / scale)), return_inverse=True)
+    halvings = np.rint(np.log2(largest / scale)).astype(np.int64)
+    present = np.bincount(halvings) > 0
+    bands, halvings = (np.cumsum(present) - 1)[halvings], np.flatnonzero(present)
     limits = np.finfo(dtype)
     return Scales(
         bands.astype(np.uint8),

@@ -128,8 +128,12 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
             The most probable class; for several labels a row, 1 where a label is more probable than not (sparse where y
             was).
         """
-        probabilities = self._probabilities(self._scores(X))
-        return self._label_binarizer.inverse_transform(probabilities)
+        probabilities, binarizer = self._probabilities(self._scores(X)), self._label_binarizer
+        if binarizer.y_type_ == "multiclass":
+            return binarizer.classes_[probabilities.argmax(axis=1)]
+        if binarizer.y_type_ == "binary" and len(binarizer.classes_) == 2:
+            return binarizer.classes_[(probabilities > 0.5).astype(int)]
+        return binarizer.inverse_transform(probabilities)
 
     def predict_proba(self, X: Matrix) -> NDArray[Any]:
         """Probabilities of the classes.
