@@ -1,6 +1,7 @@
 """Scales of columns: what one unit of a weight does to the scores."""
 
 import sys
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,12 +26,36 @@ ALIKE = 2.0
 FEW_VALUES = 16_384
 
 
-class ColumnMoments(NamedTuple):
-    """Weighted sums over rows, which add up along a stream."""
+class Scales(NamedTuple):
+    """Columns are in bands, whose squared scales are powers of four apart; in one where they are alike."""
 
+    bands: NDArray[np.uint8]  # of the columns; none where there is one band
+    of_bands: NDArray[np.floating[Any]]
+
+    @property
+    def of_columns(self) -> NDArray[np.floating[Any]]:
+        """One number where they are alike."""
+        return self.of_bands[self.bands] if len(self.bands) else self.of_bands
+
+
+class _Sums(NamedTuple):
     squares: NDArray[np.float64]  # of the values of each column
     present: NDArray[np.float64]  # of 1 where a column has a value
     weight: float
+
+
+class ColumnMoments(_Sums):
+    """Weighted sums over rows, which add up along a stream. They stay as they are: so do their scales."""
+
+    def scales(self, dtype: Any) -> Scales:
+        """``squared_scales``, found once: a stream needs those of the call before to go on."""
+        if dtype not in self._scales:
+            self._scales[dtype] = squared_scales(self, dtype)
+        return self._scales[dtype]
+
+    @cached_property
+    def _scales(self) -> dict[Any, Scales]:
+        return {}
 
 
 def moments_of(problem: ProblemOnRows, before: ColumnMoments | None = None) -> ColumnMoments:
@@ -62,18 +87,6 @@ def _add_moments_of_few(problem: ProblemOnRows, squares: NDArray[np.float64], pr
     return float(weights.sum())
 
 
-class Scales(NamedTuple):
-    """Columns are in bands, whose squared scales are powers of four apart; in one where they are alike."""
-
-    bands: NDArray[np.uint8]  # of the columns; none where there is one band
-    of_bands: NDArray[np.floating[Any]]
-
-    @property
-    def of_columns(self) -> NDArray[np.floating[Any]]:
-        """One number where they are alike."""
-        return self.of_bands[self.bands] if len(self.bands) else self.of_bands
-
-
 def squared_scales(moments: ColumnMoments, dtype: Any) -> Scales:
     """``q_j = s_j^2`` with ``s_j = u_j f_j^(1/4)``: ``u_j`` is the root mean square of the values that are not 0, and
     ``f_j`` the share of rows that have one; but for a factor up to the root of two.
@@ -99,5 +112,5 @@ def squared_scales(moments: ColumnMoments, dtype: Any) -> Scales:
     limits = np.finfo(dtype)
     return Scales(
         bands.astype(np.uint8),
-        np.clip((largest * 0.5**halvings) ** 2, np.sqrt(limits.tiny), np.sqrt(limits.max)).astype(dtype),
+        np.minimum(np.maximum((largest * 0.5**halvings) ** 2, np.sqrt(limits.tiny)), np.sqrt(limits.max)).astype(dtype),
     )

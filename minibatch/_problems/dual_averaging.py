@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.extmath import row_norms
 
-from minibatch._problems.column_scales import FEW_VALUES, ColumnMoments, Scales, moments_of, squared_scales
+from minibatch._problems.column_scales import FEW_VALUES, ColumnMoments, Scales, moments_of
 from minibatch._problems.epochs import Epoch, Passed
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.linear_loops import UPDATE_WORK
@@ -61,7 +61,7 @@ class DualAveragingProblem(LinearProblem):
 
     @cached_property
     def scales_of_bands(self) -> Scales:
-        return squared_scales(self.moments, self.data.y.dtype)
+        return self.moments.scales(self.data.y.dtype)
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """At ``theta``; the distance is still to be set."""
@@ -269,7 +269,7 @@ class DualAveragingProblem(LinearProblem):
 def going_on(problem: DualAveragingProblem, state: State, moments: ColumnMoments) -> bool:
     """Make the memory of an earlier call that of this problem, whose columns may have other scales. False where it
     does not stand for the parameters that the model has: somebody has changed them, or the penalty."""
-    before = squared_scales(moments, state.theta.dtype).of_columns
+    before = moments.scales(state.theta.dtype).of_columns
     tolerance = np.sqrt(np.finfo(state.theta.dtype).eps)
     away = np.abs(problem.model_of(state, before) - state.theta)
     if not (away <= tolerance * (norm_of(state.theta) + np.abs(state.theta))).all():
