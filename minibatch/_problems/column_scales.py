@@ -67,9 +67,9 @@ def moments_of(problem: ProblemOnRows, before: ColumnMoments | None = None) -> C
         squares += before.squares
         present += before.present
         total = before.weight
-    step = max(1, min(ROWS_AT_ONCE, at_once(values_of_row(problem.data.X))))
     if not is_sparse and problem.n_samples * problem.n_features <= FEW_VALUES:
         return ColumnMoments(squares, present, total + _add_moments_of_few(problem, squares, present))
+    step = max(1, min(ROWS_AT_ONCE, at_once(values_of_row(problem.data.X))))
     for begin, end in cut(0, problem.n_samples, step):
         rows = np.arange(begin, end) if problem.rows is None else problem.rows[begin:end]
         total += column_moments(problem.data.X, rows, problem.data.weight, squares, present)

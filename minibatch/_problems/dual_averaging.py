@@ -64,11 +64,14 @@ class DualAveragingProblem(LinearProblem):
         return self.moments.scales(self.data.y.dtype)
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
-        """At ``theta``; the distance is still to be set."""
-        state = super().new_state(theta, averaged=False)
-        state.slots[...] = theta
+        """At ``theta``, but without a memory: ``begin`` makes it, or that of an earlier call goes on."""
+        return super().new_state(theta, averaged=False)
+
+    def begin(self, state: State, distances: NDArray[np.float64]) -> None:
+        """The memory at the parameters of a new state, with these first distances."""
+        state.slots[...] = state.theta
         self._dual_weights(state)[...] *= self.scales
-        return state
+        state.scalars[:, DISTANCE] = distances**2
 
     def _dual_weights(self, state: State) -> NDArray[Any]:
         """Those of the dual vector, and of the average (2, outputs, features)."""
@@ -91,7 +94,9 @@ class DualAveragingProblem(LinearProblem):
         l1, l2 = self.objective.l1, self.objective.l2
         for duals, sums in _parts(self._dual_weights(state), state.scalars.T[[SUM, AVERAGE_SUM]]):
             weights, sums_of_rates = self.weights_of(duals, sums, before), sums[..., None]
-            moved = weights * (self.scales + l2 * sums_of_rates) + np.sign(weights) * l1 * sums_of_rates
+            moved = weights * (self.scales + l2 * sums_of_rates)
+            if l1 > 0.0:
+                moved += np.sign(weights) * l1 * sums_of_rates
             duals[...] = np.where(weights == 0.0, duals, moved)
 
     def model_of(self, state: State, scales: NDArray[Any] | None = None) -> Vector:
@@ -121,9 +126,6 @@ class DualAveragingProblem(LinearProblem):
         self._become_models(*passed.notes)
         state.theta[...] = passed.notes.thetas[-1]
         return passed
-
-    def set_distances(self, state: State, distances: NDArray[np.float64]) -> None:
-        state.scalars[:, DISTANCE] = distances**2
 
     def _memory(self, state: State) -> Memory:
         dual, average, start = (self.parameters(slot) for slot in state.slots)

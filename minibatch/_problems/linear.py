@@ -58,17 +58,17 @@ class LinearProblem(LinearLoops):
 
     def penalties(self, theta: Vector) -> NDArray[np.float64]:
         """The penalty of every objective; of several vectors, in rows."""
-        n_weights = self.n_outputs * self.n_features
-        w = theta[..., :n_weights].reshape(-1, n_weights // self.n_objectives)
+        n_weights, n_objectives = self.n_outputs * self.n_features, self.n_objectives
+        w, l1, l2 = theta[..., :n_weights].reshape(-1, n_weights // n_objectives), self.objective.l1, self.objective.l2
         penalties = np.zeros(len(w))
         if not w.any():  # as at the beginning
             return penalties.reshape(*theta.shape[:-1], self.n_objectives)
         with np.errstate(over="ignore"):  # infinity is the right answer
-            if self.objective.l1 > 0.0:
-                penalties += self.objective.l1 * np.abs(w).sum(axis=1, dtype=np.float64)
-            if self.objective.l2 > 0.0:  # 0 times squares that overflow is not a number
-                penalties += 0.5 * self.objective.l2 * np.einsum("ij,ij->i", w, w, dtype=np.float64)
-        return penalties.reshape(*theta.shape[:-1], self.n_objectives)
+            if l1 > 0.0:
+                penalties += l1 * np.abs(w).sum(axis=1, dtype=np.float64)
+            if l2 > 0.0:  # 0 times squares that overflow is not a number
+                penalties += 0.5 * l2 * np.einsum("ij,ij->i", w, w, dtype=np.float64)
+        return penalties.reshape(*theta.shape[:-1], n_objectives)
 
     def following_penalty(self, averaged: bool) -> "LinearProblem":
         """To know the penalty before every update in batches of one row; where no loop does that, as it is."""

@@ -194,7 +194,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         if moments is not None and going_on(problem, state, moments):
             return state
         state = problem.new_state(theta, False)
-        problem.set_distances(state, first_distances(problem, theta, plan.seed))
+        problem.begin(state, first_distances(problem, theta, plan.seed))
         return state
 
     def _n_outputs(self) -> int:

@@ -77,7 +77,7 @@ def train(problem, method, batch_size, epochs=2, order=None):
     order = np.arange(problem.n_samples) if order is None else order
     start = START[[*range(problem.n_features), -1], : problem.n_outputs]
     state = problem.new_state(np.append(start[:-1].T, start[-1]).astype(problem.data.y.dtype), averaged=False)
-    problem.set_distances(state, distances_of(problem))
+    problem.begin(state, distances_of(problem))
     n_batches, rates = -(-len(order) // batch_size), []
     for _ in range(epochs):
         epoch = Epoch(order, np.full(n_batches, np.nan), batch_size, n_batches, True, 0)
@@ -196,7 +196,7 @@ def test_single_rows_of_any_width(loss, n_features, differ):
 
     def trained(method):
         state = problem.new_state(start, averaged=False)
-        problem.set_distances(state, distances_of(problem))
+        problem.begin(state, distances_of(problem))
         epoch = Epoch(np.arange(341), np.empty(341), 1, 341, True, 0).as_rows()
         getattr(problem, method)(state, epoch, no_passes(1, 1, state.theta, state.scalars, noted=False))
         return problem.model_of(state)
@@ -235,7 +235,7 @@ def test_dense_and_sparse_rows_are_the_same(seed, batch_size, penalty, loss):
     states = []
     for problem in (dense, sparse):
         state = problem.new_state(np.zeros(7), averaged=False)
-        problem.set_distances(state, np.array([0.1]))
+        problem.begin(state, np.array([0.1]))
         n_batches = -(-40 // batch_size)
         problem.run_epoch(state, Epoch(np.arange(40), np.empty(n_batches), batch_size, n_batches, True, 0))
         states.append(state)

@@ -59,7 +59,7 @@ def auto_request(distance, *, scales=(0.49,), batch_size=4, order=ORDER, seed=0,
     scales = np.broadcast_to(scales, D).astype(float)
     problem = DualAveragingProblem.with_moments(problem_of(**more), ColumnMoments(scales, np.ones(D), 1.0))
     state, n_batches = problem.new_state(first_theta(problem, seed), False), -(-len(order) // batch_size)
-    problem.set_distances(state, distance * (1.0 + np.arange(problem.n_objectives)))
+    problem.begin(state, distance * (1.0 + np.arange(problem.n_objectives)))
     state.slot_updates = n_updates
     epoch = Epoch(order, np.full(n_batches, np.nan), batch_size, n_batches, batch_size < problem.n_samples, 0)
     return Request(problem, state, epoch)
