@@ -82,3 +82,15 @@ def test_scales_stay_within_the_type():
     found = squared_scales(moments(np.array([1e-80, 1e-70]), np.ones(2)), np.float32).of_columns
     assert (found > 0).all()
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("squares", [[1.0, 1.5, 1.2], [1.0, 64.0**2, 1.0]])
+def test_moments_find_their_scales_once(squares):
+    of = moments(squares, [1.0, 1.0, 1.0])
+    assert of.scales(np.dtype("f8")) is of.scales(np.dtype("f8"))
+    for dtype in np.dtype("f8"), np.dtype("f4"):
+        for found, expected in zip(of.scales(dtype), squared_scales(of, dtype), strict=True):
+            assert_array_equal(found, expected)
+        assert of.scales(dtype).of_bands.dtype == dtype
+    grown = of._replace(squares=4 * of.squares)
+    assert_allclose(grown.scales(np.dtype("f8")).of_columns, 4 * of.scales(np.dtype("f8")).of_columns)
