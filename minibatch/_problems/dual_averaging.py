@@ -26,10 +26,12 @@ from minibatch.engine.dual_averaging import (
     gradient_point,
 )
 from minibatch.engine.dual_averaging_one_row import dual_averaging_one_row_epoch
-from minibatch.engine.dual_averaging_rows import N_BUFFER, dual_averaging_rows_epoch
+from minibatch.engine.dual_averaging_rows import dual_averaging_rows_epoch
 from minibatch.engine.dual_averaging_sparse import Columns, dual_averaging_sparse_row_epoch
 from minibatch.engine.dual_averaging_sparse_batches import dual_averaging_sparse_epoch
+from minibatch.engine.dual_averaging_sums import N_BUFFER
 from minibatch.engine.linear import SOFTMAX, Objective
+from minibatch.engine.losses import LOG_LOSS
 from minibatch.engine.optimizers import DUAL_AVERAGING
 from minibatch.engine.rows import CSR
 
@@ -189,18 +191,22 @@ class DualAveragingProblem(LinearProblem):
             return in_batches(state, epochs, passed)
         sparse = loop is dual_averaging_sparse_row_epoch  # which trains one epoch, and notes nothing
         order = epochs.order[0] if sparse else epochs.order
-        squares = squares[order]
 
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
-            scores = () if loop is dual_averaging_rows_epoch else (np.empty((1, n_outputs)),)
+            room = self._side_by_side if loop is dual_averaging_rows_epoch else np.empty((1, n_outputs))
             loop(
                 self.data, order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
-                np.empty((n_outputs, N_BUFFER)), of_columns(n_outputs), squares, *scores,
+                np.empty((n_outputs, N_BUFFER)), of_columns(n_outputs), squares, room,
                 *((passed.losses[0, here],) if sparse else (passed.losses[:, here], passed.notes)),
             )  # fmt: skip
 
         self._for_outputs(train, len(epochs.order))
+
+    @property
+    def _side_by_side(self) -> tuple[int, ...]:
+        """Of ``dual_averaging_rows_epoch``. Of losses with many branches no SIMD code comes."""
+        return (1,) if self.n_outputs > 1 and self.objective.loss == LOG_LOSS else ()
 
     def _factors(self, n_outputs: int) -> Vector:
         return np.empty((n_outputs, len(self.scales)), self.data.y.dtype)
@@ -211,8 +217,7 @@ class DualAveragingProblem(LinearProblem):
             return {"gradients": self._sum_bytes(batch_size), "point of the gradient": theta}
         if loop == self._gradient_batches:
             return {"gradients": theta, "point of the gradient": theta}
-        of_piece = min(self.n_samples, max(1, at_once(2 * self._row_work)))
-        squares = 8 * (len(self.data.y) + of_piece) if batch_size == 1 else 0
+        squares = 8 * len(self.data.y) if batch_size == 1 else 0
         one = self.data.y.itemsize * self.n_outputs  # of a column
         if loop in (self._four_rows, self._one_row):
             return {"squares of the rows": squares, "factors of columns": one * len(self.scales)}

@@ -14,7 +14,7 @@ from minibatch.engine.candidates_auto import fill_factors, fill_points, look_fro
 from minibatch.engine.candidates_sgd_rows import products_of_rows
 from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.dual_averaging import AVERAGE_SUM, FOURS, POINT_SUM, SUM, WEIGHTS, has_new_sums, next_look
-from minibatch.engine.dual_averaging_rows import next_rate, share_of_sums
+from minibatch.engine.dual_averaging_sums import next_rate, share_of_sums
 from minibatch.engine.products import product
 
 __all__ = [

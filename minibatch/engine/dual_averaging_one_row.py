@@ -1,12 +1,12 @@
 """``engine.dual_averaging`` in batches of one dense row, whatever the loss, the penalty and the columns.
 
-As in ``engine.dual_averaging_rows``, rows go into ``n`` and into ``u = S (m - n)``, so that an update is two passes
+As in ``engine.dual_averaging_sums``, rows go into ``n`` and into ``u = S (m - n)``, so that an update is two passes
 over its row: one for the score, one that moves. There is none over the weights.
 """
 
 from minibatch.engine.compile import entry, kernel
 from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, next_look, note_memory
-from minibatch.engine.dual_averaging_rows import (
+from minibatch.engine.dual_averaging_sums import (
     UNIT,
     bring_up_factors,
     dot_of_point,
@@ -17,7 +17,8 @@ from minibatch.engine.dual_averaging_rows import (
     share_of_sums,
     to_sums,
 )
-from minibatch.engine.linear import AHEAD, prefetch_place, slopes_from_scores
+from minibatch.engine.linear import AHEAD, prefetch_place, row_at, slopes_from_scores
+from minibatch.engine.rows import prefetch
 
 __all__ = ["dual_averaging_one_row_epoch", "move_outputs_by_row", "score_at_point"]
 
@@ -60,8 +61,8 @@ def dual_averaging_one_row_epoch(stamp):
     def dual_averaging_one_row_epoch(
         data, orders, objective, scales, memory, n_updates, buffer, factors, squares, scores, losses, notes
     ):
-        """``dual_averaging_epoch`` for batches of one row. ``squares`` are the squared norms of what rows add, in their
-        order; ``buffer`` is (outputs, ``N_BUFFER``), ``factors`` (outputs, scales), ``scores`` (1, outputs)."""
+        """``dual_averaging_epoch`` for batches of one row. ``squares`` are the squared norms of what rows add;
+        ``buffer`` is (outputs, ``N_BUFFER``), ``factors`` (outputs, scales), ``scores`` (1, outputs)."""
         _ = stamp
         X, y, weight, class_weight = data
         t, look = n_updates, next_look(n_updates)
@@ -76,11 +77,12 @@ def dual_averaging_one_row_epoch(stamp):
                     look_around(memory, scales, objective, factors)
                     look = next_look(t)
                 prefetch_place(X, y, weight, order, r + AHEAD)
+                prefetch(squares, row_at(order, r + AHEAD))
                 score_at_point(X, order[r], objective, memory, factors, scores)
                 slopes_from_scores(
                     objective.outputs, order, r, r + 1, y, weight, class_weight, scores, objective, losses[e]
                 )
-                move_outputs_by_row(X, order[r], t, squares[e, r], objective, memory, buffer, scores)
+                move_outputs_by_row(X, order[r], t, squares[order[r]], objective, memory, buffer, scores)
             from_sums(memory, buffer)
             note_memory(memory, objective, notes, e)
 

@@ -1,6 +1,6 @@
 """``engine.dual_averaging`` in batches of one CSR row, at the cost of its values: exact, whatever the penalty.
 
-As with dense rows (``engine.dual_averaging_rows``), rows go into ``n`` and into ``u = S (m - n)``, which a column that
+As with dense rows (``engine.dual_averaging_sums``), rows go into ``n`` and into ``u = S (m - n)``, which a column that
 is not in the batch leaves as they are; the penalties are two numbers an output. The scales of columns are powers of two
 apart, in *bands*, so that there are few numbers to divide by: one for each band and update, not for each value.
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from minibatch.engine.compile import entry, kernel, kernel_in_order
 from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, next_look, note_distance
-from minibatch.engine.dual_averaging_rows import (
+from minibatch.engine.dual_averaging_sums import (
     UNIT,
     bring_up_factors,
     find_factors,
@@ -23,8 +23,9 @@ from minibatch.engine.dual_averaging_rows import (
     share_of_sums,
     to_sums,
 )
-from minibatch.engine.linear import AHEAD, prefetch_place, slopes_from_scores
+from minibatch.engine.linear import AHEAD, prefetch_place, row_at, slopes_from_scores
 from minibatch.engine.optimizers import soft_threshold
+from minibatch.engine.rows import prefetch
 
 __all__ = [
     "ADDED", "DUAL", "GRADIENT", "Columns", "band_of", "dot_of_alike", "dot_of_bands", "dot_of_scaled",
@@ -222,10 +223,11 @@ def dual_averaging_sparse_row_epoch(stamp):
                 look = next_look(t)
             find_shares(memory.pace, objective, columns)
             prefetch_place(X, y, weight, order, r + AHEAD)
+            prefetch(squares, row_at(order, r + AHEAD))
             for k in range(losses.shape[0]):
                 scores[0, k] = score_at_columns(X, order[r], memory, columns, k)
             slopes_from_scores(objective.outputs, order, r, r + 1, y, weight, class_weight, scores, objective, losses)
-            move_outputs(X, order[r], t, squares[r], objective, memory, buffer, columns, scores)
+            move_outputs(X, order[r], t, squares[order[r]], objective, memory, buffer, columns, scores)
         unpack(columns, memory)
         from_sums(memory, buffer)
 

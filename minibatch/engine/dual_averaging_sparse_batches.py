@@ -7,16 +7,6 @@ import numpy as np
 
 from minibatch.engine.compile import entry, kernel, kernel_in_order
 from minibatch.engine.dual_averaging import next_look
-from minibatch.engine.dual_averaging_rows import (
-    OF_INTERCEPT,
-    SQUARED_NORM,
-    UNIT,
-    bring_up_factors,
-    find_factors,
-    from_sums,
-    next_rate,
-    to_sums,
-)
 from minibatch.engine.dual_averaging_sparse import (
     ADDED,
     DUAL,
@@ -27,6 +17,16 @@ from minibatch.engine.dual_averaging_sparse import (
     pack,
     score_at_columns,
     unpack,
+)
+from minibatch.engine.dual_averaging_sums import (
+    OF_INTERCEPT,
+    SQUARED_NORM,
+    UNIT,
+    bring_up_factors,
+    find_factors,
+    from_sums,
+    next_rate,
+    to_sums,
 )
 from minibatch.engine.linear import AHEAD, prefetch_place, slopes_from_scores
 

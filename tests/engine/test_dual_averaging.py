@@ -204,6 +204,35 @@ def test_single_rows_of_any_width(loss, n_features, differ):
     assert_allclose(trained("_four_rows"), trained("_gradient_batches"), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("n_outputs", [3, 70])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("differ", [False, True])
+def test_classes_side_by_side(n_outputs, weighted, differ):
+    """Each against the rest: fewer than are a SIMD vector, and more than are updated at once."""
+    n, random = 700, np.random.default_rng(2)
+    X, labels = random.standard_normal((n, D)), random.integers(0, n_outputs, n)
+    weight = random.integers(0, 3, n).astype(float) if weighted else None
+    class_weight = 0.5 + random.random((2, n_outputs))
+    objective = Objective(LOSSES["log_loss"], 0.0, OUTPUTS["ovr"], 0, 0.0, 0.1, True)
+    problem = DualAveragingProblem.of(
+        LinearProblem.from_arrays(
+            X, labels, weight, objective, Solver(SGD, 0.9, 0.9, 0.999, 1e-8), n_outputs, class_weight=class_weight
+        ),
+        None,
+    )
+    problem = replace(problem, moments=ColumnMoments(SCALES[differ], np.ones(D), 1.0))
+    epoch = Epoch(random.permutation(n), np.empty(n), 1, n, True, 0).as_rows()
+
+    def trained(method):
+        state = problem.new_state(np.zeros(problem.n_parameters), averaged=False)
+        problem.set_distances(state, distances_of(problem))
+        passed = no_passes(1, n_outputs, state.theta, state.scalars, noted=False)
+        getattr(problem, method)(state, epoch, passed)
+        return problem.model_of(state), passed.losses
+
+    assert_same(trained("_four_rows"), trained("_gradient_batches"), 1e-10)
+
+
 @pytest.mark.parametrize("loss", ["log_loss", "squared_error"])
 @pytest.mark.parametrize(
     ("batch_size", "method"),

@@ -1,0 +1,195 @@
+"""Four updates of an output with single rows, in a pass over its dual vectors: see ``engine.dual_averaging_rows``.
+
+Four updates, for which the sums of rates where gradients are taken are the same, are made in a pass, as in
+``steps_on_four_rows`` of ``engine.sgd``. Where an output stands is in registers from one look to the next.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minibatch.engine.compile import kernel, kernel_in_order
+from minibatch.engine.dual_averaging import (
+    AVERAGE_SUM,
+    DISTANCE,
+    GRADIENTS,
+    POINT_SUM,
+    SUM,
+    WEIGHTS,
+    inverse_root,
+)
+from minibatch.engine.dual_averaging_sums import INVERSE, UNIT, share_of_sums
+from minibatch.engine.four_rows import (
+    add_four_rows_to_both,
+    prefetch_rows,
+    products_with_both,
+    scaled_products_with_both,
+)
+from minibatch.engine.linear import AHEAD, loss_of_score, prefetch_target, row_at, target_of_output, two_rows
+from minibatch.engine.rows import prefetch
+
+__all__ = [
+    "SMALL_GROWTH", "Place", "ask_for_numbers", "four_steps", "place_of", "products_at_point", "put_back",
+    "run_by_fours", "slowed",
+]  # fmt: skip
+
+# Up to this growth of ``v``, relative to itself, four terms of a series give its inverse root to rounding.
+SMALL_GROWTH = 1e-4
+
+
+class Place(NamedTuple):
+    """Where an output stands."""
+
+    gradients: float  # v
+    inverse: float  # 1 / sqrt(v)
+    weights: float  # S
+    rates: float  # E
+    others: float  # U
+    dual: float  # of n and of u, what belongs to the intercept
+    other: float
+
+
+@kernel
+def place_of(memory, buffer, k):
+    pace = memory.pace
+    return Place(
+        pace[k, GRADIENTS],
+        buffer[k, INVERSE],
+        pace[k, WEIGHTS],
+        pace[k, SUM],
+        pace[k, AVERAGE_SUM],
+        np.float64(memory.dual.intercept[k]),
+        np.float64(memory.average.intercept[k]),
+    )
+
+
+@kernel
+def put_back(place, sums, memory, buffer, k):
+    """``sums`` are those where gradients are taken."""
+    pace = memory.pace
+    pace[k, GRADIENTS], buffer[k, INVERSE], pace[k, WEIGHTS] = place.gradients, place.inverse, place.weights
+    pace[k, SUM], pace[k, AVERAGE_SUM], pace[k, POINT_SUM] = place.rates, place.others, sums
+    memory.dual.intercept[k], memory.average.intercept[k] = place.dual, place.other
+
+
+@kernel_in_order
+def slowed(distance, gradients, inverse, square, weight, slope):
+    """``v``, its inverse root and the step after a gradient of so many squares of the weighted slope.
+
+    The next score waits for the step. So the way to it from the slope is short: a series in the place of a root and a
+    quotient, products in the order that is written.
+    """
+    of_slope, weighted, share = distance * square, weight * slope, inverse * weight
+    x, step = (slope * slope) * (of_slope * (share * share)), (distance * share) * slope
+    gradients += of_slope * (weighted * weighted)
+    if x < SMALL_GROWTH and inverse > 0.0:
+        factor = (1.0 - 0.5 * x) + (x * x) * (0.375 - 0.3125 * x)
+        return gradients, inverse * factor, step * factor
+    inverse = inverse_root(gradients)
+    return gradients, inverse, distance * inverse * weighted
+
+
+@kernel
+def four_steps(place, distance, growth, products, factor, targets, weights, squares, objective):
+    """Four updates; returns their loss, the new place, and what the rows are multiplied by to be taken from ``n`` and
+    added to ``u``.
+
+    ``factor`` times the ``products`` are those of the rows with ``n``, with ``u`` and with each other, before the first
+    update; ``growth`` is that of ``S``. What the earlier steps add to scores are their slopes and rates times numbers
+    that are known before (``c``).
+    """
+    loss, parameter, one = objective.loss, objective.parameter, 1.0 if objective.fit_intercept else 0.0
+    d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23 = products
+    (y0, y1, y2, y3), (w0, w1, w2, w3), (q0, q1, q2, q3) = targets, weights, squares
+    v, inverse0, s0, rates, others, dual, other = place
+    s1 = s0 + growth[0]
+    s2 = s1 + growth[1]
+    s3 = s2 + growth[2]
+    b0, b1, b2, b3 = share_of_sums(s0), share_of_sums(s1), share_of_sums(s2), share_of_sums(s3)
+    c01, c02 = (1.0 - b1 * s0) * (factor * g01 + one), (1.0 - b2 * s0) * (factor * g02 + one)
+    c03, c12 = (1.0 - b3 * s0) * (factor * g03 + one), (1.0 - b2 * s1) * (factor * g12 + one)
+    c13, c23 = (1.0 - b3 * s1) * (factor * g13 + one), (1.0 - b3 * s2) * (factor * g23 + one)
+    z0, z1 = factor * (d0 + b0 * e0) + (dual + b0 * other), factor * (d1 + b1 * e1) + (dual + b1 * other)
+    z2, z3 = factor * (d2 + b2 * e2) + (dual + b2 * other), factor * (d3 + b3 * e3) + (dual + b3 * other)
+
+    value0, slope = loss_of_score(loss, z0, y0, w0, parameter)
+    v, inverse1, a0 = slowed(distance, v, inverse0, q0, w0, slope)
+    z2, z3 = z2 - c02 * a0, z3 - c03 * a0
+    value1, slope = loss_of_score(loss, z1 - c01 * a0, y1, w1, parameter)
+    v, inverse2, a1 = slowed(distance, v, inverse1, q1, w1, slope)
+    z3 -= c13 * a1
+    value2, slope = loss_of_score(loss, z2 - c12 * a1, y2, w2, parameter)
+    v, inverse3, a2 = slowed(distance, v, inverse2, q2, w2, slope)
+    value3, slope = loss_of_score(loss, z3 - c23 * a2, y3, w3, parameter)
+    v, inverse4, a3 = slowed(distance, v, inverse3, q3, w3, slope)
+
+    rates += distance * ((inverse0 + inverse1) + (inverse2 + inverse3))
+    others -= distance * ((s0 * inverse0 + s1 * inverse1) + (s2 * inverse2 + s3 * inverse3))
+    u0, u1, u2, u3 = s0 * a0, s1 * a1, s2 * a2, s3 * a3
+    dual -= one * ((a0 + a1) + (a2 + a3))
+    other += one * ((u0 + u1) + (u2 + u3))
+    value = (w0 * value0 + w1 * value1) + (w2 * value2 + w3 * value3)
+    place = Place(v, inverse4, s3 + growth[3], rates, others, dual, other)
+    return value, place, (a0, a1, a2, a3), (u0, u1, u2, u3)
+
+
+@kernel
+def ask_for_numbers(data, order, r, squares):
+    """Ask for all that belongs to four rows but their columns."""
+    for q in range(4):
+        i = row_at(order, r + AHEAD + q)
+        prefetch_target(data.y, data.weight, i)
+        prefetch(squares, i)
+
+
+@kernel
+def products_at_point(X, i0, i1, i2, i3, memory, k, sums, scales, objective, factors, ahead):
+    """The products of ``four_steps`` and their factor: of columns that differ each has its own."""
+    n, u, real = memory.dual.weights, memory.average.weights, factors.dtype.type
+    one, shrinks, factor = real(1), real(objective.l2 * sums), real(1)
+    if scales.shape[0] == 1:
+        products = products_with_both(X, i0, i1, i2, i3, n, u, k, ahead)
+        factor = one / (scales[0] + shrinks)
+    else:
+        for j in range(scales.shape[0]):
+            factors[k, j] = one / (scales[j] + shrinks)
+        products = scaled_products_with_both(X, i0, i1, i2, i3, n, u, factors, k, ahead)
+    d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23 = products
+    return (
+        float(d0), float(d1), float(d2), float(d3), float(e0), float(e1), float(e2), float(e3),
+        float(g01), float(g02), float(g03), float(g12), float(g13), float(g23),
+    ), float(factor)  # fmt: skip
+
+
+@kernel
+def run_by_fours(data, order, first, last, k, n_updates, objective, scales, memory, buffer, factors, squares):
+    """Update output ``k`` with the rows at places ``first`` to ``last - 1``, before which nobody looks; returns their
+    loss."""
+    (X, y, row_weight, class_weight), n, u = data, memory.dual.weights, memory.average.weights
+    distance, loss, sums = memory.pace[k, DISTANCE], 0.0, memory.pace[k, POINT_SUM]
+    unit, place = distance / buffer[k, UNIT], place_of(memory, buffer, k)
+    for r in range(first, last, 4):
+        sums = place.rates + share_of_sums(place.weights) * place.others
+        i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
+        ask_for_numbers(data, order, r, squares)
+        products, factor = products_at_point(
+            X, i0, i1, i2, i3, memory, k, sums, scales, objective, factors, two_rows(order, r + AHEAD)
+        )
+        y0, w0 = target_of_output(i0, k, y, row_weight, class_weight, objective)
+        y1, w1 = target_of_output(i1, k, y, row_weight, class_weight, objective)
+        y2, w2 = target_of_output(i2, k, y, row_weight, class_weight, objective)
+        y3, w3 = target_of_output(i3, k, y, row_weight, class_weight, objective)
+        t = n_updates + r + 1
+        growth = (unit * t, unit * (t + 1), unit * (t + 2), unit * (t + 3))
+        of_rows = (squares[i0], squares[i1], squares[i2], squares[i3])
+        value, place, (a0, a1, a2, a3), added = four_steps(
+            place, distance, growth, products, factor, (y0, y1, y2, y3), (w0, w1, w2, w3), of_rows, objective
+        )
+        loss += value
+        asked = two_rows(order, r + AHEAD + 2)
+        if a0 != 0.0 or a1 != 0.0 or a2 != 0.0 or a3 != 0.0:
+            add_four_rows_to_both(X, i0, i1, i2, i3, (-a0, -a1, -a2, -a3), added, n, u, k, asked)
+        else:
+            prefetch_rows(X, asked)
+    put_back(place, sums, memory, buffer, k)
+    return loss

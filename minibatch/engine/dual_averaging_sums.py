@@ -1,0 +1,146 @@
+"""What ``engine.dual_averaging`` keeps where rows go straight into the dual vectors: single rows, and CSR rows.
+
+Of the average ``m`` it is ``u = S (m - n)``: what an update leaves alone stays as it is, and what adds ``d`` to ``n``
+takes ``S d`` from it, with the ``S`` of before. So weights where a gradient is taken are those of ``n + b u`` with
+``b = 0.7 / S``, and of ``E_y = E + b U``, ``U`` being for the sums of rates what ``u`` is for the dual vectors.
+
+``S`` is counted in what it was before the call: float32 has no room for its square.
+"""
+
+from minibatch.engine.compile import kernel
+from minibatch.engine.dual_averaging import (
+    AVERAGE_SUM,
+    DISTANCE,
+    GRADIENTS,
+    INTERPOLATION,
+    POINT_SUM,
+    SUM,
+    WEIGHTS,
+    find_rate,
+    has_new_sums,
+    inverse_root,
+    note_distance,
+)
+from minibatch.engine.optimizers import soft_threshold
+
+__all__ = [
+    "INVERSE", "N_BUFFER", "OF_INTERCEPT", "SQUARED_NORM", "UNIT", "bring_up_factors", "dot_of_point", "find_factors",
+    "from_sums", "look_around", "next_rate", "renew_inverses", "share_of_sums", "to_sums",
+]  # fmt: skip
+
+# Columns of the buffer of an output: what ``S`` is counted in, the inverse root of ``v``; on sparse rows, of the
+# gradient the intercept's part and the squared norm.
+UNIT, INVERSE, OF_INTERCEPT, SQUARED_NORM = range(4)
+N_BUFFER = 4
+
+
+@kernel
+def to_sums(memory, buffer):
+    """Put ``u`` and ``U`` in the place of the averages, and ``S`` in units of its own."""
+    (dual, dual_intercept), (average, average_intercept), _, pace = memory
+    for p in range(pace.shape[0]):
+        buffer[p, UNIT] = pace[p, WEIGHTS] if pace[p, WEIGHTS] > 0.0 else pace[p, DISTANCE]
+        buffer[p, INVERSE] = inverse_root(pace[p, GRADIENTS])
+        pace[p, WEIGHTS] /= buffer[p, UNIT]
+        pace[p, AVERAGE_SUM] -= pace[p, SUM]
+    for k in range(dual.shape[0]):
+        average_intercept[k] -= dual_intercept[k]
+        for j in range(dual.shape[1]):
+            average[k, j] -= dual[k, j]
+
+
+@kernel
+def from_sums(memory, buffer):
+    """Undo ``to_sums``."""
+    (dual, dual_intercept), (average, average_intercept), _, pace = memory
+    last = pace.shape[0] - 1
+    for k in range(dual.shape[0]):
+        factor = 1.0 / pace[min(k, last), WEIGHTS]
+        of_column = average.dtype.type(factor)
+        for j in range(dual.shape[1]):
+            average[k, j] = dual[k, j] + of_column * average[k, j]
+        average_intercept[k] = dual_intercept[k] + factor * average_intercept[k]
+    for p in range(pace.shape[0]):
+        pace[p, AVERAGE_SUM] = pace[p, SUM] + pace[p, AVERAGE_SUM] / pace[p, WEIGHTS]
+        pace[p, WEIGHTS] *= buffer[p, UNIT]
+
+
+@kernel
+def next_rate(pace, p, squared_norm, t, unit, part):
+    """Make update ``t`` of a pace, or a part of one; returns the rate, and the ``S`` of before."""
+    weights, (before, eta) = pace[p, WEIGHTS], find_rate(pace, p, squared_norm, part)
+    pace[p, AVERAGE_SUM] -= weights * before
+    pace[p, WEIGHTS] += pace[p, DISTANCE] / unit * t
+    return eta, weights
+
+
+@kernel
+def share_of_sums(weights):
+    """What the point where gradients are taken has of ``u``."""
+    return INTERPOLATION / weights if weights > 0.0 else 0.0
+
+
+@kernel
+def find_factors(pace, scales, objective, factors):
+    """Fill ``factors``: what makes weights, where a gradient is taken, of dual vectors."""
+    last, real = pace.shape[0] - 1, factors.dtype.type
+    one = real(1)
+    for k in range(factors.shape[0]):
+        shrinks = real(objective.l2 * pace[min(k, last), POINT_SUM])
+        for j in range(scales.shape[0]):
+            factors[k, j] = one / (scales[j] + shrinks)
+
+
+@kernel
+def bring_up_factors(pace, t, scales, objective, factors):
+    """Bring up the sums where gradients are taken, and what follows from them, if update ``t`` needs it."""
+    if has_new_sums(t):
+        for p in range(pace.shape[0]):
+            pace[p, POINT_SUM] = pace[p, SUM] + share_of_sums(pace[p, WEIGHTS]) * pace[p, AVERAGE_SUM]
+        find_factors(pace, scales, objective, factors)
+
+
+@kernel
+def look_around(memory, scales, objective, factors):
+    """See how far the points where gradients are taken are from the first weights."""
+    (n, dual_intercept), (u, average_intercept), (start, first_intercept), pace = memory
+    last, real, far = pace.shape[0] - 1, n.dtype.type, 0.0
+    zero, step = real(0), 1 if scales.shape[0] > 1 else 0
+    for k in range(n.shape[0]):
+        p, c = min(k, last), 0
+        share, threshold = share_of_sums(pace[p, WEIGHTS]), real(objective.l1 * pace[p, POINT_SUM])
+        moved, of_sums = dual_intercept[k] + share * average_intercept[k] - first_intercept[k], real(share)
+        far += moved * moved
+        for j in range(n.shape[1]):
+            weight = soft_threshold(n[k, j] + of_sums * u[k, j], threshold, zero) * factors[k, c]
+            gone = float(weight - start[k, j])
+            far += float(scales[c]) * gone * gone
+            c += step
+        far = note_distance(pace, k, n.shape[0], far)
+
+
+@kernel
+def renew_inverses(pace, buffer):
+    """Without the rounding of many terms."""
+    for k in range(pace.shape[0]):
+        buffer[k, INVERSE] = inverse_root(pace[k, GRADIENTS])
+
+
+@kernel
+def dot_of_point(X, i, n, u, k, factors, share, threshold):
+    """The product of a row with the weights of output ``k`` where the next gradient is taken."""
+    real = n.dtype.type
+    zero, total, alike = real(0), real(0), factors.shape[1] == 1
+    if threshold == zero and alike:
+        for j in range(n.shape[1]):
+            total += X[i, j] * (n[k, j] + share * u[k, j])
+    elif threshold == zero:
+        for j in range(n.shape[1]):
+            total += X[i, j] * (n[k, j] + share * u[k, j]) * factors[k, j]
+    elif alike:
+        for j in range(n.shape[1]):
+            total += X[i, j] * soft_threshold(n[k, j] + share * u[k, j], threshold, zero)
+    else:
+        for j in range(n.shape[1]):
+            total += X[i, j] * soft_threshold(n[k, j] + share * u[k, j], threshold, zero) * factors[k, j]
+    return total * factors[k, 0] if alike else total
