@@ -4,6 +4,7 @@ As with dense rows (``engine.dual_averaging_sums``), rows go into ``n`` and into
 is not in the batch leaves as they are; the penalties are two numbers an output. The scales of columns are powers of two
 apart, in *bands*, so that there are few numbers to divide by: one for each band and update, not for each value.
 
+Places in the arrays of X are unsigned, as their columns are (``engine.rows``): a tenth of an epoch went into checks.
 What belongs to a column lies together, and memory is waited for once: ``n``, ``u`` and, in batches of several rows
 (``engine.dual_averaging_sparse_batches``), its place in their gradient.
 """
@@ -30,7 +31,7 @@ from minibatch.engine.rows import prefetch
 __all__ = [
     "ADDED", "DUAL", "GRADIENT", "Columns", "band_of", "dot_of_alike", "dot_of_bands", "dot_of_scaled",
     "dual_averaging_sparse_row_epoch", "find_shares", "look_at_columns", "move_by_row", "move_outputs", "pack",
-    "scaled", "score_at_columns", "unpack", "weight_there",
+    "scaled", "score_at_columns", "unpack", "weight_there", "with_column",
 ]  # fmt: skip
 
 # What is kept of a column: of n and of u, and its place in the gradient of a batch.
@@ -88,43 +89,48 @@ def weight_there(columns, k, j, share, threshold, zero):
 
 
 @kernel_in_order
+def with_column(parts, k, j, x, n, u):
+    """Two sums with ``x`` times what is kept of a column."""
+    return n + x * parts[k, j, DUAL], u + x * parts[k, j, ADDED]
+
+
+@kernel_in_order
 def dot_of_alike(X, i, parts, k, share):
-    """The product of a row with ``n`` and ``share`` times ``u``. Two sums, in order, as in ``engine.rows``."""
+    """The product of a row with ``n`` and ``share`` times ``u``. Sums of two, in order, as in ``engine.rows``; ``n``
+    and ``u`` lie side by side, and are a vector."""
     values, indices, indptr = X
-    even = odd = parts.dtype.type(0)
-    p, last = indptr[i], indptr[i + 1]
-    while p + 2 <= last:
-        j = np.uintp(indices[p])
-        even += values[p] * (parts[k, j, DUAL] + share * parts[k, j, ADDED])
-        j = np.uintp(indices[p + 1])
-        odd += values[p + 1] * (parts[k, j, DUAL] + share * parts[k, j, ADDED])
-        p += 2
+    even_n = even_u = odd_n = odd_u = parts.dtype.type(0)
+    p, last, one, two = np.uintp(indptr[i]), np.uintp(indptr[i + 1]), np.uintp(1), np.uintp(2)
+    while p + two <= last:
+        even_n, even_u = with_column(parts, k, np.uintp(indices[p]), values[p], even_n, even_u)
+        odd_n, odd_u = with_column(parts, k, np.uintp(indices[p + one]), values[p + one], odd_n, odd_u)
+        p += two
     if p < last:
-        j = np.uintp(indices[p])
-        even += values[p] * (parts[k, j, DUAL] + share * parts[k, j, ADDED])
-    return even + odd
+        even_n, even_u = with_column(parts, k, np.uintp(indices[p]), values[p], even_n, even_u)
+    return (even_n + odd_n) + share * (even_u + odd_u)
 
 
 @kernel
-def scaled(columns, k, j, share):
-    """``weight_there`` where there is no threshold."""
-    between = columns.parts[k, j, DUAL] + share * columns.parts[k, j, ADDED]
-    return between * columns.factors[k, band_of(columns, j)]
+def scaled(columns, k, j, x):
+    """A value of a column, times its factor."""
+    return x * columns.factors[k, band_of(columns, j)]
 
 
 @kernel_in_order
 def dot_of_scaled(X, i, columns, k, share):
     """``dot_of_bands`` where there is no threshold."""
-    values, indices, indptr = X
-    even = odd = columns.parts.dtype.type(0)
-    p, last = indptr[i], indptr[i + 1]
-    while p + 2 <= last:
-        even += values[p] * scaled(columns, k, np.uintp(indices[p]), share)
-        odd += values[p + 1] * scaled(columns, k, np.uintp(indices[p + 1]), share)
-        p += 2
+    (values, indices, indptr), parts = X, columns.parts
+    even_n = even_u = odd_n = odd_u = parts.dtype.type(0)
+    p, last, one, two = np.uintp(indptr[i]), np.uintp(indptr[i + 1]), np.uintp(1), np.uintp(2)
+    while p + two <= last:
+        j, other = np.uintp(indices[p]), np.uintp(indices[p + one])
+        even_n, even_u = with_column(parts, k, j, scaled(columns, k, j, values[p]), even_n, even_u)
+        odd_n, odd_u = with_column(parts, k, other, scaled(columns, k, other, values[p + one]), odd_n, odd_u)
+        p += two
     if p < last:
-        even += values[p] * scaled(columns, k, np.uintp(indices[p]), share)
-    return even + odd
+        j = np.uintp(indices[p])
+        even_n, even_u = with_column(parts, k, j, scaled(columns, k, j, values[p]), even_n, even_u)
+    return (even_n + odd_n) + share * (even_u + odd_u)
 
 
 @kernel_in_order
@@ -133,11 +139,11 @@ def dot_of_bands(X, i, columns, k, share, threshold):
     values, indices, indptr = X
     zero = columns.parts.dtype.type(0)
     even = odd = zero
-    p, last = indptr[i], indptr[i + 1]
-    while p + 2 <= last:
+    p, last, one, two = np.uintp(indptr[i]), np.uintp(indptr[i + 1]), np.uintp(1), np.uintp(2)
+    while p + two <= last:
         even += values[p] * weight_there(columns, k, np.uintp(indices[p]), share, threshold, zero)
-        odd += values[p + 1] * weight_there(columns, k, np.uintp(indices[p + 1]), share, threshold, zero)
-        p += 2
+        odd += values[p + one] * weight_there(columns, k, np.uintp(indices[p + one]), share, threshold, zero)
+        p += two
     if p < last:
         even += values[p] * weight_there(columns, k, np.uintp(indices[p]), share, threshold, zero)
     return even + odd
@@ -161,11 +167,11 @@ def score_at_columns(X, i, memory, columns, k):
 def move_by_row(X, i, k, step, weights, columns):
     """Take ``step`` times the row from ``n`` of output ``k``; and what follows from ``u``."""
     (values, indices, indptr), parts, real = X, columns.parts, columns.parts.dtype.type
-    of_dual, of_added = real(step), real(weights * step)
+    of_dual, of_added = real(-step), real(weights * step)
     if step != 0.0:
-        for p in range(indptr[i], indptr[i + 1]):
+        for p in range(np.uintp(indptr[i]), np.uintp(indptr[i + 1])):
             j = np.uintp(indices[p])
-            parts[k, j, DUAL] -= of_dual * values[p]
+            parts[k, j, DUAL] += of_dual * values[p]
             parts[k, j, ADDED] += of_added * values[p]
 
 

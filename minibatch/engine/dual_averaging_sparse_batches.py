@@ -53,11 +53,12 @@ def add_gradient_of_rows(X, order, start, stop, k, slopes, share_of_row, columns
         slope = slopes[r - start, k]
         if slope != 0.0:
             factor = real(slope * share_of_row)
-            for p in range(indptr[order[r]], indptr[order[r] + 1]):
+            for p in range(np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])):
                 j, part = np.uintp(indices[p]), factor * values[p]
                 before = parts[k, j, GRADIENT]
-                parts[k, j, GRADIENT] = before + part
-                squared_norm += float(part * (before + before + part)) * columns.inverses[band_of(columns, j)]
+                after = before + part
+                parts[k, j, GRADIENT] = after
+                squared_norm += float(part * (before + after)) * columns.inverses[band_of(columns, j)]
     return squared_norm
 
 
@@ -66,14 +67,14 @@ def move_by_gradient(X, order, start, stop, k, eta, weights, slopes, columns):
     """Take the gradient of output ``k``, times the rate, from ``n``; and what follows from ``u``."""
     (_, indices, indptr), parts = X, columns.parts
     real, zero = parts.dtype.type, parts.dtype.type(0)
-    of_dual, of_added = real(eta), real(weights * eta)
+    of_dual, of_added = real(-eta), real(weights * eta)
     for r in range(start, stop):
         if slopes[r - start, k] != 0.0:
-            for p in range(indptr[order[r]], indptr[order[r] + 1]):
+            for p in range(np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])):
                 j = np.uintp(indices[p])
                 g = parts[k, j, GRADIENT]  # 0 where an earlier row has been
                 parts[k, j, GRADIENT] = zero
-                parts[k, j, DUAL] -= of_dual * g
+                parts[k, j, DUAL] += of_dual * g
                 parts[k, j, ADDED] += of_added * g
 
 
