@@ -47,7 +47,7 @@ __all__ = [
     "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "INTERPOLATION", "LOOKS", "POINT_SUM", "SUM", "WEIGHTS", "Memory",
     "bring_up_sums", "dual_averaging_epoch", "dual_averaging_step", "find_rate", "form_point", "gradient_point",
     "has_new_sums", "inverse_root", "look_from", "move", "next_look", "note_distance", "note_memory",
-    "share_of_average", "squared_distance", "squared_norm_of", "step", "weights_of",
+    "share_of_average", "squared_distance", "squared_norm_of", "step", "weights_between",
 ]  # fmt: skip
 
 # How far the point where gradients are taken is from the iterate to the average.
@@ -101,17 +101,19 @@ def bring_up_sums(pace, t):
 
 
 @kernel
-def weights_of(dual, rates, scales, objective, weights):
-    """Fill ``weights``, those of one output, from a dual vector. Columns that are alike have one scale."""
+def weights_between(dual, average, share, rates, scales, objective, weights):
+    """Fill ``weights``, those of one output, from what lies ``share`` of the way from its dual vector to the average.
+    Columns that are alike have one scale."""
     real = dual.dtype.type
     zero, one, threshold, shrinks = real(0), real(1), real(objective.l1 * rates), real(objective.l2 * rates)
     if scales.shape[0] == 1:
         factor = one / (scales[0] + shrinks)
         for j in range(dual.shape[0]):
-            weights[j] = soft_threshold(dual[j], threshold, zero) * factor
+            weights[j] = soft_threshold(dual[j] + share * (average[j] - dual[j]), threshold, zero) * factor
     else:
         for j in range(dual.shape[0]):
-            weights[j] = soft_threshold(dual[j], threshold, zero) / (scales[j] + shrinks)
+            between = dual[j] + share * (average[j] - dual[j])
+            weights[j] = soft_threshold(between, threshold, zero) / (scales[j] + shrinks)
 
 
 @kernel
@@ -146,10 +148,8 @@ def form_point(memory, scales, objective, point):
     for k in range(dual.shape[0]):
         p = min(k, last)
         share = share_of_average(pace, p)
-        of_average, w = real(share), point.weights[k]
-        for j in range(dual.shape[1]):
-            w[j] = dual[k, j] + of_average * (average[k, j] - dual[k, j])
-        weights_of(w, pace[p, POINT_SUM], scales, objective, w)
+        of_average = real(share)
+        weights_between(dual[k], average[k], of_average, pace[p, POINT_SUM], scales, objective, point.weights[k])
         point.intercept[k] = dual_intercept[k] + of_average * (average_intercept[k] - dual_intercept[k])
 
 

@@ -225,7 +225,7 @@ def test_classes_side_by_side(n_outputs, weighted, differ):
 
     def trained(method):
         state = problem.new_state(np.zeros(problem.n_parameters), averaged=False)
-        problem.set_distances(state, distances_of(problem))
+        problem.begin(state, distances_of(problem))
         passed = no_passes(1, n_outputs, state.theta, state.scalars, noted=False)
         getattr(problem, method)(state, epoch, passed)
         return problem.model_of(state), passed.losses
