@@ -5,7 +5,7 @@ Rows go straight into the dual vectors (``engine.dual_averaging_sums``); weights
 (``engine.dual_averaging_fours``) or of many side by side (``engine.dual_averaging_outputs``).
 """
 
-from minibatch.engine.compile import entry, kernel
+from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.dual_averaging import FOURS, GRADIENTS, WEIGHTS, inverse_root, next_look, note_memory
 from minibatch.engine.dual_averaging_fours import run_by_fours
 from minibatch.engine.dual_averaging_outputs import run_side_by_side
@@ -51,7 +51,7 @@ def update_with_row(data, order, r, t, k, objective, memory, buffer, factors, sq
     return value
 
 
-@kernel
+@joining
 def run_of_rows(
     data, order, first, last, n_updates, objective, scales, memory, buffer, factors, squares, side_by_side, losses
 ):  # fmt: skip
@@ -68,7 +68,7 @@ def run_of_rows(
             )
 
 
-@kernel
+@joining
 def pass_over_rows(
     data, order, objective, scales, memory, n_updates, buffer, factors, squares, side_by_side, losses
 ):  # fmt: skip
