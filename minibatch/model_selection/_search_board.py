@@ -11,7 +11,6 @@ from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.utils.validation import _num_samples
 
 from minibatch._base.callbacks import says_when_it_compiles
-from minibatch._problems.batching import sample_orders
 from minibatch._problems.blas import one_blas_thread
 from minibatch.history import History
 from minibatch.model_selection._search_folds import FoldRows, Given, Sample
@@ -45,7 +44,7 @@ class Fits(NamedTuple):
         return lanes, failed
 
     def side(self, lane: Lane, until: float) -> Side:
-        limits = {"orders": lru_cache(maxsize=1)(sample_orders), "longer": LONGER}
+        limits = {"orders": lru_cache(maxsize=1)(lane.fold.orders), "longer": LONGER}
         return Side(lane.fold, limits, self.caller, isfinite(until))
 
 
@@ -143,19 +142,12 @@ def _of_lane(lane: Lane, until: float, fits: Fits) -> Found:
 
 def _scores(lane: Lane, places: Sequence[int], fits: Fits) -> list[dict[str, Any]]:
     """Of some runs of a lane, with the time that each took."""
-    finals, fold, began = [lane.runs[i].now() for i in places], lane.fold, time.perf_counter()
+    runs, given, began = [lane.runs[i] for i in places], fits.given, time.perf_counter()
     with one_blas_thread():  # the other threads have models of their own to score
-        parts = [
-            scores_of(
-                finals,
-                [lane.rows[i].evaluations[number] for i in places],
-                part,
-                fold.to_score,
-                fits.given.scorer,
-                fits.error_score,
-            )
-            for number, part in enumerate(fold.scored)
-        ]
+        parts = []
+        for number, part in enumerate(lane.fold.scored):
+            evaluations = [lane.rows[i].evaluations[number] for i in places]
+            parts.append(scores_of(runs, evaluations, part, lane.fold.to_score, given.scorer, fits.error_score))
     seconds = (time.perf_counter() - began) / max(1, len(places) * len(parts))
     names = "test_scores", "train_scores"
     return [{"score_time": seconds, **dict(zip(names, scores, strict=False))} for scores in zip(*parts, strict=True)]
@@ -172,9 +164,10 @@ def _say(result: Result, candidate: int, split: int, fits: Fits) -> None:
 
 
 def _result(run: Run, fold: FoldRows, scored: dict[str, Any]) -> Result:
-    final = run.now()
     row = {"fit_error": None, "n_test_samples": _num_samples(fold.scored[0].X), "fit_time": run.seconds, **scored}
-    return Result(row, final.status_, final.history_, _num_samples(fold.X), final.batch_size_)
+    status, history = run.ended()
+    n_rows = _num_samples(fold.X)
+    return Result(row, status, history, n_rows, history.last("batch_size", n_rows))
 
 
 def _refused(run: Run, fits: Fits) -> Result:

@@ -2,7 +2,8 @@
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from inspect import signature
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.pipelines import split_pipeline, transform
 from minibatch._base.rows import Checked
 from minibatch._base.watch import Evaluation
+from minibatch._problems.batching import Order, sample_orders
 from minibatch._training.beginning import Findings
 from minibatch.model_selection._failures import attempt
 from minibatch.model_selection._search_scores import ScoredRows, is_own_score, knows_only_predictions, own_evaluation
@@ -56,6 +58,7 @@ class FoldRows(NamedTuple):
     pipeline: Any  # fitted, with ``_End`` at its end
     scores_final: bool  # whether scorers get the final estimator; else the pipeline
     seconds: float  # that this took
+    orders: Callable[..., Order]  # of its rows in an epoch; the last is remembered
 
     def to_score(self, final: Any) -> Any:
         """What the scorers get for a fitted final estimator."""
@@ -109,7 +112,18 @@ def rows_of_fold(estimator: Any, given: Given, sample: Sample) -> FoldRows:
         # where a transformer refuses rows it is scoring that fails, of the pipeline
         scored, scores_final = (transformed, True) if failure is None else (scored, False)
     whole = X, y, params.get("sample_weight")
-    return FoldRows(sample.number, got, got_y, of_final, whole, scored, pipeline, scores_final, seconds)
+    return FoldRows(
+        sample.number,
+        got,
+        got_y,
+        of_final,
+        whole,
+        scored,
+        pipeline,
+        scores_final,
+        seconds,
+        lru_cache(maxsize=1)(sample_orders),
+    )
 
 
 def _transformed(transformers: list[Any], parts: list[ScoredRows]) -> list[ScoredRows]:

@@ -14,13 +14,16 @@ from sklearn.callback._callback_support import callback_management_context
 from minibatch._base.callbacks import CallbackBridge
 from minibatch._base.trials import without_callbacks
 from minibatch._problems.requests import Ran, Request
+from minibatch._problems.state import Vector
 from minibatch._problems.together import run_together
 from minibatch._training.epochs import Steps
+from minibatch._training.loop import Outcome
+from minibatch.history import History
 from minibatch.model_selection._candidates import SMALL_RATE
 from minibatch.model_selection._failures import Failure, attempt
 from minibatch.model_selection._search_folds import FoldRows, FormRows, arguments_of_fit
 
-__all__ = ["LONGER", "Run", "Side", "go_on", "load_kernels"]
+__all__ = ["LONGER", "Rest", "Run", "Side", "go_on", "load_kernels"]
 
 # So many times longer than one fit's may a call of several epochs be: what Python does between them is more than a
 # model's share of a pass. The rates of single rows are then a megabyte a run.
@@ -36,9 +39,15 @@ class Side(NamedTuple):
     sees_epochs: bool  # whether runs stop between epochs
 
 
+class Rest(NamedTuple):
+    """A fit between two epochs."""
+
+    outcome: Callable[[], Outcome]  # of one that stops here
+    model_of: Callable[[Outcome], Any]
+
+
 class Run:
-    """``model`` is fitted in the end. Where it stops between epochs, at ``until``, ``now()`` is what it has come to by
-    then, after ``n_epochs``."""
+    """``model`` is fitted in the end. The fit rests between epochs, at ``until``, after ``n_epochs``."""
 
     def __init__(self, candidate: int, split: int, model: Any, context: Any) -> None:
         self.candidate, self.split, self.model, self.context = candidate, split, model, context
@@ -46,9 +55,25 @@ class Run:
         self.failure: Failure | None = None
         self.request: Request | None = None  # the epochs that are to be run before it goes on
         self.is_over = False
-        self.now: Callable[[], Any] = lambda: model
+        self.rest: Rest | None = None
         self.steps: Steps[str] | None = None  # None before its beginning
         self._follower: _Follower | None = None
+
+    def now(self) -> Any:
+        """The model that the fit leaves if it stops here."""
+        return self.model if self.rest is None else self.rest.model_of(self.rest.outcome())
+
+    def theta(self, problem: Any) -> Vector:
+        """The parameters of that model, as the problem lays them out."""
+        found: Vector = self.model._fitted_theta(problem) if self.rest is None else self.rest.outcome().state.result()
+        return found
+
+    def ended(self) -> tuple[str, History]:
+        """Its status and history."""
+        if self.rest is None:
+            return self.model.status_, self.model.history_
+        outcome = self.rest.outcome()
+        return outcome.status, outcome.history
 
     def begin(self, side: Side, rows: FormRows) -> None:
         """Everything before the first epoch."""
@@ -73,14 +98,14 @@ class Run:
             with suppress(ValueError):  # another thread is in there
                 self.steps.close()
         self.request, self.is_over, self.steps, self._follower, self.model = None, True, None, None, None
-        self.now = lambda: None
+        self.rest = None
 
     def _advance(self, step: Callable[[], Request | None], seconds: float) -> None:
         began, self.request, self.is_over = time.perf_counter(), None, True
         try:
             self.request, self.is_over = step(), False
         except StopIteration:
-            self.now = lambda: self.model
+            self.rest = None
         except Exception as error:
             self.failure = Failure(error, format_exc())
         self.seconds += seconds + time.perf_counter() - began
@@ -131,7 +156,7 @@ class _Follower(CallbackBridge):
             super().epoch_begins()
 
     def epoch_ends(self, n_epochs: int, outcome: Callable[..., Any]) -> bool:
-        self._run.n_epochs, self._run.now = n_epochs, cache(lambda: self._seen(outcome(judged=False)))
+        self._run.n_epochs, self._run.rest = n_epochs, Rest(cache(partial(outcome, judged=False)), self._seen)
         return self._is_told and super().epoch_ends(n_epochs, outcome)
 
 

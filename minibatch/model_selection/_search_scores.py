@@ -1,7 +1,7 @@
 """Scores of fitted candidates: by the scorer or, where that is accuracy or R squared, in a fraction of its time."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
@@ -10,9 +10,10 @@ from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _Passthroug
 from sklearn.model_selection._validation import _score
 
 from minibatch._base.watch import Evaluation
+from minibatch._problems.state import Vector
 from minibatch.model_selection._failures import attempt
 
-__all__ = ["ScoredRows", "is_own_score", "knows_only_predictions", "own_evaluation", "scores_of"]
+__all__ = ["Fit", "ScoredRows", "is_own_score", "knows_only_predictions", "own_evaluation", "scores_of"]
 
 
 class ScoredRows(NamedTuple):
@@ -21,6 +22,16 @@ class ScoredRows(NamedTuple):
     X: Any
     y: Any
     params: dict[str, Any]
+
+
+class Fit(Protocol):
+    """That has come to an end, or rests."""
+
+    def now(self) -> Any:
+        """The model that it leaves here."""
+
+    def theta(self, problem: Any) -> Vector:
+        """The parameters of that, as the problem lays them out."""
 
 
 def knows_only_predictions(scorer: Any) -> bool:
@@ -51,28 +62,28 @@ def own_evaluation(model: Any, part: ScoredRows, dtype: Any) -> Evaluation:
 
 
 def scores_of(
-    finals: Sequence[Any],
+    fits: Sequence[Fit],
     evaluations: Sequence[Evaluation | None],
     part: ScoredRows,
     to_score: Callable[[Any], Any],
     scorer: Any,
     error_score: Any,
 ) -> list[Any]:
-    """Of fitted final estimators, as scikit-learn's ``_fit_and_score`` has them. ``to_score`` makes of each what the
-    scorer gets; it says what there is to say where there is no evaluation, or that has no number."""
+    """As scikit-learn's ``_fit_and_score`` has them. ``to_score`` makes of a final estimator what the scorer gets; that
+    says what there is to say where there is no evaluation, or that has no number."""
     found: dict[int, Any] = {}
     alike: dict[int, list[int]] = {}
     for i, evaluation in enumerate(evaluations):
         if evaluation is not None:
             alike.setdefault(id(evaluation), []).append(i)
     for places in alike.values():
-        scores = attempt(_own_scores, [finals[i] for i in places], evaluations[places[0]])[0]
+        scores = attempt(_own_scores, [fits[i] for i in places], evaluations[places[0]])[0]
         found |= {i: score for i, score in zip(places, scores or (), strict=False) if np.isfinite(score)}
     return [
-        found[i] if i in found else _score(to_score(final), part.X, part.y, scorer, part.params, error_score)
-        for i, final in enumerate(finals)
+        found[i] if i in found else _score(to_score(fit.now()), part.X, part.y, scorer, part.params, error_score)
+        for i, fit in enumerate(fits)
     ]
 
 
-def _own_scores(finals: Sequence[Any], evaluation: Evaluation) -> list[float]:
-    return evaluation.scores(np.stack([final._fitted_theta(evaluation.problem) for final in finals]))
+def _own_scores(fits: Sequence[Fit], evaluation: Evaluation) -> list[float]:
+    return evaluation.scores(np.stack([fit.theta(evaluation.problem) for fit in fits]))
