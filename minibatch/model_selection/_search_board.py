@@ -1,7 +1,7 @@
 """All fits of a search: fold by fold to their ends, or all folds at once, in rounds after which the worst go."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from math import ceil, inf, isfinite
 from typing import Any, NamedTuple
@@ -68,21 +68,16 @@ def fold_by_fold(fits: Fits) -> Found:
     found: Found = {}
     at_once = fits.workers.number
     for first in range(0, len(fits.samples), at_once):
-        made = [fits.lanes(sample) for sample in fits.samples[first : first + at_once]]
-        lanes = [lane for of_sample, _ in made for lane in of_sample]
-        found |= _trained(lanes, [run for _, failed in made for run in failed], inf, fits)
+        found |= _begun(fits.samples[first : first + at_once], inf, fits)[0]
     return found
 
 
 def in_rounds(fits: Fits, factor: int, min_epochs: int, metric: str) -> Found:
     """Successive halving: after ``min_epochs`` epochs, ``factor`` times as many, and so on, one in ``factor`` of the
     candidates goes on where it is, those with the best mean score."""
-    made = [fits.lanes(sample) for sample in fits.samples]
-    lanes = [lane for of_sample, _ in made for lane in of_sample]
-    found = _trained([], [run for _, failed in made for run in failed], 0.0, fits)
     alive, until, number = list(range(len(fits.candidates))), float(min_epochs), 0
-    while lanes:
-        found |= _trained(lanes, [], until, fits)
+    found, lanes = _begun(fits.samples, until, fits)
+    while True:
         found |= {key: result._replace(round=number) for key, result in found.items() if key[0] in alive}
         lanes = [lane for lane in map(_unfinished, lanes) if lane.runs]
         alive, number = _best(found, alive, ceil(len(alive) / factor), metric), number + 1
@@ -92,8 +87,10 @@ def in_rounds(fits: Fits, factor: int, min_epochs: int, metric: str) -> Found:
             found[key] = found[key]._replace(status=DROPPED)
             _say(found[key], *key, fits)
         lanes = [lane for lane in map(_unfinished, lanes) if lane.runs]
+        if not lanes:
+            return found
         until = inf if len(alive) == 1 else until * factor
-    return found
+        found |= _trained(((lane, until, fits) for lane in lanes), lanes, fits)
 
 
 def _best(found: Found, alive: Sequence[int], number: int, metric: str) -> list[int]:
@@ -112,10 +109,27 @@ def _unfinished(lane: Lane) -> Lane:
     return lane._replace(runs=[lane.runs[i] for i in kept], rows=[lane.rows[i] for i in kept])
 
 
-def _trained(lanes: Sequence[Lane], failed: Sequence[Run], until: float, fits: Fits) -> Found:
-    """What comes of runs up to so many epochs; those that take longest begin first."""
-    found = {(run.candidate, run.split): _refused(run, fits) for run in failed}
-    calls = [(lane, until, fits) for lane in sorted(lanes, key=lambda lane: lane.rows_in_batch)]
+def _begun(samples: Sequence[Sample], until: float, fits: Fits) -> tuple[Found, list[Lane]]:
+    """What comes of all runs on some samples up to so many epochs, and their lanes. A lane begins when it is made; of
+    one sample those first that take longest."""
+    refused: Found = {}
+    lanes: list[Lane] = []
+
+    def calls() -> Iterator[tuple[Lane, float, Fits]]:
+        for sample in samples:
+            made, failed = fits.lanes(sample)
+            for run in failed:
+                refused[run.candidate, run.split] = _refused(run, fits)
+            made.sort(key=lambda lane: lane.rows_in_batch)
+            lanes.extend(made)
+            yield from ((lane, until, fits) for lane in made)
+
+    return _trained(calls(), lanes, fits) | refused, lanes
+
+
+def _trained(calls: Iterable[tuple[Lane, float, Fits]], lanes: Sequence[Lane], fits: Fits) -> Found:
+    """What comes of runs up to so many epochs."""
+    found: Found = {}
     try:
         for of_lane in fits.workers.call(_of_lane, calls):
             found |= of_lane

@@ -94,7 +94,8 @@ def lanes_of(
     for candidate in candidates:
         by_setting.setdefault(candidate.setting, []).append(candidate)
     calls = [(rows_of_fold, clone(group[0].estimator), given, sample) for group in by_setting.values()]
-    folds = workers.call(attempt, calls)
+    # alone not on a thread, which may have another fold's lanes before
+    folds = [attempt(*calls[0])] if len(calls) == 1 else workers.call(attempt, calls)
     lanes: list[Lane] = []
     failed: list[Run] = []
     for group, (fold, failure) in zip(by_setting.values(), folds, strict=True):

@@ -18,8 +18,8 @@ _Call = tuple[Any, ...]  # the arguments
 
 
 class Workers(NamedTuple):
-    """So many at a time. ``call`` returns what a function returns for all arguments, in their order; where one raises,
-    calls that have not begun do not begin."""
+    """So many at a time. ``call`` returns what a function returns for all arguments, in their order; the first calls
+    begin while later arguments are made. Where one raises, those that have not begun do not begin."""
 
     number: int
     call: Callable[[Callable[..., Any], Iterable[_Call]], list[Any]]
@@ -38,8 +38,10 @@ def workers(n_jobs: int | None) -> Iterator[Workers]:
             return function(*call)
 
     def on_threads(function: Callable[..., Any], calls: Iterable[_Call]) -> list[Any]:
-        futures = [pool.submit(with_config, function, call) for call in calls]
+        futures = []
         try:
+            for call in calls:
+                futures.append(pool.submit(with_config, function, call))
             return [future.result() for future in futures]
         except BaseException:
             for future in futures:

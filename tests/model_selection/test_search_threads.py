@@ -40,6 +40,18 @@ def test_after_an_error_nothing_begins(n_jobs):
     assert len(begun) <= n_jobs + 1
 
 
+def test_calls_begin_while_others_are_made():
+    begun = threading.Event()
+
+    def arguments():
+        yield (0,)
+        assert begun.wait(20)
+        yield (1,)
+
+    with workers(2) as at_work:
+        assert at_work.call(lambda i: begun.set() or i, arguments()) == [0, 1]
+
+
 def test_joblib_says_how_many():
     with parallel_config(n_jobs=3), workers(None) as at_work:
         assert at_work.number == 3
