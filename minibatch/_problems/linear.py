@@ -62,7 +62,7 @@ class LinearProblem(LinearLoops):
         w, l1, l2 = theta[..., :n_weights].reshape(-1, n_weights // n_objectives), self.objective.l1, self.objective.l2
         penalties = np.zeros(len(w))
         if not w.any():  # as at the beginning
-            return penalties.reshape(*theta.shape[:-1], self.n_objectives)
+            return penalties.reshape(*theta.shape[:-1], n_objectives)
         with np.errstate(over="ignore"):  # infinity is the right answer
             if l1 > 0.0:
                 penalties += l1 * np.abs(w).sum(axis=1, dtype=np.float64)

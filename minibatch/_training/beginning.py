@@ -136,8 +136,8 @@ class Beginning:
         if self.theta.nbytes > _FEW_BYTES:
             return _objective(problem, self.theta)
         what = problem.n_samples, self.seed, self.theta.tobytes()
-        loss = self.findings.once(problem, what, lambda: _loss(problem, self.theta))
-        return float(loss + problem.penalties(self.theta).sum())
+        loss: float = self.findings.once(problem, what, lambda: _loss(problem, self.theta))
+        return loss + _penalty(problem, self.theta)
 
 
 def n_rows_looked_at(values: float, n_rows: int) -> int:
@@ -150,8 +150,7 @@ def n_rows_looked_at(values: float, n_rows: int) -> int:
 
 
 def _objective(problem: Any, theta: Vector) -> float:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _loss(problem, theta) + float(problem.penalties(theta).sum())
+    return _loss(problem, theta) + _penalty(problem, theta)
 
 
 def _loss(problem: Any, theta: Vector) -> float:
@@ -159,3 +158,8 @@ def _loss(problem: Any, theta: Vector) -> float:
         if problem.n_samples * problem.data.class_weight.shape[1] > SCORES_AT_ONCE:
             return float(problem.evaluate(theta)[0].sum())
         return float(problem.mean_loss(problem.scores(theta)))
+
+
+def _penalty(problem: Any, theta: Vector) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(problem.penalties(theta).sum())

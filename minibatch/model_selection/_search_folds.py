@@ -111,19 +111,10 @@ def rows_of_fold(estimator: Any, given: Given, sample: Sample) -> FoldRows:
         transformed, failure = attempt(_transformed, split_pipeline(_with_end(pipeline, final))[0], scored)
         # where a transformer refuses rows it is scoring that fails, of the pipeline
         scored, scores_final = (transformed, True) if failure is None else (scored, False)
-    whole = X, y, params.get("sample_weight")
+    whole, orders = (X, y, params.get("sample_weight")), lru_cache(maxsize=1)(sample_orders)
     return FoldRows(
-        sample.number,
-        got,
-        got_y,
-        of_final,
-        whole,
-        scored,
-        pipeline,
-        scores_final,
-        seconds,
-        lru_cache(maxsize=1)(sample_orders),
-    )
+        sample.number, got, got_y, of_final, whole, scored, pipeline, scores_final, seconds, orders
+    )  # fmt: skip
 
 
 def _transformed(transformers: list[Any], parts: list[ScoredRows]) -> list[ScoredRows]:
