@@ -339,9 +339,10 @@ class Shape:
 Schedule = Callable[[Progress], Rates]
 
 SCHEDULES: dict[str, Callable[[Progress, Shape], Rates]] = {
-    "constant": lambda now, of: np.full(now.number, of.eta0),
-    "adaptive": lambda now, of: np.full(now.number, of.eta0),
-    "dowg": lambda now, of: np.full(now.number, of.eta0),  # the first distance, of which the engine makes rates
+    # one number, as a row of them that takes no room
+    "constant": lambda now, of: np.broadcast_to(of.eta0, now.number),
+    "adaptive": lambda now, of: np.broadcast_to(of.eta0, now.number),
+    "dowg": lambda now, of: np.broadcast_to(of.eta0, now.number),  # the first distance, of which the engine makes rates
     "invscaling": lambda now, of: invscaling(now.rows if of.by_rows else now.updates, of.eta0, of.power_t),
     "optimal": lambda now, of: (
         optimal(now.updates, of.alpha) if of.batch_size == 1 else inverse_time(now.updates, of.eta0, of.alpha)
@@ -371,7 +372,7 @@ def schedule_of(name: str, shape: Shape) -> Schedule:
             if shape.warmup:
                 # an update has the rate that the rise reaches by its end: the first one does something
                 found = found * warmup(now.epochs + 1 / now.updates_an_epoch, shape.warmup)
-        if not np.isfinite(found).all():
+        if not np.isfinite(found[:1] if found.strides == (0,) else found).all():
             raise ValueError(
                 f"learning_rate={name!r} comes to a rate of {found[~np.isfinite(found)][0]} from a first rate of "
                 f"{shape.eta0:g}, max_eta={shape.max_eta:g}, alpha={shape.alpha:g}, cycle_length={shape.length:g} and "

@@ -30,8 +30,10 @@ class CallbackBridge:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._seen = seen
-        self._fit = estimator._init_callback_context(max_subtasks=estimator.max_iter)
-        self._fit.call_on_fit_task_begin(**self._data)
+        self._fit: Any = None
+        if self.sees_epochs:
+            self._fit = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+            self._fit.call_on_fit_task_begin(**self._data)
 
     def epoch_begins(self) -> None:
         self._epoch = self._fit.subcontext(task_name="epoch")
@@ -48,7 +50,10 @@ class CallbackBridge:
         )
 
     def fit_ends(self) -> None:
-        self._fit.call_on_fit_task_end(**self._data, reconstruction_attributes=lambda: _as_attribute(self._own_copy()))
+        if self._fit is not None:
+            self._fit.call_on_fit_task_end(
+                **self._data, reconstruction_attributes=lambda: _as_attribute(self._own_copy())
+            )
 
     def _own_copy(self) -> Any:
         """The fitted estimator, with a history that ``partial_fit`` may prolong."""

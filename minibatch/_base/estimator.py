@@ -131,10 +131,8 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
                 all_zero=self.early_stopping,  # weights that are all zero get a better message from the split
             )  # fmt: skip
             kept, held_out = self._validation_split(rows, validation)
-            problem = self._problem_of(rows, kept, normalize=not partial, stack=stack)
             found = X.findings if isinstance(X, Checked) else Findings()
-            if isinstance(X, Checked):
-                problem = found.with_shared_data(problem)
+            problem = self._problem_of(rows, kept, normalize=not partial, stack=stack, found=found)
             theta = self._initial_theta(problem, fresh, init)
             seed = seed_of(self.random_state)
             rate = self._rate(problem, theta, fresh, partial, seed)
@@ -168,11 +166,17 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
             check_changed(self)
         self._check_parameters(partial)
 
-    def _problem_of(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool, stack: ExitStack) -> Problem:
-        """The problem to train on. Its threads live as long as the stack."""
+    def _problem_of(
+        self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool, stack: ExitStack, found: Findings
+    ) -> Problem:
+        """The problem to train on, with the arrays that others have made of these rows. Its threads live as long as the
+        stack."""
         weights = self._training_weights(rows, kept, normalize)
         threads = pool_of(self._n_threads(), stack)
-        problem = self._new_problem(rows.X, rows.target, rows=kept, **weights, threads=threads)
+        known = None if kept is not None else found.data  # weights are relative to the choice of rows
+        problem = self._new_problem(rows.X, rows.target, rows=kept, data=known, **weights, threads=threads)
+        if kept is None:
+            found.data = problem.data
         self._check_batches(problem.n_samples)
         return problem
 

@@ -8,6 +8,7 @@ from sklearn import get_config
 from sklearn.base import clone
 
 from minibatch._base.estimator import MiniBatchEstimator
+from minibatch._base.parameters import check_changed
 from minibatch._base.watch import Measures
 
 __all__ = ["Updates", "check_parameters", "plain_clone", "without_callbacks"]
@@ -27,10 +28,11 @@ _PLAIN: dict[str, Any] = {
 }
 
 
-def check_parameters(final: MiniBatchEstimator) -> None:
-    """Refuse the parameters that ``fit`` would refuse before it sees data."""
+def check_parameters(final: MiniBatchEstimator, like: MiniBatchEstimator | None = None) -> None:
+    """Refuse the parameters that ``fit`` would refuse before it sees data; ``like`` has been checked, and has most of
+    them too."""
     if not get_config()["skip_parameter_validation"]:
-        final._validate_params()
+        check_changed(final, like)
     final._check_parameters(False)
 
 

@@ -23,6 +23,7 @@ from minibatch._problems.state import Vector
 from minibatch.engine.candidates import Candidates, Shared
 from minibatch.engine.candidates_sgd import RoomOfRates, candidates_sgd_epoch
 from minibatch.engine.candidates_sgd_rows import Norms, candidates_sgd_rows_epoch
+from minibatch.schedules import Rates
 
 __all__ = ["train_sgd"]
 
@@ -34,7 +35,7 @@ def train_sgd(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
     thetas, shared = columns_of(np.stack([request.state.theta for request in everyone]), problem), shared_by(everyone)
     n_columns, dtype = len(thetas.intercept), thetas.weights.dtype
     models, steps = Candidates(*thetas, np.ones(n_columns)), RoomOfRates(*np.empty((2, n_columns)))
-    rates = np.stack([request.epoch.etas for request in everyone])
+    rates = _rates_of(everyone)
     room = room_of(thetas.weights, shared.batch_size, needs_gradient=False)
     products, norms = np.empty((ROWS_OF_PASS, ROWS_OF_PASS), dtype), _norms_of(problem, shared, thetas.weights)
     for first, last in pieces_of(shared):
@@ -48,6 +49,12 @@ def train_sgd(requests: Sequence[Request]) -> list[NDArray[np.float64]]:
         if len(norms.of_rows):
             request.state.penalty_seen += 0.5 * shared.numbers.l2[i] * norms.seen[i]
     return losses_of(shared, len(requests))
+
+
+def _rates_of(requests: Sequence[Request]) -> Rates:
+    """Of every batch (models, batches); of one, where they stay what they are."""
+    etas = [request.epoch.etas for request in requests]
+    return np.stack([of_model[:1] for of_model in etas] if all(one.strides == (0,) for one in etas) else etas)
 
 
 def _norms_of(problem: LinearProblem, shared: Shared, weights: Vector) -> Norms:

@@ -15,7 +15,7 @@ from minibatch._problems.linear_loops import LinearLoops
 from minibatch._problems.pieces import at_once, cut
 from minibatch._problems.single_rows import finite_squares
 from minibatch._problems.state import RowGradients, State, Vector, blocks_of_rows, data_of, matrix_of, score_into
-from minibatch.engine.linear import ONE_VS_REST, SEPARATE, SOFTMAX, Objective, Solver, losses_of_scores
+from minibatch.engine.linear import ONE_VS_REST, SEPARATE, SOFTMAX, Data, Objective, Solver, losses_of_scores
 
 __all__ = ["OUTPUTS", "SCORES_OF_MODELS", "LinearProblem"]
 
@@ -37,10 +37,11 @@ class LinearProblem(LinearLoops):
         solver: Solver,
         n_outputs: int,
         class_weight: NDArray[np.float64] | None = None,
+        data: Data | None = None,
         **more: Any,
     ) -> "LinearProblem":
-        """``y`` as ``data_of`` takes it."""
-        data = data_of(X, y, weight, n_outputs, class_weight)
+        """``y`` as ``data_of`` takes it; ``data`` is what that has returned for these arrays before."""
+        data = data_of(X, y, weight, n_outputs, class_weight) if data is None else data
         return cls(data, objective, solver, n_outputs, n_features=X.shape[1], **more)
 
     @property

@@ -93,7 +93,6 @@ class LinearLoops(ProblemOnRows):
     def run_epochs(self, state: State, epochs: Epoch) -> Passed:
         if self.rows is not None:
             epochs = epochs._replace(order=self.rows[epochs.order])
-        epochs = epochs._replace(etas=np.require(epochs.etas, requirements=["C", "W"]))
         passed = no_passes(len(epochs.order), self.n_outputs, state.theta, state.scalars, noted=True)
         averaged = epochs.first_averaged == 0
         self._epoch_function(epochs.batch_size, averaged)(state, epochs, passed)

@@ -17,7 +17,7 @@ from minibatch._problems.pieces import Threads, at_once, cut, share_out
 from minibatch._problems.state import ProblemOnRows, RowGradients, State, Vector, blocks_of_rows, data_of
 from minibatch.engine.barrier import abandon, new_barrier
 from minibatch.engine.compile import COMPILED
-from minibatch.engine.linear import Objective, Solver
+from minibatch.engine.linear import Data, Objective, Solver
 from minibatch.engine.mlp import mlp_epoch, mlp_gradient, mlp_row_gradients, mlp_scores, mlp_update
 from minibatch.engine.mlp_by_inputs import mlp_epoch_by_inputs
 from minibatch.engine.network import Network, Work
@@ -33,7 +33,6 @@ __all__ = [
 # number of threads: from SMALL_WORK multiplications by a weight on (an update counts as ROWS_OF_UPDATE rows), of
 # SHARE_WORK, at most MAX_SHARES. A share goes through the network in blocks of BLOCK_ROWS rows, which the cache holds.
 SMALL_WORK, SHARE_WORK, MAX_SHARES, BLOCK_ROWS, ROWS_OF_UPDATE = 300_000, 10_000_000, 8, 256, 4
-
 # Work (see ``pieces``) of a row: a weight, there and back; a stored value and a unit; a unit and its activation. Of a
 # parameter: in a block of rows, and in an update. Measured on 784-100-10: 11 us a row in batches of 32, and alone 43 us
 # with plain SGD, 98 us with Adam.
@@ -58,8 +57,8 @@ def _rows_of_shares(network: Network, n_rows: int) -> tuple[int, int]:
 
 
 def _buffers_of_shares(network: Network, n_rows: int, X: Any, dtype: Any, **more: bool) -> list[Work]:
-    n_shares, n_rows = _rows_of_shares(network, n_rows)
-    return [buffers(network, n_rows, X, dtype, **more) for _ in range(n_shares)]
+    n_shares, rows_of_each = _rows_of_shares(network, n_rows)
+    return [buffers(network, rows_of_each, X, dtype, **more) for _ in range(n_shares)]
 
 
 def _share_bounds(n_rows: int, n_shares: int) -> Order:
@@ -81,10 +80,11 @@ class MLPProblem(ProblemOnRows):
         objective: Objective,
         solver: Solver,
         network: Network,
+        data: Data | None = None,
         **more: Any,
     ) -> "MLPProblem":
-        """``y`` as ``data_of`` takes it."""
-        data = data_of(X, y, weight, int(network.units[-1]))
+        """``y`` as ``data_of`` takes it; ``data`` is what that has returned for these arrays before."""
+        data = data_of(X, y, weight, int(network.units[-1])) if data is None else data
         return cls(data, objective, solver, network, n_features=X.shape[1], **more)
 
     @property

@@ -3,10 +3,15 @@
 import time
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minibatch._problems.epochs import Epoch
 from minibatch._problems.state import Problem, State
 
 __all__ = ["Ran", "Request"]
+
+# Of a batch that is only to show which kernels it takes: more than the largest block that is trained on as one.
+_ROWS = 1024
 
 
 class Request(NamedTuple):
@@ -17,14 +22,15 @@ class Request(NamedTuple):
     epoch: Epoch
 
     def of_one_batch(self) -> "Request":
-        """The first, for a copy of the state."""
-        rows, rates = self.epoch.order[..., : self.epoch.batch_size], self.epoch.etas[..., :1]
+        """The first, for a copy of the state; the beginning of a long one."""
+        rows, rates = self.epoch.order[..., : min(self.epoch.batch_size, _ROWS)], self.epoch.etas[..., :1]
         return self._replace(state=self.state.copy(), epoch=self.epoch._replace(order=rows, etas=rates))
 
     def run(self) -> "Ran":
         began = time.perf_counter()
         run: Any = self.problem.run_epoch if self.epoch.order.ndim == 1 else self.problem.run_epochs
-        return Ran(run(self.state, self.epoch), time.perf_counter() - began)
+        epoch = self.epoch._replace(etas=np.require(self.epoch.etas, requirements=["C", "W"]))  # for compiled loops
+        return Ran(run(self.state, epoch), time.perf_counter() - began)
 
 
 class Ran(NamedTuple):

@@ -23,11 +23,11 @@ __all__ = ["CACHED_BYTES", "FEWEST", "FEWEST_MORE", "FEWEST_SMALL", "FEW_BYTES",
 
 # Of weights that are trained at once: they stay in the second level of the cache.
 CACHED_BYTES = 256 * 1024
-# Fewer models than these are trained one by one. It takes more of them where rows are wide or single, or outputs share
-# a softmax, and most where rows are both: the work beside the products with the rows counts more. Measured on 5 to 784
-# columns, float32 and float64, in batches of 1 to all rows: as many in a pass take 0.4 to 1 times as long as one by
-# one, 64 models 0.1 to 0.5 times, with 784 columns up to 0.7 times. Those with a softmax of ten classes take 0.7 to 1
-# times as long in batches from SMALL_BATCH rows on, 1 to 2 times in smaller ones.
+# Fewer models than these are trained one by one. It takes more of them where rows are wide or outputs share a softmax,
+# and most where models find their own rates on single rows, or on few wide ones: the work beside the products with the
+# rows counts more. Measured on 5 to 784 columns, float32 and float64, in batches of 1 to all rows: as many in a pass
+# take 0.4 to 1.1 times as long as one by one, 64 models 0.1 to 0.5 times, with 784 columns up to 0.7 times. Those with
+# a softmax of ten classes take 0.7 to 1 times as long in batches from SMALL_BATCH rows on, 1 to 2 times in small ones.
 FEWEST, FEWEST_MORE, FEWEST_SMALL = 5, 8, 16
 SMALL_BATCH, WIDE = 32, 100
 # Of arrays that are as fast copied as their addresses are found.
@@ -74,9 +74,7 @@ def _fewest(request: Request) -> int:
     """Models in a pass, where that is faster than one by one."""
     problem: Any = request.problem
     batch_size, is_auto, is_wide = request.epoch.batch_size, problem.solver.kind == DUAL_AVERAGING, _is_wide(problem)
-    if batch_size == 1:
-        return FEWEST_SMALL if is_auto or is_wide else FEWEST_MORE
-    if batch_size < SMALL_BATCH and is_auto and is_wide:
+    if is_auto and (batch_size == 1 or (batch_size < SMALL_BATCH and is_wide)):
         return FEWEST_SMALL
     return FEWEST_MORE if is_wide or problem.objective.outputs == SOFTMAX else FEWEST
 

@@ -32,6 +32,7 @@ class Findings:
     """What runs on the same rows, which differ in numbers, find out once for all of them."""
 
     def __init__(self) -> None:
+        self.data: Any = None  # the arrays of a problem without a choice of the rows
         self._found: dict[Any, Any] = {}
 
     def once(self, problem: Any, what: Any, find: Callable[[], Any]) -> Any:
@@ -42,10 +43,6 @@ class Findings:
         if key not in self._found:
             self._found[key] = find()
         return self._found[key]
-
-    def with_shared_data(self, problem: Any) -> Any:
-        """The problem, with the arrays that others have made of these rows."""
-        return replace(problem, data=self.once(problem, "data", lambda: problem.data))
 
 
 @dataclass(frozen=True)

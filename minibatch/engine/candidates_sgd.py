@@ -27,8 +27,8 @@ class RoomOfRates(NamedTuple):
 
 @kernel
 def spread_rates(rates, batch, of_columns):
-    """Those of the models in a batch, for every output."""
-    n = rates.shape[0]
+    """Those of the models in a batch, for every output; after the last of them it stays."""
+    n, batch = rates.shape[0], min(batch, rates.shape[1] - 1)
     for begin in range(0, of_columns.shape[0], n):
         for i in range(n):
             of_columns[begin + i] = rates[i, batch]
@@ -96,8 +96,8 @@ def update_candidates(shared, models, n_rows, room, steps):
 @entry
 def candidates_sgd_epoch(stamp):
     def candidates_sgd_epoch(shared, first, last, models, rates, room, steps):
-        """Train on the rows at places ``first`` to ``last`` of the order, with ``rates`` (models, batches). What is
-        between two calls of a batch is in ``room``."""
+        """Train on the rows at places ``first`` to ``last`` of the order, with ``rates`` (models, batches), of all
+        batches or of the first. What is between two calls of a batch is in ``room``."""
         _ = stamp
         begin, block = first, room.rows.shape[0]
         while begin < last:

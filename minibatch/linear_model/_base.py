@@ -30,6 +30,7 @@ from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.dual_averaging import DualAveragingProblem, going_on
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.state import State, Vector
+from minibatch._training.beginning import Findings
 from minibatch._training.epochs import Plan
 from minibatch._training.first_distance import first_distances
 from minibatch._training.loop import Outcome
@@ -135,8 +136,10 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
             return False
         return self._resolved_batch_size(problem.n_samples) == 1
 
-    def _problem_of(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool, stack: ExitStack) -> Any:
-        problem: Any = super()._problem_of(rows, kept, normalize, stack)
+    def _problem_of(
+        self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool, stack: ExitStack, found: Findings
+    ) -> Any:
+        problem: Any = super()._problem_of(rows, kept, normalize, stack, found)
         if self._has_no_schedule():
             _zeros(problem)  # refuses what is too much, before there are numbers of every column
             before = None if normalize else getattr(getattr(self, "_optimizer", None), "moments", None)

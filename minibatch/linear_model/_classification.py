@@ -259,5 +259,5 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
 
     def _validation_score(self, scores: NDArray[Any], target: NDArray[Any], weight: Any) -> float:
         """Accuracy."""
-        predicted = scores[:, 0] > 0 if scores.shape[1] == 1 else scores.argmax(axis=1)
-        return float(np.average(predicted == target, weights=weight))
+        hits = (scores[:, 0] > 0 if scores.shape[1] == 1 else scores.argmax(axis=1)) == target
+        return np.count_nonzero(hits) / len(hits) if weight is None else float(np.average(hits, weights=weight))

@@ -23,7 +23,7 @@ from minibatch.model_selection._search_board import Fits, Found, fold_by_fold, i
 from minibatch.model_selection._search_columns import columns_of, rank_by_round, warn_of_divergence
 from minibatch.model_selection._search_curve import curve_of_search
 from minibatch.model_selection._search_folds import Given, Sample
-from minibatch.model_selection._search_lanes import candidates_of
+from minibatch.model_selection._search_lanes import Candidate, candidates_of
 from minibatch.model_selection._search_threads import workers
 
 __all__ = ["MiniBatchGridSearchCV"]
@@ -206,7 +206,7 @@ n_features_in_, feature_names_in_
         context = self._init_callback_context(max_subtasks=1 + (self.refit is not False))
         context.call_on_fit_task_begin(**task)
         samples = self._samples(X, y, routed.splitter.split)
-        with _told_of_all_fits(self, context, len(candidates)) as contexts, workers(self.n_jobs) as at_work:
+        with _told_of_all_fits(self, context, candidates) as contexts, workers(self.n_jobs) as at_work:
             given = Given(X, y, routed.estimator.fit, routed.scorer.score, scorer, self.return_train_score)
             fits = Fits(candidates, given, samples, contexts, self.error_score, at_work, self)
             found = fold_by_fold(fits) if self.factor is None else in_rounds(fits, self.factor, self.min_epochs, metric)
@@ -340,11 +340,14 @@ def _is_single(value: Any) -> bool:
 
 
 @contextmanager
-def _told_of_all_fits(search: Any, context: Any, n_candidates: int) -> Iterator[list[list[Any]]]:
-    """For every split, one context of callbacks for every candidate."""
-    n_fits = n_candidates * search.n_splits_
+def _told_of_all_fits(search: Any, context: Any, candidates: Sequence[Candidate]) -> Iterator[list[list[Any]]]:
+    """For every split, one context of callbacks for every candidate; None where nobody has callbacks."""
+    n_candidates, n_fits = len(candidates), len(candidates) * search.n_splits_
     if search.verbose > 0:
         print(f"Fitting {search.n_splits_} folds for each of {n_candidates} candidates, totalling {n_fits} fits")
+    if not any(hasattr(one, "_skl_callbacks") for one in (search, *(candidate.final for candidate in candidates))):
+        yield [[None] * n_candidates] * search.n_splits_
+        return
     of_search = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
     of_search.call_on_fit_task_begin(estimator=search)
     yield [

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from math import ceil, inf, isfinite
+from math import ceil, inf, isfinite, isnan
+from statistics import fmean
 from typing import Any, NamedTuple
 
-import numpy as np
 from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.utils.validation import _num_samples
 
@@ -30,7 +30,7 @@ class Fits(NamedTuple):
     candidates: list[Candidate]
     given: Given
     samples: list[Sample]
-    contexts: list[list[Any]]  # of callbacks, for every split one for every candidate
+    contexts: list[list[Any]]  # of callbacks, for every split one for every candidate; None where there are none
     error_score: float | str
     workers: Workers
     caller: Any
@@ -77,26 +77,44 @@ def in_rounds(fits: Fits, factor: int, min_epochs: int, metric: str) -> Found:
     candidates goes on where it is, those with the best mean score."""
     alive, until, number = list(range(len(fits.candidates))), float(min_epochs), 0
     found, lanes = _begun(fits.samples, until, fits)
-    while True:
-        found |= {key: result._replace(round=number) for key, result in found.items() if key[0] in alive}
-        lanes = [lane for lane in map(_unfinished, lanes) if lane.runs]
+    while lanes := [lane for lane in map(_unfinished, lanes) if lane.runs]:
         alive, number = _best(found, alive, ceil(len(alive) / factor), metric), number + 1
-        for run in [run for lane in lanes for run in lane.runs if run.candidate not in alive]:
-            key = run.candidate, run.split
-            run.close()
-            found[key] = found[key]._replace(status=DROPPED)
-            _say(found[key], *key, fits)
-        lanes = [lane for lane in map(_unfinished, lanes) if lane.runs]
-        if not lanes:
-            return found
         until = inf if len(alive) == 1 else until * factor
-        found |= _trained(((lane, until, fits) for lane in lanes), lanes, fits)
+        if trained := _trained(_without_dropped(lanes, {*alive}, until, found, fits), lanes, fits):
+            found |= trained
+            splits = range(len(fits.samples))
+            found |= {(i, split): found[i, split]._replace(round=number) for i in alive for split in splits}
+    return found
+
+
+def _without_dropped(
+    lanes: Sequence[Lane], alive: set[int], until: float, found: Found, fits: Fits
+) -> Iterator[tuple[Lane, float, Fits]]:
+    """Calls of what goes on. Runs that do not are closed when the turn of their lane comes: others train meanwhile."""
+    for lane in lanes:
+        for run in lane.runs:
+            if run.candidate not in alive:
+                key = run.candidate, run.split
+                run.close()
+                found[key] = found[key]._replace(status=DROPPED)
+                _say(found[key], *key, fits)
+        kept = _unfinished(lane)
+        if kept.runs:
+            yield kept, until, fits
 
 
 def _best(found: Found, alive: Sequence[int], number: int, metric: str) -> list[int]:
     """So many of those that are alive; of equals the first."""
-    scores = {i: np.mean([_score_of(result, metric) for key, result in found.items() if key[0] == i]) for i in alive}
-    return sorted(alive, key=lambda i: (-np.nan_to_num(scores[i], nan=-inf), i))[:number]
+    scores: dict[int, list[float]] = {i: [] for i in alive}
+    for (i, _), result in found.items():
+        if i in scores:
+            scores[i].append(_score_of(result, metric))
+
+    def place(i: int) -> tuple[float, int]:
+        mean = fmean(scores[i])
+        return inf if isnan(mean) else -mean, i
+
+    return sorted(alive, key=place)[:number]
 
 
 def _score_of(result: Result, metric: str) -> float:
@@ -186,8 +204,9 @@ def _result(run: Run, fold: FoldRows, scored: dict[str, Any]) -> Result:
 
 def _refused(run: Run, fits: Fits) -> Result:
     """Of a fit that did not begin."""
-    run.context.call_on_fit_task_begin(estimator=fits.caller)
-    run.context.call_on_fit_task_end(estimator=fits.caller)
+    if run.context is not None:
+        run.context.call_on_fit_task_begin(estimator=fits.caller)
+        run.context.call_on_fit_task_end(estimator=fits.caller)
     return _failure(run, fits)
 
 

@@ -52,7 +52,7 @@ class Lane(NamedTuple):
 
 def candidates_of(estimator: Any, parameters: Sequence[Mapping[str, Any]]) -> list[Candidate]:
     """All of them. Where no seed is set they have the same one, and so see their rows in the same order."""
-    seed, found = int(check_random_state(None).randint(SEEDS)), []
+    seed, found, accepted = int(check_random_state(None).randint(SEEDS)), [], None
     for number, given in enumerate(parameters):
         model = clone(estimator).set_params(**clone(dict(given), safe=False))
         _, final = split_pipeline(model)
@@ -62,7 +62,8 @@ def candidates_of(estimator: Any, parameters: Sequence[Mapping[str, Any]]) -> li
         prefix = parameter_path(model, "")
         setting = _key(number, {name: value for name, value in given.items() if not name.startswith(prefix)})
         form = setting, type(final), _key(number, _without_numbers(final))
-        refusal = attempt(check_parameters, final)[1]
+        refusal = attempt(check_parameters, final, accepted if type(accepted) is type(final) else None)[1]
+        accepted = accepted if refusal else final
         found.append(Candidate(number, given, model, final, setting, form, refusal))
     return found
 

@@ -144,7 +144,8 @@ class _Follower(CallbackBridge):
         run._follower = self
 
     def fit_is_dropped(self) -> None:
-        self._fit.call_on_fit_task_end(**self._data)
+        if self._fit is not None:
+            self._fit.call_on_fit_task_end(**self._data)
 
     def n_unwatched(self) -> float:
         """None up to where the run is to stop for now; callbacks ask about all."""

@@ -3,11 +3,13 @@
 import ast
 import gc
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 
 from minibatch.engine import (
@@ -31,6 +33,7 @@ from minibatch.engine import (
     updates,
 )
 from minibatch.engine import compile as compile_options
+from minibatch.engine.inlined import X86
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
@@ -98,6 +101,28 @@ def files_in(cache):
 
 
 COUNTS = "fit(); print(sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))"
+
+
+@compile_options.entry
+def products(stamp):
+    def products(x, out):
+        _ = stamp
+        for i in range(out.shape[0]):
+            out[i] = x[i] * x[i + 1]
+
+    return products
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.skipif(platform.machine() not in X86, reason="the processor's mode is not set")
+def test_what_is_too_small_for_normal_numbers_is_0_in_an_entry_and_stays_what_it_is_elsewhere(dtype):
+    """A processor takes a hundred times longer for such numbers, which averages of gradients come to be in float32."""
+    tiny = np.finfo(dtype).tiny
+    x, out = np.array([1.0, tiny, 0.25, 8.0 * tiny, 0.25], dtype), np.empty(4, dtype)
+    for _ in range(2):
+        products(x, out)
+        assert out.tolist() == [tiny, 0.0, 2.0 * tiny, 2.0 * tiny]
+        assert x[1] * x[2] == tiny / 4 > 0.0
 
 
 @pytest.mark.slow
