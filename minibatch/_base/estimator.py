@@ -390,7 +390,7 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
         self.__dict__.update(self._fitted_attributes(problem, state.result()))
         self._optimizer = OptimizerMemory(
             problem.solver.kind, state.slots, state.slot_updates, state.schedule_updates, state.schedule_epochs,
-            state.total, rate, state.rate_factor, outcome.next_rate, state.scalars, getattr(problem, "moments", None),
+            state.total, rate, state.rate_factor, outcome.next_rate(), state.scalars, getattr(problem, "moments", None),
         )  # fmt: skip
         history.extend(outcome.history)
         self.history_ = history

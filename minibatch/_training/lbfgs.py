@@ -80,7 +80,7 @@ class _Run:
         """Of a run that stops here, which nobody judges."""
         status = self.status or "stopped_by_callback"
         last = self.state if self.rule is None else self.rule.state_to_keep(self.state)
-        return Outcome(status, str, self.done.n_epochs, self.rule, last, self.done, np.nan)
+        return Outcome(status, str, self.done.n_epochs, self.rule, last, self.done, lambda: np.nan)
 
 
 def minimize(

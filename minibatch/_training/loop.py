@@ -62,7 +62,7 @@ class Outcome(NamedTuple):
     rule: Rule | None
     state: State
     history: History
-    next_rate: float  # of the epoch that would come next
+    next_rate: Callable[[], float]  # of the epoch that would come next
 
 
 def training(
@@ -230,7 +230,7 @@ def _outcome(
     judged: bool = True,
 ) -> Outcome:
     """Of a run that stops here. Where it is not ``judged``, nobody looks whether it has failed."""
-    rate = next_rate(problem, plan, state, clock)
+    rate = partial(next_rate, problem, plan, state, clock)
     state = rule.state_to_keep(state)
     is_open = judged and status not in ("converged", "diverged")
     if is_open and beginning is not None and _has_failed(rule, beginning, state):
