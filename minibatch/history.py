@@ -116,6 +116,12 @@ class History(Mapping[str, NDArray[Any]]):
             self._columns[name] = _joined(values, more)
         self._n_rows += n_rows
 
+    def put(self, columns: Mapping[str, list[Any]]) -> None:
+        """Set columns of the latest epochs, as many as the columns have values."""
+        for name, values in columns.items():
+            before = self._columns.get(name, _missing(self._n_rows))[: self._n_rows - len(values)]
+            self._columns[name] = _joined(before, _column(values))
+
     def copy(self) -> "History":
         """A history of its own with the same rows."""
         new = History()

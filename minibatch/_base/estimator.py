@@ -75,11 +75,7 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [
-            Interval(Integral, 1, None, closed="left"),
-            share(),
-            StrOptions({"auto", "full"}),
-        ],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), share(), StrOptions({"auto", "full"})],
         "last_batch": [StrOptions({"keep", "drop"})],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
@@ -117,13 +113,14 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
         self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, init: tuple[Any, Any] = (None, None),
         validation: tuple[Any, Any, Any] = (None, None, None), watch: Watch | None = None,
         limits: Mapping[str, Any] = MappingProxyType({}),
-        bridge_of: Callable[..., CallbackBridge] = CallbackBridge, **labels: Any,
+        bridge_of: Callable[..., CallbackBridge] = CallbackBridge, goes_on: bool = False, **labels: Any,
     ) -> Steps[str]:  # fmt: skip
         """``_train`` by requests for epochs; returns what to warn of. ``watch`` is told about the fit, and reports
-        divergence and the like itself. ``limits`` are fields of the plan, in place of the estimator's."""
+        divergence and the like itself. ``limits`` are fields of the plan, in place of the estimator's. A fit that
+        ``goes_on`` is the rest of one that was cut off: its schedule does not begin anew."""
         with unchanged_on_error(self), ExitStack() as stack:
             self._check_before_data(partial, watched=watch is not None)
-            fresh = not hasattr(self, "history_") or not (partial or self.warm_start)
+            fresh = not hasattr(self, "history_") or not (partial or self.warm_start or goes_on)
             if not fresh:
                 check_fitted(self)
             rows = self._checked_rows(
@@ -138,7 +135,7 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
             rate = self._rate(problem, theta, fresh, partial, seed)
             problem = for_batches_of(rate.batch_size, self, problem)
             plan = self._plan(problem.n_samples, rate, seed, partial, limits if watch is None else watch.limits)
-            state = self._initial_state(problem, plan, theta, fresh, partial, init)
+            state = self._initial_state(problem, plan, theta, fresh, partial or goes_on, init)
             if watch is not None:
                 watch.begin(self._measures(problem, rows, kept, watch.test), state.result())
             with_callbacks = hasattr(self, "_skl_callbacks") and not partial  # which cannot change a copy's parameters
@@ -163,7 +160,7 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
     def _check_before_data(self, partial: bool, watched: bool) -> None:
         """Refuse parameters; those of ``fit`` itself its decorator has checked one by one."""
         if (partial or watched) and not get_config()["skip_parameter_validation"]:
-            check_changed(self)
+            check_changed(self, self)
         self._check_parameters(partial)
 
     def _problem_of(

@@ -29,9 +29,13 @@ _PLAIN: dict[str, Any] = {
 
 
 def check_parameters(final: MiniBatchEstimator, like: MiniBatchEstimator | None = None) -> None:
-    """Refuse the parameters that ``fit`` would refuse before it sees data; ``like`` has been checked, and has most of
-    them too."""
-    if not get_config()["skip_parameter_validation"]:
+    """Refuse the parameters that ``fit`` would refuse before it sees data. What ``like`` has too, and remembers to have
+    had when it was checked, is not looked at; ``final`` then remembers as well."""
+    if get_config()["skip_parameter_validation"]:
+        pass
+    elif like is None:
+        final._validate_params()
+    else:
         check_changed(final, like)
     final._check_parameters(False)
 

@@ -123,6 +123,9 @@ class DualAveragingProblem(LinearProblem):
         self._become_models(state.theta, state.scalars)
         return losses
 
+    def agree(self, state: State) -> None:
+        state.theta[...] = self.model_of(state)
+
     def run_epochs(self, state: State, epochs: Epoch) -> Passed:
         passed = super().run_epochs(state, epochs)
         self._become_models(*passed.notes)

@@ -124,7 +124,8 @@ class LinearLoops(ProblemOnRows):
         return self._gradient_batches if self.objective.l1 > 0.0 else self._plain_sgd
 
     def _is_large(self, batch_size: int) -> bool:
-        return batch_size >= LARGE_BATCH or at_once(batch_size * self._row_work) == 0
+        large = batch_size >= LARGE_BATCH or at_once(batch_size * self._row_work) == 0
+        return large or self.partners is not None
 
     def _gradient_pays(self, batch_size: int) -> bool:
         """Whether plain SGD is faster with a gradient: without, all rows of a batch are scored before they are added.
@@ -227,8 +228,9 @@ class LinearLoops(ProblemOnRows):
 
     def _sum_over(self, rows: Order, theta: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Summed losses and their gradient, by chunks that threads share, added up in the order of the chunks."""
-        n_chunks = _n_chunks(len(rows))
-        bounds = np.linspace(0, len(rows), n_chunks + 1).astype(np.int64)
+        first, last = self._own_part(len(rows))
+        n_chunks = _n_chunks(last - first)
+        bounds = np.linspace(first, last, n_chunks + 1).astype(np.int64)
         losses, totals = np.zeros((n_chunks, self.n_outputs)), np.zeros((n_chunks, self.n_parameters))
         # where the kernel begins a new sum anyway: the cut changes no digit
         step = ROWS_PER_SUM * max(1, at_once(ROWS_PER_SUM * self._row_work + UPDATE_WORK * self.n_parameters))
@@ -241,7 +243,10 @@ class LinearLoops(ProblemOnRows):
                 yield
 
         share_out(self.threads, chunk, n_chunks)
-        return losses.sum(axis=0), totals.sum(axis=0)
+        of_losses, gradient = losses.sum(axis=0), totals.sum(axis=0)
+        if self.partners is not None:
+            of_losses, gradient = self.partners.added(of_losses, gradient)
+        return of_losses, gradient
 
     def _block_scores(self, batch_size: int, n_outputs: int) -> NDArray[np.float64]:
         """The buffer for the rows that are scored and added together."""

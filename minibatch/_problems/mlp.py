@@ -13,9 +13,9 @@ from minibatch._problems.batching import Order
 from minibatch._problems.blas import one_blas_thread
 from minibatch._problems.epochs import Epoch
 from minibatch._problems.layout import buffer_sizes, buffer_type, buffers
+from minibatch._problems.meeting import on_threads_that_meet
 from minibatch._problems.pieces import Threads, at_once, cut, share_out
 from minibatch._problems.state import ProblemOnRows, RowGradients, State, Vector, blocks_of_rows, data_of
-from minibatch.engine.barrier import abandon, new_barrier
 from minibatch.engine.compile import COMPILED
 from minibatch.engine.linear import Data, Objective, Solver
 from minibatch.engine.mlp import mlp_epoch, mlp_gradient, mlp_row_gradients, mlp_scores, mlp_update
@@ -208,7 +208,7 @@ class MLPProblem(ProblemOnRows):
     def _is_large(self, batch_size: int) -> bool:
         """Never with batch normalization, which needs all rows of a batch at once."""
         large = batch_size >= LARGE_BATCH or at_once(self._batch_work(batch_size)) == 0
-        return large and not self.network.normalized
+        return (large or self.partners is not None) and not self.network.normalized
 
     def _block_rows(self, batch_size: int) -> int:
         """Rows that the shares of a batch take at once."""
@@ -254,7 +254,7 @@ class MLPProblem(ProblemOnRows):
                     all_losses[thread], first, last, barrier, threads.number,
                 )  # fmt: skip
 
-            _together(train, n_shares, threads)
+            on_threads_that_meet(train, n_shares, threads)
         losses[0] += all_losses[0]
 
     def _by_rows(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
@@ -273,7 +273,7 @@ class MLPProblem(ProblemOnRows):
                     losses, first, last, barrier, threads.number,
                 )  # fmt: skip
 
-            _together(train, n_shares, threads)
+            on_threads_that_meet(train, n_shares, threads)
 
     def _by_gradients(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
         """Large batches: a share sums up the gradient of its own rows."""
@@ -284,9 +284,13 @@ class MLPProblem(ProblemOnRows):
             self._add_up(batch.order, state.theta, works, losses, threads, self.network.dropout, epoch.seed, 1 / n_rows)
             for work in works[1:]:
                 works[0].gradient[:] += work.gradient
+            if self.partners is not None:
+                (works[0].gradient[:],) = self.partners.added(works[0].gradient)
             step = Step(state.slot_updates + 1, batch.etas[0], state.shares(batch.etas)[0])
             mlp_update(state.theta, works[0], *memory, step, self.objective, self.solver, self.network)
             _count(state, batch)
+        if self.partners is not None:
+            (losses[...],) = self.partners.added(losses)
 
     def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
         """What ``run_epoch`` allocates for batches of so many rows, by what it holds."""
@@ -327,7 +331,8 @@ class MLPProblem(ProblemOnRows):
     ) -> None:  # fmt: skip
         """Leave ``factor`` times the gradients of shares of the rows in their buffers, and add their losses."""
         step = _rows_at_once(self.network, self.data.X, works[0].n_rows)
-        bounds = _share_bounds(len(rows), len(works))
+        first, last = self._own_part(len(rows))
+        bounds = first + _share_bounds(last - first, len(works))
 
         def gradient(share: int) -> Iterator[None]:
             for begin, end in cut(bounds[share], bounds[share + 1], step):
@@ -360,20 +365,6 @@ def _memory(state: State) -> tuple[Vector, Vector, Vector]:
     """The optimizer's slots, which solvers with fewer never touch; the average, empty if there is none."""
     first, second, *_ = *state.slots, state.theta, state.theta
     return first, second, np.empty(0, state.theta.dtype) if state.average is None else state.average
-
-
-def _together(train: Callable[[int, int, int, Vector], None], n_shares: int, threads: Threads) -> None:
-    """Call ``train(thread, first_share, last_share, barrier)`` on all threads, which meet in there."""
-    barrier = new_barrier()
-
-    def on_thread(thread: int) -> Iterator[None]:
-        first_share, last_share = (i * n_shares // threads.number for i in (thread, thread + 1))
-        with one_blas_thread():
-            train(thread, first_share, last_share, barrier)
-        yield
-
-    # a thread that does not come to the barrier must not be waited for
-    share_out(threads, on_thread, threads.number, give_up=lambda: abandon(barrier))
 
 
 def _count(state: State, done: Epoch) -> None:

@@ -22,6 +22,7 @@ from sklearn.utils import gen_batches
 
 from minibatch._problems.batching import Order
 from minibatch._problems.epochs import Epoch, Passed
+from minibatch._problems.partners import Partners
 from minibatch._problems.pieces import ALONE, Threads, at_once, cut
 from minibatch._problems.tail_average import weights_of_newest
 from minibatch.engine.linear import Data, Objective, Parameters, Solver, losses_of_scores
@@ -191,6 +192,7 @@ class ProblemOnRows:
     n_features: int = field(kw_only=True)
     rows: Order | None = field(default=None, kw_only=True)  # the rows to train on, where it is not all of them
     threads: Threads = field(default=ALONE, kw_only=True)
+    partners: Partners | None = field(default=None, kw_only=True)  # with whom an epoch is run; its gradients are shared
 
     @property
     def n_samples(self) -> int:
@@ -227,6 +229,13 @@ class ProblemOnRows:
     @property
     def _all_rows(self) -> Order:
         return np.arange(self.n_samples) if self.rows is None else self.rows
+
+    def _own_part(self, n_rows: int) -> tuple[int, int]:
+        """Which of so many rows are not the partners'."""
+        return (0, n_rows) if self.partners is None else self.partners.part_of(n_rows)
+
+    def agree(self, state: State) -> None:
+        """Make parameters of a memory that was averaged over partners."""
 
     def on_rows(self, places: Order) -> Self:
         """The problem of some of the rows trained on."""

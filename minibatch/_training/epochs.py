@@ -148,10 +148,11 @@ def next_epochs(problem: Problem, plan: Plan, state: State, clock: Counters, n_e
     # the order of the rows in a full batch does not matter, and reading them in their own is faster
     shuffle = plan.shuffle if batch_size < n else False
     orders = plan.orders(n, shuffle, plan.seed, clock.epoch, n_epochs)[:, :n_rows]
+    orders = orders if orders.strides[1] == 0 else np.ascontiguousarray(orders)  # where others have it, it has no room
     etas = _rates(plan, state, clock, n_batches, whole, n_rows, n_epochs)
     first_averaged = _first_averaged(plan, clock.n_samples_seen, n_rows, n_batches)
     seed = epoch_seed(plan.seed, clock.epoch) if problem.is_random else 0
-    return Epoch(np.ascontiguousarray(orders), etas, batch_size, first_averaged, plan.noisy, seed)
+    return Epoch(orders, etas, batch_size, first_averaged, plan.noisy, seed)
 
 
 def next_rate(problem: Problem, plan: Plan, state: State, clock: Counters) -> float:

@@ -62,7 +62,7 @@ def candidates_of(estimator: Any, parameters: Sequence[Mapping[str, Any]]) -> li
         prefix = parameter_path(model, "")
         setting = _key(number, {name: value for name, value in given.items() if not name.startswith(prefix)})
         form = setting, type(final), _key(number, _without_numbers(final))
-        refusal = attempt(check_parameters, final, accepted if type(accepted) is type(final) else None)[1]
+        refusal = attempt(check_parameters, final, accepted if type(accepted) is type(final) else final)[1]
         accepted = accepted if refusal else final
         found.append(Candidate(number, given, model, final, setting, form, refusal))
     return found

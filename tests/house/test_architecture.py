@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "__main__": {"linear_model", "neural_network", "_problems", "engine"},
     "plotting": {"model_selection", "diagnostics"},
     "testing": {"linear_model", "neural_network", "_base", "_problems", "engine", "schedules"},
+    "distributed": {"_base", "_training", "_problems", "engine"},
     "onnx": {"linear_model", "neural_network", "engine"},
     "callbacks": set(),
     "model_selection": {"diagnostics", "_base", "_training", "_problems", "_tables", "history"},

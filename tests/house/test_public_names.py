@@ -56,6 +56,9 @@ PUBLIC = {
     "minibatch.onnx": """
         register_converters
     """,
+    "minibatch.distributed": """
+        fit
+    """,
     "minibatch.history": """
         History
     """,

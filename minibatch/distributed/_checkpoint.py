@@ -1,0 +1,104 @@
+"""A fit that goes on where it was ended: a file that is written whole or not at all."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import joblib
+
+from minibatch._base.seeds import seed_of
+from minibatch.distributed._communicator import Traffic
+from minibatch.distributed._driver import Record
+
+__all__ = ["SECONDS_BETWEEN", "Checkpoint", "Keeping", "Kept"]
+
+SECONDS_BETWEEN = 30.0  # of two files, at least
+# Parameters that may be others where a fit goes on; and what is said of one that does not.
+_MAY_CHANGE = {"max_iter", "max_updates", "tol", "verbose", "n_jobs"}
+_OVER = {"converged", "early_stopped", "diverged"}
+
+
+class Kept(NamedTuple):
+    """What a fit has come to."""
+
+    model: Any
+    n_epochs: int
+    seed: int
+    rows: list[Traffic]  # after every epoch
+    about: dict[str, Any]  # what must be the same for the fit to go on
+
+
+class Keeping:
+    """Brings back what an earlier call has left, and keeps what this one comes to."""
+
+    def __init__(self, estimator: Any, folder: Any, record: Record, **how: Any) -> None:
+        self._estimator, self._record, self._n_before = estimator, record, 0
+        self._checkpoint, self._seed = None if folder is None else Checkpoint(folder), seed_of(estimator.random_state)
+        same = {name: value for name, value in estimator.get_params(deep=False).items() if name not in _MAY_CHANGE}
+        self._about = {name: repr(value) for name, value in {**same, **how}.items()}
+        kept = None if self._checkpoint is None else self._checkpoint.load(self._about)
+        self.goes_on, self.is_complete = kept is not None, False
+        if kept is not None:
+            names = {*estimator.get_params(deep=False)}
+            estimator.__dict__.update({name: value for name, value in vars(kept.model).items() if name not in names})
+            self._n_before, self._seed, record.rows = kept.n_epochs, kept.seed, kept.rows
+            record.traffic = kept.rows[-1]
+            self.is_complete = kept.n_epochs >= estimator.max_iter or kept.model.status_ in _OVER
+
+    def limits(self) -> dict[str, Any]:
+        """Of the plan, in place of the estimator's."""
+        return {"seed": self._seed, "max_iter": int(self._estimator.max_iter) - self._n_before}
+
+    def keep(self, model: Callable[[], Any]) -> None:
+        """At the end of an epoch."""
+        if self._checkpoint is not None and self._checkpoint.is_due():
+            self._save(model())
+
+    def finish(self) -> None:
+        """The estimator is fitted."""
+        estimator, rows = self._estimator, self._record.rows
+        estimator.n_iter_ += self._n_before
+        columns = zip(Traffic._fields, zip(*rows, strict=True), strict=True)
+        estimator.history_.put({name: [*values] for name, values in columns})
+        if self._checkpoint is not None:
+            self._save(estimator)
+
+    def _save(self, model: Any) -> None:
+        assert self._checkpoint is not None
+        rows = self._record.rows
+        self._checkpoint.save(Kept(model, len(rows), self._seed, rows, self._about))
+
+
+class Checkpoint:
+    """A file in a folder."""
+
+    def __init__(self, folder: Any) -> None:
+        self._path, self._last = Path(folder) / "minibatch-checkpoint.joblib", time.monotonic()
+
+    def load(self, about: dict[str, Any]) -> Kept | None:
+        """What an earlier call has left; None where there is nothing."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._path.exists():
+            return None
+        found: Kept = joblib.load(self._path)
+        other = [name for name, value in about.items() if found.about.get(name) != value]
+        if other:
+            raise ValueError(
+                f"checkpoint={str(self._path.parent)!r} is of a fit with other {', '.join(other)}; give another folder."
+            )
+        return found
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._last > SECONDS_BETWEEN
+
+    def save(self, kept: Kept) -> None:
+        """A full disk leaves the file as it was."""
+        temporary = self._path.with_suffix(f".{os.getpid()}")
+        try:
+            joblib.dump(kept, temporary)
+            os.replace(temporary, self._path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self._last = time.monotonic()
