@@ -132,9 +132,10 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
             problem = self._problem_of(rows, kept, normalize=not partial, stack=stack, found=found)
             theta = self._initial_theta(problem, fresh, init)
             seed = seed_of(self.random_state)
-            rate = self._rate(problem, theta, fresh, partial, seed)
+            n_rows = limits.get("n_rows", problem.n_samples)  # rows may be a sample of those that are trained on
+            rate = self._rate(problem, n_rows, theta, fresh, partial, seed)
             problem = for_batches_of(rate.batch_size, self, problem)
-            plan = self._plan(problem.n_samples, rate, seed, partial, limits if watch is None else watch.limits)
+            plan = self._plan(n_rows, rate, seed, partial, limits if watch is None else watch.limits)
             state = self._initial_state(problem, plan, theta, fresh, partial or goes_on, init)
             if watch is not None:
                 watch.begin(self._measures(problem, rows, kept, watch.test), state.result())
@@ -160,7 +161,7 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
     def _check_before_data(self, partial: bool, watched: bool) -> None:
         """Refuse parameters; those of ``fit`` itself its decorator has checked one by one."""
         if (partial or watched) and not get_config()["skip_parameter_validation"]:
-            check_changed(self, self)
+            check_changed(self)
         self._check_parameters(partial)
 
     def _problem_of(
@@ -270,9 +271,9 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
     def _check_batches(self, n_samples: int) -> None:
         """Refuse batches that the model cannot use."""
 
-    def _rate(self, problem: Problem, theta: Vector, fresh: bool, partial: bool, seed: int) -> Rate:
+    def _rate(self, problem: Problem, n_rows: int, theta: Vector, fresh: bool, partial: bool, seed: int) -> Rate:
         """The first rate of the schedule: given, scaled, calibrated, or calibrated by an earlier call."""
-        batch_size = self._resolved_batch_size(problem.n_samples)
+        batch_size = self._resolved_batch_size(n_rows)
         if partial and isinstance(self.batch_size, Integral):
             # a short chunk is a short batch of a longer epoch: its rate is that of the batch size asked for
             batch_size = countable(self.batch_size)

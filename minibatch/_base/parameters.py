@@ -32,10 +32,10 @@ class NamedParameters(BaseEstimator):
         return names
 
 
-def check_changed(model: Any, like: Any) -> None:
+def check_changed(model: Any, like: Any = None) -> None:
     """Check the parameters of an estimator that are not the very values checked last, of it or of one like it: to check
     all of them takes 0.2 ms, half as long as a short batch in all."""
-    checked = vars(like).get(CHECKED, {})
+    checked = vars(model if like is None else like).get(CHECKED, {})
     changed = {}
     for name in model._get_param_names():
         value = getattr(model, name)

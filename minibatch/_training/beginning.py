@@ -33,6 +33,7 @@ class Findings:
 
     def __init__(self) -> None:
         self.data: Any = None  # the arrays of a problem without a choice of the rows
+        self.moments: Any = None  # of all rows, where these are a sample of them
         self._found: dict[Any, Any] = {}
 
     def once(self, problem: Any, what: Any, find: Callable[[], Any]) -> Any:

@@ -51,6 +51,10 @@ class Plan(NamedTuple):
     verbose: int
     orders: Callable[..., Order] = sample_orders
     longer: int = 1  # calls of several epochs may be so many times longer than is good for one fit
+    n_rows: int | None = None  # of an epoch, where those of the problem are a sample of them
+
+    def rows_of(self, problem: Problem) -> int:
+        return problem.n_samples if self.n_rows is None else self.n_rows
 
 
 class Observer(Protocol):
@@ -142,7 +146,7 @@ def alone(steps: Steps[_T]) -> _T:
 
 def next_epochs(problem: Problem, plan: Plan, state: State, clock: Counters, n_epochs: int = 1) -> Epoch:
     """So many, a row of orders and rates each; more than one are whole."""
-    n, batch_size = problem.n_samples, plan.batch_size
+    n, batch_size = plan.rows_of(problem), plan.batch_size
     _, whole = rows_in_batches(n, batch_size, plan.last_batch)
     n_rows, n_batches = rows_in_batches(n, batch_size, plan.last_batch, clock.batches_left(plan))
     # the order of the rows in a full batch does not matter, and reading them in their own is faster
@@ -159,7 +163,7 @@ def next_rate(problem: Problem, plan: Plan, state: State, clock: Counters) -> fl
     """Of the first update of the epoch that would come next; of the last one where the engine finds the rates."""
     if not isnan(state.own_rate):
         return state.own_rate
-    _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
+    _, whole = rows_in_batches(plan.rows_of(problem), plan.batch_size, plan.last_batch)
     return _rate_of(state, _rates(plan, state, clock, 1, whole)[0])
 
 
@@ -190,7 +194,7 @@ def run_epoch(
     problem: Problem, plan: Plan, state: State, clock: Counters, epoch: Epoch, observer: Observer | None
 ) -> Steps[Trained]:
     """One pass, cut where somebody looks."""
-    _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
+    _, whole = rows_in_batches(plan.rows_of(problem), plan.batch_size, plan.last_batch)
     (order,), (etas,), batch_size, first_averaged, *_ = epoch
     epochs_before, samples_before = clock.epoch, clock.n_samples_seen
     schedule_epochs, updates_before, state.penalty_seen = state.schedule_epochs, clock.n_updates, 0.0

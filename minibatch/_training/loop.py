@@ -133,7 +133,7 @@ def _n_unwatched(
         return 1
     n_epochs = int(min(problem.n_epochs_at_once(plan.batch_size, from_first, plan.longer), most))
     if n_epochs > 1:
-        _, whole = rows_in_batches(problem.n_samples, plan.batch_size, plan.last_batch)
+        _, whole = rows_in_batches(plan.rows_of(problem), plan.batch_size, plan.last_batch)
         n_epochs = int(min(n_epochs, clock.batches_left(plan) // whole))
     if plan.evaluate_every is not None:
         n_epochs = min(n_epochs, plan.evaluate_every - 1 - clock.epoch % plan.evaluate_every)
@@ -299,7 +299,7 @@ def _with_next_batch_size(
     plan: Plan, growth: Growth, problem: Problem, state: State, epoch: int, n_epochs: int
 ) -> Plan:
     size = next_batch_size(growth, plan.batch_size, problem, state.theta, n_epochs, epoch_seed(plan.seed, epoch))
-    return plan._replace(batch_size=size, noisy=size < problem.n_samples)
+    return plan._replace(batch_size=size, noisy=size < plan.rows_of(problem))
 
 
 def _evaluated_columns(plan: Plan, epoch: int, validate: Validate | None) -> list[str]:

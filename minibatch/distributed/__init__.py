@@ -1,5 +1,7 @@
-"""Training with several workers: see `fit`."""
+"""Training with several workers, and on rows that are read in pieces: see `fit`."""
 
 from minibatch.distributed._fit import fit
+from minibatch.distributed._parquet import ParquetRows
+from minibatch.distributed._sources import ArrayShards
 
-__all__ = ["fit"]
+__all__ = ["ArrayShards", "ParquetRows", "fit"]

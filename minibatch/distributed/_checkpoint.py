@@ -33,8 +33,9 @@ class Kept(NamedTuple):
 class Keeping:
     """Brings back what an earlier call has left, and keeps what this one comes to."""
 
-    def __init__(self, estimator: Any, folder: Any, record: Record, **how: Any) -> None:
-        self._estimator, self._record, self._n_before = estimator, record, 0
+    def __init__(self, estimator: Any, folder: Any, **how: Any) -> None:
+        self._estimator, self._n_before = estimator, 0
+        self._rows: list[Traffic] = []  # of earlier calls
         self._checkpoint, self._seed = None if folder is None else Checkpoint(folder), seed_of(estimator.random_state)
         same = {name: value for name, value in estimator.get_params(deep=False).items() if name not in _MAY_CHANGE}
         self._about = {name: repr(value) for name, value in {**same, **how}.items()}
@@ -43,31 +44,34 @@ class Keeping:
         if kept is not None:
             names = {*estimator.get_params(deep=False)}
             estimator.__dict__.update({name: value for name, value in vars(kept.model).items() if name not in names})
-            self._n_before, self._seed, record.rows = kept.n_epochs, kept.seed, kept.rows
-            record.traffic = kept.rows[-1]
+            self._n_before, self._seed, self._rows = kept.n_epochs, kept.seed, kept.rows
             self.is_complete = kept.n_epochs >= estimator.max_iter or kept.model.status_ in _OVER
 
     def limits(self) -> dict[str, Any]:
         """Of the plan, in place of the estimator's."""
         return {"seed": self._seed, "max_iter": int(self._estimator.max_iter) - self._n_before}
 
-    def keep(self, model: Callable[[], Any]) -> None:
+    def keep(self, model: Callable[[], Any], record: Record) -> None:
         """At the end of an epoch."""
         if self._checkpoint is not None and self._checkpoint.is_due():
-            self._save(model())
+            self._save(model(), self._all(record))
 
-    def finish(self) -> None:
+    def finish(self, record: Record) -> None:
         """The estimator is fitted."""
-        estimator, rows = self._estimator, self._record.rows
+        estimator, rows = self._estimator, self._all(record)
         estimator.n_iter_ += self._n_before
         columns = zip(Traffic._fields, zip(*rows, strict=True), strict=True)
         estimator.history_.put({name: [*values] for name, values in columns})
         if self._checkpoint is not None:
-            self._save(estimator)
+            self._save(estimator, rows)
 
-    def _save(self, model: Any) -> None:
+    def _all(self, record: Record) -> list[Traffic]:
+        """After every epoch, of earlier calls too."""
+        before = self._rows[-1] if self._rows else Traffic()
+        return [*self._rows, *(before + here for here in record.rows)]
+
+    def _save(self, model: Any, rows: list[Traffic]) -> None:
         assert self._checkpoint is not None
-        rows = self._record.rows
         self._checkpoint.save(Kept(model, len(rows), self._seed, rows, self._about))
 
 

@@ -1,13 +1,25 @@
 """What workers say to each other: vectors, of which every one gets the sum."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AWAKE", "NAP", "Abandoned", "Communicator", "Lonely", "SharedFile", "Traffic", "part_of"]
+__all__ = [
+    "AWAKE",
+    "NAP",
+    "Abandoned",
+    "Communicator",
+    "Lonely",
+    "SharedFile",
+    "Traffic",
+    "packed",
+    "part_of",
+    "unpacked",
+]
 
 # A worker that waits looks again at once for so many seconds, and then lets others have its core.
 AWAKE, NAP = 0.0005, 0.00005
@@ -28,6 +40,11 @@ class Traffic(NamedTuple):
     def __add__(self, other: Any) -> "Traffic":
         return Traffic(*(a + b for a, b in zip(self, other, strict=True)))
 
+    def since(self, before: "Traffic") -> "Traffic":
+        """What has come since then."""
+        n_rounds, n_bytes, seconds = before
+        return Traffic(self.n_rounds - n_rounds, self.n_bytes - n_bytes, self.seconds_waiting - seconds)
+
 
 class Communicator(Protocol):
     """One of ``size`` workers: a ``Partners`` of a problem."""
@@ -47,6 +64,20 @@ def part_of(n_rows: int, rank: int, size: int) -> tuple[int, int]:
     ([(0, 2), (2, 5), (5, 8)], [(0, 0), (0, 1)])
     """
     return n_rows * rank // size, n_rows * (rank + 1) // size
+
+
+def packed(values: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    """One after the other."""
+    return np.concatenate([np.ravel(value) for value in values], dtype=np.float64)
+
+
+def unpacked(flat: NDArray[np.float64], like: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """In the shapes and types that they had."""
+    ends = np.cumsum([value.size for value in like])[:-1]
+    return [
+        part.reshape(value.shape).astype(value.dtype, copy=False)
+        for part, value in zip(np.split(flat, ends), like, strict=True)
+    ]
 
 
 class Lonely:
@@ -90,7 +121,7 @@ class SharedFile:
         return part_of(n_rows, self.rank, self.size)
 
     def added(self, *values: NDArray[Any]) -> list[NDArray[Any]]:
-        flat = np.concatenate([np.ravel(value) for value in values], dtype=np.float64)
+        flat = packed(values)
         place = self._places[self._n_written % 2, :, : len(flat)]
         place[self.rank] = flat
         self._n_written += 1
@@ -100,11 +131,7 @@ class SharedFile:
         for of_rank in place[1:]:
             total += of_rank
         self.traffic += Traffic(1, flat.nbytes, waited)
-        ends = np.cumsum([value.size for value in values])[:-1]
-        return [
-            part.reshape(value.shape).astype(value.dtype, copy=False)
-            for part, value in zip(np.split(total, ends), values, strict=True)
-        ]
+        return unpacked(total, values)
 
     def _wait(self) -> float:
         """Until all have written; returns for how long."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from minibatch._base.callbacks import CallbackBridge
+from minibatch._base.rows import Checked
 from minibatch._problems.batching import Order, sample_orders
 from minibatch._problems.epochs import Epoch
 from minibatch._problems.requests import Ran, Request
@@ -38,16 +39,16 @@ class Workers(Protocol):
 
 
 class Orders:
-    """``sample_orders``, of the next epoch while workers train on this one; or no order, where workers make it."""
+    """``sample_orders``, of the next epoch while workers train on this one; or none, where workers make them."""
 
-    def __init__(self, pool: Executor, by_gradients: bool) -> None:
-        self._pool, self._by_gradients = pool, by_gradients
+    def __init__(self, pool: Executor, elsewhere: bool) -> None:
+        self._pool, self._elsewhere = pool, elsewhere
         self._next: tuple[Any, Future[Order]] | None = None
         self.asked: tuple[Any, ...] = ()  # what the order of the latest epoch depends on, but for the number of rows
 
     def __call__(self, n_samples: int, shuffle: bool | str, seed: int, epoch: int, n_epochs: int) -> Order:
         self.asked = shuffle, seed, epoch
-        if not self._by_gradients:
+        if self._elsewhere:
             return np.broadcast_to(np.int64(0), (n_epochs, n_samples))
         asked = n_samples, shuffle, seed, epoch, n_epochs
         known, self._next = self._next, None
@@ -61,15 +62,18 @@ class Orders:
 class Record:
     """What goes on between workers, epoch by epoch; and how it goes on."""
 
-    def __init__(self, period: int | None, by_gradients: bool) -> None:
+    def __init__(self, period: int | None, by_gradients: bool, most_rows: float = np.inf) -> None:
         self.traffic = Traffic()
         self.rows: list[Traffic] = []  # after every epoch
         self.period = 1 if period is None else period
         self.by_gradients, self._adapts = by_gradients, period is None and not by_gradients
-        self._n_at_once = 1
+        self._n_at_once, self._most_rows = 1, most_rows  # that a worker holds
 
-    def next_updates(self) -> int:
+    def next_updates(self, batch_size: int) -> int:
         """How many are trained at once."""
+        unit = 1 if self.by_gradients else self.period
+        if self._n_at_once * unit * batch_size > self._most_rows:
+            return unit * max(1, int(self._most_rows // (unit * batch_size)))
         return self._n_at_once if self.by_gradients else self._n_at_once * self.period
 
     def add(self, traffic: Traffic, n_updates: int, seconds: float) -> None:
@@ -88,8 +92,9 @@ class Record:
 class Teller(CallbackBridge):
     """Tells callbacks as in ``fit``, the record that an epoch is over, and somebody who keeps what there is."""
 
-    def __init__(self, record: Record, keep: Callable[[Callable[[], Any]], None], *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, record: Record, keep: Callable[[Callable[[], Any], Record], None], *args: Any) -> None:
+        model, X, *rest = args
+        super().__init__(model, None if isinstance(X, Checked) else X, *rest)
         self._is_told, self.sees_epochs = self.sees_epochs, True
         self._record, self._keep = record, keep
 
@@ -99,7 +104,7 @@ class Teller(CallbackBridge):
 
     def epoch_ends(self, n_epochs: int, outcome: Callable[..., Any]) -> bool:
         self._record.rows.append(self._record.traffic)
-        self._keep(lambda: self._seen(outcome(judged=False)))
+        self._keep(lambda: self._seen(outcome(judged=False)), self._record)
         return self._is_told and super().epoch_ends(n_epochs, outcome)
 
 
@@ -116,7 +121,7 @@ def drive(steps: Steps[_T], workers: Workers, record: Record, orders: Orders) ->
                         shared = request.problem
                         workers.share(shared, _numbers_of(request), record.by_gradients)
                         workers.begin(request.epoch)  # a first batch, which nobody keeps: compiling is no cost of it
-                        workers.train(request.state, 0, 1, 1, orders.asked)
+                        workers.train(request.state.copy(), 0, 1, 1, orders.asked)
                     ran = _run(request, workers, record, orders)
             except BaseException as error:  # raised where the epoch was asked for, for what is to be undone there
                 steps.throw(error)
@@ -140,7 +145,7 @@ def _run(request: Request, workers: Workers, record: Record, orders: Orders) -> 
     losses: Any = 0.0
     workers.begin(epoch)
     while first < n_batches:
-        part_began, n_updates = time.perf_counter(), min(record.next_updates(), n_batches - first)
+        part_began, n_updates = time.perf_counter(), min(record.next_updates(epoch.batch_size), n_batches - first)
         (after, of_part), traffic = workers.train(state, first, first + n_updates, record.period, orders.asked)
         _become(state, after)
         losses, first = losses + of_part, first + n_updates

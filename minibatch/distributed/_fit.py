@@ -1,12 +1,14 @@
 """Training with several workers: what is asked is checked, workers come and go, the estimator gets what they learnt."""
 
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import _num_samples
 
@@ -16,12 +18,18 @@ from minibatch._base.trials import check_parameters
 from minibatch._base.unchanged import unchanged_on_error
 from minibatch._training.epochs import Steps, alone
 from minibatch.distributed._checkpoint import Keeping
-from minibatch.distributed._driver import Orders, Record, Teller, drive
+from minibatch.distributed._driver import Orders, Record, Teller, Workers, drive
+from minibatch.distributed._given import Given, parts_of, source_of, through_transformers
+from minibatch.distributed._look import Look, look_at
 from minibatch.distributed._processes import Processes
+from minibatch.distributed._ray import RayWorkers
+from minibatch.distributed._sources import Source
+from minibatch.distributed._stream import ROWS_OF_WINDOW as ROWS_AT_ONCE
+from minibatch.distributed._streamed import Local
 
-__all__ = ["fit"]
+__all__ = ["How", "fit"]
 
-_BACKENDS = {"processes": Processes}
+_BACKENDS: dict[str, Callable[..., Workers]] = {"processes": Processes, "ray": RayWorkers}
 
 
 def fit(
@@ -30,12 +38,13 @@ def fit(
     y: Any = None,
     *,
     sample_weight: Any = None,
+    target: Any = None,
     X_val: Any = None,
     y_val: Any = None,
     n_workers: int = 1,
     sync: Literal["gradients", "parameters"] = "gradients",
     period: int | None = None,
-    backend: Literal["processes"] = "processes",
+    backend: Literal["processes", "ray"] = "processes",
     checkpoint: Any = None,
     timeout: float = 60.0,
     verbose: int = 0,
@@ -61,14 +70,19 @@ def fit(
         ``sync="gradients"``, and those of one worker with ``sync="parameters"``, where all of them together make as
         many updates an epoch as one with ``n_workers`` times as large a batch.
 
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows. Workers on this machine share one copy.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features), ArrayShards, ParquetRows or Ray Data set
+        Rows, or where to read them. Arrays are in memory: workers on this machine share one copy with
+        ``sync="gradients"``, and each has its own rows with ``"parameters"``. Sources are read in pieces, one ahead,
+        and only as far as they are needed.
 
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Targets.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        Targets. A source has its own.
 
     sample_weight : array-like of shape (n_samples,), default=None
-        As in ``fit``.
+        As in ``fit``. A source has its own.
+
+    target : str or list of str, default=None
+        The columns of targets, of a Ray Data set.
 
     X_val, y_val : array-like, default=None
         A validation set, as in ``fit``.
@@ -84,8 +98,10 @@ def fit(
         many that workers wait for about a tenth of the time, as it is measured while they train; set it for results
         that do not depend on clocks.
 
-    backend : {'processes'}, default='processes'
-        Where workers live: processes of this machine.
+    backend : {'processes', 'ray'}, default='processes'
+        Where workers live: processes of this machine, or actors of Ray (extra ``ray``), in the cluster that
+        ``ray.init`` has found, or a local one. There an exchange takes milliseconds, not microseconds: take long
+        periods.
 
     checkpoint : path-like, default=None
         A folder for what the fit has come to, which is written every half minute at most, and at the end. The same call
@@ -132,55 +148,108 @@ def fit(
     >>> model = MiniBatchSGDClassifier("log_loss", batch_size=500, max_iter=3, tol=None, random_state=0)
     >>> model = fit(model, X, y, n_workers=2)  # doctest: +SKIP
     """
-    _check_arguments(estimator, n_workers, sync, period, backend, timeout)
-    check_parameters(estimator)
-    if estimator.solver == "lbfgs" and n_workers > 1:
-        raise ValueError("solver='lbfgs' has no batches to share; use n_workers=1, or another solver.")
-    if sync == "gradients" and n_workers > 1 and getattr(estimator, "batch_normalization", False):
-        raise ValueError(
-            "batch_normalization needs all rows of a batch in one place; use sync='parameters', or n_workers=1."
-        )
-    by_gradients = sync == "gradients"
-    record = Record(period, by_gradients)
-    with unchanged_on_error(estimator), ExitStack() as stack:
-        kept = Keeping(estimator, checkpoint, record, n_workers=n_workers, sync=sync)
-        if not kept.is_complete:
-            limits: dict[str, Any] = kept.limits()
-            orders = Orders(stack.enter_context(ThreadPoolExecutor(1)), by_gradients)
-            if n_workers > 1:
-                limits["orders"] = orders
-            if not by_gradients:
-                limits["batch_size"] = _rows_of_all(estimator, _num_samples(X), n_workers)
-            with says_when_it_compiles(estimator):
-                steps: Steps[str] = estimator._training(
-                    X, y, sample_weight, validation=(X_val, y_val, None), limits=limits,
-                    bridge_of=partial(Teller, record, kept.keep), goes_on=kept.goes_on,
-                )  # fmt: skip
-                message = _run(steps, stack, record, orders, n_workers, backend, timeout, verbose)
-            kept.finish()
-            if not by_gradients:
-                _name_own_batches(estimator, n_workers)
+    transformers, final = parts_of(estimator)
+    _check_arguments(final, n_workers, sync, period, backend, timeout)
+    check_parameters(final)
+    _refuse_what_cannot_be_shared(final, sync, n_workers)
+    how = How(n_workers, sync == "gradients", period, backend, timeout, verbose)
+    given = Given(X, y, sample_weight, (X_val, y_val, None), target)
+    with ExitStack() as stack:
+        for part in (*transformers, final):
+            stack.enter_context(unchanged_on_error(part))
+        keeping = Keeping(final, checkpoint, n_workers=n_workers, sync=sync)
+        source = source_of(given, transformers)
+        if source is not None and transformers:
+            source = through_transformers(transformers, source)
+            given = _transformed(given, transformers)
+        if not keeping.is_complete:
+            message = _train(final, given, source, how, keeping)
             if message:
                 warnings.warn(message, ConvergenceWarning, stacklevel=2)
     return estimator
 
 
-def _run(
-    steps: Steps[str], stack: ExitStack, record: Record, orders: Orders, n_workers: int, backend: str,
-    timeout: float, verbose: int,
-) -> str:  # fmt: skip
-    if n_workers == 1:
-        return alone(steps)
-    workers = _BACKENDS[backend](n_workers, timeout)
-    stack.callback(workers.close)
-    if verbose:
-        print(f"{n_workers} workers have come")
-    return drive(steps, workers, record, orders)
+class How(NamedTuple):
+    """The arguments that say how."""
+
+    n_workers: int
+    by_gradients: bool
+    period: int | None
+    backend: str
+    timeout: float
+    verbose: int
+
+
+def _train(final: Any, given: Given, source: Source | None, how: How, keeping: Keeping) -> str:
+    """Fit the estimator itself; returns what to warn of."""
+    look = None if source is None else look_at(source, final)
+    record = Record(how.period, how.by_gradients, np.inf if source is None else ROWS_AT_ONCE)
+    with ExitStack() as stack:
+        orders = Orders(stack.enter_context(ThreadPoolExecutor(1)), look is not None or not how.by_gradients)
+        limits: dict[str, Any] = keeping.limits()
+        n_rows = _num_samples(given.X) if look is None else look.n_rows
+        if look is not None:
+            _refuse_sample_as_validation(final, given.validation)
+            limits["n_rows"] = n_rows
+        if look is not None or how.n_workers > 1:
+            limits["orders"] = orders
+        if not how.by_gradients:
+            limits["batch_size"] = min(n_rows, how.n_workers * int(final._resolved_batch_size(n_rows)))
+        data = (given.X, given.y, given.weight) if look is None else (look.sample, None, None)
+        steps: Steps[str] = final._training(
+            *data, validation=given.validation, limits=limits, bridge_of=partial(Teller, record, keeping.keep),
+            goes_on=keeping.goes_on,
+        )  # fmt: skip
+        with says_when_it_compiles(final):
+            if look is None and how.n_workers == 1:
+                message = alone(steps)
+            else:
+                workers = _workers(how, source, look)
+                stack.callback(workers.close)
+                message = drive(steps, workers, record, orders)
+    keeping.finish(record)
+    if not how.by_gradients:
+        _name_own_batches(final, how.n_workers)
+    return message
+
+
+def _workers(how: How, source: Source | None, look: Look | None) -> Workers:
+    if how.n_workers == 1:
+        assert source is not None
+        assert look is not None
+        return Local(source, look)
+    workers = _BACKENDS[how.backend](how.n_workers, how.timeout, source, look)
+    if how.verbose:
+        print(f"{how.n_workers} workers have come")
+    return workers
+
+
+def _transformed(given: Given, transformers: list[Any]) -> Given:
+    X_val, y_val, weight = given.validation
+    for transformer in transformers if X_val is not None else ():
+        X_val = transformer.transform(X_val)
+    return given._replace(validation=(X_val, y_val, weight))
+
+
+def _refuse_what_cannot_be_shared(final: Any, sync: str, n_workers: int) -> None:
+    if final.solver == "lbfgs":
+        raise ValueError("solver='lbfgs' has no batches to share; use its fit, or another solver.")
+    if sync == "gradients" and n_workers > 1 and getattr(final, "batch_normalization", False):
+        raise ValueError(
+            "batch_normalization needs all rows of a batch in one place; use sync='parameters', or n_workers=1."
+        )
+
+
+def _refuse_sample_as_validation(final: Any, validation: tuple[Any, ...]) -> None:
+    if final.early_stopping and validation[0] is None:
+        raise ValueError("early_stopping needs X_val and y_val where rows are read in pieces.")
 
 
 def _check_arguments(estimator: Any, n_workers: Any, sync: Any, period: Any, backend: Any, timeout: Any) -> None:
     if not isinstance(estimator, MiniBatchEstimator):
-        raise TypeError(f"estimator must be one of this package; got {type(estimator).__name__}.")
+        raise TypeError(
+            f"estimator must be one of this package, or a pipeline that ends in one; got {type(estimator).__name__}."
+        )
     if isinstance(n_workers, bool) or not isinstance(n_workers, Integral) or n_workers < 1:
         raise ValueError(f"n_workers must be a positive integer; got {n_workers!r}.")
     if sync not in ("gradients", "parameters"):
@@ -202,8 +271,3 @@ def _name_own_batches(estimator: Any, n_workers: int) -> None:
     sizes = [max(1, size // n_workers) for size in estimator.history_["batch_size"].tolist()]
     estimator.history_.put({"batch_size": sizes})
     estimator.batch_size_ = sizes[-1]
-
-
-def _rows_of_all(estimator: Any, n_samples: int, n_workers: int) -> int:
-    """Rows in an update of every worker."""
-    return min(n_samples, n_workers * int(estimator._resolved_batch_size(n_samples)))

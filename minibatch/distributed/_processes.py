@@ -39,10 +39,10 @@ class _Process(NamedTuple):
 
 
 class Processes:
-    """So many workers. What they share is in a folder that goes when they do."""
+    """So many workers, of a source where there is one. What they share is in a folder that goes when they do."""
 
-    def __init__(self, number: int, timeout: float) -> None:
-        self.number = number
+    def __init__(self, number: int, timeout: float, source: Any = None, look: Any = None) -> None:
+        self.number, self._source, self._look = number, source, look
         self._timeout, self._n_lost, self._n_teams = timeout, 0, 0
         self._folder = TemporaryDirectory(prefix="minibatch-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
         self._key, self._arrived = secrets.token_bytes(32), SimpleQueue[Connection]()
@@ -60,25 +60,25 @@ class Processes:
     def share(self, problem: Any, n_numbers: int, by_gradients: bool) -> None:
         """Give the rows of a problem: all to all, or to each its own. An exchange is of so many numbers at most."""
         rows = Path(self._folder.name) / "rows"
-        joblib.dump(problem.data, rows)
+        joblib.dump(problem.data if self._source is None else (self._source, self._look, problem.data), rows)
+        n_samples = problem.n_samples if self._look is None else self._look.n_rows
         self._problem = replace(problem, data=None, threads=ALONE)
         self._capacity, self._rows, self._plan_path = n_numbers, rows, Path(self._folder.name) / "plan"
-        self._plan, self._by_gradients = map_plan(self._plan_path, problem.n_samples, "w+"), by_gradients
+        self._plan, self._by_gradients = map_plan(self._plan_path, n_samples, "w+"), by_gradients
         self._gather()
 
     def begin(self, epoch: Epoch) -> None:
         """The next epoch."""
         order, rates = self._plan
         rates[: len(epoch.etas)] = epoch.etas
-        if self._by_gradients:
+        if epoch.order.strides != (0,):
             order[: len(epoch.order)] = epoch.order
-        self._numbers = len(epoch.order), len(epoch.etas)
         self._epoch = epoch._replace(order=order[:0], etas=rates[:0])
 
     def train(self, state: State, first: int, last: int, period: int, asked: Any) -> tuple[Trained, Traffic]:
         """Batches of the epoch. A worker that is lost is started anew, and all begin these batches once more."""
         while True:
-            found = self._tell(Job(state, self._epoch, *self._numbers, first, last, period, asked))
+            found = self._tell(Job(state, self._epoch, first, last, period, asked))
             if not isinstance(found, list):
                 return found
             self._replace(found)
@@ -135,8 +135,8 @@ class Processes:
         self._path = path
         for rank, worker in enumerate(self._workers):
             team = Team(
-                path, rank, size, self._capacity, self._timeout, self._problem, self._rows, self._plan_path,
-                self._by_gradients,
+                path, rank, size, self._capacity, self._timeout, self._problem, self._rows, len(self._plan[0]),
+                self._plan_path, self._by_gradients, self._source is not None,
             )  # fmt: skip
             worker.connection.send(team)
         for worker in self._workers:

@@ -19,12 +19,13 @@ from minibatch._base.seeds import SEEDS
 from minibatch._problems.batching import Order, sample_order
 from minibatch._problems.epochs import Epoch
 from minibatch._problems.state import State, read_only
-from minibatch.distributed._communicator import SharedFile, Traffic
+from minibatch.distributed._communicator import Communicator, SharedFile, Traffic
 from minibatch.distributed._rounds import Trained, train_by_gradients, train_by_rounds
+from minibatch.distributed._streamed import StreamWorker
 from minibatch.engine.linear import Data
 from minibatch.engine.rows import CSR
 
-__all__ = ["ADDRESS", "KEY", "Done", "Job", "Team", "Worker", "main", "map_plan", "work"]
+__all__ = ["ADDRESS", "KEY", "Done", "Job", "Member", "Team", "Worker", "main", "map_plan", "work"]
 
 # Names of environment variables; the second is how driver and worker know each other.
 ADDRESS, KEY = "MINIBATCH_DRIVER", "MINIBATCH_DRIVER_KEY"
@@ -40,21 +41,10 @@ class Team(NamedTuple):
     timeout: float
     problem: Any  # without rows
     rows: Path
+    n_rows: int  # of an epoch
     plan: Path  # of the order of all rows in an epoch, and the rates of its batches: see ``map_plan``
     by_gradients: bool  # else the worker has rows of its own
-
-
-class Job(NamedTuple):
-    """The batches ``first`` to ``last`` of an epoch."""
-
-    state: State
-    epoch: Epoch  # without the order and the rates, which are in the plan
-    n_rows: int
-    n_updates: int
-    first: int
-    last: int
-    period: int
-    asked: tuple[Any, ...]  # what the order of an epoch depends on, but for the number of rows
+    streams: bool  # ``rows`` has a source, not rows
 
 
 class Done(NamedTuple):
@@ -64,35 +54,72 @@ class Done(NamedTuple):
     traffic: Traffic
 
 
+class Job(NamedTuple):
+    """The batches ``first`` to ``last`` of an epoch."""
+
+    state: State
+    epoch: Epoch  # without the order and the rates, which are in the plan
+    first: int
+    last: int
+    period: int
+    asked: tuple[Any, ...]  # what the order of an epoch depends on, but for the number of rows
+
+    def run(self, worker: Any, workers: Communicator, order: Any, rates: Any) -> Done:
+        """With the plan of the epoch: an order of all rows, where it is needed, and rates."""
+        before, rates = workers.traffic, _writable(rates[self.first : self.last])  # as compiled loops take them
+        epoch = self.epoch._replace(order=order)
+        trained = worker.train(self.state.copy(), epoch, rates, self.first, self.last, self.period, self.asked)
+        return Done(trained if workers.rank == 0 else None, workers.traffic.since(before))
+
+
 class Worker:
-    """What a team member has."""
+    """A member of a team, with the problem of all rows."""
 
-    def __init__(self, team: Team) -> None:
-        self.workers = SharedFile(team.path, team.rank, team.size, team.capacity, team.timeout)
-        self._by_gradients = team.by_gradients
-        problem = replace(team.problem, data=_rows_in(team.rows))
-        self._order, self._rates = map_plan(team.plan, problem.n_samples, "r+")
+    def __init__(self, problem: Any, workers: Communicator, by_gradients: bool) -> None:
+        self._workers, self._by_gradients = workers, by_gradients
         self._orders = lru_cache(maxsize=1)(sample_order)
-        self._problem = problem if team.by_gradients else _of_own_rows(problem, self.workers)
+        self._problem = problem if by_gradients else _of_own_rows(problem, workers)
 
-    def train(self, job: Job) -> Trained:
-        rates = self._rates[: job.n_updates]
+    def train(
+        self, state: State, epoch: Epoch, rates: Any, first: int, last: int, period: int, asked: tuple[Any, ...]
+    ) -> Trained:
+        """Batches ``first`` to ``last`` of an epoch, with the rates of these. ``epoch`` has the order of all rows where
+        gradients are shared."""
+        size, epoch = epoch.batch_size, epoch._replace(etas=rates, first_averaged=max(0, epoch.first_averaged - first))
         with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges: the driver sees that
             if self._by_gradients:
-                epoch = job.epoch._replace(order=self._order[: job.n_rows], etas=rates).part(job.first, job.last)
-                return train_by_gradients(self._problem, job.state, epoch, self.workers)
-            order, batch_size = self._own_order(*job.asked), -(-job.epoch.batch_size // self.workers.size)
-            epoch = job.epoch._replace(order=order, etas=rates, batch_size=batch_size)
-            return train_by_rounds(self._problem, job.state, epoch, job.first, job.last, job.period, self.workers)
+                epoch = epoch._replace(order=_writable(epoch.order[first * size : last * size]))
+                return train_by_gradients(self._problem, state, epoch, self._workers)
+            size = -(-size // self._workers.size)
+            epoch = epoch._replace(order=self._own_order(*asked)[first * size : last * size], batch_size=size)
+            return train_by_rounds(self._problem, state, epoch, 0, last - first, period, self._workers)
 
     def _own_order(self, shuffle: bool | str, seed: int, number: int) -> Order:
         """Of the own rows; no two workers have the same."""
-        return self._orders(self._problem.n_samples, shuffle, (seed + self.workers.rank) % SEEDS, number)
+        return self._orders(self._problem.n_samples, shuffle, (seed + self._workers.rank) % SEEDS, number)
+
+
+class Member:
+    """A worker with whom it works."""
+
+    def __init__(self, team: Team) -> None:
+        self._workers = SharedFile(team.path, team.rank, team.size, team.capacity, team.timeout)
+        self._plan = map_plan(team.plan, team.n_rows, "r+")
+        if team.streams:
+            source, look, data = joblib.load(team.rows, mmap_mode="r")
+            problem = replace(team.problem, data=data)
+            self._worker: Any = StreamWorker(source, look, problem, self._workers, team.by_gradients)
+        else:
+            problem = replace(team.problem, data=_rows_in(team.rows))
+            self._worker = Worker(problem, self._workers, team.by_gradients)
+
+    def train(self, job: Job) -> Done:
+        return job.run(self._worker, self._workers, *self._plan)
 
 
 def work(driver: Connection) -> None:
     """Answer every message with ``Done`` or an exception."""
-    worker: Any = None
+    member: Any = None
     while True:
         try:
             message = driver.recv()
@@ -101,12 +128,10 @@ def work(driver: Connection) -> None:
         answer: Any = None
         try:
             if isinstance(message, Team):
-                worker = None  # its rows go before others come
-                worker = Worker(message)
+                member = None  # its rows go before others come
+                member = Member(message)
             else:
-                before, trained = worker.workers.traffic, worker.train(message)
-                traffic = Traffic(*(now - then for now, then in zip(worker.workers.traffic, before, strict=True)))
-                answer = Done(trained if worker.workers.rank == 0 else None, traffic)
+                answer = member.train(message)
         except Exception as error:
             answer = error
         driver.send(answer)
@@ -118,7 +143,7 @@ def map_plan(path: Path, n_samples: int, mode: Literal["r+", "w+"]) -> tuple[NDA
     return np.asarray(order[:n_samples]), np.asarray(order[n_samples:].view(np.float64))
 
 
-def _of_own_rows(problem: Any, workers: SharedFile) -> Any:
+def _of_own_rows(problem: Any, workers: Communicator) -> Any:
     """With a copy of these: random rows are read faster from memory of one's own."""
     own = problem.copied(np.arange(*workers.part_of(problem.n_samples)))
     return replace(own, squares=None) if getattr(own, "squares", None) is not None else own
@@ -129,6 +154,10 @@ def _rows_in(path: Path) -> Any:
     X, y, weight, class_weight = joblib.load(path, mmap_mode="r")
     plain = CSR(*map(_plain, X)) if isinstance(X, CSR) else _plain(X)
     return Data(plain, _plain(y), _plain(weight), np.array(class_weight))
+
+
+def _writable(array: NDArray[Any]) -> NDArray[Any]:
+    return np.require(array, requirements=["C", "W"])
 
 
 def _plain(array: Any) -> Any:

@@ -142,6 +142,8 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         problem: Any = super()._problem_of(rows, kept, normalize, stack, found)
         if self._has_no_schedule():
             _zeros(problem)  # refuses what is too much, before there are numbers of every column
+            if found.moments is not None:
+                return DualAveragingProblem.with_moments(problem, found.moments)
             before = None if normalize else getattr(getattr(self, "_optimizer", None), "moments", None)
             return DualAveragingProblem.of(problem, before)
         looks_at_objective = normalize and self.tol is not None and not self.early_stopping

@@ -129,15 +129,15 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         found = self.learning_rate == "auto" and self.learning_rate_init in (DEFAULT_RATE, "auto")
         return found and self.solver != "lbfgs"
 
-    def _rate(self, problem: Any, theta: Vector, fresh: bool, partial: bool, seed: int) -> Rate:
+    def _rate(self, problem: Any, n_rows: int, theta: Vector, fresh: bool, partial: bool, seed: int) -> Rate:
         if not self._is_auto:
-            return super()._rate(problem, theta, fresh, partial, seed)
+            return super()._rate(problem, n_rows, theta, fresh, partial, seed)
         known = None if fresh else self._optimizer.rate
         if known is not None and known.probed:
             return known
-        batch_size = self._resolved_batch_size(problem.n_samples)
-        rates = rates_to_try(self.solver, batch_size, noisy=batch_size < problem.n_samples)
-        eta0 = probed_rate(problem, theta, rates, batch_size, seed)
+        batch_size = self._resolved_batch_size(n_rows)
+        rates = rates_to_try(self.solver, batch_size, noisy=batch_size < n_rows)
+        eta0 = probed_rate(problem, theta, rates, min(batch_size, problem.n_samples), seed)
         return Rate(eta0, batch_size, calibrated=False, probed=True)
 
     def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: Mapping[str, Any]) -> Plan:

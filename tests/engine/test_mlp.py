@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from minibatch._problems import mlp
+from minibatch._problems import meeting, mlp
 from minibatch._problems.blas import n_blas_threads, one_blas_thread
 from minibatch._problems.epochs import Epoch
 from minibatch._problems.layout import layers_of, network_of
@@ -260,7 +260,8 @@ def test_a_helper_that_fails_on_its_way_does_not_leave_the_others_waiting(small_
             raise MemoryError
         return original()
 
-    monkeypatch.setattr(mlp, "one_blas_thread", fails_in_helpers)
+    for module in (mlp, meeting):
+        monkeypatch.setattr(module, "one_blas_thread", fails_in_helpers)
     with ThreadPoolExecutor(1) as pool:
         problem = problem_of(threads=Threads(2, pool))
         with pytest.raises(MemoryError):

@@ -57,7 +57,7 @@ PUBLIC = {
         register_converters
     """,
     "minibatch.distributed": """
-        fit
+        ArrayShards ParquetRows fit
     """,
     "minibatch.history": """
         History

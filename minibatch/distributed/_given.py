@@ -1,0 +1,71 @@
+"""What is given to train on and to train: arrays or a source, an estimator or a pipeline."""
+
+from typing import Any, NamedTuple
+
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+
+from minibatch.distributed._parquet import ParquetRows
+from minibatch.distributed._ray import RayRows, is_ray_dataset
+from minibatch.distributed._sources import ArrayShards, Source, Transformed, pieces_of
+
+__all__ = ["Given", "parts_of", "source_of", "through_transformers"]
+
+
+class Given(NamedTuple):
+    """The data, as ``fit`` of an estimator takes them."""
+
+    X: Any
+    y: Any
+    weight: Any
+    validation: tuple[Any, Any, Any]
+    target: Any = None  # columns of a data set that does not know them
+
+
+def parts_of(estimator: Any) -> tuple[list[Any], Any]:
+    """The transformers of a pipeline, and what is at its end."""
+    if not isinstance(estimator, Pipeline):
+        return [], estimator
+    steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+    return steps[:-1], steps[-1]
+
+
+def source_of(given: Given, transformers: list[Any]) -> Source | None:
+    """Where rows are read from in pieces; None for arrays that are trained on as they are."""
+    if is_ray_dataset(given.X):
+        if given.target is None:
+            raise ValueError("target must name the column of targets of a Ray Data set; got None.")
+        return RayRows(given.X, given.target)
+    if given.target is not None:
+        raise ValueError(f"target={given.target!r} is for Ray Data sets; other sources and arrays have targets.")
+    if isinstance(given.X, ArrayShards | ParquetRows):
+        if given.y is not None or given.weight is not None:
+            raise ValueError(f"y and sample_weight belong into {type(given.X).__name__}, not beside it.")
+        return given.X
+    if not transformers:
+        return None
+    return ArrayShards([given.X], None if given.y is None else [given.y], _listed(given.weight))
+
+
+def _listed(weight: Any) -> Any:
+    return None if weight is None else [weight]
+
+
+def through_transformers(transformers: list[Any], source: Source) -> Source:
+    """Fit each in one pass, piece by piece; returns the source of what they make of the rows."""
+    found = source
+    for transformer in transformers:
+        stateless = not get_tags(transformer).requires_fit
+        if not hasattr(transformer, "partial_fit") and not stateless:
+            raise TypeError(
+                f"{type(transformer).__name__} has no partial_fit, and rows are read in pieces; fit it before, on a "
+                "part of the rows, and give transformed rows."
+            )
+        if hasattr(transformer, "_reset"):
+            transformer._reset()  # as its fit does
+        for piece in pieces_of(found):
+            (transformer.fit if stateless else transformer.partial_fit)(piece.X, piece.y)
+            if stateless:
+                break
+        found = Transformed(found, [transformer])
+    return found

@@ -1,0 +1,80 @@
+"""What a worker does, on threads of this process in place of processes."""
+
+from multiprocessing import Pipe
+from threading import Thread
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose
+from sklearn.base import clone
+
+from minibatch import MiniBatchMLPRegressor, MiniBatchSGDRegressor
+from minibatch.distributed import ArrayShards, fit
+from minibatch.distributed import _processes as processes
+from minibatch.distributed._worker import work
+
+X = np.random.default_rng(0).standard_normal((90, 3))
+PLAIN = {"learning_rate": "constant", "batch_size": 12, "max_iter": 2, "tol": None, "random_state": 0}
+MODELS = {
+    "linear": (MiniBatchSGDRegressor(eta0=0.05, **PLAIN), X),
+    "auto": (MiniBatchSGDRegressor(**{**PLAIN, "learning_rate": "auto"}), sp.csr_array(X)),
+    "averaged": (MiniBatchSGDRegressor(eta0=0.05, average=True, **PLAIN), X),
+    "network": (MiniBatchMLPRegressor(hidden_layer_sizes=(3,), **PLAIN), X),
+}
+
+
+class OnThread:
+    """As much of a process as the driver looks at."""
+
+    def __init__(self, connection):
+        self._connection, self.pid, self.returncode = connection, 0, 0
+        Thread(target=work, args=(connection,), daemon=True).start()
+
+    def kill(self):
+        pass
+
+    def wait(self):
+        return 0
+
+
+@pytest.fixture
+def on_threads(monkeypatch):
+    def start(self, number):
+        pipes = [Pipe() for _ in range(number)]
+        return [processes._Process(OnThread(there), here) for here, there in pipes]
+
+    monkeypatch.setattr(processes.Processes, "_start", start)
+
+
+def weights(model):
+    return np.ravel(model.coef_ if hasattr(model, "coef_") else model.coefs_[0])
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("sync", ["gradients", "parameters"])
+def test_two_workers_train_as_one(name, streams, sync, on_threads):
+    model, rows = MODELS[name]
+    model = clone(model).set_params(shuffle=False)
+    targets = X @ [1.0, -2.0, 0.5]
+    data = (ArrayShards([rows[:40], rows[40:]], [targets[:40], targets[40:]]),) if streams else (rows, targets)
+    alone = clone(model).fit(rows, targets)
+    if sync == "gradients":
+        model.set_params(batch_size="full")  # whose rows have no order
+        alone = clone(model).fit(rows, targets)
+        assert_allclose(weights(fit(model, *data, n_workers=2)), weights(alone), rtol=1e-7)
+    else:
+        shared = fit(model.set_params(batch_size=6), *data, n_workers=2, sync=sync, period=2)
+        assert shared.n_updates_ == alone.n_updates_
+        assert shared.history_["n_rounds"].tolist() == [4, 8]
+        assert shared.score(rows, targets) > alone.score(rows, targets) - 0.2
+
+
+def test_an_error_of_a_worker_is_raised_where_it_was_asked_for(on_threads, monkeypatch):
+    def fails(self, team):
+        raise OSError("no rows here")
+
+    monkeypatch.setattr("minibatch.distributed._worker.Member.__init__", fails)
+    with pytest.raises(OSError, match="no rows here"):
+        fit(clone(MODELS["linear"][0]), X, X[:, 0], n_workers=2)
