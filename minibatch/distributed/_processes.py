@@ -65,12 +65,15 @@ class Processes:
         self._problem = replace(problem, data=None, threads=ALONE)
         self._capacity, self._rows, self._plan_path = n_numbers, rows, Path(self._folder.name) / "plan"
         self._plan, self._by_gradients = map_plan(self._plan_path, n_samples, "w+"), by_gradients
+        self._written: tuple[int, float] | None = None  # of the rates that are in the plan, where all are the same
         self._gather()
 
     def begin(self, epoch: Epoch) -> None:
         """The next epoch."""
         order, rates = self._plan
-        rates[: len(epoch.etas)] = epoch.etas
+        same = (len(epoch.etas), float(epoch.etas[0])) if epoch.etas.strides == (0,) else None
+        if same is None or same != self._written:
+            rates[: len(epoch.etas)], self._written = epoch.etas, same
         if epoch.order.strides != (0,):
             order[: len(epoch.order)] = epoch.order
         self._epoch = epoch._replace(order=order[:0], etas=rates[:0])

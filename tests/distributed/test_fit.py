@@ -8,9 +8,8 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.datasets import make_classification
-from sklearn.linear_model import SGDClassifier
 
-from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.distributed import _processes as processes
 from minibatch.distributed import fit
 
@@ -199,47 +198,3 @@ def test_an_interrupt_ends_all_workers_and_leaves_the_estimator_as_it_was(starte
         fit(model, X, y, n_workers=2)
     assert vars(model).keys() == before.keys()
     assert all(vars(model)[name] is value for name, value in before.items())
-
-
-@pytest.mark.parametrize("learning_rate", ["constant", "invscaling", "auto"])
-def test_a_fit_goes_on_from_its_checkpoint(learning_rate, tmp_path):
-    averaged = learning_rate != "auto"
-    model = clone(LINEAR).set_params(learning_rate=learning_rate, eta0=0.01, max_iter=5, average=averaged)
-    whole = clone(model).fit(X, y)
-    first = fit(clone(model).set_params(max_iter=2), X, y, checkpoint=tmp_path)
-    assert first.n_iter_ == 2
-    more = fit(clone(model), X, y, checkpoint=tmp_path)
-    assert_allclose(parameters(more), parameters(whole), rtol=1e-12)
-    assert more.n_iter_ == 5
-    assert len(more.history_["epoch"]) == 5
-    again = fit(clone(model), X, y, checkpoint=tmp_path)  # there is nothing left to do
-    assert_allclose(parameters(again), parameters(whole), rtol=1e-12)
-    with pytest.raises(ValueError, match="of a fit with other alpha"):
-        fit(clone(model).set_params(alpha=0.5), X, y, checkpoint=tmp_path)
-
-
-WRONG = {
-    "n_workers": {"n_workers": 0},
-    "sync": {"sync": "often"},
-    "period must": {"sync": "parameters", "period": 0},
-    "goes with": {"period": 3},
-    "backend": {"backend": "magic"},
-    "timeout": {"timeout": 0},
-}
-
-
-@pytest.mark.parametrize("words", WRONG)
-def test_wrong_arguments_are_refused_before_any_work(words, started):
-    with pytest.raises(ValueError, match=words):
-        fit(clone(LINEAR), X, y, **WRONG[words])
-
-
-def test_what_cannot_be_shared_is_refused():
-    with pytest.raises(TypeError, match="of this package"):
-        fit(SGDClassifier(), X, y)
-    with pytest.raises(ValueError, match="batch_normalization"):
-        fit(clone(NETWORK).set_params(batch_normalization=True), X, y, n_workers=2)
-    with pytest.raises(ValueError, match="lbfgs"):
-        fit(MiniBatchMLPRegressor(solver="lbfgs"), X, X[:, 0], n_workers=2)
-    with pytest.raises(ValueError, match="alpha"):
-        fit(clone(LINEAR).set_params(alpha=-1.0), X, y, n_workers=2)
