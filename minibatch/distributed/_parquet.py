@@ -1,5 +1,7 @@
 """Rows in Parquet files, read row group by row group."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,7 +49,8 @@ class ParquetRows:
         parquet, known = _pyarrow_parquet(), {*self._targets, self.weight}
         places, sizes, names, kind = [], [], self.columns, np.dtype(np.float32)
         for file in _files_at(self.path):
-            schema, groups = parquet.read_schema(file), parquet.read_metadata(file)
+            with _readable(file):
+                schema, groups = parquet.read_schema(file), parquet.read_metadata(file)
             names = [name for name in schema.names if name not in known] if names is None else names
             kind = np.result_type(kind, _checked_type(file, schema, names, [*self._targets, self.weight]))
             for number in range(groups.num_row_groups):
@@ -77,7 +80,7 @@ class ParquetRows:
         (places, _, columns, kind), weight = self._found, self.weight
         file, group = places[number]
         names = [*columns, *self._targets, *([] if weight is None else [weight])]
-        with _pyarrow_parquet().ParquetFile(file) as opened:
+        with _readable(file), _pyarrow_parquet().ParquetFile(file) as opened:
             table = opened.read_row_group(group, columns=names, use_threads=False)
         for name in names:
             if table.column(name).null_count:
@@ -114,6 +117,15 @@ def _checked_type(file: Path, schema: Any, columns: list[str], others: list[str 
             )
         kinds.append(kind)
     return np.result_type(*kinds) if kinds else np.dtype(np.float32)
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Name the file that is not what it should be."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # pyarrow's own are such
+        raise ValueError(f"{file} cannot be read as Parquet, it may be cut off or damaged: {error}") from error
 
 
 def _files_at(path: Any) -> list[Path]:

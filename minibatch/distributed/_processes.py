@@ -5,6 +5,7 @@ They are not those of ``multiprocessing``, which import the user's script and so
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -44,7 +45,7 @@ class Processes:
     def __init__(self, number: int, timeout: float, source: Any = None, look: Any = None) -> None:
         self.number, self._source, self._look = number, source, look
         self._timeout, self._n_lost, self._n_teams = timeout, 0, 0
-        self._folder = TemporaryDirectory(prefix="minibatch-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
+        self._folder: TemporaryDirectory[str] | None = None
         self._key, self._arrived = secrets.token_bytes(32), SimpleQueue[Connection]()
         self._listener = Listener(authkey=self._key, backlog=number)
         Thread(target=self._accept, daemon=True).start()
@@ -59,11 +60,16 @@ class Processes:
 
     def share(self, problem: Any, n_numbers: int, by_gradients: bool) -> None:
         """Give the rows of a problem: all to all, or to each its own. An exchange is of so many numbers at most."""
-        rows = Path(self._folder.name) / "rows"
-        joblib.dump(problem.data if self._source is None else (self._source, self._look, problem.data), rows)
         n_samples = problem.n_samples if self._look is None else self._look.n_rows
+        needed = _n_bytes(problem.data) + 8 * (2 * n_samples + 4 * self.number * n_numbers)
+        needed += getattr(self._source, "n_bytes", 0)
+        self._clear()
+        self._folder = TemporaryDirectory(prefix="minibatch-", dir=_MEMORY if _has_room(_MEMORY, needed) else None)
+        self._path_of = Path(self._folder.name)
+        rows = self._path_of / "rows"
+        joblib.dump(problem.data if self._source is None else (self._source, self._look, problem.data), rows)
         self._problem = replace(problem, data=None, threads=ALONE)
-        self._capacity, self._rows, self._plan_path = n_numbers, rows, Path(self._folder.name) / "plan"
+        self._capacity, self._rows, self._plan_path = n_numbers, rows, self._path_of / "plan"
         self._plan, self._by_gradients = map_plan(self._plan_path, n_samples, "w+"), by_gradients
         self._written: tuple[int, float] | None = None  # of the rates that are in the plan, where all are the same
         self._gather()
@@ -95,7 +101,11 @@ class Processes:
         for worker in self._workers:
             worker.connection.close()
         self._listener.close()
-        self._folder.cleanup()
+        self._clear()
+
+    def _clear(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _accept(self) -> None:
         while True:
@@ -132,7 +142,7 @@ class Processes:
 
     def _gather(self) -> None:
         """Make a team of all, with a new file of what they say to each other."""
-        path = Path(self._folder.name) / f"team-{self._n_teams}"
+        path = self._path_of / f"team-{self._n_teams}"
         self._n_teams, size = self._n_teams + 1, len(self._workers)
         SharedFile.create(path, size, self._capacity)
         self._path = path
@@ -208,3 +218,13 @@ class Processes:
         for i, worker in zip(lost, self._start(len(lost)), strict=True):
             self._workers[i] = worker
         self._gather()
+
+
+def _n_bytes(data: Any) -> int:
+    """Of arrays in named tuples."""
+    return sum(_n_bytes(part) for part in data) if isinstance(data, tuple) else int(data.nbytes)
+
+
+def _has_room(folder: Path, needed: int) -> bool:
+    """Containers often have 64 MB there, and whoever writes more into a map is killed."""
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 2 * needed

@@ -16,14 +16,13 @@ from minibatch._problems.epochs import Epoch
 from minibatch._problems.pieces import ALONE
 from minibatch._problems.state import State
 from minibatch.distributed._communicator import Traffic, packed, part_of, unpacked
+from minibatch.distributed._processes import MOST_LOST
 from minibatch.distributed._rounds import Trained
 from minibatch.distributed._sources import Piece
 from minibatch.distributed._streamed import StreamWorker
 from minibatch.distributed._worker import Done, Job, Worker
 
-__all__ = ["MOST_LOST", "RayRows", "RayWorkers", "is_ray_dataset"]
-
-MOST_LOST = 3  # workers that may be lost in one fit
+__all__ = ["RayRows", "RayWorkers", "is_ray_dataset"]
 
 
 class RayWorkers:
@@ -76,8 +75,6 @@ class RayWorkers:
 
     def _gather(self) -> None:
         """Make a team of all, with somebody who adds."""
-        if self._adder is not None:
-            self._ray.kill(self._adder)
         self._adder = self._ray.remote(num_cpus=0)(_Adder).remote(self.number, self._timeout)
         joined = [
             actor.join.remote(
@@ -93,21 +90,27 @@ class RayWorkers:
             ) from error
 
     def _answers(self, answers: list[Any]) -> list[Done] | None:
-        """None where one is lost."""
-        errors = self._ray.exceptions
+        """None where one is lost: as soon as that is known, for the others wait for it."""
+        errors, pending, until = self._ray.exceptions, list(answers), time.monotonic() + self._timeout
         try:
-            found: list[Done] = self._ray.get(answers, timeout=self._timeout)
-        except (errors.RayActorError, errors.GetTimeoutError, TimeoutError):
+            while pending:
+                done, pending = self._ray.wait(pending, num_returns=1, timeout=max(0.0, until - time.monotonic()))
+                if not done:
+                    return None
+                self._ray.get(done)
+        except errors.RayActorError:
             return None
         except errors.RayTaskError as error:
             if isinstance(error.cause, TimeoutError | errors.RayActorError):
                 return None
             raise error.cause from None
+        found: list[Done] = self._ray.get(answers)
         return found
 
     def _replace_lost(self) -> None:
         """Start those anew that are gone, or do not answer."""
         errors = self._ray.exceptions
+        self._ray.kill(self._adder)  # who waits for others does so no longer, and answers
         asked = [actor.is_there.remote() for actor in self._actors]
         there, _ = self._ray.wait(asked, num_returns=len(asked), timeout=min(5.0, self._timeout))
         for i, answer in enumerate(asked):

@@ -87,6 +87,12 @@ class ArrayShards:
         return [end - begin for _, begin, end in self._places]
 
     @property
+    def n_bytes(self) -> int:
+        """What workers in other processes are given of it."""
+        values = [part.data if sp.issparse(part) else part for part in self._X]
+        return 2 * sum(int(part.nbytes) for part in [*values, *(self._y or []), *(self._weight or [])])
+
+    @property
     def feature_names(self) -> None:
         return None
 
@@ -109,7 +115,7 @@ class Transformed:
 
     def __init__(self, source: Source, transformers: Sequence[Any]) -> None:
         self._source, self._transformers = source, list(transformers)
-        self.rows_of_pieces = source.rows_of_pieces
+        self.rows_of_pieces, self.n_bytes = source.rows_of_pieces, getattr(source, "n_bytes", 0)
         names: Any = source.feature_names
         for transformer in self._transformers:
             names = transformer.get_feature_names_out(names) if hasattr(transformer, "get_feature_names_out") else None

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from minibatch.distributed import _processes as processes
 from minibatch.distributed._communicator import Abandoned, Lonely, SharedFile, part_of
 
 
@@ -60,3 +61,12 @@ def test_parts_are_all_rows_once():
 def test_one_worker_keeps_what_it_has():
     assert Lonely().part_of(5) == (0, 5)
     assert [value.tolist() for value in Lonely().added(np.ones(2))] == [[1.0, 1.0]]
+
+
+def test_shared_files_are_in_memory_only_where_there_is_room(tmp_path):
+    """In a container it often is 64 MB, and a process that writes more into a map of it is killed."""
+    assert processes._has_room(tmp_path, 1)
+    assert not processes._has_room(tmp_path, 10**18)
+    assert not processes._has_room(tmp_path / "missing", 1)
+    sizes = processes._n_bytes((np.zeros(3), (np.zeros(2), np.zeros(1))))
+    assert sizes == 48

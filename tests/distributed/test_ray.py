@@ -60,16 +60,3 @@ def test_an_actor_that_dies_is_started_anew(cluster, monkeypatch):
     monkeypatch.setattr(_ray.RayWorkers, "train", and_lose)
     model = fit(clone(MODEL), X, Y, n_workers=2, sync="parameters", period=2, backend="ray")
     assert_allclose(model.coef_, expected.coef_, rtol=1e-12)
-
-
-def test_an_adder_adds_in_the_order_of_ranks_and_waits_no_longer_than_it_may():
-    import asyncio
-
-    async def talk():
-        adder = _ray._Adder(3, 5.0)
-        values = [np.array([1.0]), np.array([1e16]), np.array([-1e16])]  # another order gives another sum
-        return await asyncio.gather(*(adder.added(1, rank, values[rank]) for rank in (2, 0, 1)))
-
-    assert [total.tolist() for total in asyncio.run(talk())] == [[0.0]] * 3
-    with pytest.raises(TimeoutError):
-        asyncio.run(_ray._Adder(2, 0.05).added(1, 0, np.zeros(1)))

@@ -197,6 +197,15 @@ def test_what_is_wrong_with_a_file_is_said_with_its_column(tmp_path):
         fit(clone(model), ParquetRows(tmp_path / "empty", "label"))
 
 
+def test_a_damaged_file_is_named(tmp_path):
+    file = write(tmp_path, columns_of(X, label=y))
+    whole = file.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:500] + bytes(len(whole) // 2) + whole[500 + len(whole) // 2 :]):
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"rows.parquet cannot be read as Parquet, it may be cut off or damaged"):
+            fit(clone(SAME["linear"][0]), ParquetRows(file, "label"))
+
+
 def test_what_cannot_be_read_in_pieces_is_refused():
     model, source = clone(SAME["linear"][0]), ArrayShards(*shards(X, y))
     cases = [
