@@ -27,14 +27,12 @@ def train_by_gradients(problem: Any, state: State, epoch: Epoch, workers: Commun
     return Trained(state, losses)
 
 
-def train_by_rounds(
-    problem: Any, state: State, epoch: Epoch, first: int, last: int, period: int, workers: Communicator
-) -> Trained:
-    """``period`` updates with batches of one's own rows, then the mean of all workers, by rows. The updates are
-    ``first`` to ``last`` of the epoch, which may have rows for fewer: others have more."""
+def train_by_rounds(problem: Any, state: State, epoch: Epoch, period: int, workers: Communicator) -> Trained:
+    """``period`` updates with batches of one's own rows, then the mean of all workers, by rows. There may be rows for
+    fewer updates than rates: others have more."""
     losses: Any = 0.0
-    for begin in range(first, last, period):
-        end = min(begin + period, last)
+    for begin in range(0, len(epoch.etas), period):
+        end = min(begin + period, len(epoch.etas))
         n_rows = max(0, min(len(epoch.order), end * epoch.batch_size) - begin * epoch.batch_size)
         begins = state.n_averaged, state.slot_updates, state.schedule_updates
         own = np.zeros(problem.n_objectives)

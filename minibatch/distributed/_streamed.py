@@ -39,7 +39,7 @@ class StreamWorker:
                 part = part._replace(order=self._places(n_rows, size, n_own))
                 return train_by_gradients(problem, state, part, self._workers)
             part = part._replace(order=np.arange(n_own), batch_size=-(-size // self._workers.size))
-            return train_by_rounds(problem, state, part, 0, last - first, period, self._workers)
+            return train_by_rounds(problem, state, part, period, self._workers)
 
     def _problem_of(self, asked: tuple[Any, ...], begin: int, n_own: int) -> Any:
         if n_own == 0:
@@ -71,7 +71,7 @@ class StreamWorker:
         order, whole, own = np.zeros(n_rows, np.int64), n_rows // size * size, np.arange(n_own)
         begin, end = self._workers.part_of(size)
         n_whole = whole // size * (end - begin)
-        order[:whole].reshape(-1, size)[:, begin:end] = own[:n_whole].reshape(-1, end - begin)
+        order[:whole].reshape(-1, size)[:, begin:end] = own[:n_whole].reshape(whole // size, end - begin)
         begin, end = self._workers.part_of(n_rows - whole)
         order[whole + begin : whole + end] = own[n_whole:]
         return order

@@ -92,7 +92,7 @@ class Worker:
                 return train_by_gradients(self._problem, state, epoch, self._workers)
             size = -(-size // self._workers.size)
             epoch = epoch._replace(order=self._own_order(*asked)[first * size : last * size], batch_size=size)
-            return train_by_rounds(self._problem, state, epoch, 0, last - first, period, self._workers)
+            return train_by_rounds(self._problem, state, epoch, period, self._workers)
 
     def _own_order(self, shuffle: bool | str, seed: int, number: int) -> Order:
         """Of the own rows; no two workers have the same."""

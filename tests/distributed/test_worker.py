@@ -71,6 +71,15 @@ def test_two_workers_train_as_one(name, streams, sync, on_threads):
         assert shared.score(rows, targets) > alone.score(rows, targets) - 0.2
 
 
+@pytest.mark.parametrize("sync", ["gradients", "parameters"])
+def test_a_worker_without_rows_of_a_batch_is_legal(sync, on_threads):
+    model = MiniBatchSGDRegressor(**{**PLAIN, "batch_size": 2, "eta0": 0.01}, shuffle=False)
+    shards = ArrayShards([X[:5], X[5:9]], [X[:5, 0], X[5:9, 0]])
+    shared = fit(model, shards, n_workers=3, sync=sync)
+    assert shared.n_updates_ == (10 if sync == "gradients" else 4)
+    assert np.isfinite(weights(shared)).all()
+
+
 def test_an_error_of_a_worker_is_raised_where_it_was_asked_for(on_threads, monkeypatch):
     def fails(self, team):
         raise OSError("no rows here")
