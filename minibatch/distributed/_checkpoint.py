@@ -11,6 +11,7 @@ import joblib
 from minibatch._base.seeds import seed_of
 from minibatch.distributed._communicator import Traffic
 from minibatch.distributed._driver import Record
+from minibatch.distributed._given import learn, learnt_by
 
 __all__ = ["SECONDS_BETWEEN", "Checkpoint", "Keeping", "Kept"]
 
@@ -42,8 +43,7 @@ class Keeping:
         kept = None if self._checkpoint is None else self._checkpoint.load(self._about)
         self.goes_on, self.is_complete = kept is not None, False
         if kept is not None:
-            names = {*estimator.get_params(deep=False)}
-            estimator.__dict__.update({name: value for name, value in vars(kept.model).items() if name not in names})
+            learn(estimator, learnt_by(kept.model))
             self._n_before, self._seed, self._rows = kept.n_epochs, kept.seed, kept.rows
             self.is_complete = kept.n_epochs >= estimator.max_iter or kept.model.status_ in _OVER
 

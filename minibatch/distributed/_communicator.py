@@ -16,6 +16,7 @@ __all__ = [
     "Lonely",
     "SharedFile",
     "Traffic",
+    "added_in_order",
     "packed",
     "part_of",
     "unpacked",
@@ -80,6 +81,14 @@ def unpacked(flat: NDArray[np.float64], like: Sequence[NDArray[Any]]) -> list[ND
     ]
 
 
+def added_in_order(of_ranks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sum of vectors, the first ranks' first: to the last digit the same wherever and whenever it is done."""
+    total = of_ranks[0].copy()
+    for of_rank in of_ranks[1:]:
+        total += of_rank
+    return total
+
+
 class Lonely:
     """One worker."""
 
@@ -127,9 +136,7 @@ class SharedFile:
         self._n_written += 1
         self._written[self.rank] = self._n_written
         waited = self._wait()
-        total = place[0].copy()
-        for of_rank in place[1:]:
-            total += of_rank
+        total = added_in_order(place)
         self.traffic += Traffic(1, flat.nbytes, waited)
         return unpacked(total, values)
 

@@ -19,8 +19,9 @@ from minibatch._base.unchanged import unchanged_on_error
 from minibatch._training.epochs import Steps, alone
 from minibatch.distributed._checkpoint import Keeping
 from minibatch.distributed._driver import Orders, Record, Teller, Workers, drive
-from minibatch.distributed._given import Given, parts_of, source_of, through_transformers
+from minibatch.distributed._given import Given, learn, learnt_by, parts_of, source_of, through_transformers
 from minibatch.distributed._look import Look, look_at
+from minibatch.distributed._mpi import MPIWorkers, Ranks
 from minibatch.distributed._processes import Processes
 from minibatch.distributed._ray import RayWorkers
 from minibatch.distributed._sources import Source
@@ -29,7 +30,7 @@ from minibatch.distributed._streamed import Local
 
 __all__ = ["How", "fit"]
 
-_BACKENDS: dict[str, Callable[..., Workers]] = {"processes": Processes, "ray": RayWorkers}
+_BACKENDS = {"processes": Processes, "ray": RayWorkers, "mpi": MPIWorkers}
 
 
 def fit(
@@ -41,10 +42,10 @@ def fit(
     target: Any = None,
     X_val: Any = None,
     y_val: Any = None,
-    n_workers: int = 1,
+    n_workers: int | None = None,
     sync: Literal["gradients", "parameters"] = "gradients",
     period: int | None = None,
-    backend: Literal["processes", "ray"] = "processes",
+    backend: Literal["processes", "ray", "mpi"] = "processes",
     checkpoint: Any = None,
     timeout: float = 60.0,
     verbose: int = 0,
@@ -87,8 +88,8 @@ def fit(
     X_val, y_val : array-like, default=None
         A validation set, as in ``fit``.
 
-    n_workers : int, default=1
-        How many. One trains in this process.
+    n_workers : int, default=None
+        How many. One trains in this process. None: one, or with MPI all that there are.
 
     sync : {'gradients', 'parameters'}, default='gradients'
         What workers tell each other.
@@ -98,10 +99,14 @@ def fit(
         many that workers wait for about a tenth of the time, as it is measured while they train; set it for results
         that do not depend on clocks.
 
-    backend : {'processes', 'ray'}, default='processes'
-        Where workers live: processes of this machine, or actors of Ray (extra ``ray``), in the cluster that
-        ``ray.init`` has found, or a local one. There an exchange takes milliseconds, not microseconds: take long
-        periods.
+    backend : {'processes', 'ray', 'mpi'}, default='processes'
+        Where workers live:
+
+        * ``'processes'`` of this machine;
+        * ``'ray'``: actors of Ray (extra ``ray``), in the cluster that ``ray.init`` has found, or a local one. There an
+          exchange takes milliseconds, not microseconds: take long periods.
+        * ``'mpi'``: the processes of ``mpirun`` (extra ``mpi``). All of them call ``fit``, and all get the fitted
+          estimator. What rank 0 gives is trained on; the others may give ``X=None``.
 
     checkpoint : path-like, default=None
         A folder for what the fit has come to, which is written every half minute at most, and at the end. The same call
@@ -131,7 +136,7 @@ def fit(
     Notes
     -----
     A worker that dies costs half a second of training: it is started anew, and all go on from the last parameters that
-    the driver has. Ctrl-C ends all workers.
+    the driver has. With MPI it ends all, as ``mpirun`` does: ``checkpoint`` is for that. Ctrl-C ends all workers.
 
     References
     ----------
@@ -151,21 +156,24 @@ def fit(
     transformers, final = parts_of(estimator)
     _check_arguments(final, n_workers, sync, period, backend, timeout)
     check_parameters(final)
-    _refuse_what_cannot_be_shared(final, sync, n_workers)
-    how = How(n_workers, sync == "gradients", period, backend, timeout, verbose)
-    given = Given(X, y, sample_weight, (X_val, y_val, None), target)
+    given, parts = Given(X, y, sample_weight, (X_val, y_val, None), target), [*transformers, final]
     with ExitStack() as stack:
-        for part in (*transformers, final):
+        for part in parts:
             stack.enter_context(unchanged_on_error(part))
-        keeping = Keeping(final, checkpoint, n_workers=n_workers, sync=sync)
-        source = source_of(given, transformers)
-        if source is not None and transformers:
-            source = through_transformers(transformers, source)
-            given = _transformed(given, transformers)
-        if not keeping.is_complete:
-            message = _train(final, given, source, how, keeping)
-            if message:
-                warnings.warn(message, ConvergenceWarning, stacklevel=2)
+        ranks = stack.enter_context(Ranks(timeout, n_workers)) if backend == "mpi" else None
+        number = ranks.size if ranks is not None else n_workers or 1
+        _refuse_what_cannot_be_shared(final, sync, number)
+        if ranks is not None and ranks.rank > 0:
+            for part, learnt in zip(parts, ranks.follow(), strict=True):
+                learn(part, learnt)
+            return estimator
+        start = partial(_BACKENDS[backend], ranks or number, timeout)
+        how = How(number, sync == "gradients", period, start, verbose)
+        message = _fit(transformers, final, given, how, Keeping(final, checkpoint, n_workers=number, sync=sync))
+        if message:
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
+        if ranks is not None:
+            ranks.end([learnt_by(part) for part in parts])
     return estimator
 
 
@@ -175,9 +183,17 @@ class How(NamedTuple):
     n_workers: int
     by_gradients: bool
     period: int | None
-    backend: str
-    timeout: float
+    start: Callable[[Any, Any], Workers]  # workers, of a source and of the look at it
     verbose: int
+
+
+def _fit(transformers: list[Any], final: Any, given: Given, how: How, keeping: Keeping) -> str:
+    """All parts; returns what to warn of."""
+    source = source_of(given, transformers)
+    if source is not None and transformers:
+        source = through_transformers(transformers, source)
+        given = _transformed(given, transformers)
+    return "" if keeping.is_complete else _train(final, given, source, how, keeping)
 
 
 def _train(final: Any, given: Given, source: Source | None, how: How, keeping: Keeping) -> str:
@@ -218,7 +234,7 @@ def _workers(how: How, source: Source | None, look: Look | None) -> Workers:
         assert source is not None
         assert look is not None
         return Local(source, look)
-    workers = _BACKENDS[how.backend](how.n_workers, how.timeout, source, look)
+    workers = how.start(source, look)
     if how.verbose:
         print(f"{how.n_workers} workers have come")
     return workers
@@ -250,8 +266,8 @@ def _check_arguments(estimator: Any, n_workers: Any, sync: Any, period: Any, bac
         raise TypeError(
             f"estimator must be one of this package, or a pipeline that ends in one; got {type(estimator).__name__}."
         )
-    if isinstance(n_workers, bool) or not isinstance(n_workers, Integral) or n_workers < 1:
-        raise ValueError(f"n_workers must be a positive integer; got {n_workers!r}.")
+    if n_workers is not None and (isinstance(n_workers, bool) or not isinstance(n_workers, Integral) or n_workers < 1):
+        raise ValueError(f"n_workers must be a positive integer or None; got {n_workers!r}.")
     if sync not in ("gradients", "parameters"):
         raise ValueError(f"sync must be 'gradients' or 'parameters'; got {sync!r}.")
     if period is not None and (isinstance(period, bool) or not isinstance(period, Integral) or period < 1):

@@ -1,5 +1,6 @@
 """What is given to train on and to train: arrays or a source, an estimator or a pipeline."""
 
+from copy import copy
 from typing import Any, NamedTuple
 
 from sklearn.pipeline import Pipeline
@@ -9,7 +10,7 @@ from minibatch.distributed._parquet import ParquetRows
 from minibatch.distributed._ray import RayRows, is_ray_dataset
 from minibatch.distributed._sources import ArrayShards, Source, Transformed, pieces_of
 
-__all__ = ["Given", "parts_of", "source_of", "through_transformers"]
+__all__ = ["Given", "learn", "learnt_by", "parts_of", "source_of", "through_transformers"]
 
 
 class Given(NamedTuple):
@@ -28,6 +29,18 @@ def parts_of(estimator: Any) -> tuple[list[Any], Any]:
         return [], estimator
     steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
     return steps[:-1], steps[-1]
+
+
+def learnt_by(estimator: Any) -> dict[str, Any]:
+    """All that is not a parameter."""
+    names = {*estimator.get_params(deep=False)}
+    return {name: value for name, value in vars(estimator).items() if name not in names}
+
+
+def learn(estimator: Any, learnt: dict[str, Any]) -> None:
+    """That, in place of what it has learnt."""
+    parameters = {name: value for name, value in vars(estimator).items() if name not in learnt_by(estimator)}
+    estimator.__dict__ = parameters | learnt
 
 
 def source_of(given: Given, transformers: list[Any]) -> Source | None:
@@ -67,5 +80,7 @@ def through_transformers(transformers: list[Any], source: Source) -> Source:
             (transformer.fit if stateless else transformer.partial_fit)(piece.X, piece.y)
             if stateless:
                 break
-        found = Transformed(found, [transformer])
+        names, found = found.feature_names, Transformed(found, [copy(transformer)])  # pieces are arrays, without names
+        if names is not None:
+            transformer.feature_names_in_ = names  # as if it had learnt from a data frame
     return found

@@ -20,7 +20,7 @@ from minibatch.distributed._processes import MOST_LOST
 from minibatch.distributed._rounds import Trained
 from minibatch.distributed._sources import Piece
 from minibatch.distributed._streamed import StreamWorker
-from minibatch.distributed._worker import Done, Job, Worker
+from minibatch.distributed._worker import Done, Job, Worker, of_own_rows
 
 __all__ = ["RayRows", "RayWorkers", "is_ray_dataset"]
 
@@ -41,7 +41,9 @@ class RayWorkers:
         """Give the rows of a problem: all to all, or to each its own."""
         self._by_gradients = by_gradients
         self._problem = replace(problem, data=None, threads=ALONE)
-        self._rows = self._ray.put(problem.data)
+        all_to_all, ranks = by_gradients or self._source is not None, range(self.number)
+        problems = [problem] if all_to_all else [of_own_rows(problem, rank, self.number) for rank in ranks]
+        self._rows = [self._ray.put(one.data) for one in problems]
         self._origin = self._ray.put((self._source, self._look))
         self._actors = [self._start() for _ in range(self.number)]
         self._gather()
@@ -63,6 +65,7 @@ class RayWorkers:
                 waited = max(one.traffic.seconds_waiting for one in done)
                 return done[0].trained, done[0].traffic._replace(seconds_waiting=waited)
             self._replace_lost()
+            self._gather()
 
     def close(self) -> None:
         for actor in [*self._actors, *([] if self._adder is None else [self._adder])]:
@@ -74,20 +77,34 @@ class RayWorkers:
         return self._ray.remote(num_cpus=1, max_concurrency=1)(_Actor).remote()
 
     def _gather(self) -> None:
-        """Make a team of all, with somebody who adds."""
+        """Make a team of all, whoever is lost on the way: a node may be gone before Ray knows it."""
+        while not self._have_joined():
+            self._replace_lost()
+
+    def _have_joined(self) -> bool:
+        """With somebody who adds. False where one is gone."""
         self._adder = self._ray.remote(num_cpus=0)(_Adder).remote(self.number, self._timeout)
         joined = [
             actor.join.remote(
-                self._adder, rank, self.number, self._by_gradients, self._problem, self._rows, self._origin
+                self._adder,
+                rank,
+                self.number,
+                self._by_gradients,
+                self._problem,
+                self._rows[rank % len(self._rows)],
+                self._origin,
             )
             for rank, actor in enumerate(self._actors)
         ]
         try:
             self._ray.get(joined, timeout=self._timeout)
+        except self._ray.exceptions.RayActorError:
+            return False
         except self._ray.exceptions.GetTimeoutError as error:
             raise TimeoutError(
                 f"Ray has not started {self.number} workers within timeout={self._timeout:g} s; each needs a core."
             ) from error
+        return True
 
     def _answers(self, answers: list[Any]) -> list[Done] | None:
         """None where one is lost: as soon as that is known, for the others wait for it."""
@@ -111,7 +128,7 @@ class RayWorkers:
         """Start those anew that are gone, or do not answer."""
         errors = self._ray.exceptions
         self._ray.kill(self._adder)  # who waits for others does so no longer, and answers
-        asked = [actor.is_there.remote() for actor in self._actors]
+        n_before, asked = self._n_lost, [actor.is_there.remote() for actor in self._actors]
         there, _ = self._ray.wait(asked, num_returns=len(asked), timeout=min(5.0, self._timeout))
         for i, answer in enumerate(asked):
             try:
@@ -122,9 +139,9 @@ class RayWorkers:
             self._ray.kill(self._actors[i])
             self._actors[i] = self._start()
             self._n_lost += 1
+        self._n_lost = max(self._n_lost, n_before + 1)  # it may have been the one who adds
         if self._n_lost > MOST_LOST:
             raise RuntimeError(f"{self._n_lost} workers were lost; take fewer, or smaller batches.")
-        self._gather()
 
 
 class _Actor:

@@ -111,15 +111,13 @@ class ArrayShards:
 
 
 class Transformed:
-    """A source whose rows go through fitted transformers."""
+    """A source whose rows go through fitted transformers: arrays, which have no names."""
+
+    feature_names = None
 
     def __init__(self, source: Source, transformers: Sequence[Any]) -> None:
         self._source, self._transformers = source, list(transformers)
         self.rows_of_pieces, self.n_bytes = source.rows_of_pieces, getattr(source, "n_bytes", 0)
-        names: Any = source.feature_names
-        for transformer in self._transformers:
-            names = transformer.get_feature_names_out(names) if hasattr(transformer, "get_feature_names_out") else None
-        self.feature_names = names if source.feature_names is not None else None
 
     def read(self, number: int) -> Piece:
         piece = self._source.read(number)

@@ -19,13 +19,13 @@ from minibatch._base.seeds import SEEDS
 from minibatch._problems.batching import Order, sample_order
 from minibatch._problems.epochs import Epoch
 from minibatch._problems.state import State, read_only
-from minibatch.distributed._communicator import Communicator, SharedFile, Traffic
+from minibatch.distributed._communicator import Communicator, SharedFile, Traffic, part_of
 from minibatch.distributed._rounds import Trained, train_by_gradients, train_by_rounds
 from minibatch.distributed._streamed import StreamWorker
 from minibatch.engine.linear import Data
 from minibatch.engine.rows import CSR
 
-__all__ = ["ADDRESS", "KEY", "Done", "Job", "Member", "Team", "Worker", "main", "map_plan", "work"]
+__all__ = ["ADDRESS", "KEY", "Done", "Job", "Member", "Team", "Worker", "main", "map_plan", "of_own_rows", "work"]
 
 # Names of environment variables; the second is how driver and worker know each other.
 ADDRESS, KEY = "MINIBATCH_DRIVER", "MINIBATCH_DRIVER_KEY"
@@ -73,12 +73,12 @@ class Job(NamedTuple):
 
 
 class Worker:
-    """A member of a team, with the problem of all rows."""
+    """A member of a team, with the problem of all rows where gradients are shared, else of its own."""
 
     def __init__(self, problem: Any, workers: Communicator, by_gradients: bool) -> None:
         self._workers, self._by_gradients = workers, by_gradients
         self._orders = lru_cache(maxsize=1)(sample_order)
-        self._problem = problem if by_gradients else _of_own_rows(problem, workers)
+        self._problem = problem
 
     def train(
         self, state: State, epoch: Epoch, rates: Any, first: int, last: int, period: int, asked: tuple[Any, ...]
@@ -111,6 +111,7 @@ class Member:
             self._worker: Any = StreamWorker(source, look, problem, self._workers, team.by_gradients)
         else:
             problem = replace(team.problem, data=_rows_in(team.rows))
+            problem = problem if team.by_gradients else of_own_rows(problem, team.rank, team.size)
             self._worker = Worker(problem, self._workers, team.by_gradients)
 
     def train(self, job: Job) -> Done:
@@ -143,9 +144,9 @@ def map_plan(path: Path, n_samples: int, mode: Literal["r+", "w+"]) -> tuple[NDA
     return np.asarray(order[:n_samples]), np.asarray(order[n_samples:].view(np.float64))
 
 
-def _of_own_rows(problem: Any, workers: Communicator) -> Any:
+def of_own_rows(problem: Any, rank: int, size: int) -> Any:
     """With a copy of these: random rows are read faster from memory of one's own."""
-    own = problem.copied(np.arange(*workers.part_of(problem.n_samples)))
+    own = problem.copied(np.arange(*part_of(problem.n_samples, rank, size)))
     return replace(own, squares=None) if getattr(own, "squares", None) is not None else own
 
 

@@ -170,6 +170,22 @@ def test_parameters_give_the_model_of_processes_whoever_dies_on_the_way(ray, mon
         fit(clone(MODEL), X, Y, **how)
 
 
+def test_a_worker_that_is_gone_before_it_has_joined_is_started_anew(ray, monkeypatch):
+    start, count = _ray.RayWorkers._start, [0]
+
+    def and_lose_the_first(self):
+        found = start(self)
+        count[0] += 1
+        if count[0] == 1:
+            ray.kill(found)
+        return found
+
+    monkeypatch.setattr(_ray.RayWorkers, "_start", and_lose_the_first)
+    shared = fit(clone(MODEL), X, Y, n_workers=2, backend="ray")
+    assert_allclose(shared.coef_, clone(MODEL).fit(X, Y).coef_, rtol=1e-10)
+    assert count == [3]
+
+
 def test_rows_of_a_data_set_are_those_of_the_array():
     read = fit(clone(MODEL), dataset(), target="label")
     assert_allclose(read.coef_, clone(MODEL).fit(X, Y).coef_, rtol=1e-10)
