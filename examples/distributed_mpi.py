@@ -4,8 +4,8 @@ Under mpirun
 
 Needs the extra ``mpi``: mpirun -n 2 python -m mpi4py examples/distributed_mpi.py
 
-All processes run this script, and all call ``fit``. The first has the rows and gives each of the others its share; at the
-end all have the fitted estimator. Run by ``python -m mpi4py``, one that fails ends all.
+All processes run this script, and all call ``fit``. The first has the rows and gives each of the others its share; at
+the end all have the fitted estimator. Run by ``python -m mpi4py``, one that fails ends all.
 
 A script for Slurm is the same line: ``srun -n 64 python -m mpi4py script.py``.
 """
@@ -28,8 +28,8 @@ model = MiniBatchSGDClassifier("log_loss", max_iter=10, tol=None, random_state=0
 # %%
 # How often workers meet
 # ----------------------
-# With gradients they meet at every update, and the model is the one that a single process finds. With parameters they meet
-# after every ``period`` updates with batches of their own.
+# With gradients they meet at every update, and the model is the one that a single process finds. With parameters they
+# meet after every ``period`` updates with batches of their own.
 for sync, batch_size, period in (
     ("gradients", 256, None),
     ("gradients", 8192, None),

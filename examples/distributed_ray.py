@@ -4,13 +4,13 @@ A Ray cluster of three nodes, one of which goes away
 
 Needs the extra ``ray``: python examples/distributed_ray.py
 
-Three nodes of Ray run on this machine, as three machines would (``ray.cluster_utils``), one worker on each. They train with
-local SGD: each on its own rows, with batches of 32, and after every ``period`` updates all go on from the mean of their
-parameters. In the middle of the fit a node is taken away and another comes; the worker that was on it is started anew on
-that, and all go on.
+Three nodes of Ray run on this machine, as three machines would (``ray.cluster_utils``), one worker on each. They train
+with local SGD: each on its own rows, with batches of 32, and after every ``period`` updates all go on from the mean of
+their parameters. In the middle of the fit a node is taken away and another comes; the worker that was on it is started
+anew on that, and all go on.
 
-On a real cluster there is nothing to set up here: ``ray job submit`` runs a script like this one, without the first part,
-and ``ray.init()`` finds the cluster.
+On a real cluster there is nothing to set up here: ``ray job submit`` runs a script like this one, without the first
+part, and ``ray.init()`` finds the cluster.
 """
 
 import time
@@ -38,8 +38,8 @@ print(f"{len(ray.nodes())} nodes, {ray.cluster_resources()['CPU']:.0f} cores for
 # %%
 # What the period does
 # --------------------
-# An exchange by way of Ray takes milliseconds, an update of a linear model microseconds. So seldom is better, as long as
-# workers do not drift apart.
+# An exchange by way of Ray takes milliseconds, an update of a linear model microseconds. So seldom is better, as long
+# as workers do not drift apart.
 random = np.random.default_rng(0)
 X = random.standard_normal((300_000, 40), dtype=np.float32)
 y = (X @ random.standard_normal(40, dtype=np.float32) + random.logistic(size=len(X)) > 0).astype(int)

@@ -7,8 +7,8 @@ A quarter of a million rows lie in a Parquet file, ordered by day, in columns of
 epoch. What is held in memory does not grow with the file.
 
 Files are seldom in random order. Here the first days have mostly rows of one class, and the last of the other. A model
-that takes the rows as they come ends up believing the last days, all the more the smaller its batches are. Row groups in
-random order are enough against that: here every batch size then comes to the same accuracy.
+that takes the rows as they come ends up believing the last days, all the more the smaller its batches are. Row groups
+in random order are enough against that: here every batch size then comes to the same accuracy.
 """
 
 import matplotlib
