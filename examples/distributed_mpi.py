@@ -41,8 +41,8 @@ for sync, batch_size, period in (
         seconds, waiting = several.history_["seconds"][-1], several.history_["seconds_waiting"][-1]
         of = "" if period is None else f", period {period}"
         print(
-            f"{ranks.size} workers, {sync}, batches of {batch_size}{of}: {seconds:.2f} s, {waiting / seconds:.0%} of it "
-            f"waiting; accuracy {several.score(X, y):.4f}",
+            f"{ranks.size} workers, {sync}, batches of {batch_size}{of}: {seconds:.2f} s, {waiting / seconds:.0%} of "
+            f"it waiting; accuracy {several.score(X, y):.4f}",
             flush=True,
         )
 
