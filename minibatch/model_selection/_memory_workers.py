@@ -11,7 +11,7 @@ from minibatch.model_selection._memory_result import Parts
 
 __all__ = ["PROCESS", "refuse_what_cannot_be_shared", "with_workers"]
 
-# Of Python with its imports and loaded kernels, in bytes that no other process shares, measured. Pages of libraries, 150
+# Of Python with its imports and loaded kernels: bytes that no other process shares, measured. Pages of libraries, 150
 # MB more, are those of the calling process.
 PROCESS = 160_000_000
 # Vectors of float64 in an exchange, measured: what is put together, the sum, and with means of parameters each by rows.

@@ -1,0 +1,130 @@
+"""From which batch size more machines stop helping: python benchmarks/scaling.py [--out docs/distributed]
+
+Measured here: the exchange of vectors between two processes; the updates of two processes beside what ``a + b B / K`` and
+the exchange predict; ``a`` and ``b`` of a worker and the critical batch size. The rest is ``simulate_workers`` on networks
+of other people. The data are NPZ files with X and y in the folder MINIBATCH_DATA; without it, digits take their place.
+"""
+
+import argparse
+import os
+import statistics
+import warnings
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.preprocessing import StandardScaler
+
+from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier
+from minibatch._base.trials import Updates
+from minibatch.distributed import simulate_workers
+from minibatch.distributed._processes import Processes
+from minibatch.distributed._timing import Solo, numbers_of_gradient, seconds_of_exchange, seconds_of_update
+from minibatch.model_selection import recommend_batch_size
+from minibatch.plotting import WorkersSimulationDisplay
+
+# Latency in seconds and bandwidth in bytes a second. The second is measured: J. Squyres, "MPI over 40Gb Ethernet", Cisco
+# 2014, with Open MPI on two servers, 1.93 us and 37.23 Gbit/s. Of the first the bandwidth is the line rate, and the
+# latency a round figure for TCP.
+NETWORKS = {"10 Gbit Ethernet, TCP": (5e-5, 1.25e9), "40 Gbit Ethernet, MPI": (1.93e-6, 4.654e9)}
+LINEAR = MiniBatchSGDClassifier("log_loss", random_state=0)
+MODELS = {
+    "covtype_93k": ("linear", LINEAR),
+    "fashion_mnist": ("network", MiniBatchMLPClassifier((100,), random_state=0)),
+}
+SIZES, WORKERS, ROUNDS = 4 ** np.arange(3, 10), (4, 16, 64, 256, 1024), 3
+
+
+def rows_of(name):
+    if "MINIBATCH_DATA" not in os.environ:
+        X, y = load_digits(return_X_y=True)
+    else:
+        found = np.load(Path(os.environ["MINIBATCH_DATA"]) / f"{name}.npz")
+        X, y = found["X"], found["y"]
+    return StandardScaler().fit_transform(X.reshape(len(y), -1).astype(np.float32)), y
+
+
+def exchanges():
+    print("| float64 numbers | us |\n|---|---|")
+    with closing(Processes(2, 60.0)) as workers:
+        for number in (100, 1000, 10_000, 100_000, 1_000_000):
+            seconds = statistics.median(seconds_of_exchange(workers, number) for _ in range(ROUNDS))
+            print(f"| {number:,} | {1e6 * seconds:.3g} |", flush=True)
+
+
+def updates(name, kind, model, X, y):
+    """Of two processes, beside what one in their place and the exchange say."""
+    rate = {model._rate_parameter: 1e-9, "learning_rate": "constant"}
+    watch = Updates((X[:2], y[:2], None), 10**9)
+    model = type(model)(**(model.get_params() | rate | {"batch_size": 64}))
+    with closing(model._training(X, y, None, watch=watch)) as steps:
+        request = next(steps)
+    n_numbers, solo = numbers_of_gradient(request), Solo()
+    with closing(Processes(2, 60.0)) as workers:
+        for some in (solo, workers):
+            some.share(request.problem, n_numbers, True)
+            some.begin(request.epoch)
+            some.train(request.state, 0, 1, 1, ())
+        rows = []
+        for size in (64, 1024, 16_384):
+            part = min(seconds_of_update(solo, request, size // 2) for _ in range(ROUNDS))
+            rows.append((size, part, min(seconds_of_update(workers, request, size) for _ in range(ROUNDS))))
+        exchange = min(seconds_of_exchange(workers, n_numbers) for _ in range(ROUNDS))
+    for size, part, measured in rows:
+        cells = " | ".join(f"{1e6 * seconds:.3g}" for seconds in (part, exchange, part + exchange, measured))
+        print(f"| {name} | {kind} | {size:,} | {cells} |", flush=True)
+
+
+def simulated(name, kind, advice, n_parameters, axes):
+    a, b = advice.seconds_per_update
+    for ax, (network, constants) in zip(axes, NETWORKS.items(), strict=True):
+        found = simulate_workers((a, b), advice.critical_batch_size, n_parameters, constants, batch_sizes=SIZES)
+        for size, worthwhile, fastest, best in zip(
+            SIZES, found.worthwhile_n_workers, found.fastest_n_workers, found.speedups.max(axis=0), strict=True
+        ):
+            print(f"| {name}, {kind} | {network} | {size:,} | {worthwhile:,} | {fastest:,} | {best:.2g} |", flush=True)
+        WorkersSimulationDisplay.from_result(found, ax=ax)
+        ax.set_title(f"{name}, {kind}; {network}", loc="left", fontsize="medium")
+
+
+def main():
+    import matplotlib.pyplot as plt
+
+    parser = argparse.ArgumentParser(prog="python benchmarks/scaling.py")
+    parser.add_argument("--out", type=Path, help="folder of the picture")
+    out = parser.parse_args().out
+    warnings.simplefilter("ignore")
+    exchanges()
+    data = {name: rows_of(name) for name in MODELS}
+    print("\n| data | model | rows | part | exchange | predicted, us | measured, us |\n|---|---|---|---|---|---|---|")
+    for name, (kind, model) in MODELS.items():
+        updates(name, kind, model, *data[name])
+    advice = {}
+    print(
+        "\n| data | model | numbers | a, us | b, us | critical batch size | advised of 16 |\n|---|---|---|---|---|---|---|"
+    )
+    for name, (kind, model) in MODELS.items():
+        network = NETWORKS["10 Gbit Ethernet, TCP"]
+        found = recommend_batch_size(model, *data[name], n_workers=16, network=network, random_state=0, max_seconds=60)
+        fitted = type(model)(**(model.get_params() | {"max_iter": 1})).fit(*data[name])
+        arrays = [*fitted.coefs_, *fitted.intercepts_] if kind == "network" else [fitted.coef_, fitted.intercept_]
+        advice[name] = found, sum(array.size for array in arrays)
+        a, b = (1e6 * seconds for seconds in found.seconds_per_update)
+        cells = f"{advice[name][1]:,} | {a:.3g} | {b:.3g} | {found.critical_batch_size:.3g} | {found.batch_size:,}"
+        print(f"| {name} | {kind} | {cells} |\n<!-- {found.reason} {found.unsure} -->", flush=True)
+    figure, axes = plt.subplots(2, 2, figsize=(13, 9), layout="constrained")
+    print(
+        "\n| data, model | network | rows of a batch | worthwhile | fastest | times as fast |\n|---|---|---|---|---|---|"
+    )
+    for row, (name, (kind, _)) in zip(axes, MODELS.items(), strict=True):
+        simulated(name, kind, *advice[name], row)
+    for ax in axes[:, 0]:
+        ax.get_legend().remove()
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        figure.savefig(out / "scaling.png", dpi=90)
+
+
+if __name__ == "__main__":
+    main()
