@@ -21,9 +21,9 @@ from minibatch.engine.linear import Data
 __all__ = ["SECONDS_A_RUN", "Exchanges", "Solo", "numbers_of_gradient", "seconds_of_exchange", "seconds_of_update"]
 
 SECONDS_A_RUN = 0.02  # long enough for the clock
-_MOST_RUNS = 50
-_LEAST_SHARE = 0.1  # of a run that its second half takes, whatever the clock says
-_EXCHANGES, _RUNS = 4096, 5  # of which the median counts
+_FEWEST_RUNS, _MOST_RUNS = 3, 30
+_LEAST_SHARE = 0.01  # of a run that all but its first batch take, whatever the clock says
+_EXCHANGES = 4096
 
 
 class Solo:
@@ -54,11 +54,12 @@ def seconds_of_update(workers: Workers, request: Request, batch_size: int) -> fl
 
 
 def seconds_of_exchange(workers: Workers, n_numbers: int) -> float:
-    """Until everybody has a sum of so many numbers; the median of some runs of many. Workers are left without rows."""
+    """Until everybody has a sum of so many numbers; a mean of many, in the fastest of some runs, as updates are timed.
+    Workers are left without rows."""
     workers.share(Exchanges(n_numbers), n_numbers, True)
     workers.begin(Epoch(np.arange(_EXCHANGES), np.zeros(_EXCHANGES), 1, _EXCHANGES, True, 0))
     state = State(np.zeros(1), np.zeros((0, 1)), np.zeros(0))
-    return float(np.median([_seconds_of_one(workers, state, _EXCHANGES) for _ in range(_RUNS)]))
+    return min(_seconds_of_one(workers, state, _EXCHANGES) for _ in range(_FEWEST_RUNS))
 
 
 def numbers_of_gradient(request: Request) -> int:
@@ -68,8 +69,8 @@ def numbers_of_gradient(request: Request) -> int:
 
 
 def _seconds_of_one(workers: Workers, state: State, most: int) -> float:
-    """Of ``most`` batches that have begun; from one run to another of half its length, without what comes before the
-    first."""
+    """Of ``most`` batches that have begun. What a call takes beside its batches does not count, where there are two: on
+    a busy machine the state alone takes longer on its way than a batch."""
     clock: Callable[[], float] = getattr(workers, "clock", time.perf_counter)
 
     def took(number: int) -> float:
@@ -77,16 +78,19 @@ def _seconds_of_one(workers: Workers, state: State, most: int) -> float:
         workers.train(state, 0, number, 1, ())
         return clock() - began
 
-    number = 1
-    while (seconds := took(number)) < SECONDS_A_RUN and number < most:
+    first = min(took(1) for _ in range(_FEWEST_RUNS))
+    if most == 1:
+        return first
+    number = 2
+    while (more := took(number) - first) < SECONDS_A_RUN and number < most:
         number = min(2 * number, most)
     # short runs are repeated: what else the machine does only makes them longer
-    runs = min(_MOST_RUNS, 1 + int(SECONDS_A_RUN / seconds))
-    whole = min(took(number) for _ in range(runs))
-    if number < 4:
-        return whole / number
-    half = number // 2
-    return max(whole - min(took(half) for _ in range(runs)), _LEAST_SHARE * whole) / (number - half)
+    runs = range(int(np.clip(SECONDS_A_RUN / max(more, 1e-9), 1, _MOST_RUNS)))
+    whole, first = (
+        min(first + more, *(took(number) for _ in runs), np.inf),
+        min(first, *(took(1) for _ in runs), np.inf),
+    )
+    return float(max(whole - first, _LEAST_SHARE * whole)) / (number - 1)
 
 
 @dataclass(frozen=True)
