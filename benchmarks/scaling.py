@@ -2,7 +2,8 @@
 
 Measured here: the exchange of vectors between two processes; the updates of two processes beside what ``a + b B / K``
 and the exchange predict; ``a`` and ``b`` of a worker and the critical batch size. The rest is ``simulate_workers`` on
-networks of other people. Times are the fastest of some runs. The data are NPZ files with X and y in the folder
+networks of other people. Exchanges are the fastest of some runs of many, and times of updates the processor's, so that
+others on the machine count little. The data are NPZ files with X and y in the folder
 MINIBATCH_DATA; without it, digits take their place.
 """
 
@@ -30,11 +31,9 @@ from minibatch.plotting import WorkersSimulationDisplay
 # Gbit/s. Of the first the bandwidth is the line rate, and the latency a round figure for TCP.
 NETWORKS = {"10 Gbit Ethernet, TCP": (5e-5, 1.25e9), "40 Gbit Ethernet, MPI": (1.93e-6, 4.654e9)}
 LINEAR = MiniBatchSGDClassifier("log_loss", random_state=0)
-MODELS = {
-    "covtype_93k": ("linear", LINEAR),
-    "fashion_mnist": ("network", MiniBatchMLPClassifier((100,), random_state=0)),
-}
-SIZES, WORKERS, ROUNDS = 4 ** np.arange(3, 10), (4, 16, 64, 256, 1024), 3
+NETWORK = MiniBatchMLPClassifier((100,), random_state=0)
+MODELS = {"covtype_93k": ("linear", LINEAR), "fashion_mnist": ("network", NETWORK)}
+SIZES, ROUNDS = 4 ** np.arange(3, 9), 20
 
 
 def rows_of(name):
@@ -61,24 +60,38 @@ def exchanges():
 def updates(name, kind, model, X, y):
     """Of two processes, beside what one in their place and the exchange say."""
     rate = {model._rate_parameter: 1e-9, "learning_rate": "constant"}
-    watch = Updates((X[:2], y[:2], None), 10**9)
     model = type(model)(**(model.get_params() | rate | {"batch_size": 64}))
-    with closing(model._training(X, y, None, watch=watch)) as steps:
+    with closing(model._training(X, y, None, watch=Updates((X[:2], y[:2], None), 10**9))) as steps:
         request = next(steps)
     n_numbers, solo = numbers_of_gradient(request), Solo()
+    solo.share(request.problem, n_numbers, True)
     with closing(Processes(2, 60.0)) as workers:
-        for some in (solo, workers):
-            some.share(request.problem, n_numbers, True)
-            some.begin(request.epoch)
-            some.train(request.state, 0, 1, 1, ())
-        rows = []
-        for size in (64, 1024, 16_384):
-            part = min(seconds_of_update(solo, request, size // 2) for _ in range(ROUNDS))
-            rows.append((size, part, min(seconds_of_update(workers, request, size) for _ in range(ROUNDS))))
+        workers.share(request.problem, n_numbers, True)
+        measured = [(size, processor_seconds(workers, request, size)) for size in (64, 1024, 16_384)]
         exchange = min(seconds_of_exchange(workers, n_numbers) for _ in range(ROUNDS))
-    for size, part, measured in rows:
-        cells = " | ".join(f"{1e6 * seconds:.3g}" for seconds in (part, exchange, part + exchange, measured))
+    for size, seconds in measured:
+        part = min(seconds_of_update(solo, request, size // 2) for _ in range(3))
+        cells = " | ".join(f"{1e6 * number:.3g}" for number in (part, exchange, part + exchange, seconds))
         print(f"| {name} | {kind} | {size:,} | {cells} |", flush=True)
+
+
+def processor_seconds(workers, request, batch_size):
+    """Of an update, by the processor's clock of the busier worker, being awake while it waits among it. (Linux tells.)"""
+    n_batches = len(request.epoch.order) // batch_size
+    rates = np.full(n_batches, 1e-9)
+    workers.begin(request.epoch._replace(etas=rates, batch_size=batch_size, first_averaged=n_batches))
+    workers.train(request.state, 0, 1, 1, ())
+    before = [seconds_of_process(worker.process.pid) for worker in workers._workers]
+    runs = 1 + 200 // n_batches  # the clock ticks every 10 ms
+    for _ in range(runs):
+        workers.train(request.state, 0, n_batches, 1, ())
+    after = [seconds_of_process(worker.process.pid) for worker in workers._workers]
+    return max(end - begin for begin, end in zip(before, after, strict=True)) / (runs * n_batches)
+
+
+def seconds_of_process(pid):
+    of_user, of_system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(of_user) + int(of_system)) / os.sysconf("SC_CLK_TCK")
 
 
 def simulated(name, kind, advice, n_parameters, axes):
@@ -102,7 +115,7 @@ def main():
     warnings.simplefilter("ignore")
     exchanges()
     data = {name: rows_of(name) for name in MODELS}
-    header("data", "model", "rows", "part", "exchange", "predicted, us", "measured, us")
+    header("data", "model", "rows", "part", "exchange", "predicted, us", "processor, us")
     for name, (kind, model) in MODELS.items():
         updates(name, kind, model, *data[name])
     advice = {}
