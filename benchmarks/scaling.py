@@ -76,7 +76,7 @@ def updates(name, kind, model, X, y):
 
 
 def processor_seconds(workers, request, batch_size):
-    """Of an update, by the processor's clock of the busier worker, being awake while it waits among it. (Linux tells.)"""
+    """Of an update, by the processor's clock of the busier worker; waiting awake is among it. (Linux tells.)"""
     n_batches = len(request.epoch.order) // batch_size
     rates = np.full(n_batches, 1e-9)
     workers.begin(request.epoch._replace(etas=rates, batch_size=batch_size, first_averaged=n_batches))
