@@ -22,7 +22,7 @@ from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier
 from minibatch._base.trials import Updates
 from minibatch.distributed import simulate_workers
 from minibatch.distributed._processes import Processes
-from minibatch.distributed._timing import Solo, numbers_of_gradient, seconds_of_exchange, seconds_of_update
+from minibatch.distributed._timing import Solo, numbers_of_gradient, seconds_of_exchange, seconds_of_update, share_rows
 from minibatch.model_selection import recommend_batch_size
 from minibatch.plotting import WorkersSimulationDisplay
 
@@ -64,9 +64,9 @@ def updates(name, kind, model, X, y):
     with closing(model._training(X, y, None, watch=Updates((X[:2], y[:2], None), 10**9))) as steps:
         request = next(steps)
     n_numbers, solo = numbers_of_gradient(request), Solo()
-    solo.share(request.problem, n_numbers, True)
+    share_rows(solo, request)
     with closing(Processes(2, 60.0)) as workers:
-        workers.share(request.problem, n_numbers, True)
+        share_rows(workers, request)
         measured = [(size, processor_seconds(workers, request, size)) for size in (64, 1024, 16_384)]
         exchange = min(seconds_of_exchange(workers, n_numbers) for _ in range(ROUNDS))
     for size, seconds in measured:

@@ -18,7 +18,10 @@ from minibatch.distributed._driver import Workers
 from minibatch.distributed._rounds import Trained, train_by_gradients
 from minibatch.engine.linear import Data
 
-__all__ = ["SECONDS_A_RUN", "Exchanges", "Solo", "numbers_of_gradient", "seconds_of_exchange", "seconds_of_update"]
+__all__ = [
+    "SECONDS_A_RUN", "Exchanges", "Solo", "numbers_of_gradient", "seconds_of_exchange", "seconds_of_update",
+    "share_rows",
+]  # fmt: skip
 
 SECONDS_A_RUN = 0.02  # long enough for the clock
 _FEWEST_RUNS, _MOST_RUNS = 3, 30
@@ -63,9 +66,16 @@ def seconds_of_exchange(workers: Workers, n_numbers: int) -> float:
 
 
 def numbers_of_gradient(request: Request) -> int:
-    """That are added up in every update: the gradient, and a loss of every objective."""
-    problem: Any = request.problem
-    return int(problem.n_trained + problem.n_objectives)
+    """That are added up in every update: a gradient, and the losses of the outputs."""
+    return len(request.state.theta) + int(request.problem.data.class_weight.shape[1])
+
+
+def share_rows(workers: Workers, request: Request) -> None:
+    """With room for exchanges, and a first batch, so that kernels are there."""
+    n_losses = 16 * int(request.problem.data.class_weight.shape[1])  # of the shares of a network's batch
+    workers.share(request.problem, 64 + n_losses + numbers_of_gradient(request), True)
+    workers.begin(request.epoch)
+    workers.train(request.state, 0, 1, 1, ())
 
 
 def _seconds_of_one(workers: Workers, state: State, most: int) -> float:

@@ -12,7 +12,7 @@ from minibatch._problems.requests import Request
 from minibatch.distributed._driver import Workers
 from minibatch.distributed._network import NUMBER_BYTES, Network, allreduce_seconds
 from minibatch.distributed._processes import Processes
-from minibatch.distributed._timing import Solo, numbers_of_gradient, seconds_of_exchange, seconds_of_update
+from minibatch.distributed._timing import Solo, numbers_of_gradient, seconds_of_exchange, seconds_of_update, share_rows
 from minibatch.model_selection._step_time import LEAST_SHARE, StepTimes, times_that_agree
 
 __all__ = ["SECONDS_TO_START", "TimedWorkers", "WorkerTimes"]
@@ -59,9 +59,7 @@ class TimedWorkers:
         self._numbers = numbers_of_gradient(self._request)
         self._workers: Workers = Solo() if network is not None else Processes(n_workers, SECONDS_TO_START)
         try:
-            self._workers.share(self._request.problem, self._numbers, True)
-            self._workers.begin(self._request.epoch)  # a first batch, so that kernels are there
-            self._workers.train(self._request.state, 0, 1, 1, ())
+            share_rows(self._workers, self._request)
         except BaseException:
             self.close()
             raise

@@ -18,6 +18,7 @@ from minibatch.distributed._timing import (
     numbers_of_gradient,
     seconds_of_exchange,
     seconds_of_update,
+    share_rows,
 )
 
 X = np.random.default_rng(0).standard_normal((1000, 4))
@@ -76,7 +77,7 @@ def test_an_exchange_is_of_as_many_numbers_as_are_added_up(request_of_fit):
 
 def test_one_in_place_of_all_trains_on_a_copy(request_of_fit):
     solo = Solo()
-    solo.share(request_of_fit.problem, 6, True)
+    share_rows(solo, request_of_fit)
     before = request_of_fit.state.copy()
     assert 0 < seconds_of_update(solo, request_of_fit, 100) < 1
     for name, value in vars(before).items():
@@ -104,7 +105,7 @@ def test_exchanges_add_up_a_vector_an_update():
 def test_processes_of_this_machine(request_of_fit):
     workers = Processes(2, 60.0)
     try:
-        workers.share(request_of_fit.problem, 6, True)
+        share_rows(workers, request_of_fit)
         assert 0 < seconds_of_update(workers, request_of_fit, 100) < 1
         assert 0 < seconds_of_exchange(workers, 6) < 1
     finally:
