@@ -305,7 +305,8 @@ def _times_of_one(
 def _times_of_team(
     candidates: Candidates, rows: tuple[Any, Any, Any], sizes: NDArray[np.int64], team: Team, clock: _Clock
 ) -> WorkerTimes:
-    largest = int(min(LARGEST, max(1, sizes[-1] // team.n_workers)))  # rows of a worker
+    # rows of a worker; one in place of all can have those of all
+    largest = int(min(LARGEST, sizes[-1] if team.network is not None else max(1, sizes[-1] // team.n_workers)))
     model = candidates.to_time(min(int(sizes[-1]), RUN_ROWS))
     workers = clock.without(lambda: TimedWorkers(model, rows, team.n_workers, team.network))
     try:

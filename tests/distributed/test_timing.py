@@ -67,6 +67,19 @@ def test_batches_are_cut_from_the_order_of_the_epoch(request_of_fit):
     assert len(workers.epoch.order) == 1000
 
 
+def test_one_in_place_of_all_takes_some_batches_of_any_size(request_of_fit):
+    class Noting(Solo):
+        def begin(self, epoch):
+            super().begin(epoch)
+            self.epoch = epoch
+
+    workers = Noting()
+    share_rows(workers, request_of_fit)
+    seconds_of_update(workers, request_of_fit, 900)
+    assert len(workers.epoch.etas) >= 4
+    assert len(workers.epoch.order) >= 900 * len(workers.epoch.etas)
+
+
 def test_an_exchange_is_of_as_many_numbers_as_are_added_up(request_of_fit):
     assert numbers_of_gradient(request_of_fit) == 4 + 1 + 1
     workers = Sleeping(1e-4)
