@@ -14,6 +14,8 @@ from minibatch.model_selection._noise_law import critical_batch_size
 from minibatch.model_selection._race import LEVELS, Path, Race, lowest_of, seconds_to_levels
 from minibatch.model_selection._recommendation import BatchSizeRecommendation, Table
 from minibatch.model_selection._step_time import AGREE, StepTimes
+from minibatch.model_selection._worker_advice import Shared, doubts_about_workers, words_about_workers
+from minibatch.model_selection._worker_times import WorkerTimes
 
 __all__ = ["CHANGED", "SIMILAR", "Findings", "advice_of", "corrected", "flat_around", "middle"]
 
@@ -27,13 +29,14 @@ class Findings(NamedTuple):
     memory: NDArray[np.int64]
     by_law: NDArray[np.float64]  # relative seconds
     critical: float
-    times: StepTimes
+    times: StepTimes | WorkerTimes
     noise: GradientNoiseCurve
     race: Race
     candidates: Candidates
     solver: FullBatchSolver | None
     n_samples: int
     n_raced: int  # rows of the runs
+    shared: Shared | None  # what there is to say of several workers
 
 
 def middle(sizes: NDArray[np.int64]) -> int:
@@ -83,7 +86,8 @@ def advice_of(found: Findings, estimator: Any, seconds: Callable[[], float]) -> 
         raced, costs = sizes, found.by_law
     best = middle(raced[costs <= SIMILAR * costs.min()])
     arrived = np.isfinite(costs)
-    fast = corrected(sizes, found.by_law, raced[arrived], costs[arrived]) <= SIMILAR * costs.min()
+    expected = corrected(sizes, found.by_law, raced[arrived], costs[arrived])
+    fast = expected <= SIMILAR * costs.min()
     fast &= ~np.isin(sizes, raced[~arrived])
     flat = flat_around(best, sizes, fast)
     rate_at_best = next((path.learning_rate for path in paths if path.batch_size == best), np.nan)
@@ -99,10 +103,14 @@ def advice_of(found: Findings, estimator: Any, seconds: Callable[[], float]) -> 
         seconds_per_update=found.times.line(),
         table=_table(found, paths),
         reason=_reason(found, best, flat, raced, costs),
-        unsure=tuple(_doubts(found, best, paths)),
+        unsure=(
+            *_doubts(found, best, paths),
+            *doubts_about_workers(found.shared, sizes, expected, best, found.n_raced),
+        ),
         seconds=seconds(),
         full_batch_solver=found.solver,
         noise=noise,
+        **({} if found.shared is None else found.shared.fields()),
     )
 
 
@@ -149,6 +157,8 @@ def _reason(
         others = [f"{ratio} with {size}" for size, ratio in zip(raced, words_of, strict=True) if size != best]
         sample = f" on {found.n_raced:,} of the rows" if found.n_raced < found.n_samples else ""
         words += f"In runs{sample} to the same objective, times relative to {best} rows: {', '.join(others)}. "
+    if found.shared is not None:
+        words += words_about_workers(found.shared, best)
     if flat[0] == flat[1]:
         return f"{words}Other sizes take over {SIMILAR - 1:.0%} more time."
     return f"{words}{flat[0]} to {flat[1]} rows take about the same time (within {SIMILAR - 1:.0%})."

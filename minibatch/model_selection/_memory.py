@@ -1,29 +1,26 @@
 """How much memory a fit will take."""
 
-from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.base import clone, is_classifier
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
 from minibatch._base.pipelines import split_pipeline
 from minibatch._base.ranges import AnyFloat
-from minibatch._base.rates import growth_of
 from minibatch._base.trials import check_parameters
 from minibatch._problems.batching import UNIFORMS_AT_ONCE
-from minibatch._problems.column_scales import ColumnMoments
 from minibatch._problems.dual_averaging import DualAveragingProblem
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.mlp import ROWS_OF_STATISTICS, MLPProblem
-from minibatch._problems.pieces import Threads
 from minibatch._problems.state import SCORES_AT_ONCE as SCORES_COPIED
-from minibatch._problems.state import rows_of, values_of_row
 from minibatch._training.beginning import SCORES_AT_ONCE, n_rows_looked_at
 from minibatch._training.first_distance import n_rows_of_sample
+from minibatch.distributed._simulation import MOST_WORKERS
+from minibatch.model_selection._memory_fit import MOST, Fit, fit_of
 from minibatch.model_selection._memory_result import MemoryRequired, Parts
+from minibatch.model_selection._memory_workers import refuse_what_cannot_be_shared, with_workers
 
 __all__ = ["memory_required"]
 
@@ -35,14 +32,15 @@ _RATES = 24
 # Vectors of the size of the parameters, measured: L-BFGS-B keeps ten pairs and a workspace; while a first distance is
 # found.
 _LBFGS_VECTORS, _FIRST_DISTANCE_VECTORS = 38, 7.5
-# Rows or columns that arrays may have, stored values that NumPy gives a shape, and outputs: their weights are made.
-_MOST, _MOST_STORED, _MOST_OUTPUTS = 10**15, 10**18, 10**7
+_MOST_OUTPUTS = 10**7  # their weights are made
 
 _CONSTRAINTS: dict[str, list[Any]] = {
-    "n_features": [Interval(Integral, 1, _MOST, closed="both")],
-    "n_samples": [Interval(Integral, 2, _MOST, closed="both")],
+    "n_features": [Interval(Integral, 1, MOST, closed="both")],
+    "n_samples": [Interval(Integral, 2, MOST, closed="both")],
     "n_outputs": [Interval(Integral, 1, _MOST_OUTPUTS, closed="both")],
     "density": [AnyFloat(Real, 0, 1, closed="both"), None],
+    "n_workers": [Interval(Integral, 1, MOST_WORKERS, closed="both")],
+    "sync": [StrOptions({"gradients", "parameters"})],
 }
 
 
@@ -55,6 +53,8 @@ def memory_required(
     n_outputs: int = 1,
     dtype: Any = np.float64,
     density: float | None = None,
+    n_workers: int = 1,
+    sync: Literal["gradients", "parameters"] = "gradients",
 ) -> MemoryRequired:
     """The memory that ``fit`` takes at its peak, beyond X and y themselves.
 
@@ -86,6 +86,15 @@ def memory_required(
     density : float, default=None
         Of a sparse X, the share of its values that are stored, ``X.nnz / (n_samples * n_features)``. None: X is dense.
 
+    n_workers : int, default=1
+        Processes that train, as in :func:`minibatch.distributed.fit`: the sum is then that of the driver, of what is
+        shared (a copy of the rows, the order of an epoch, exchanges) and of all workers, each of which takes 160 MB
+        before it has seen a row. One trains in the calling process.
+
+    sync : {'gradients', 'parameters'}, default='gradients'
+        What several workers tell each other. With ``'parameters'`` the batch size is that of a worker, and each has
+        a copy of its own rows.
+
     Returns
     -------
     MemoryRequired
@@ -96,11 +105,12 @@ def memory_required(
     TypeError
         If the estimator is none of this package.
     ValueError
-        If a parameter is out of range.
+        If a parameter is out of range, or workers cannot share such a fit.
 
     See Also
     --------
     batch_size_grid : Batch sizes to compare.
+    minibatch.distributed.fit : Fits with several workers.
 
     Notes
     -----
@@ -109,7 +119,8 @@ def memory_required(
     another order or type it is, once, which is not counted. Nor are compiled code, the workspace of BLAS, the samples
     of rows that ``eta0='auto'`` and ``batch_growth='adaptive'`` look at, and about 100 kB of Python objects and NumPy's
     own buffers. With ``batch_growth``, the largest batch counts; all rows are scored to judge the end of a fit, where a
-    sample of them may do. What ``tracemalloc`` sees beyond these is met within 20 %.
+    sample of them may do. What ``tracemalloc`` sees beyond these is met within 20 %. With several workers, ``shared``
+    memory counts once; compiling for the first time takes each of them another 20 to 100 MB.
 
     Examples
     --------
@@ -132,7 +143,13 @@ def memory_required(
                 batch buffers  22.4 MB
                         total  56.4 MB
     """
-    given = {"n_features": n_features, "n_samples": n_samples, "n_outputs": n_outputs, "density": density}
+    given: dict[str, Any] = {
+        "n_features": n_features,
+        "n_samples": n_samples,
+        "n_outputs": n_outputs,
+        "density": density,
+    }
+    given |= {"n_workers": n_workers, "sync": sync}
     validate_parameter_constraints(_CONSTRAINTS, given, caller_name="memory_required")
     if isinstance(density, bool):  # a number to Python
         raise ValueError(f"density must be the share of values of X that are stored, or None; got {density}.")
@@ -142,9 +159,12 @@ def memory_required(
     if batch_size is not None:
         final.set_params(batch_size=batch_size)
     check_parameters(final)
-    fit = _fit_of(final, n_features, n_samples, n_outputs, dtype, density)
+    refuse_what_cannot_be_shared(final, n_workers, sync)
+    fit = fit_of(final, n_features, n_samples, n_outputs, dtype, density)
     always = _always(fit)
     moments = {name: always | parts for name, parts in _moments(fit).items()} | _setting_up(fit)
+    if n_workers > 1:
+        moments = with_workers(fit, moments, n_workers, sync)
     totals = {name: sum(parts.values()) for name, parts in moments.items()}
     parts = {name: size for name, size in moments[max(totals, key=totals.__getitem__)].items() if size}
     return MemoryRequired(parts, totals, fit.batch_size)
@@ -160,119 +180,7 @@ def _training_type(dtype: Any) -> Any:
     return found
 
 
-class _Fit(NamedTuple):
-    """The sizes of a fit. ``problem`` has the right number of rows and parameters, but no bytes for them."""
-
-    final: Any
-    problem: LinearProblem | MLPProblem
-    n_samples: int
-    n_features: int
-    n_held_out: int
-    batch_size: int
-    largest_batch: int  # that it grows to
-    coded_by_sign: bool  # classes become -1 and 1
-    n_parameters: int
-    n_columns: int  # of the target
-    itemsize: int
-    sparse: bool
-    state: Parts
-    moments_of_columns: int
-
-    @property
-    def n_trained_on(self) -> int:
-        return self.n_samples - self.n_held_out
-
-    @property
-    def n_batches(self) -> int:
-        return -(-self.n_trained_on // self.batch_size)
-
-    @property
-    def values_of_row(self) -> float:
-        return values_of_row(self.problem.data.X) if self.sparse else self.n_features
-
-    @property
-    def row_bytes(self) -> int:
-        """Of a copied row; of the mean row, where they are sparse."""
-        if not self.sparse:
-            return self.n_features * self.itemsize
-        number = self.problem.data.X.indptr.itemsize
-        return round(self.values_of_row * (self.itemsize + number) + number)
-
-    @property
-    def by_score(self) -> bool:
-        """Whether the best state is kept."""
-        return self.n_held_out > 0 and self.final.tol is not None
-
-
-def _fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: Any, density: float | None) -> _Fit:
-    n_held_out = int(np.ceil(n_samples * final.validation_fraction)) if final.early_stopping else 0
-    if n_held_out >= n_samples:
-        raise ValueError(
-            f"n_samples={n_samples} leaves no row to train on with validation_fraction={final.validation_fraction:g}; "
-            "lower validation_fraction, or give more rows."
-        )
-    # labels that come more than once: scikit-learn warns of others
-    y = np.tile(np.arange(max(2, n_outputs)), 3) if is_classifier(final) else np.ones((2, n_outputs))
-    X = np.broadcast_to(np.zeros((), dtype), (len(y), n_features))
-    problem: Any = final._new_problem(X, final._encode(y, True), None, threads=Threads(final._n_threads(), None))
-    coded_by_sign = is_classifier(final) and isinstance(problem, LinearProblem) and bool(problem.data.y.min() < 0)
-    problem = _with_rows(problem, n_samples, n_held_out)
-    if density is not None:
-        problem = replace(problem, data=problem.data._replace(X=_sparse_rows(n_samples, n_features, density, dtype)))
-    n_parameters, batch_size = problem.n_parameters, final._resolved_batch_size(problem.n_samples)
-    growth = growth_of(final, problem.n_samples)
-    n_remembered = problem.n_trained if isinstance(problem, MLPProblem) else n_parameters
-    finds_rates = isinstance(problem, LinearProblem) and final._has_no_schedule()
-    if finds_rates:
-        problem = DualAveragingProblem.with_moments(problem, ColumnMoments(np.zeros(1), np.zeros(1), 1.0))
-    return _Fit(
-        final=final,
-        problem=problem,
-        n_samples=n_samples,
-        n_features=n_features,
-        n_held_out=n_held_out,
-        batch_size=batch_size,
-        largest_batch=batch_size if growth is None else growth.largest,
-        coded_by_sign=coded_by_sign,
-        n_parameters=n_parameters,
-        n_columns=problem.data.y.shape[1],
-        itemsize=dtype.itemsize,
-        sparse=density is not None,
-        state={
-            "parameters": dtype.itemsize * n_parameters,
-            "optimizer memory": dtype.itemsize * problem.n_slots * n_remembered,
-            "average of the parameters": 0 if finds_rates else _of_average(final, dtype) * n_parameters,
-        },
-        moments_of_columns=16 * n_features if finds_rates else 0,
-    )
-
-
-def _of_average(final: Any, dtype: Any) -> int:
-    """Bytes of a parameter in an average."""
-    if not hasattr(final, "average"):  # a network
-        return dtype.itemsize if final._is_auto else 0
-    return 8 if final.average else 0
-
-
-def _with_rows(problem: Any, n_samples: int, n_held_out: int) -> Any:
-    """The problem with so many rows, some of them held out. All are the same one."""
-    y = np.broadcast_to(problem.data.y[:1], (n_samples, problem.data.y.shape[1]))
-    kept = np.broadcast_to(np.zeros((), np.int64), n_samples - n_held_out) if n_held_out else None
-    return replace(problem, data=problem.data._replace(y=y), rows=kept)
-
-
-def _sparse_rows(n_samples: int, n_features: int, density: float, dtype: Any) -> Any:
-    """CSR rows with so many stored values, without bytes for them."""
-    n_stored = min(round(density * n_samples * n_features), _MOST_STORED)
-    number = np.zeros((), np.int32 if max(n_stored, n_features) <= np.iinfo(np.int32).max else np.int64)
-    return rows_of(sp.csr_array((1, n_features), dtype=dtype))._replace(
-        data=np.broadcast_to(np.zeros((), dtype), n_stored),
-        indices=np.broadcast_to(number, n_stored),
-        indptr=np.broadcast_to(number, n_samples + 1),
-    )
-
-
-def _always(fit: _Fit) -> Parts:
+def _always(fit: Fit) -> Parts:
     """What is there from the first epoch to the last."""
     # copies: of the first parameters, once more to measure the distance from them, of the state before an epoch
     n_parameters, n_states = (1, 0) if fit.final.solver == "lbfgs" else (2, 1)
@@ -289,15 +197,15 @@ def _always(fit: _Fit) -> Parts:
     }
 
 
-def _weighted(fit: _Fit) -> bool:
+def _weighted(fit: Fit) -> bool:
     return getattr(fit.final, "class_weight", None) is not None
 
 
-def _binary_network(fit: _Fit) -> bool:
+def _binary_network(fit: Fit) -> bool:
     return isinstance(fit.problem, MLPProblem) and is_classifier(fit.final) and len(fit.final.classes_) == 2
 
 
-def _target(fit: _Fit) -> int:
+def _target(fit: Fit) -> int:
     """Class numbers (for a network with two classes: bools), and the target in the type of X."""
     if not is_classifier(fit.final):
         return 0
@@ -305,7 +213,7 @@ def _target(fit: _Fit) -> int:
     return encoded * (fit.n_samples + fit.n_held_out) + fit.itemsize * fit.n_samples
 
 
-def _setting_up(fit: _Fit) -> dict[str, Parts]:
+def _setting_up(fit: Fit) -> dict[str, Parts]:
     """What is there before the first epoch, in all."""
     n, classifier = fit.n_samples, is_classifier(fit.final)
     encoded = _target(fit) - fit.itemsize * n if classifier else 0
@@ -326,7 +234,7 @@ def _setting_up(fit: _Fit) -> dict[str, Parts]:
     return moments
 
 
-def _moments(fit: _Fit) -> dict[str, Parts]:
+def _moments(fit: Fit) -> dict[str, Parts]:
     """What the moments of an epoch add."""
     state, P = sum(fit.state.values()), fit.n_parameters
     order = {"order of the rows": 8 * fit.n_trained_on}
@@ -360,7 +268,7 @@ def _moments(fit: _Fit) -> dict[str, Parts]:
     return moments | evaluations
 
 
-def _first_distance(fit: _Fit, problem: DualAveragingProblem) -> Parts:
+def _first_distance(fit: Fit, problem: DualAveragingProblem) -> Parts:
     n_rows, n_outputs = n_rows_of_sample(problem), problem.n_outputs
     copied = n_rows < fit.n_trained_on or fit.n_held_out > 0 or _weighted(fit)
     there = {name: size for name, size in _always(fit).items() if name != "parameters to go back to"}
@@ -373,7 +281,7 @@ def _first_distance(fit: _Fit, problem: DualAveragingProblem) -> Parts:
     }
 
 
-def _judging(fit: _Fit) -> Parts:
+def _judging(fit: Fit) -> Parts:
     """The objective of some rows, or all, at the beginning and at the end."""
     n_outputs, looked_at = fit.problem.data.class_weight.shape[1], n_rows_looked_at(fit.values_of_row, fit.n_trained_on)
     sample = {"rows looked at": looked_at * fit.row_bytes if looked_at < fit.n_trained_on else 0}
@@ -384,7 +292,7 @@ def _judging(fit: _Fit) -> Parts:
     return sample | fit.problem.scores_bytes(fit.n_samples) | copied
 
 
-def _evaluations(fit: _Fit) -> dict[str, Parts]:
+def _evaluations(fit: Fit) -> dict[str, Parts]:
     """What happens after an epoch: measuring all rows, and the validation rows."""
     moments = {}
     averaged = fit.state["average of the parameters"] and isinstance(fit.problem, LinearProblem)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,12 +26,15 @@ from minibatch.model_selection._noise_law import RUN_ROWS, critical_batch_size, 
 from minibatch.model_selection._progress import progress_bar_of
 from minibatch.model_selection._race import Race
 from minibatch.model_selection._recommendation import BatchSizeRecommendation
-from minibatch.model_selection._step_time import LARGEST, step_times
+from minibatch.model_selection._step_time import LARGEST, StepTimes, step_times
+from minibatch.model_selection._worker_advice import Team, checked_team, compared
+from minibatch.model_selection._worker_times import TimedWorkers, WorkerTimes
 
 __all__ = ["RACED_BY", "RACE_ROWS", "SOLVED_BY", "TIMED_BY", "recommend_batch_size"]
 
 # Sizes race on so many rows at most: what an update gains depends on them little, and what it takes is timed on all.
 RACE_ROWS = 20_000
+_T = TypeVar("_T")
 # Shares of the seconds: until the updates are timed, until the solver of all rows is, until the race is over.
 TIMED_BY, SOLVED_BY, RACED_BY = 0.3, 0.4, 0.95
 
@@ -50,6 +53,8 @@ def recommend_batch_size(
     *,
     max_memory: float | None = None,
     max_seconds: float = 30.0,
+    n_workers: int = 1,
+    network: tuple[float, float] | None = None,
     progress_bar: bool = False,
     random_state: Any = None,
     sample_weight: Any = None,
@@ -88,6 +93,15 @@ def recommend_batch_size(
         What all of it may take, by the clock on the wall, the compilation of kernels not counted. Most data need a few
         seconds. What is cut off is said in ``unsure``; a single fit's checks of the data are not cut off.
 
+    n_workers : int, default=1
+        Workers that share every gradient, as ``minibatch.distributed.fit`` does with ``sync="gradients"``. The batch
+        size is then that of all together, and an update takes ``a + b B / n_workers`` and the exchange of a gradient.
+
+    network : (float, float), default=None
+        Latency in seconds and bandwidth in bytes per second between workers on machines of their own, from which the
+        exchange is computed (see :func:`minibatch.distributed.simulate_workers`). None: updates and exchanges of so
+        many processes of this machine are timed; to start them is not counted in ``max_seconds``.
+
     progress_bar : bool, default=False
         Show how much of ``max_seconds`` has gone (needs rich).
 
@@ -111,7 +125,8 @@ def recommend_batch_size(
         If the estimator is none of this package.
     ValueError
         Before any training, if a parameter or the data are out of range, the solver makes no updates with batches, the
-        model normalises batches (no row has a gradient of its own then), or ``max_memory`` is too small for one row.
+        model normalises batches (no row has a gradient of its own then), ``max_memory`` is too small for one row, there
+        are fewer rows than workers, or a network is given for one worker.
     ImportError
         If a progress bar is asked for, and rich is not installed.
 
@@ -164,6 +179,7 @@ def recommend_batch_size(
     transformers, final = split_pipeline(estimator)
     check_parameters(final)
     _refuse_without_noise(final)
+    team = checked_team(n_workers, network)
     refuse_damaged(X)
     X, y = indexable(X, y)
     random = np.random.RandomState() if random_state is None else check_random_state(random_state)
@@ -176,8 +192,9 @@ def recommend_batch_size(
         y = np.asarray(y)
         if len(y) < 2:
             raise ValueError(f"X must have at least two rows; got {len(y)}.")
-        sizes, memory = _sizes_in_memory(final, X, y, max_memory)
-        advice = _advised(estimator, final, (X, y, weight), sizes, memory, seed, clock)
+        team.refuse_rows(len(y))
+        sizes, memory = _sizes_in_memory(final, X, y, max_memory, team.n_workers)
+        advice = _advised(estimator, final, (X, y, weight), (sizes, memory), team, seed, clock)
         told(max_seconds)
     return advice
 
@@ -197,11 +214,12 @@ class _Clock:
     def end_of(self, share: float) -> float:
         return self.began + share * self.max_seconds
 
-    def without(self, work: Callable[[], None]) -> None:
+    def without(self, work: Callable[[], _T]) -> _T:
         """Work that is not counted."""
         began = time.perf_counter()
-        work()
+        done = work()
         self.began += time.perf_counter() - began
+        return done
 
     def tell(self) -> None:
         self.told(min(self.seconds(), self.max_seconds))
@@ -218,7 +236,7 @@ def _refuse_without_noise(final: MiniBatchEstimator) -> None:
 
 
 def _sizes_in_memory(
-    final: MiniBatchEstimator, X: Any, y: NDArray[Any], max_memory: float | None
+    final: MiniBatchEstimator, X: Any, y: NDArray[Any], max_memory: float | None, n_workers: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Powers of two, and all rows, as far as the memory allows; and the bytes that each takes."""
     n_samples, n_features = X.shape
@@ -227,7 +245,8 @@ def _sizes_in_memory(
     sizes = np.unique([*2 ** np.arange(int(np.log2(n_samples)) + 1), n_samples])
     memory = np.array([
         memory_required(
-            final, n_features, int(size), n_samples=n_samples, n_outputs=n_outputs, dtype=X.dtype, density=density
+            final, n_features, int(size), n_samples=n_samples, n_outputs=n_outputs, dtype=X.dtype, density=density,
+            n_workers=n_workers,
         ).total
         for size in sizes
     ])  # fmt: skip
@@ -244,17 +263,16 @@ def _advised(
     estimator: Any,
     final: MiniBatchEstimator,
     rows: tuple[Any, Any, Any],
-    sizes: NDArray[np.int64],
-    memory: NDArray[np.int64],
+    sizes_and_memory: tuple[NDArray[np.int64], NDArray[np.int64]],
+    team: Team,
     seed: int,
     clock: _Clock,
 ) -> BatchSizeRecommendation:
-    raced_rows = _rows_to_race(final, rows, seed)
+    raced_rows, (sizes, memory) = _rows_to_race(final, rows, seed), sizes_and_memory
     n_samples, n_raced = len(rows[1]), len(raced_rows[1])
     candidates = Candidates(final, seed, raced_rows)
-    timed = _powers_of_four(sizes[sizes <= LARGEST], min(sizes[-1], LARGEST))
-    clock.without(lambda: compile_kernels(candidates, timed))
-    times = step_times([candidates.to_time(int(size)) for size in timed], *rows, clock.end_of(TIMED_BY))
+    alone = _times_of_one(candidates, rows, sizes, team, clock)
+    times: Any = alone if team.n_workers == 1 else _times_of_team(candidates, rows, sizes, team, clock)
     clock.tell()
     noise = noise_along_a_run(candidates.to_race(min(RUN_ROWS, n_raced))[0], raced_rows, seed)
     clock.tell()
@@ -262,12 +280,40 @@ def _advised(
     solver = time_full_batch_solver(final, *rows, solver_seconds, seed)
     clock.tell()
     critical = critical_batch_size(noise.noise_scales, noise.n_updates, int(noise.batch_sizes[-1]))
-    by_law = relative_updates(sizes, critical) * times.of(sizes)
+    updates = relative_updates(sizes, critical)
+    by_law = updates * times.of(sizes)
     race = Race(candidates.to_race, raced_rows, times.of, clock.end_of(RACED_BY), clock.tell)
     in_race = sizes[sizes <= n_raced]
     race.run(_powers_of_four(in_race, in_race[-1]), middle(sizes[by_law <= SIMILAR * by_law.min()]))
-    found = Findings(sizes, memory, by_law, critical, times, noise, race, candidates, solver, n_samples, n_raced)
+    shared = compared(team, times, sizes, by_law, updates * alone.of(sizes)) if team.n_workers > 1 else None
+    found = Findings(
+        sizes, memory, by_law, critical, times, noise, race, candidates, solver, n_samples, n_raced, shared
+    )
     return advice_of(found, estimator, clock.seconds)
+
+
+def _times_of_one(
+    candidates: Candidates, rows: tuple[Any, Any, Any], sizes: NDArray[np.int64], team: Team, clock: _Clock
+) -> StepTimes:
+    """Of ``fit``, whether it is that or several workers that there is advice for."""
+    timed = _powers_of_four(sizes[sizes <= LARGEST], min(sizes[-1], LARGEST))
+    clock.without(lambda: compile_kernels(candidates, timed))
+    by = TIMED_BY if team.n_workers == 1 else TIMED_BY / 2
+    return step_times([candidates.to_time(int(size)) for size in timed], *rows, clock.end_of(by))
+
+
+def _times_of_team(
+    candidates: Candidates, rows: tuple[Any, Any, Any], sizes: NDArray[np.int64], team: Team, clock: _Clock
+) -> WorkerTimes:
+    # rows of a worker; one in place of all can have those of all
+    largest = int(min(LARGEST, sizes[-1] if team.network is not None else max(1, sizes[-1] // team.n_workers)))
+    model = candidates.to_time(min(int(sizes[-1]), RUN_ROWS))
+    workers = clock.without(lambda: TimedWorkers(model, rows, team.n_workers, team.network))
+    try:
+        powers = 2 ** np.arange(largest.bit_length())
+        return workers.times(_powers_of_four(powers, largest), clock.end_of(TIMED_BY))
+    finally:
+        workers.close()
 
 
 def _powers_of_four(sizes: NDArray[np.int64], last: int) -> NDArray[np.int64]:

@@ -48,7 +48,8 @@ class BatchSizeRecommendation:
         The same from the lower and from the upper ends of the intervals of the noise.
 
     seconds_per_update : (float, float)
-        ``a`` and ``b``, in seconds: ``a + b B`` is nearest to the times of updates on ``B`` rows, by ratios.
+        ``a`` and ``b``, in seconds: ``a + b B`` is nearest to the times of updates on ``B`` rows, by ratios. With
+        several workers it is ``a + b B / n_workers``, and the exchange beside it.
 
     table : dict {str: ndarray}
         ``batch_size``; ``predicted_updates`` and ``predicted_seconds`` by the law, to where ``measured_updates`` and
@@ -72,6 +73,12 @@ class BatchSizeRecommendation:
 
     noise : GradientNoiseCurve
         The noise scale along the short run.
+
+    n_workers : int
+        The workers that share the batch.
+
+    seconds_per_exchange : float
+        Of the exchange of a gradient between them, in every update; 0 of one worker.
     """
 
     batch_size: int
@@ -87,6 +94,8 @@ class BatchSizeRecommendation:
     seconds: float
     full_batch_solver: FullBatchSolver | None
     noise: GradientNoiseCurve
+    n_workers: int = 1
+    seconds_per_exchange: float = 0.0
 
     def to_frame(self) -> Any:
         """The table, one row a batch size."""
@@ -94,7 +103,8 @@ class BatchSizeRecommendation:
 
     def _title(self) -> str:
         rate = "" if self.learning_rate is None else f", learning rate {self.learning_rate:.2g}"
-        return f"Recommended batch size: {self.batch_size}{rate}"
+        workers = "" if self.n_workers == 1 else f" over {self.n_workers} workers"
+        return f"Recommended batch size: {self.batch_size}{workers}{rate}"
 
     def _costs(self) -> str:
         solver = "" if self.full_batch_solver is None else f" {self.full_batch_solver}."

@@ -14,7 +14,7 @@ from minibatch._problems.batching import rows_in_batches, sample_order
 
 __all__ = [
     "AGREE", "FEWEST_LOOKS", "FEWEST_ROUNDS", "LARGEST", "LEAST_SHARE", "MOST_ROUNDS", "SECONDS_A_RUN",
-    "Enough", "StepTimes", "clock_of", "step_times",
+    "Enough", "StepTimes", "clock_of", "step_times", "times_that_agree",
 ]  # fmt: skip
 
 # A run is long enough for the clock. All sizes are timed in turn until the two fastest runs of each agree: whatever
@@ -126,14 +126,24 @@ def step_times(models: list[Any], X: Any, y: Any, weight: Any, deadline: float =
         began = clock()
         sample_order(len(y), models[0].shuffle, 0, epoch)
         orders.append(clock() - began)
-    runs: list[list[float]] = [[] for _ in models]
+    sizes = np.array([model.batch_size for model in models])
+    by_size = dict(zip(sizes.tolist(), models, strict=True))
+    return times_that_agree(
+        sizes, lambda size: _seconds_an_update(by_size[size], X, y, weight, min(orders)), deadline
+    )  # fmt: skip
+
+
+def times_that_agree(
+    sizes: NDArray[np.int64], seconds_of: Callable[[int], float], deadline: float = np.inf
+) -> StepTimes:
+    """The fastest runs of every batch size, by ``seconds_of`` an update with it."""
+    runs: list[list[float]] = [[] for _ in sizes]
     for number in range(MOST_ROUNDS):
-        for model, times in zip(models, runs, strict=True):
+        for size, times in zip(sizes.tolist(), runs, strict=True):
             if number < FEWEST_ROUNDS or times[1] > AGREE * times[0]:
-                times.append(_seconds_an_update(model, X, y, weight, min(orders)))
+                times.append(seconds_of(size))
                 times.sort()
         if number > 0 and time.perf_counter() > deadline:
             break
     fastest = np.array([times[:2] for times in runs])
-    sizes = np.array([model.batch_size for model in models])
     return StepTimes(sizes, fastest[:, 0], fastest[:, 1] / fastest[:, 0])

@@ -7,6 +7,7 @@ from minibatch.plotting._noise_scale import NoiseScaleDisplay
 from minibatch.plotting._rate_map import BatchSizeLearningRateDisplay
 from minibatch.plotting._scaling import BatchSizeScalingDisplay
 from minibatch.plotting._spectrum import HessianSpectrumDisplay
+from minibatch.plotting._workers import WorkersSimulationDisplay
 
 __all__ = [
     "BatchSizeLearningRateDisplay",
@@ -17,4 +18,5 @@ __all__ = [
     "LearningRateRangeDisplay",
     "LossInterpolationDisplay",
     "NoiseScaleDisplay",
+    "WorkersSimulationDisplay",
 ]

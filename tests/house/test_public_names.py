@@ -37,6 +37,7 @@ PUBLIC = {
     "minibatch.plotting": """
         BatchSizeLearningRateDisplay BatchSizeScalingDisplay ConvergenceDisplay GeneralizationGapDisplay
         HessianSpectrumDisplay LearningRateRangeDisplay LossInterpolationDisplay NoiseScaleDisplay
+        WorkersSimulationDisplay
     """,
     "minibatch.testing": """
         batch_checks batch_sizes check_all_rows_are_a_full_batch
@@ -57,7 +58,7 @@ PUBLIC = {
         register_converters
     """,
     "minibatch.distributed": """
-        ArrayShards ParquetRows fit
+        ArrayShards ParquetRows WorkersSimulation fit simulate_workers
     """,
     "minibatch.history": """
         History
