@@ -99,10 +99,8 @@ def _seconds_of_one(workers: Workers, state: State, most: int) -> float:
         number = min(2 * number, most)
     # short runs are repeated: what else the machine does only makes them longer
     runs = range(int(np.clip(SECONDS_A_RUN / max(more, 1e-9), 1, _MOST_RUNS)))
-    whole, first = (
-        min(first + more, *(took(number) for _ in runs), np.inf),
-        min(first, *(took(1) for _ in runs), np.inf),
-    )
+    whole = min([first + more, *(took(number) for _ in runs)])
+    first = min([first, *(took(1) for _ in runs)])
     return float(max(whole - first, _LEAST_SHARE * whole)) / (number - 1)
 
 

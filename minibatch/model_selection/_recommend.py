@@ -96,6 +96,7 @@ def recommend_batch_size(
     n_workers : int, default=1
         Workers that share every gradient, as ``minibatch.distributed.fit`` does with ``sync="gradients"``. The batch
         size is then that of all together, and an update takes ``a + b B / n_workers`` and the exchange of a gradient.
+        Runs are made in this process all the same, so that larger batches want more ``max_seconds``.
 
     network : (float, float), default=None
         Latency in seconds and bandwidth in bytes per second between workers on machines of their own, from which the
