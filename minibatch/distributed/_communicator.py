@@ -1,5 +1,6 @@
 """What workers say to each other: vectors, of which every one gets the sum."""
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ __all__ = [
     "Traffic",
     "packed",
     "part_of",
+    "reserve",
     "unpacked",
 ]
 
@@ -80,6 +82,14 @@ def unpacked(flat: NDArray[np.float64], like: Sequence[NDArray[Any]]) -> list[ND
     ]
 
 
+def reserve(path: Path, begin: int, n_bytes: int) -> None:
+    """Room on the disk for a part of a file: else a full disk is known only to whoever writes into the map, whom the
+    system then kills."""
+    if n_bytes and hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), begin, n_bytes)
+
+
 class Lonely:
     """One worker."""
 
@@ -110,7 +120,8 @@ class SharedFile:
     def create(path: Path, size: int, capacity: int) -> None:
         if size >= _HEADER:
             raise ValueError(f"n_workers must be below {_HEADER} on one machine; got {size}.")
-        np.memmap(path, np.float64, "w+", shape=_HEADER + 2 * size * capacity)
+        numbers = np.memmap(path, np.float64, "w+", shape=_HEADER + 2 * size * capacity)
+        reserve(path, 0, numbers.nbytes)
 
     @staticmethod
     def abandon(path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minibatch.distributed._sources import Piece, Source, joined
+from minibatch.distributed._sources import Piece, Source, joined, shuffled
 
 __all__ = ["ROWS_OF_WINDOW", "Stream"]
 
@@ -75,12 +75,12 @@ class Stream:
         return window
 
     def _read(self, number: int) -> Piece:
-        window = joined([self._source.read(piece) for piece in self._windows[number]])
+        pieces = [self._source.read(piece) for piece in self._windows[number]]
         shuffle, seed, epoch = self._asked
         if not shuffle:
-            return window
+            return joined(pieces)
         random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, number)))
-        return window.at(random.permutation(len(_lengths(window))))
+        return shuffled(pieces, random.permutation(sum(len(_lengths(piece)) for piece in pieces)))
 
 
 def _lengths(piece: Piece) -> Any:

@@ -4,6 +4,8 @@ It does what the driver says, until that is gone. Ctrl-C is the driver's.
 """
 
 import os
+import pickle
+import shutil
 import signal
 from dataclasses import replace
 from functools import lru_cache
@@ -120,21 +122,36 @@ class Member:
 def work(driver: Connection) -> None:
     """Answer every message with ``Done`` or an exception."""
     member: Any = None
+    folder: Path | None = None
     while True:
         try:
             message = driver.recv()
-        except (EOFError, OSError):
+        except (EOFError, OSError):  # the driver is gone, and whoever ended it left it no time to clear up
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
             return
         answer: Any = None
         try:
             if isinstance(message, Team):
-                member = None  # its rows go before others come
+                member, folder = None, message.path.parent  # its rows go before others come
                 member = Member(message)
             else:
                 answer = member.train(message)
         except Exception as error:
-            answer = error
-        driver.send(answer)
+            answer = _as_it_can_be_sent(error)
+        try:
+            driver.send(answer)
+        except OSError:
+            pass  # as above
+
+
+def _as_it_can_be_sent(error: Exception) -> Exception:
+    """Some exceptions cannot be pickled, or not be made of what was pickled."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__} in a worker: {error}")
+    return error
 
 
 def map_plan(path: Path, n_samples: int, mode: Literal["r+", "w+"]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -166,6 +183,10 @@ def _plain(array: Any) -> Any:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with Client(os.environ[ADDRESS], authkey=bytes.fromhex(os.environ.pop(KEY))) as driver:
+    try:
+        driver = Client(os.environ[ADDRESS], authkey=bytes.fromhex(os.environ.pop(KEY)))
         driver.send(os.getpid())
+    except (EOFError, OSError):  # the driver is gone
+        return
+    with driver:
         work(driver)
