@@ -183,7 +183,7 @@ class How(NamedTuple):
 def _train(final: Any, given: Given, source: Source | None, how: How, keeping: Keeping) -> str:
     """Fit the estimator itself; returns what to warn of."""
     look = None if source is None else look_at(source, final)
-    record = Record(how.period, how.by_gradients, np.inf if source is None else ROWS_AT_ONCE)
+    record = Record(how.period, how.by_gradients, np.inf if source is None else how.n_workers * ROWS_AT_ONCE)
     with ExitStack() as stack:
         orders = Orders(stack.enter_context(ThreadPoolExecutor(1)), look is not None or not how.by_gradients)
         limits: dict[str, Any] = keeping.limits()

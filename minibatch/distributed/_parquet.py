@@ -95,7 +95,7 @@ class ParquetRows:
 
 
 class _File(NamedTuple):
-    """A file with its footer, which says where all row groups lie: reading it takes as long as a row group or longer."""
+    """A file with its footer, which says where all row groups lie: reading it takes longer than a row group."""
 
     path: Path
     mark: tuple[int, int]

@@ -282,8 +282,8 @@ class Processes:
         self._n_lost += 1
         if self._n_lost > MOST_LOST:
             raise RuntimeError(
-                f"{self._n_lost} times in a row workers were lost; at last: {said}. (Status -9: killed, as the system does "
-                "where memory is short.) Take fewer workers, smaller batches, or a longer timeout."
+                f"{self._n_lost} times in a row workers were lost; at last: {said}. (Status -9: killed, as the system "
+                "does where memory is short.) Take fewer workers, smaller batches, or a longer timeout."
             )
         warnings.warn(f"Lost: {said}. Started anew.", RuntimeWarning, stacklevel=2)
 
@@ -300,8 +300,8 @@ def _limit(connection: Connection, seconds: float) -> None:
 def _no_room(folder: Path, needed: int) -> OSError:
     return OSError(
         errno.ENOSPC,
-        f"No room in {folder} for the {needed / 2**20:.0f} MiB that workers share; make some, or name another folder in "
-        "the environment variable TMPDIR",
+        f"No room in {folder} for the {needed / 2**20:.0f} MiB that workers share; make some, or name another folder "
+        "in the environment variable TMPDIR",
     )
 
 
