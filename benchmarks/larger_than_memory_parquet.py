@@ -22,10 +22,14 @@ from threading import Event, Thread
 import numpy as np
 
 COLUMNS, ROWS_OF_GROUP, LIMIT, BATCH_SIZE, EPOCHS = 50, 32_768, 2**30, 32, 2
-RUNS = ["pyarrow"] + [
-    f"{what}, shuffle={shuffle}"
-    for shuffle in ("block", "True")
-    for what in ("minibatch 1", "minibatch 2", "SGDClassifier")
+RUNS = [
+    "pyarrow, columns",
+    "pyarrow, rows",
+    "minibatch, 1 worker, shuffle='block'",
+    "minibatch, 2 workers, shuffle='block'",
+    "SGDClassifier.partial_fit, shuffle='block'",
+    "minibatch, 1 worker, shuffle=True",
+    "pyarrow, columns again",
 ]
 
 
@@ -43,8 +47,8 @@ def write(file, gigabytes):
             writer.write_table(pa.table([*rows, (weights @ rows > 0).astype(np.int8)], schema=schema))
 
 
-def read_with_pyarrow(file):
-    """All columns to NumPy, as fast as pyarrow does it by default (it decodes columns on several threads)."""
+def read_with_pyarrow(file, as_rows):
+    """All columns to NumPy, as pyarrow does it by default (several threads decode columns); or to an array of rows."""
     from pyarrow import parquet
 
     seconds = []
@@ -52,8 +56,9 @@ def read_with_pyarrow(file):
         began = time.perf_counter()
         with parquet.ParquetFile(file) as opened:
             for number in range(opened.num_row_groups):
-                for column in opened.read_row_group(number).itercolumns():
-                    column.to_numpy()
+                columns = [column.to_numpy() for column in opened.read_row_group(number).itercolumns()]
+                if as_rows:
+                    np.stack(columns[:COLUMNS], axis=1)
         seconds.append(time.perf_counter() - began)
     return {"first pass": None, "epochs": seconds}
 
@@ -98,14 +103,13 @@ def train_scikit_learn(file, shuffle):
 
 def run(name, file):
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
-    what, _, order = name.partition(", shuffle=")
-    shuffle = order if order == "block" else True
-    if what == "pyarrow":
-        found = read_with_pyarrow(file)
-    elif what == "SGDClassifier":
+    shuffle = "block" if "block" in name else True
+    if name.startswith("pyarrow"):
+        found = read_with_pyarrow(file, "rows" in name)
+    elif name.startswith("SGDClassifier"):
         found = train_scikit_learn(file, shuffle)
     else:
-        found = train(file, int(what.split()[1]), shuffle)
+        found = train(file, 2 if "2 workers" in name else 1, shuffle)
     peaks = [resource.getrusage(who).ru_maxrss / 2**10 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     print(json.dumps({**found, "peaks": peaks}))
 
@@ -119,7 +123,7 @@ def forget(file, is_over):
 
 
 def table(file, names):
-    print("| what | first pass, s | epochs, s | most memory of the process, MiB | of a worker |")
+    print("| what | first look, s | epochs (passes), s | most memory of the process, MiB | of a worker |")
     print("|---|---|---|---|---|")
     for name in names:
         command = [sys.executable, __file__, str(file), "--run", name]
@@ -128,7 +132,7 @@ def table(file, names):
         first = "" if found["first pass"] is None else f"{found['first pass']:.1f}"
         epochs = ", ".join(f"{seconds:.1f}" for seconds in found["epochs"])
         own, of_worker = found["peaks"]
-        print(f"| {name} | {first} | {epochs} | {own:.0f} | {of_worker or '':.4} |", flush=True)
+        print(f"| {name} | {first} | {epochs} | {own:.0f} | {f'{of_worker:.0f}' if of_worker else ''} |", flush=True)
 
 
 def main():
