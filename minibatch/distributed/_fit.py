@@ -19,7 +19,7 @@ from minibatch._base.unchanged import unchanged_on_error
 from minibatch._training.epochs import Steps, alone
 from minibatch.distributed._checkpoint import Keeping
 from minibatch.distributed._driver import Orders, Record, Teller, Workers, drive
-from minibatch.distributed._given import Given, parts_of, source_of, through_transformers
+from minibatch.distributed._given import Given, mark_of, parts_of, source_of, through_transformers
 from minibatch.distributed._look import Look, look_at
 from minibatch.distributed._processes import Processes
 from minibatch.distributed._ray import RayWorkers
@@ -111,7 +111,7 @@ def fit(
         Seconds for which anybody is waited for. One that does not answer is ended and started anew.
 
     verbose : int, default=0
-        1 says when workers have come, and when one is lost.
+        1 says when workers have come.
 
     Returns
     -------
@@ -126,7 +126,12 @@ def fit(
     TimeoutError
         If workers do not come.
     RuntimeError
-        If more than three workers are lost. In any case the estimator stays as it was.
+        If workers are lost more than three times in a row. In any case the estimator stays as it was.
+
+    Warns
+    -----
+    RuntimeWarning
+        If a worker is lost and started anew, or a checkpoint cannot be written: training goes on.
 
     Notes
     -----
@@ -157,8 +162,9 @@ def fit(
     with ExitStack() as stack:
         for part in (*transformers, final):
             stack.enter_context(unchanged_on_error(part))
-        keeping = Keeping(final, checkpoint, n_workers=n_workers, sync=sync)
         source = source_of(given, transformers)
+        rows = "" if checkpoint is None else mark_of(given, source)
+        keeping = Keeping(final, checkpoint, n_workers=n_workers, sync=sync, transformers=transformers, rows=rows)
         if source is not None and transformers:
             source = through_transformers(transformers, source)
             given = _transformed(given, transformers)
@@ -185,7 +191,9 @@ def _train(final: Any, given: Given, source: Source | None, how: How, keeping: K
     look = None if source is None else look_at(source, final)
     record = Record(how.period, how.by_gradients, np.inf if source is None else how.n_workers * ROWS_AT_ONCE)
     with ExitStack() as stack:
-        orders = Orders(stack.enter_context(ThreadPoolExecutor(1)), look is not None or not how.by_gradients)
+        pool = ThreadPoolExecutor(1)
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        orders = Orders(pool, look is not None or not how.by_gradients)
         limits: dict[str, Any] = keeping.limits()
         n_rows = _num_samples(given.X) if look is None else look.n_rows
         if look is not None:

@@ -1,7 +1,7 @@
 """Rows that are read a piece at a time: from arrays here; see ``_parquet`` for files."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
@@ -163,7 +163,7 @@ def _placed(parts: Sequence[Any], places: NDArray[np.int64]) -> Any:
     return found
 
 
-def pieces_of(source: Source) -> Iterator[Piece]:
+def pieces_of(source: Source) -> Generator[Piece, None, None]:
     """In their order, read one ahead."""
     with ThreadPoolExecutor(1) as pool:
         ahead = deque[Future[Piece]]()

@@ -46,6 +46,10 @@ class Stream:
         self._position += n_rows
         return joined(found)
 
+    def close(self) -> None:
+        """Nobody reads on."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
     def _seek(self, asked: tuple[Any, ...], first: int) -> None:
         shuffle, seed, number = asked
         if asked != self._asked:
