@@ -21,11 +21,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from faults_cases import CASES, CTRL_C, WORKERS, Scene
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from faults_cases import CASES, CTRL_C, WORKERS, Scene
 from minibatch.distributed import _processes, fit
 
 SMALL = {"small": "48k", "memory": "8m", "temporary": "8m"}
@@ -49,7 +49,9 @@ def is_same(one, other):
         return one.keys() == other.keys() and all(is_same(one[name], other[name]) for name in one)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(is_same, one, other))
-    return type(one) is type(other) and (vars(one) if hasattr(one, "__dict__") else one) is not None
+    if hasattr(one, "__dict__") and type(one) is type(other):
+        return is_same(vars(one), vars(other))
+    return one is other or one == other
 
 
 def prepare(case, scene):

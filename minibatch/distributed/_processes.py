@@ -120,7 +120,14 @@ class Processes:
             self._replace(found)
 
     def close(self) -> None:
-        """End all processes, at once; nothing of them is left."""
+        """End all processes, at once; nothing of them is left, whenever Ctrl-C comes."""
+        try:
+            self._end()
+        except KeyboardInterrupt:
+            self._end()
+            raise
+
+    def _end(self) -> None:
         self._is_closed = True
         for process in self._started:
             process.kill()
