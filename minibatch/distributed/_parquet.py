@@ -1,7 +1,8 @@
 """Rows in Parquet files, read row group by row group."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,6 +94,11 @@ class ParquetRows:
         y = targets[0] if isinstance(self.target, str) else np.stack(targets, axis=1)
         return Piece(X, y, None if weight is None else table.column(weight).to_numpy())
 
+    def expect(self, number: int) -> None:
+        """The system reads a row group into its own memory."""
+        file, group = self._found.places[number]
+        file.expect(group, {*self._found.columns, *self._targets, self.weight})
+
 
 class _File(NamedTuple):
     """A file with its footer, which says where all row groups lie: reading it takes longer than a row group."""
@@ -110,6 +116,17 @@ class _File(NamedTuple):
             )
         with _readable(self.path), _pyarrow_parquet().ParquetFile(self.path, metadata=self.footer) as opened:
             return opened.read_row_group(group, columns=names, use_threads=False)
+
+    def expect(self, group: int, names: set[str | None]) -> None:
+        """By itself the system reads little ahead, and pyarrow waits for the disk with every column."""
+        if not hasattr(os, "posix_fadvise"):
+            return
+        columns = self.footer.row_group(group)
+        with suppress(OSError), self.path.open("rb", buffering=0) as file:
+            for column in map(columns.column, range(columns.num_columns)):
+                if column.path_in_schema in names:
+                    begin = column.dictionary_page_offset or column.data_page_offset
+                    os.posix_fadvise(file.fileno(), begin, column.total_compressed_size, os.POSIX_FADV_WILLNEED)
 
 
 class _Found(NamedTuple):

@@ -228,6 +228,8 @@ class RayRows:
         targets = [columns[name] for name in self._targets]
         return Piece(X, targets[0] if self._single else np.stack(targets, axis=1), None)
 
+    def expect(self, number: int) -> None: ...
+
 
 def is_ray_dataset(X: Any) -> bool:
     return type(X).__module__.startswith("ray.data")

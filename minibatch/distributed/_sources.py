@@ -34,6 +34,7 @@ class Source(Protocol):
     @property
     def feature_names(self) -> NDArray[Any] | None: ...
     def read(self, number: int) -> Piece: ...
+    def expect(self, number: int) -> None: ...  # that it is read soon
 
 
 class ArrayShards:
@@ -103,6 +104,8 @@ class ArrayShards:
         y, weight = (None if parts is None else parts[part][begin:end] for parts in (self._y, self._weight))
         return Piece(self._X[part][begin:end], y, weight)
 
+    def expect(self, number: int) -> None: ...
+
     def _checked(self, name: str, parts: Sequence[Any] | None) -> list[NDArray[Any]] | None:
         if parts is None:
             return None
@@ -129,6 +132,9 @@ class Transformed:
         for transformer in self._transformers:
             X = transformer.transform(X)
         return piece._replace(X=X)
+
+    def expect(self, number: int) -> None:
+        self._source.expect(number)
 
 
 def joined(pieces: Sequence[Piece]) -> Piece:
@@ -169,6 +175,7 @@ def pieces_of(source: Source) -> Generator[Piece, None, None]:
         ahead = deque[Future[Piece]]()
         for number in range(len(source.rows_of_pieces)):
             ahead.append(pool.submit(source.read, number))
+            source.expect(number)
             if number:
                 yield ahead.popleft().result()
         if ahead:

@@ -79,6 +79,9 @@ class Stream:
         return window
 
     def _read(self, number: int) -> Piece:
+        for windows in self._windows[number : number + 2]:  # the next is read while this one is shuffled
+            for piece in windows:
+                self._source.expect(piece)
         pieces = [self._source.read(piece) for piece in self._windows[number]]
         shuffle, seed, epoch = self._asked
         if not shuffle:

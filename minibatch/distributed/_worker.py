@@ -119,17 +119,15 @@ class Member:
         return job.run(self._worker, self._workers, *self._plan)
 
 
-def work(driver: Connection) -> None:
-    """Answer every message with ``Done`` or an exception."""
+def work(driver: Connection) -> Path | None:
+    """Answer every message with ``Done`` or an exception, until the driver is gone; returns the folder they share."""
     member: Any = None
     folder: Path | None = None
     while True:
         try:
             message = driver.recv()
-        except (EOFError, OSError):  # the driver is gone, and whoever ended it left it no time to clear up
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-            return
+        except (EOFError, OSError):
+            return folder
         answer: Any = None
         try:
             if isinstance(message, Team):
@@ -189,4 +187,6 @@ def main() -> None:
     except (EOFError, OSError):  # the driver is gone
         return
     with driver:
-        work(driver)
+        folder = work(driver)
+    if folder is not None:  # a driver that ends as it should ends its workers: this one was killed
+        shutil.rmtree(folder, ignore_errors=True)
