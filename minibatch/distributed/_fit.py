@@ -108,7 +108,8 @@ def fit(
         goes on from there, with more epochs too (``max_iter``).
 
     timeout : float, default=60
-        Seconds for which anybody is waited for. One that does not answer is ended and started anew.
+        Seconds for which a worker is waited for that trains. One that does not answer is ended and started anew. To
+        start, and to compile, workers have a minute at least.
 
     verbose : int, default=0
         1 says when workers have come.

@@ -32,11 +32,13 @@ from minibatch.distributed._communicator import Abandoned, SharedFile, Traffic, 
 from minibatch.distributed._rounds import Trained
 from minibatch.distributed._worker import ADDRESS, KEY, Done, Job, Team, map_plan
 
-__all__ = ["GRACE", "LOOK", "MOST_LOST", "Processes"]
+__all__ = ["GRACE", "LOOK", "MOST_LOST", "START", "Processes"]
 
 MOST_LOST = 3  # times in a row that workers may be lost, with nothing trained between
 # Seconds between two looks at processes that start; until those that do not answer are ended.
 LOOK, GRACE = 0.05, 2.0
+# For what they do first, workers have at least so many seconds: they start, and kernels are loaded or compiled.
+START = 60.0
 _MEMORY = Path("/dev/shm")
 
 
@@ -51,6 +53,7 @@ class Processes:
     def __init__(self, number: int, timeout: float, source: Any = None, look: Any = None) -> None:
         self.number, self._source, self._look = number, source, look
         self._timeout, self._n_lost, self._n_teams = timeout, 0, 0
+        self._patience, self._is_new = max(timeout, START), True
         self._folder: TemporaryDirectory[str] | None = None
         self._key, self._arrived, self._is_closed = secrets.token_bytes(32), SimpleQueue[Connection](), False
         self._listener = Listener(authkey=self._key, backlog=number)
@@ -115,7 +118,7 @@ class Processes:
         while True:
             found = self._tell(Job(state, self._epoch, first, last, period, asked))
             if not isinstance(found, dict):
-                self._n_lost = 0
+                self._n_lost, self._is_new = 0, False
                 return found
             self._replace(found)
 
@@ -173,10 +176,10 @@ class Processes:
                 del processes[process.pid]
                 anew = self._launch()
                 processes[anew.pid] = anew
-            if time.monotonic() - began > self._timeout:
+            if time.monotonic() - began > self._patience:
                 raise TimeoutError(
-                    f"{len(processes)} of {number} workers did not start within timeout={self._timeout:g} s: processes "
-                    f"{', '.join(map(str, processes))}."
+                    f"{len(processes)} of {number} workers did not start within {self._patience:g} s: processes "
+                    f"{', '.join(map(str, processes))}. Raise timeout={self._timeout:g}, or take fewer workers."
                 )
         return found
 
@@ -200,9 +203,10 @@ class Processes:
     def _gather(self) -> dict[int, str]:
         """Make a team of all; returns who is lost, and why."""
         team = Team(
-            self._path, 0, self.number, self._capacity, self._timeout, self._problem, self._rows, self._n_samples,
+            self._path, 0, self.number, self._capacity, self._patience, self._problem, self._rows, self._n_samples,
             self._plan_path, self._by_gradients, self._source is not None,
         )  # fmt: skip
+        self._is_new = True
         answers = self._ask(lambda rank: team._replace(rank=rank))
         for answer in answers.values():
             if isinstance(answer, Exception) and not isinstance(answer, MemoryError | EOFError):
@@ -221,7 +225,7 @@ class Processes:
             lost = self._lost(answers, Done | Abandoned)
             if not lost:
                 said = ", ".join(f"worker {i} {answer}" for i, answer in answers.items() if str(answer)[:6] == "waited")
-                raise TimeoutError(f"A round took too long: {said}. Raise timeout, or take smaller batches.")
+                raise TimeoutError(f"A round took too long: {said}. Raise timeout={self._timeout:g}.")
             return lost
         done: list[Done] = [answers[i] for i in range(self.number)]
         trained = done[0].trained
@@ -237,7 +241,8 @@ class Processes:
                 worker.connection.send(message_to(i))
             except OSError:  # it is gone, or reads nothing
                 answers[i] = EOFError()
-        return answers | self._answers(set(range(self.number)) - {*answers}, 0.0 if answers else self._timeout)
+        seconds = 0.0 if answers else self._patience if self._is_new else self._timeout
+        return answers | self._answers(set(range(self.number)) - {*answers}, seconds)
 
     def _lost(self, answers: dict[int, Any], good: Any) -> dict[int, str]:
         """Whose answer is not good, and why."""
@@ -245,7 +250,7 @@ class Processes:
         for i, worker in enumerate(self._workers):
             if isinstance(answers.get(i, EOFError()), good):
                 continue
-            why = f"did not answer within timeout={self._timeout:g} s"
+            why = f"did not answer within {self._patience if self._is_new else self._timeout:g} s"
             if isinstance(answers.get(i), MemoryError):
                 why = f"ran out of memory ({answers[i]})"
             elif i in answers:

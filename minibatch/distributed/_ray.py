@@ -5,6 +5,7 @@ Ray places, moves and watches. One more actor adds up what workers send it, in t
 
 import asyncio
 import time
+import warnings
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -60,7 +61,7 @@ class RayWorkers:
             done = self._answers(answers)
             if done is not None:
                 assert done[0].trained is not None
-                waited = max(one.traffic.seconds_waiting for one in done)
+                self._n_lost, waited = 0, max(one.traffic.seconds_waiting for one in done)
                 return done[0].trained, done[0].traffic._replace(seconds_waiting=waited)
             self._replace_lost()
 
@@ -88,6 +89,8 @@ class RayWorkers:
             raise TimeoutError(
                 f"Ray has not started {self.number} workers within timeout={self._timeout:g} s; each needs a core."
             ) from error
+        except self._ray.exceptions.RayActorError:
+            self._replace_lost()
 
     def _answers(self, answers: list[Any]) -> list[Done] | None:
         """None where one is lost: as soon as that is known, for the others wait for it."""
@@ -101,7 +104,7 @@ class RayWorkers:
         except errors.RayActorError:
             return None
         except errors.RayTaskError as error:
-            if isinstance(error.cause, TimeoutError | errors.RayActorError):
+            if isinstance(error.cause, TimeoutError | MemoryError | errors.RayActorError):
                 return None
             raise error.cause from None
         found: list[Done] = self._ray.get(answers)
@@ -113,17 +116,24 @@ class RayWorkers:
         self._ray.kill(self._adder)  # who waits for others does so no longer, and answers
         asked = [actor.is_there.remote() for actor in self._actors]
         there, _ = self._ray.wait(asked, num_returns=len(asked), timeout=min(5.0, self._timeout))
+        lost = []
         for i, answer in enumerate(asked):
             try:
                 if answer in there and self._ray.get(answer):
                     continue
+                lost.append(f"worker {i} does not answer")
             except errors.RayActorError:
-                pass
+                lost.append(f"worker {i} is gone")
             self._ray.kill(self._actors[i])
             self._actors[i] = self._start()
-            self._n_lost += 1
+        self._n_lost += 1
+        said = "; ".join(lost) or "all are there, but one has no memory, or was waited for too long"
         if self._n_lost > MOST_LOST:
-            raise RuntimeError(f"{self._n_lost} workers were lost; take fewer, or smaller batches.")
+            raise RuntimeError(
+                f"{self._n_lost} times in a row workers were lost; at last: {said}. Take fewer workers, smaller "
+                "batches, or a longer timeout."
+            )
+        warnings.warn(f"Lost: {said}. Started anew.", RuntimeWarning, stacklevel=2)
         self._gather()
 
 
