@@ -110,7 +110,7 @@ def try_it(case, folder):
     if "trained" in found:
         found["difference"] = float(np.abs(parameters(model) - found.pop("trained")).max())
     time.sleep(0.1)
-    found["threads"] = threading.active_count() - n_threads
+    found["threads"] = threading.active_count() - n_threads if case.engine == "processes" else 0  # Ray's stay
     print(json.dumps(found), flush=True)
     if "kept" in str(how.get("checkpoint")) and case.kind != CTRL_C:
         check_kept(how["checkpoint"])

@@ -196,134 +196,69 @@ def fresh_cache(scene: Scene) -> None:
 
 
 _P, _R = _processes.Processes, _ray.RayWorkers
-_LAST = slice(-1, None)
 _TRAIN, _RAY_TRAIN, _LOCAL = (_P, "train"), (_R, "train"), (_streamed.Local, "train")
-_SCALED = "scaled"
+
+
+def _lost(name: str, fault: Any, call: int = 5, **more: Any) -> Case:
+    return Case(WORKERS, name, **{"where": _TRAIN, "fault": fault, "call": call, **more})
+
+
+def _interrupted(name: str, where: tuple[Any, str], delay: float, call: int = 1, **more: Any) -> Case:
+    return Case(CTRL_C, name, where, interrupted(delay), call, **more)
+
+
+_KILL, _STOP = (signalled(number, slice(-1, None)) for number in (signal.SIGKILL, signal.SIGSTOP))
+_WAYS = [
+    (sync, how, data) for sync, how in (("gradients", {}), ("parameters", PARAMETERS)) for data in ("arrays", "parquet")
+]
+_SHARE, _SMALL = (
+    {"where": (_P, "share"), "fault": no_fault},
+    {"how": {"checkpoint": "small/kept"}, "mounts": ("small",)},
+)
 
 CASES = [
-    *(
-        Case(
-            WORKERS,
-            f"a worker is killed, {sync}, {data}",
-            _TRAIN,
-            signalled(signal.SIGKILL, _LAST),
-            5,
-            how=how,
-            data=data,
-        )
-        for sync, how in (("gradients", {}), ("parameters", PARAMETERS))
-        for data in ("arrays", "parquet")
-    ),
-    Case(
-        WORKERS,
-        "all workers are killed at once",
-        _TRAIN,
-        signalled(signal.SIGKILL, slice(None)),
-        5,
-        how={"n_workers": 5},
-    ),
-    Case(WORKERS, "a worker is killed as it is told its rows", (_P, "_gather"), signalled(signal.SIGKILL, _LAST)),
-    Case(
-        WORKERS,
-        "a worker stands still (SIGSTOP), timeout=3",
-        _TRAIN,
-        signalled(signal.SIGSTOP, _LAST),
-        5,
-        how={"timeout": 3},
-    ),
-    Case(
-        WORKERS,
-        "the same, with 2 MB to tell it",
-        _TRAIN,
-        signalled(signal.SIGSTOP, _LAST),
-        2,
-        how={"timeout": 3},
-        model=NETWORK,
-    ),
-    Case(
-        WORKERS,
-        "a worker has no more memory",
-        _TRAIN,
-        short_of_memory,
-        5,
-        how={**PARAMETERS, "timeout": 10},
-        data="parquet",
-    ),
-    Case(WORKERS, "a worker is killed", _RAY_TRAIN, signalled(signal.SIGKILL, _LAST), 5, "ray", how=PARAMETERS),
-    Case(
-        WORKERS,
+    *(_lost(f"a worker is killed, {sync}, {data}", _KILL, how=how, data=data) for sync, how, data in _WAYS),
+    _lost("all workers are killed at once", signalled(signal.SIGKILL, slice(None)), how={"n_workers": 5}),
+    _lost("a worker is killed as it is told its rows", _KILL, 1, where=(_P, "_gather")),
+    _lost("a worker stands still (SIGSTOP), timeout=3", _STOP, how={"timeout": 3}),
+    _lost("the same, with 2 MB to tell it", _STOP, 2, how={"timeout": 3}, model=NETWORK),
+    _lost("a worker has no more memory", short_of_memory, how=PARAMETERS, data="parquet"),
+    _lost("a worker is killed", _KILL, where=_RAY_TRAIN, engine="ray", how=PARAMETERS),
+    _lost(
         "a worker stands still (SIGSTOP), timeout=20",
-        _RAY_TRAIN,
-        signalled(signal.SIGSTOP, _LAST),
-        5,
-        "ray",
+        _STOP,
+        where=_RAY_TRAIN,
+        engine="ray",
         how={**PARAMETERS, "timeout": 20},
     ),
-    Case(
-        CTRL_C,
-        "transformers learn",
-        (StandardScaler, "partial_fit"),
-        interrupted(0.005),
-        3,
-        data="shards",
-        model=_SCALED,
-    ),
-    Case(CTRL_C, "the first look at a source", (_look._Found, "add"), interrupted(0.005), 3, data="parquet"),
-    Case(CTRL_C, "workers start", (_P, "_launch"), interrupted(0.0), 2),
-    Case(CTRL_C, "workers start, half a second later", (_P, "_launch"), interrupted(0.5), 2),
-    Case(CTRL_C, "rows are shared", (_processes.joblib, "dump"), interrupted(0.02), data="many rows"),
-    Case(CTRL_C, "workers compile", _TRAIN, interrupted(1.0), setting=fresh_cache),
-    *(
-        Case(CTRL_C, f"training, {sync}, {data}", _TRAIN, interrupted(0.05), 6, how=how, data=data)
-        for sync, how in (("gradients", {}), ("parameters", PARAMETERS))
-        for data in ("arrays", "parquet")
-    ),
-    Case(CTRL_C, "training, one worker", _LOCAL, interrupted(0.01), 6, how={"n_workers": 1}, data="parquet"),
-    Case(
-        CTRL_C,
+    _interrupted("transformers learn", (StandardScaler, "partial_fit"), 0.005, 3, data="shards", model="scaled"),
+    _interrupted("the first look at a source", (_look._Found, "add"), 0.005, 3, data="parquet"),
+    _interrupted("workers start", (_P, "_launch"), 0.0, 2),
+    _interrupted("workers start, half a second later", (_P, "_launch"), 0.5, 2),
+    _interrupted("rows are shared", (_processes.joblib, "dump"), 0.02, data="many rows"),
+    _interrupted("workers compile", _TRAIN, 1.0, setting=fresh_cache),
+    *(_interrupted(f"training, {sync}, {data}", _TRAIN, 0.05, 6, how=how, data=data) for sync, how, data in _WAYS),
+    _interrupted("training, one worker", _LOCAL, 0.01, 6, how={"n_workers": 1}, data="parquet"),
+    _interrupted(
         "a checkpoint is written",
         (_checkpoint.joblib, "dump"),
-        interrupted(0.003),
+        0.003,
         3,
         how={"checkpoint": "kept"},
         model=NETWORK,
         setting=often,
     ),
-    Case(CTRL_C, "the last moments", (_checkpoint.Keeping, "finish"), interrupted(0.0)),
-    Case(CTRL_C, "workers are ended", (_P, "_clear"), interrupted(0.0), 2),
-    Case(CTRL_C, "workers start", (_R, "share"), interrupted(0.3), engine="ray"),
-    Case(CTRL_C, "training", _RAY_TRAIN, interrupted(0.05), 6, "ray", how=PARAMETERS),
+    _interrupted("the last moments", (_checkpoint.Keeping, "finish"), 0.0),
+    _interrupted("workers are ended", (_P, "_clear"), 0.0, 2),
+    _interrupted("workers start", (_R, "share"), 0.3, engine="ray"),
+    _interrupted("training", _RAY_TRAIN, 0.05, 6, engine="ray", how=PARAMETERS),
     Case(DRIVER, "the driver is killed", _TRAIN, killed, 6),
     Case(DRIVER, "the driver is killed", _RAY_TRAIN, killed, 6, "ray"),
-    Case(
-        DATA,
-        "the disk of the checkpoint is full",
-        (_P, "close"),
-        filled,
-        how={"checkpoint": "small/kept"},
-        mounts=("small",),
-        setting=often,
-    ),
-    Case(
-        DATA,
-        "the disk of the checkpoint fills up in training",
-        _TRAIN,
-        filled,
-        3,
-        how={"checkpoint": "small/kept"},
-        mounts=("small",),
-        setting=often,
-    ),
-    Case(DATA, "/dev/shm is full", (_P, "share"), no_fault, mounts=("memory",)),
-    Case(
-        DATA,
-        "/dev/shm fills up as rows are shared",
-        (_P, "share"),
-        no_fault,
-        mounts=("memory",),
-        setting=believes_in_room,
-    ),
-    Case(DATA, "and so is the disk", (_P, "share"), no_fault, mounts=("memory", "temporary")),
+    Case(DATA, "the disk of the checkpoint is full", (_P, "close"), filled, setting=often, **_SMALL),
+    Case(DATA, "the disk of the checkpoint fills up in training", _TRAIN, filled, 3, setting=often, **_SMALL),
+    Case(DATA, "/dev/shm is full", mounts=("memory",), **_SHARE),
+    Case(DATA, "/dev/shm fills up as rows are shared", mounts=("memory",), setting=believes_in_room, **_SHARE),
+    Case(DATA, "and so is the disk", mounts=("memory", "temporary"), **_SHARE),
     Case(DATA, "a Parquet file is cut off", (_look._Found, "add"), cut_off, 1, data="parquet"),
     Case(DATA, "a Parquet file is damaged in training", _TRAIN, overwritten, 4, how=PARAMETERS, data="parquet"),
     Case(DATA, "a Parquet file vanishes in training", _TRAIN, removed, 4, how=PARAMETERS, data="parquet"),

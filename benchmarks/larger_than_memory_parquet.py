@@ -110,8 +110,9 @@ def run(name, file):
         found = train_scikit_learn(file, shuffle)
     else:
         found = train(file, 2 if "2 workers" in name else 1, shuffle)
-    peaks = [resource.getrusage(who).ru_maxrss / 2**10 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    print(json.dumps({**found, "peaks": peaks}))
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(one.ru_utime + one.ru_stime for one in used)
+    print(json.dumps({**found, "peaks": [one.ru_maxrss / 2**10 for one in used], "cpu": cpu}))
 
 
 def forget(file, is_over):
@@ -123,8 +124,8 @@ def forget(file, is_over):
 
 
 def table(file, names):
-    print("| what | first look, s | epochs (passes), s | most memory of the process, MiB | of a worker |")
-    print("|---|---|---|---|---|")
+    print("| what | first look, s | epochs (passes), s | CPU seconds in all | most memory, MiB | of a worker |")
+    print("|---|---|---|---|---|---|")
     for name in names:
         command = [sys.executable, __file__, str(file), "--run", name]
         out = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
@@ -132,7 +133,8 @@ def table(file, names):
         first = "" if found["first pass"] is None else f"{found['first pass']:.1f}"
         epochs = ", ".join(f"{seconds:.1f}" for seconds in found["epochs"])
         own, of_worker = found["peaks"]
-        print(f"| {name} | {first} | {epochs} | {own:.0f} | {f'{of_worker:.0f}' if of_worker else ''} |", flush=True)
+        memory = f"{own:.0f} | {f'{of_worker:.0f}' if of_worker else ''}"
+        print(f"| {name} | {first} | {epochs} | {found['cpu']:.0f} | {memory} |", flush=True)
 
 
 def main():
