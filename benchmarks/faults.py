@@ -84,6 +84,7 @@ def fitted(case, args):
 
 def try_it(case, folder):
     """In a process of its own."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs this behind has Ctrl-C ignored
     _processes._MEMORY = folder / "memory" if "memory" in case.mounts else Path(os.environ["FAULTS_MEMORY"])
     scene = Scene(folder)
     args, how = case.arguments(scene)
