@@ -57,6 +57,7 @@ class Processes:
         self._folder: TemporaryDirectory[str] | None = None
         self._key, self._arrived, self._is_closed = secrets.token_bytes(32), SimpleQueue[Connection](), False
         self._listener = Listener(authkey=self._key, backlog=number)
+        self._address = self._listener.address
         Thread(target=self._accept, daemon=True).start()
         self._workers: list[_Process] = []
         self._problem: Any = None
@@ -137,7 +138,7 @@ class Processes:
         for process in self._started:
             process.wait()
         with suppress(OSError, EOFError):
-            Client(self._listener.address).close()  # so that the thread that waits for workers looks up
+            Client(self._address).close()  # so that the thread that waits for workers looks up
         self._listener.close()
         for worker in self._workers:
             worker.connection.close()
@@ -187,7 +188,7 @@ class Processes:
         """A process, in a group of its own: Ctrl-C is the driver's."""
         paths = os.pathsep.join(path for path in sys.path if path)
         environment = {
-            **os.environ, ADDRESS: str(self._listener.address), KEY: self._key.hex(), "PYTHONPATH": paths
+            **os.environ, ADDRESS: str(self._address), KEY: self._key.hex(), "PYTHONPATH": paths
         }  # fmt: skip
         command = [sys.executable, "-c", "from minibatch.distributed._worker import main; main()"]
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, process_group=0)
