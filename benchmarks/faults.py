@@ -136,13 +136,13 @@ def processes_of(token):
     return [pid for pid in found if pid != os.getpid()]
 
 
-def left_by(token, memory, temporary):
+def left_by(token, memory, temporary, patience):
     """Until nothing is left, or for so long: what is left, and after how many seconds."""
     began = time.monotonic()
     while True:
         files = [path.name for folder in (memory, temporary) for path in folder.glob("*") if path.name != "ray"]
         processes = processes_of(token)
-        if not (files or processes) or time.monotonic() - began > 8.0:
+        if not (files or processes) or time.monotonic() - began > patience:
             return processes, files, time.monotonic() - began
         time.sleep(0.05)
 
@@ -172,7 +172,9 @@ def observe(number, case):
         except subprocess.TimeoutExpired:
             out, err = "", "HANGS"
             process.kill()
-        processes, files, seconds = left_by(token, memory, folder / "temporary")
+        processes, files, seconds = left_by(token, memory, folder / "temporary", 60.0 if case.engine == "ray" else 5.0)
+        for pid in processes:
+            print(Path(f"/proc/{pid}/cmdline").read_bytes()[:200], file=sys.stderr)
         for pid in processes:
             os.kill(pid, signal.SIGKILL)
         if "ray" in case.engine:
