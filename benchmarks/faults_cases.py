@@ -140,11 +140,14 @@ def cut_off(scene: Scene) -> None:
 
 
 def overwritten(scene: Scene) -> None:
+    """As a disk does it: in place, and with the same date."""
     path = scene.folder / "rows.parquet"
+    before = path.stat()
     scene.now()
     with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 4)
-        file.write(bytes(path.stat().st_size // 2))
+        file.seek(before.st_size // 4)
+        file.write(bytes(before.st_size // 2))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def removed(scene: Scene) -> None:
@@ -216,6 +219,8 @@ _SHARE, _SMALL = (
     {"how": {"checkpoint": "small/kept"}, "mounts": ("small",)},
 )
 
+_KEEPING = (_checkpoint.Keeping, "__init__")
+
 CASES = [
     *(_lost(f"a worker is killed, {sync}, {data}", _KILL, how=how, data=data) for sync, how, data in _WAYS),
     _lost("all workers are killed at once", signalled(signal.SIGKILL, slice(None)), how={"n_workers": 5}),
@@ -259,7 +264,8 @@ CASES = [
     Case(DATA, "/dev/shm is full", mounts=("memory",), **_SHARE),
     Case(DATA, "/dev/shm fills up as rows are shared", mounts=("memory",), setting=believes_in_room, **_SHARE),
     Case(DATA, "and so is the disk", mounts=("memory", "temporary"), **_SHARE),
-    Case(DATA, "a Parquet file is cut off", (_look._Found, "add"), cut_off, 1, data="parquet"),
+    Case(DATA, "a Parquet file is cut off", _KEEPING, cut_off, data="parquet"),
+    Case(DATA, "a Parquet file is cut off in the first look", (_look._Found, "add"), cut_off, 1, data="parquet"),
     Case(DATA, "a Parquet file is damaged in training", _TRAIN, overwritten, 4, how=PARAMETERS, data="parquet"),
     Case(DATA, "a Parquet file vanishes in training", _TRAIN, removed, 4, how=PARAMETERS, data="parquet"),
     Case(DATA, "the same, one worker", _LOCAL, removed, 8, how={"n_workers": 1}, data="parquet"),
