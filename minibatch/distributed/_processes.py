@@ -56,7 +56,8 @@ class Processes:
         self._patience, self._is_new = max(timeout, START), True
         self._folder: TemporaryDirectory[str] | None = None
         self._key, self._arrived, self._is_closed = secrets.token_bytes(32), SimpleQueue[Connection](), False
-        self._listener = Listener(authkey=self._key, backlog=number)
+        self._lobby = TemporaryDirectory(prefix="minibatch-")
+        self._listener = Listener(_address_in(self._lobby.name), authkey=self._key, backlog=number)
         self._address = self._listener.address
         Thread(target=self._accept, daemon=True).start()
         self._workers: list[_Process] = []
@@ -140,6 +141,7 @@ class Processes:
         with suppress(OSError, EOFError):
             Client(self._address).close()  # so that the thread that waits for workers looks up
         self._listener.close()
+        self._lobby.cleanup()
         for worker in self._workers:
             worker.connection.close()
         while not self._arrived.empty():
@@ -208,7 +210,7 @@ class Processes:
             self._plan_path, self._by_gradients, self._source is not None,
         )  # fmt: skip
         self._is_new = True
-        answers = self._ask(lambda rank: team._replace(rank=rank))
+        answers = self._ask(lambda rank: team._replace(rank=rank), of_all=True)
         for answer in answers.values():
             if isinstance(answer, Exception) and not isinstance(answer, MemoryError | EOFError):
                 raise answer
@@ -219,7 +221,7 @@ class Processes:
         answers = self._ask(lambda _: job)
         if len(answers) < self.number or any(isinstance(answer, Exception) for answer in answers.values()):
             SharedFile.abandon(self._path)
-            answers |= self._answers(set(range(self.number)) - {*answers}, GRACE)
+            answers |= self._answers(set(range(self.number)) - {*answers}, GRACE, of_all=True)
             for answer in answers.values():
                 if isinstance(answer, Exception) and not isinstance(answer, Abandoned | MemoryError | EOFError):
                     raise answer
@@ -234,7 +236,7 @@ class Processes:
         traffic = done[0].traffic._replace(seconds_waiting=max(one.traffic.seconds_waiting for one in done))
         return trained, traffic
 
-    def _ask(self, message_to: Callable[[int], Any]) -> dict[int, Any]:
+    def _ask(self, message_to: Callable[[int], Any], of_all: bool = False) -> dict[int, Any]:
         """What workers answer, as far as they do so in time; ``EOFError`` of one that is gone."""
         answers: dict[int, Any] = {}
         for i, worker in enumerate(self._workers):
@@ -242,8 +244,10 @@ class Processes:
                 worker.connection.send(message_to(i))
             except OSError:  # it is gone, or reads nothing
                 answers[i] = EOFError()
-        seconds = 0.0 if answers else self._patience if self._is_new else self._timeout
-        return answers | self._answers(set(range(self.number)) - {*answers}, seconds)
+        seconds = self._patience if self._is_new else self._timeout
+        if answers and not of_all:  # the others wait for who is gone
+            seconds = 0.0
+        return answers | self._answers(set(range(self.number)) - {*answers}, seconds, of_all)
 
     def _lost(self, answers: dict[int, Any], good: Any) -> dict[int, str]:
         """Whose answer is not good, and why."""
@@ -260,8 +264,9 @@ class Processes:
             found[i] = f"worker {i} (process {worker.process.pid}) {why}"
         return found
 
-    def _answers(self, places: set[int], timeout: float) -> dict[int, Any]:
-        """Of workers, as far as they come in time; ``EOFError`` of one that is gone. The first exception ends it."""
+    def _answers(self, places: set[int], timeout: float, of_all: bool = False) -> dict[int, Any]:
+        """Of workers, as far as they come in time; ``EOFError`` of one that is gone. The first exception ends it, where
+        not all are wanted."""
         found: dict[int, Any] = {}
         until = time.monotonic() + timeout
         while places - {*found}:
@@ -272,7 +277,7 @@ class Processes:
                     found[by_connection[connection]] = connection.recv()
                 except (EOFError, OSError):
                     found[by_connection[connection]] = EOFError()
-            if not ready or any(isinstance(answer, Exception) for answer in found.values()):
+            if not ready or (not of_all and any(isinstance(answer, Exception) for answer in found.values())):
                 break
         return found
 
@@ -299,6 +304,11 @@ class Processes:
                 "does where memory is short.) Take fewer workers, smaller batches, or a longer timeout."
             )
         warnings.warn(f"Lost: {said}. Started anew.", RuntimeWarning, stacklevel=2)
+
+
+def _address_in(folder: str) -> str | None:
+    """A socket in there, which workers remove if the driver is killed; elsewhere than on POSIX they are no files."""
+    return str(Path(folder) / "driver") if os.name == "posix" else None
 
 
 def _limit(connection: Connection, seconds: float) -> None:

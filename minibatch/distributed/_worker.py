@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import signal
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from multiprocessing.connection import Client, Connection
@@ -181,12 +182,18 @@ def _plain(array: Any) -> Any:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    address = os.environ[ADDRESS]
     try:
-        driver = Client(os.environ[ADDRESS], authkey=bytes.fromhex(os.environ.pop(KEY)))
+        driver = Client(address, authkey=bytes.fromhex(os.environ.pop(KEY)))
         driver.send(os.getpid())
     except (EOFError, OSError):  # the driver is gone
         return
     with driver:
         folder = work(driver)
-    if folder is not None:  # a driver that ends as it should ends its workers: this one was killed
+    # A driver that ends as it should ends its workers: this one was killed.
+    if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        Path(address).unlink()
+    with suppress(OSError):  # another worker was here before
+        Path(address).parent.rmdir()

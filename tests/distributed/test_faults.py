@@ -213,15 +213,17 @@ def test_a_period_that_is_found_on_a_source_is_one_that_memory_holds():
 
 def test_a_worker_whose_driver_was_killed_leaves_no_folder(memory, monkeypatch):
     here, there = Pipe()
-    (memory / "shared").mkdir()
+    for folder in ("shared", "lobby"):
+        (memory / folder).mkdir()
+    (memory / "lobby" / "driver").touch()
     monkeypatch.setattr(_worker, "Client", lambda *_, **__: there)
     monkeypatch.setattr(_worker, "Member", lambda team: here.close())
     monkeypatch.setattr(_worker.signal, "signal", lambda *_: None)
-    for name in (_worker.ADDRESS, _worker.KEY):
-        monkeypatch.setenv(name, "00")
+    monkeypatch.setenv(_worker.ADDRESS, str(memory / "lobby" / "driver"))
+    monkeypatch.setenv(_worker.KEY, "00")
     here.send(_worker.Team(memory / "shared" / "team", *[None] * 10))
     _worker.main()
-    assert not (memory / "shared").exists()
+    assert not [*memory.iterdir()]
 
 
 def test_a_worker_whose_driver_is_gone_before_it_comes_says_nothing(monkeypatch, tmp_path):
