@@ -1,7 +1,9 @@
 """A fit that goes on where it was ended: a file that is written whole or not at all."""
 
 import os
+import re
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ SECONDS_BETWEEN = 30.0  # of two files, at least
 # Parameters that may be others where a fit goes on; and what is said of one that does not.
 _MAY_CHANGE = {"max_iter", "max_updates", "tol", "verbose", "n_jobs"}
 _OVER = {"converged", "early_stopped", "diverged"}
+_UNFINISHED = ".unfinished"
 
 
 class Kept(NamedTuple):
@@ -39,7 +42,7 @@ class Keeping:
         self._rows: list[Traffic] = []  # of earlier calls
         self._checkpoint, self._seed = None if folder is None else Checkpoint(folder), seed_of(estimator.random_state)
         same = {name: value for name, value in estimator.get_params(deep=False).items() if name not in _MAY_CHANGE}
-        self._about = {name: repr(value) for name, value in {**same, **how}.items()}
+        self._about = {name: _said_of(value) for name, value in {**same, **how}.items()}
         kept = None if self._checkpoint is None else self._checkpoint.load(self._about)
         self.goes_on, self.is_complete = kept is not None, False
         if kept is not None:
@@ -84,9 +87,17 @@ class Checkpoint:
     def load(self, about: dict[str, Any]) -> Kept | None:
         """What an earlier call has left; None where there is nothing."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        for left in self._path.parent.glob(f"{self._path.stem}.*{_UNFINISHED}"):
+            left.unlink(missing_ok=True)  # by a process that was killed
         if not self._path.exists():
             return None
-        found: Kept = joblib.load(self._path)
+        try:
+            found: Kept = joblib.load(self._path)
+        except Exception as error:  # whatever pickle finds in damaged bytes
+            raise ValueError(
+                f"checkpoint={str(self._path.parent)!r}: {self._path.name} there cannot be read, it may be damaged or "
+                f"of another version; delete it to begin anew. ({type(error).__name__}: {error})"
+            ) from error
         other = [name for name, value in about.items() if found.about.get(name) != value]
         if other:
             raise ValueError(
@@ -98,11 +109,26 @@ class Checkpoint:
         return time.monotonic() - self._last > SECONDS_BETWEEN
 
     def save(self, kept: Kept) -> None:
-        """A full disk leaves the file as it was."""
-        temporary = self._path.with_suffix(f".{os.getpid()}")
+        """A full disk leaves the file as it was, and training goes on."""
+        temporary = self._path.with_suffix(f".{os.getpid()}{_UNFINISHED}")
         try:
-            joblib.dump(kept, temporary)
+            with temporary.open("wb") as file:
+                joblib.dump(kept, file)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(temporary, self._path)
+        except OSError as error:
+            warnings.warn(
+                f"checkpoint={str(self._path.parent)!r} cannot be written ({error.strerror or error}); training goes "
+                "on, and what was kept before is there. Free some room, or give another folder.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         finally:
             temporary.unlink(missing_ok=True)
-        self._last = time.monotonic()
+            self._last = time.monotonic()
+
+
+def _said_of(value: Any) -> str:
+    """The same in another process: without the places of objects in memory."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))

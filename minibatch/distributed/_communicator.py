@@ -1,5 +1,7 @@
 """What workers say to each other: vectors, of which every one gets the sum."""
 
+import os
+import pickle
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +21,8 @@ __all__ = [
     "added_in_order",
     "packed",
     "part_of",
+    "reserve",
+    "that_can_be_sent",
     "unpacked",
 ]
 
@@ -89,6 +93,23 @@ def added_in_order(of_ranks: NDArray[np.float64]) -> NDArray[np.float64]:
     return total
 
 
+def reserve(path: Path, begin: int, n_bytes: int) -> None:
+    """Room on the disk for a part of a file: else a full disk is known only to whoever writes into the map, whom the
+    system then kills."""
+    if n_bytes and hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), begin, n_bytes)
+
+
+def that_can_be_sent(error: BaseException) -> BaseException:
+    """Some exceptions cannot be pickled, or not be made of what was pickled: their words then."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
 class Lonely:
     """One worker."""
 
@@ -119,7 +140,8 @@ class SharedFile:
     def create(path: Path, size: int, capacity: int) -> None:
         if size >= _HEADER:
             raise ValueError(f"n_workers must be below {_HEADER} on one machine; got {size}.")
-        np.memmap(path, np.float64, "w+", shape=_HEADER + 2 * size * capacity)
+        numbers = np.memmap(path, np.float64, "w+", shape=_HEADER + 2 * size * capacity)
+        reserve(path, 0, numbers.nbytes)
 
     @staticmethod
     def abandon(path: Path) -> None:

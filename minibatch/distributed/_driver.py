@@ -67,10 +67,12 @@ class Record:
         self.rows: list[Traffic] = []  # after every epoch
         self.period = 1 if period is None else period
         self.by_gradients, self._adapts = by_gradients, period is None and not by_gradients
-        self._n_at_once, self._most_rows = 1, most_rows  # that a worker holds
+        self._n_at_once, self._most_rows = 1, most_rows  # of all workers, that are held
 
     def next_updates(self, batch_size: int) -> int:
         """How many are trained at once."""
+        if self._adapts:  # to what memory holds, too
+            self.period = int(min(self.period, max(1.0, self._most_rows // batch_size)))
         unit = 1 if self.by_gradients else self.period
         if self._n_at_once * unit * batch_size > self._most_rows:
             return unit * max(1, int(self._most_rows // (unit * batch_size)))

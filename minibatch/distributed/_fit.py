@@ -19,7 +19,7 @@ from minibatch._base.unchanged import unchanged_on_error
 from minibatch._training.epochs import Steps, alone
 from minibatch.distributed._checkpoint import Keeping
 from minibatch.distributed._driver import Orders, Record, Teller, Workers, drive
-from minibatch.distributed._given import Given, learn, learnt_by, parts_of, source_of, through_transformers
+from minibatch.distributed._given import Given, learn, learnt_by, mark_of, parts_of, source_of, through_transformers
 from minibatch.distributed._look import Look, look_at
 from minibatch.distributed._mpi import MPIWorkers, Ranks
 from minibatch.distributed._processes import Processes
@@ -113,10 +113,11 @@ def fit(
         goes on from there, with more epochs too (``max_iter``).
 
     timeout : float, default=60
-        Seconds for which anybody is waited for. One that does not answer is ended and started anew.
+        Seconds for which a worker is waited for that trains. One that does not answer is ended and started anew. To
+        start, and to compile, workers have a minute at least.
 
     verbose : int, default=0
-        1 says when workers have come, and when one is lost.
+        1 says when workers have come.
 
     Returns
     -------
@@ -131,7 +132,12 @@ def fit(
     TimeoutError
         If workers do not come.
     RuntimeError
-        If more than three workers are lost. In any case the estimator stays as it was.
+        If workers are lost more than three times in a row. In any case the estimator stays as it was.
+
+    Warns
+    -----
+    RuntimeWarning
+        If a worker is lost and started anew, or a checkpoint cannot be written: training goes on.
 
     Notes
     -----
@@ -168,8 +174,7 @@ def fit(
                 learn(part, learnt)
             return estimator
         start = partial(_BACKENDS[backend], ranks or number, timeout)
-        how = How(number, sync == "gradients", period, start, verbose)
-        message = _fit(transformers, final, given, how, Keeping(final, checkpoint, n_workers=number, sync=sync))
+        message = _fit(transformers, final, given, How(number, sync, period, start, verbose), checkpoint)
         if message:
             warnings.warn(message, ConvergenceWarning, stacklevel=2)
         if ranks is not None:
@@ -181,15 +186,18 @@ class How(NamedTuple):
     """The arguments that say how."""
 
     n_workers: int
-    by_gradients: bool
+    sync: str
     period: int | None
     start: Callable[[Any, Any], Workers]  # workers, of a source and of the look at it
     verbose: int
 
 
-def _fit(transformers: list[Any], final: Any, given: Given, how: How, keeping: Keeping) -> str:
+def _fit(transformers: list[Any], final: Any, given: Given, how: How, checkpoint: Any) -> str:
     """All parts; returns what to warn of."""
     source = source_of(given, transformers)
+    rows = "" if checkpoint is None else mark_of(given, source)
+    about = {"n_workers": how.n_workers, "sync": how.sync, "transformers": transformers, "rows": rows}
+    keeping = Keeping(final, checkpoint, **about)
     if source is not None and transformers:
         source = through_transformers(transformers, source)
         given = _transformed(given, transformers)
@@ -198,10 +206,12 @@ def _fit(transformers: list[Any], final: Any, given: Given, how: How, keeping: K
 
 def _train(final: Any, given: Given, source: Source | None, how: How, keeping: Keeping) -> str:
     """Fit the estimator itself; returns what to warn of."""
-    look = None if source is None else look_at(source, final)
-    record = Record(how.period, how.by_gradients, np.inf if source is None else ROWS_AT_ONCE)
+    look, by_gradients = None if source is None else look_at(source, final), how.sync == "gradients"
+    record = Record(how.period, by_gradients, np.inf if source is None else how.n_workers * ROWS_AT_ONCE)
     with ExitStack() as stack:
-        orders = Orders(stack.enter_context(ThreadPoolExecutor(1)), look is not None or not how.by_gradients)
+        pool = ThreadPoolExecutor(1)
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        orders = Orders(pool, look is not None or not by_gradients)
         limits: dict[str, Any] = keeping.limits()
         n_rows = _num_samples(given.X) if look is None else look.n_rows
         if look is not None:
@@ -209,7 +219,7 @@ def _train(final: Any, given: Given, source: Source | None, how: How, keeping: K
             limits["n_rows"] = n_rows
         if look is not None or how.n_workers > 1:
             limits["orders"] = orders
-        if not how.by_gradients:
+        if not by_gradients:
             limits["batch_size"] = min(n_rows, how.n_workers * int(final._resolved_batch_size(n_rows)))
         data = (given.X, given.y, given.weight) if look is None else (look.sample, None, None)
         steps: Steps[str] = final._training(
@@ -224,7 +234,7 @@ def _train(final: Any, given: Given, source: Source | None, how: How, keeping: K
                 stack.callback(workers.close)
                 message = drive(steps, workers, record, orders)
     keeping.finish(record)
-    if not how.by_gradients:
+    if not by_gradients:
         _name_own_batches(final, how.n_workers)
     return message
 

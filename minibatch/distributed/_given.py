@@ -1,16 +1,23 @@
 """What is given to train on and to train: arrays or a source, an estimator or a pipeline."""
 
-from copy import copy
+from contextlib import closing
 from typing import Any, NamedTuple
 
+import joblib
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
+from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils.validation import _num_samples
 
 from minibatch.distributed._parquet import ParquetRows
 from minibatch.distributed._ray import RayRows, is_ray_dataset
 from minibatch.distributed._sources import ArrayShards, Source, Transformed, pieces_of
 
-__all__ = ["Given", "learn", "learnt_by", "parts_of", "source_of", "through_transformers"]
+__all__ = ["Given", "learn", "learnt_by", "mark_of", "parts_of", "source_of", "through_transformers"]
+
+_ROWS_LOOKED_AT = 1000  # at most
 
 
 class Given(NamedTuple):
@@ -74,13 +81,35 @@ def through_transformers(transformers: list[Any], source: Source) -> Source:
                 f"{type(transformer).__name__} has no partial_fit, and rows are read in pieces; fit it before, on a "
                 "part of the rows, and give transformed rows."
             )
-        if hasattr(transformer, "_reset"):
-            transformer._reset()  # as its fit does
-        for piece in pieces_of(found):
-            (transformer.fit if stateless else transformer.partial_fit)(piece.X, piece.y)
-            if stateless:
-                break
-        names, found = found.feature_names, Transformed(found, [copy(transformer)])  # pieces are arrays, without names
+        anew = clone(transformer)  # which has seen nothing, while the one given stays as it is if anything fails
+        with closing(pieces_of(found)) as pieces:
+            for piece in pieces:
+                (anew.fit if stateless else anew.partial_fit)(piece.X, piece.y)
+                if stateless:
+                    break
+        learn(transformer, learnt_by(anew))
+        names, found = found.feature_names, Transformed(found, [anew])  # pieces are arrays, without names
         if names is not None:
             transformer.feature_names_in_ = names  # as if it had learnt from a data frame
     return found
+
+
+def mark_of(given: Given, source: Source | None) -> str:
+    """By which other rows are told: how many there are, and a hash of some."""
+    if source is None:
+        n_rows = _num_samples(given.X)
+        some = np.arange(0, n_rows, max(1, -(-n_rows // _ROWS_LOOKED_AT)))
+        X, y = (part if part is None else _safe_indexing(part, some) for part in (given.X, given.y))
+        return f"{n_rows} rows, hash {_hash(X, y)}"
+    n_rows, names = sum(source.rows_of_pieces), source.feature_names
+    said = f"{n_rows} rows, columns {None if names is None else [*names]}"
+    if n_rows == 0 or isinstance(source, RayRows):  # whose blocks may come in another order
+        return said
+    first = source.read(0).at(slice(0, _ROWS_LOOKED_AT))
+    return f"{said}, hash {_hash(first.X, first.y)}"
+
+
+def _hash(*parts: Any) -> str:
+    """The same for a list and an array, and in whatever order an array lies."""
+    found: list[Any] = [part.tocsr() if sp.issparse(part) else np.ascontiguousarray(part) for part in parts]
+    return str(joblib.hash([part.astype(str) if part.dtype == object else part for part in found]))

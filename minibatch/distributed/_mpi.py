@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from minibatch._problems.epochs import Epoch
 from minibatch._problems.pieces import ALONE
 from minibatch._problems.state import State
-from minibatch.distributed._communicator import AWAKE, NAP, Traffic, added_in_order, packed, part_of, unpacked
+from minibatch.distributed._communicator import (
+    AWAKE,
+    NAP,
+    Traffic,
+    added_in_order,
+    packed,
+    part_of,
+    that_can_be_sent,
+    unpacked,
+)
 from minibatch.distributed._rounds import Trained
 from minibatch.distributed._streamed import StreamWorker
 from minibatch.distributed._worker import Done, Job, Worker, of_own_rows
@@ -76,7 +85,7 @@ class Ranks:
         if error is None:
             self._comm.Free()
         elif not self._is_over:
-            self._tell_all("failed", _can_travel(error))
+            self._tell_all("failed", that_can_be_sent(error))
 
     def part_of(self, n_rows: int) -> tuple[int, int]:
         return part_of(n_rows, self.rank, self.size)
@@ -258,14 +267,6 @@ def _message_in(receive: Callable[[NDArray[Any]], Any]) -> Any:
         receive(part)
         part.flags.writeable = False
     return pickle.loads(parts[0], buffers=parts[1:])
-
-
-def _can_travel(error: BaseException) -> BaseException:
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
 
 
 def _mpi() -> Any:

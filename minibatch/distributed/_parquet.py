@@ -1,7 +1,8 @@
 """Rows in Parquet files, read row group by row group."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from minibatch.distributed._sources import Piece
 
 __all__ = ["ParquetRows"]
+
+# Of X, that are written at a time.
+_BYTES_AT_ONCE, _FEWEST_ROWS = 2**17, 128
 
 
 class ParquetRows:
@@ -48,15 +52,16 @@ class ParquetRows:
         """Looked up when it is needed: files may be written after the object is made."""
         parquet, known = _pyarrow_parquet(), {*self._targets, self.weight}
         places, sizes, names, kind = [], [], self.columns, np.dtype(np.float32)
-        for file in _files_at(self.path):
-            with _readable(file):
-                schema, groups = parquet.read_schema(file), parquet.read_metadata(file)
+        for path in _files_at(self.path):
+            with _readable(path):
+                file = _File(path, _mark_of(path), parquet.read_metadata(path))
+            schema = file.footer.schema.to_arrow_schema()
             names = [name for name in schema.names if name not in known] if names is None else names
-            kind = np.result_type(kind, _checked_type(file, schema, names, [*self._targets, self.weight]))
-            for number in range(groups.num_row_groups):
-                if groups.row_group(number).num_rows:
+            kind = np.result_type(kind, _checked_type(path, schema, names, [*self._targets, self.weight]))
+            for number in range(file.footer.num_row_groups):
+                if file.footer.row_group(number).num_rows:
                     places.append((file, number))
-                    sizes.append(groups.row_group(number).num_rows)
+                    sizes.append(file.footer.row_group(number).num_rows)
         return _Found(places, sizes, names or [], kind)
 
     @property
@@ -80,23 +85,54 @@ class ParquetRows:
         (places, _, columns, kind), weight = self._found, self.weight
         file, group = places[number]
         names = [*columns, *self._targets, *([] if weight is None else [weight])]
-        with _readable(file), _pyarrow_parquet().ParquetFile(file) as opened:
-            table = opened.read_row_group(group, columns=names, use_threads=False)
+        table = file.read(group, names)
         for name in names:
             if table.column(name).null_count:
-                raise ValueError(f"Column {name!r} of {file} has missing values; fill them, or drop these rows.")
-        X = np.empty((table.num_rows, len(columns)), kind)
-        for j, name in enumerate(columns):
-            X[:, j] = table.column(name).to_numpy()
+                raise ValueError(f"Column {name!r} of {file.path} has missing values; fill them, or drop these rows.")
+        X = _beside_each_other([table.column(name).to_numpy() for name in columns], table.num_rows, kind)
         targets = [table.column(name).to_numpy() for name in self._targets]
         y = targets[0] if isinstance(self.target, str) else np.stack(targets, axis=1)
         return Piece(X, y, None if weight is None else table.column(weight).to_numpy())
+
+    def expect(self, number: int) -> None:
+        """The system reads a row group into its own memory."""
+        file, group = self._found.places[number]
+        file.expect(group, {*self._found.columns, *self._targets, self.weight})
+
+
+class _File(NamedTuple):
+    """A file with its footer, which says where all row groups lie: reading it takes longer than a row group."""
+
+    path: Path
+    mark: tuple[int, int]
+    footer: Any
+
+    def read(self, group: int, names: list[str]) -> Any:
+        with _readable(self.path):
+            is_as_before = _mark_of(self.path) == self.mark
+        if not is_as_before:
+            raise ValueError(
+                f"{self.path} has been written anew since training began; leave it as it is, and fit again."
+            )
+        with _readable(self.path), _pyarrow_parquet().ParquetFile(self.path, metadata=self.footer) as opened:
+            return opened.read_row_group(group, columns=names, use_threads=False)
+
+    def expect(self, group: int, names: set[str | None]) -> None:
+        """By itself the system reads little ahead, and pyarrow waits for the disk with every column."""
+        if not hasattr(os, "posix_fadvise"):
+            return
+        columns = self.footer.row_group(group)
+        with suppress(OSError), self.path.open("rb", buffering=0) as file:
+            for column in map(columns.column, range(columns.num_columns)):
+                if column.path_in_schema in names:
+                    begin = column.dictionary_page_offset or column.data_page_offset
+                    os.posix_fadvise(file.fileno(), begin, column.total_compressed_size, os.POSIX_FADV_WILLNEED)
 
 
 class _Found(NamedTuple):
     """What files have."""
 
-    places: list[tuple[Path, int]]  # file and row group of each piece
+    places: list[tuple[_File, int]]  # file and row group of each piece
     sizes: list[int]
     columns: list[str]
     kind: np.dtype[Any]  # of X
@@ -119,11 +155,30 @@ def _checked_type(file: Path, schema: Any, columns: list[str], others: list[str 
     return np.result_type(*kinds) if kinds else np.dtype(np.float32)
 
 
+def _beside_each_other(columns: list[NDArray[Any]], n_rows: int, kind: Any) -> NDArray[Any]:
+    """Columns as the columns of an array. So many rows at a time as a processor's cache holds: a third of the time."""
+    X = np.empty((n_rows, len(columns)), kind)
+    at_once = max(_FEWEST_ROWS, _BYTES_AT_ONCE // max(1, X.itemsize * len(columns)))
+    for begin in range(0, n_rows, at_once):
+        part = X[begin : begin + at_once]
+        for j, column in enumerate(columns):
+            part[:, j] = column[begin : begin + at_once]
+    return X
+
+
+def _mark_of(path: Path) -> tuple[int, int]:
+    """By which a file that was written anew is told."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
 @contextmanager
 def _readable(file: Path) -> Iterator[None]:
     """Name the file that is not what it should be."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise ValueError(f"{file} is gone; it must stay where it is until training is over.") from error
     except (OSError, ValueError) as error:  # pyarrow's own are such
         raise ValueError(f"{file} cannot be read as Parquet, it may be cut off or damaged: {error}") from error
 

@@ -5,6 +5,7 @@ Ray places, moves and watches. One more actor adds up what workers send it, in t
 
 import asyncio
 import time
+import warnings
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -62,7 +63,7 @@ class RayWorkers:
             done = self._answers(answers)
             if done is not None:
                 assert done[0].trained is not None
-                waited = max(one.traffic.seconds_waiting for one in done)
+                self._n_lost, waited = 0, max(one.traffic.seconds_waiting for one in done)
                 return done[0].trained, done[0].traffic._replace(seconds_waiting=waited)
             self._replace_lost()
             self._gather()
@@ -118,7 +119,7 @@ class RayWorkers:
         except errors.RayActorError:
             return None
         except errors.RayTaskError as error:
-            if isinstance(error.cause, TimeoutError | errors.RayActorError):
+            if isinstance(error.cause, TimeoutError | MemoryError | errors.RayActorError):
                 return None
             raise error.cause from None
         found: list[Done] = self._ray.get(answers)
@@ -128,20 +129,26 @@ class RayWorkers:
         """Start those anew that are gone, or do not answer."""
         errors = self._ray.exceptions
         self._ray.kill(self._adder)  # who waits for others does so no longer, and answers
-        n_before, asked = self._n_lost, [actor.is_there.remote() for actor in self._actors]
+        asked = [actor.is_there.remote() for actor in self._actors]
         there, _ = self._ray.wait(asked, num_returns=len(asked), timeout=min(5.0, self._timeout))
+        lost = []
         for i, answer in enumerate(asked):
             try:
                 if answer in there and self._ray.get(answer):
                     continue
+                lost.append(f"worker {i} does not answer")
             except errors.RayActorError:
-                pass
+                lost.append(f"worker {i} is gone")
             self._ray.kill(self._actors[i])
             self._actors[i] = self._start()
-            self._n_lost += 1
-        self._n_lost = max(self._n_lost, n_before + 1)  # it may have been the one who adds
+        self._n_lost += 1
+        said = "; ".join(lost) or "all are there, but one has no memory, or was waited for too long"
         if self._n_lost > MOST_LOST:
-            raise RuntimeError(f"{self._n_lost} workers were lost; take fewer, or smaller batches.")
+            raise RuntimeError(
+                f"{self._n_lost} times in a row workers were lost; at last: {said}. Take fewer workers, smaller "
+                "batches, or a longer timeout."
+            )
+        warnings.warn(f"Lost: {said}. Started anew.", RuntimeWarning, stacklevel=2)
 
 
 class _Actor:
@@ -244,6 +251,8 @@ class RayRows:
         X = np.stack([columns[name] for name in names], axis=1)
         targets = [columns[name] for name in self._targets]
         return Piece(X, targets[0] if self._single else np.stack(targets, axis=1), None)
+
+    def expect(self, number: int) -> None: ...
 
 
 def is_ray_dataset(X: Any) -> bool:

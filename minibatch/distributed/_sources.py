@@ -1,13 +1,15 @@
 """Rows that are read a piece at a time: from arrays here; see ``_parquet`` for files."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-__all__ = ["ROWS_OF_PIECE", "ArrayShards", "Piece", "Source", "Transformed", "joined", "pieces_of"]
+__all__ = ["ROWS_OF_PIECE", "ArrayShards", "Piece", "Source", "Transformed", "joined", "pieces_of", "shuffled"]
 
 ROWS_OF_PIECE = 32_768  # of arrays, at most
 
@@ -32,6 +34,7 @@ class Source(Protocol):
     @property
     def feature_names(self) -> NDArray[Any] | None: ...
     def read(self, number: int) -> Piece: ...
+    def expect(self, number: int) -> None: ...  # that it is read soon
 
 
 class ArrayShards:
@@ -101,6 +104,8 @@ class ArrayShards:
         y, weight = (None if parts is None else parts[part][begin:end] for parts in (self._y, self._weight))
         return Piece(self._X[part][begin:end], y, weight)
 
+    def expect(self, number: int) -> None: ...
+
     def _checked(self, name: str, parts: Sequence[Any] | None) -> list[NDArray[Any]] | None:
         if parts is None:
             return None
@@ -126,6 +131,9 @@ class Transformed:
             X = transformer.transform(X)
         return piece._replace(X=X)
 
+    def expect(self, number: int) -> None:
+        self._source.expect(number)
+
 
 def joined(pieces: Sequence[Piece]) -> Piece:
     """One after the other."""
@@ -140,7 +148,33 @@ def _stacked(parts: Sequence[Any]) -> Any:
     return sp.vstack(parts, format="csr") if sp.issparse(parts[0]) else np.concatenate(parts)
 
 
-def pieces_of(source: Source) -> Iterator[Piece]:
-    """In their order."""
-    for number in range(len(source.rows_of_pieces)):
-        yield source.read(number)
+def shuffled(pieces: Sequence[Piece], order: NDArray[np.int64]) -> Piece:
+    """As ``joined(pieces).at(order)``, of dense rows without a copy of all of them between."""
+    if len(pieces) == 1 or sp.issparse(pieces[0].X):
+        return joined(pieces).at(order)
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return Piece(*(_placed([piece[i] for piece in pieces], places) for i in range(3)))
+
+
+def _placed(parts: Sequence[Any], places: NDArray[np.int64]) -> Any:
+    if parts[0] is None:
+        return None
+    found, begin = np.empty((len(places), *parts[0].shape[1:]), np.result_type(*parts)), 0
+    for part in parts:
+        found[places[begin : begin + len(part)]] = part
+        begin += len(part)
+    return found
+
+
+def pieces_of(source: Source) -> Generator[Piece, None, None]:
+    """In their order, read one ahead."""
+    with ThreadPoolExecutor(1) as pool:
+        ahead = deque[Future[Piece]]()
+        for number in range(len(source.rows_of_pieces)):
+            ahead.append(pool.submit(source.read, number))
+            source.expect(number)
+            if number:
+                yield ahead.popleft().result()
+        if ahead:
+            yield ahead.popleft().result()

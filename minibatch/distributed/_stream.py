@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minibatch.distributed._sources import Piece, Source, joined
+from minibatch.distributed._sources import Piece, Source, joined, shuffled
 
 __all__ = ["ROWS_OF_WINDOW", "Stream"]
 
@@ -46,6 +46,10 @@ class Stream:
         self._position += n_rows
         return joined(found)
 
+    def close(self) -> None:
+        """Nobody reads on."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
     def _seek(self, asked: tuple[Any, ...], first: int) -> None:
         shuffle, seed, number = asked
         if asked != self._asked:
@@ -75,12 +79,15 @@ class Stream:
         return window
 
     def _read(self, number: int) -> Piece:
-        window = joined([self._source.read(piece) for piece in self._windows[number]])
+        for windows in self._windows[number : number + 2]:  # the next is read while this one is shuffled
+            for piece in windows:
+                self._source.expect(piece)
+        pieces = [self._source.read(piece) for piece in self._windows[number]]
         shuffle, seed, epoch = self._asked
         if not shuffle:
-            return window
+            return joined(pieces)
         random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, number)))
-        return window.at(random.permutation(len(_lengths(window))))
+        return shuffled(pieces, random.permutation(sum(len(_lengths(piece)) for piece in pieces)))
 
 
 def _lengths(piece: Piece) -> Any:

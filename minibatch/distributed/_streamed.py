@@ -41,6 +41,9 @@ class StreamWorker:
             part = part._replace(order=np.arange(n_own), batch_size=-(-size // self._workers.size))
             return train_by_rounds(problem, state, part, period, self._workers)
 
+    def close(self) -> None:
+        self._stream.close()
+
     def _problem_of(self, asked: tuple[Any, ...], begin: int, n_own: int) -> Any:
         if n_own == 0:
             return self._problem
@@ -84,6 +87,7 @@ class Local:
 
     def __init__(self, source: Source, look: Look) -> None:
         self._source, self._look = source, look
+        self._worker: StreamWorker | None = None
 
     def share(self, problem: Any, n_numbers: int, by_gradients: bool) -> None:
         self._worker = StreamWorker(self._source, self._look, problem, Lonely(), by_gradients)
@@ -92,7 +96,10 @@ class Local:
         self._rates, self._epoch = epoch.etas, epoch._replace(order=epoch.order[:0], etas=epoch.etas[:0])
 
     def train(self, state: State, first: int, last: int, period: int, asked: Any) -> tuple[Trained, Traffic]:
+        assert self._worker is not None
         rates = np.require(self._rates[first:last], requirements=["C", "W"])
         return self._worker.train(state, self._epoch, rates, first, last, period, asked), Traffic()
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.close()

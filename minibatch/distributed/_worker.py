@@ -4,7 +4,9 @@ It does what the driver says, until that is gone. Ctrl-C is the driver's.
 """
 
 import os
+import shutil
 import signal
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from multiprocessing.connection import Client, Connection
@@ -19,7 +21,7 @@ from minibatch._base.seeds import SEEDS
 from minibatch._problems.batching import Order, sample_order
 from minibatch._problems.epochs import Epoch
 from minibatch._problems.state import State, read_only
-from minibatch.distributed._communicator import Communicator, SharedFile, Traffic, part_of
+from minibatch.distributed._communicator import Communicator, SharedFile, Traffic, part_of, that_can_be_sent
 from minibatch.distributed._rounds import Trained, train_by_gradients, train_by_rounds
 from minibatch.distributed._streamed import StreamWorker
 from minibatch.engine.linear import Data
@@ -118,24 +120,28 @@ class Member:
         return job.run(self._worker, self._workers, *self._plan)
 
 
-def work(driver: Connection) -> None:
-    """Answer every message with ``Done`` or an exception."""
+def work(driver: Connection) -> Path | None:
+    """Answer every message with ``Done`` or an exception, until the driver is gone; returns the folder they share."""
     member: Any = None
+    folder: Path | None = None
     while True:
         try:
             message = driver.recv()
         except (EOFError, OSError):
-            return
+            return folder
         answer: Any = None
         try:
             if isinstance(message, Team):
-                member = None  # its rows go before others come
+                member, folder = None, message.path.parent  # its rows go before others come
                 member = Member(message)
             else:
                 answer = member.train(message)
         except Exception as error:
-            answer = error
-        driver.send(answer)
+            answer = that_can_be_sent(error)
+        try:
+            driver.send(answer)
+        except OSError:
+            pass  # as above
 
 
 def map_plan(path: Path, n_samples: int, mode: Literal["r+", "w+"]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -167,6 +173,18 @@ def _plain(array: Any) -> Any:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with Client(os.environ[ADDRESS], authkey=bytes.fromhex(os.environ.pop(KEY))) as driver:
+    address = os.environ[ADDRESS]
+    try:
+        driver = Client(address, authkey=bytes.fromhex(os.environ.pop(KEY)))
         driver.send(os.getpid())
-        work(driver)
+    except (EOFError, OSError):  # the driver is gone
+        return
+    with driver:
+        folder = work(driver)
+    # A driver that ends as it should ends its workers: this one was killed.
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        Path(address).unlink()
+    with suppress(OSError):  # another worker was here before
+        Path(address).parent.rmdir()

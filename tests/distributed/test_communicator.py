@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minibatch.distributed import _processes as processes
-from minibatch.distributed._communicator import Abandoned, Lonely, SharedFile, part_of
+from minibatch.distributed._communicator import Abandoned, Lonely, SharedFile, part_of, that_can_be_sent
 
 
 def team(path, size, timeout=10.0):
@@ -70,3 +70,13 @@ def test_shared_files_are_in_memory_only_where_there_is_room(tmp_path):
     assert not processes._has_room(tmp_path / "missing", 1)
     sizes = processes._n_bytes((np.zeros(3), (np.zeros(2), np.zeros(1))))
     assert sizes == 48
+
+
+def test_an_error_that_cannot_be_sent_is_told_in_words():
+    class Odd(Exception):
+        def __init__(self, one, two):
+            super().__init__(f"{one} and {two}")
+
+    assert str(that_can_be_sent(Odd(1, 2))) == "Odd: 1 and 2"
+    error = ValueError("wrong")
+    assert that_can_be_sent(error) is error

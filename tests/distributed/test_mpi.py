@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from minibatch.distributed import _mpi
-
 pytest.importorskip("mpi4py")
 MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 pytestmark = pytest.mark.skipif(MPIRUN is None, reason="needs mpirun")
@@ -23,13 +21,3 @@ def test_ranks(name, number, tmp_path):
     program = [sys.executable, "-m", "mpi4py", str(Path(__file__).with_name("on_ranks.py")), name, str(tmp_path)]
     ran = subprocess.run([MPIRUN, "-n", str(number), *program], capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-
-
-def test_an_error_that_cannot_travel_is_told_in_words():
-    class Odd(Exception):
-        def __init__(self, one, two):
-            super().__init__(f"{one} and {two}")
-
-    assert str(_mpi._can_travel(Odd(1, 2))) == "Odd: 1 and 2"
-    error = ValueError("wrong")
-    assert _mpi._can_travel(error) is error

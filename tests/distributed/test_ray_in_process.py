@@ -224,3 +224,24 @@ def test_an_adder_adds_in_the_order_of_ranks_and_waits_no_longer_than_it_may():
     assert [total.tolist() for total in asyncio.run(talk())] == [[0.0]] * 3
     with pytest.raises(TimeoutError):
         asyncio.run(_ray._Adder(2, 0.05).added(1, 0, np.zeros(1)))
+
+
+@pytest.mark.parametrize("at", ["join", "train"])
+def test_a_worker_that_has_no_memory_or_dies_as_it_joins_costs_one_round(at, ray, monkeypatch):
+    owner, name = (_ray._Actor, "train") if at == "train" else (_ray.RayWorkers, "_start")
+    real, count = getattr(owner, name), [0]
+
+    def fails_once(self, *args):
+        count[0] += 1
+        if count[0] == 2 and at == "train":
+            raise MemoryError("no room")
+        found = real(self, *args)
+        if count[0] == 2 and at == "join":
+            ray.kill(found)
+        return found
+
+    monkeypatch.setattr(owner, name, fails_once)
+    said = "all are there, but one has no memory" if at == "train" else "worker 1 is gone"
+    with pytest.warns(RuntimeWarning, match=f"Lost: {said}"):
+        model = fit(clone(MODEL), X, Y, n_workers=2, backend="ray", timeout=2.0)
+    assert_allclose(model.coef_, clone(MODEL).fit(X, Y).coef_, rtol=1e-10)

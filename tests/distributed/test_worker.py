@@ -1,8 +1,5 @@
 """What a worker does, on threads of this process in place of processes."""
 
-from multiprocessing import Pipe
-from threading import Thread
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -11,8 +8,6 @@ from sklearn.base import clone
 
 from minibatch import MiniBatchMLPRegressor, MiniBatchSGDRegressor
 from minibatch.distributed import ArrayShards, fit
-from minibatch.distributed import _processes as processes
-from minibatch.distributed._worker import work
 
 X = np.random.default_rng(0).standard_normal((90, 3))
 PLAIN = {"learning_rate": "constant", "batch_size": 12, "max_iter": 2, "tol": None, "random_state": 0}
@@ -22,29 +17,6 @@ MODELS = {
     "averaged": (MiniBatchSGDRegressor(eta0=0.05, average=True, **PLAIN), X),
     "network": (MiniBatchMLPRegressor(hidden_layer_sizes=(3,), **PLAIN), X),
 }
-
-
-class OnThread:
-    """As much of a process as the driver looks at."""
-
-    def __init__(self, connection):
-        self._connection, self.pid, self.returncode = connection, 0, 0
-        Thread(target=work, args=(connection,), daemon=True).start()
-
-    def kill(self):
-        pass
-
-    def wait(self):
-        return 0
-
-
-@pytest.fixture
-def on_threads(monkeypatch):
-    def start(self, number):
-        pipes = [Pipe() for _ in range(number)]
-        return [processes._Process(OnThread(there), here) for here, there in pipes]
-
-    monkeypatch.setattr(processes.Processes, "_start", start)
 
 
 def weights(model):
