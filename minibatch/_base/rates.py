@@ -6,11 +6,13 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from minibatch._base.ranges import countable, number_above, number_from, share
 from minibatch._base.solvers import WITH_SDE
 from minibatch._problems.batching import resolve_batch_size, rows_in_batches
+from minibatch._problems.passive import PASSIVE
 from minibatch._training.growth import Growth, grown
 from minibatch._training.trials import Run
 from minibatch.schedules import CYCLES, ONCE_A_RUN, Schedule, Shape, optimal, scale_learning_rate, schedule_of
@@ -78,6 +80,8 @@ def check_rates(estimator: Any) -> None:
         )
     if schedule == "dowg":
         _check_dowg(estimator)
+    if schedule in PASSIVE:
+        _check_passive(estimator)
     if scaling == "sde" and estimator.solver not in WITH_SDE:
         raise ValueError(
             f"learning_rate_scaling='sde' is a rule for {', '.join(repr(name) for name in WITH_SDE)}; got "
@@ -110,6 +114,24 @@ def _check_dowg(estimator: Any) -> None:
             raise ValueError(
                 f"{name} must be {right} with learning_rate='dowg', which finds the rates of plain SGD from a first "
                 f"distance, eta0; got {name}={getattr(estimator, name)!r}."
+            )
+
+
+def _check_passive(estimator: Any) -> None:
+    """A passive-aggressive step is the exact answer to a row's loss: only of losses with slopes of one size, and with
+    nothing that changes the step."""
+    loss = "hinge" if is_classifier(estimator) else "epsilon_insensitive"
+    wrong = {
+        "loss": (estimator.loss != loss, repr(loss)),
+        "solver": (estimator.solver != "sgd", "'sgd'"),
+        "eta0": (estimator.eta0 == "auto", "a number"),
+        "learning_rate_scaling": (estimator.learning_rate_scaling is not None, "None"),
+    }
+    for name, (is_wrong, right) in wrong.items():
+        if is_wrong:
+            raise ValueError(
+                f"{name} must be {right} with learning_rate={estimator.learning_rate!r}, whose steps go as far as a row "
+                f"asks for, at most by eta0; got {name}={getattr(estimator, name)!r}."
             )
 
 
@@ -193,7 +215,8 @@ def schedule_for(estimator: Any, eta0: float, batch_size: int, length: Callable[
         warmup=estimator.warmup,
         by_rows=estimator._invscaling_by_rows,
     )
-    return schedule_of("constant" if estimator.learning_rate == "auto" else estimator.learning_rate, shape)
+    of_one_number = estimator.learning_rate == "auto" or estimator.learning_rate in PASSIVE
+    return schedule_of("constant" if of_one_number else estimator.learning_rate, shape)
 
 
 def growth_of(estimator: Any, n_samples: int) -> Growth | None:

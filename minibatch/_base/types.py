@@ -82,7 +82,7 @@ Schedule: TypeAlias = Literal[
     "exp_range",
     "one_cycle",
 ]
-LinearSchedule: TypeAlias = Schedule | Literal["auto", "optimal", "dowg"]
+LinearSchedule: TypeAlias = Schedule | Literal["auto", "optimal", "dowg", "pa1", "pa2"]
 NetworkSchedule: TypeAlias = Schedule | Literal["auto"]
 LinearSolver: TypeAlias = Literal[
     "sgd",

@@ -139,6 +139,8 @@ class DualAveragingProblem(LinearProblem):
     def _epoch_function(self, batch_size: int, averaged: bool) -> Callable[..., None]:
         if self._is_large(batch_size):
             return self._large_batches
+        if self.objective.tilt:
+            return self._gradient_batches
         if isinstance(self.data.X, CSR) and not self._gradient_pays(batch_size):
             return self._sparse_rows if batch_size == 1 else self._sparse_batches
         if batch_size > 1 or isinstance(self.data.X, CSR):
@@ -270,7 +272,7 @@ class DualAveragingProblem(LinearProblem):
         for batch in range(len(etas)):
             rows, before = order[batch * batch_size : (batch + 1) * batch_size], state.slot_updates + batch
             gradient_point(memory, self.scales, self.objective, point, before)
-            batch_losses, gradient = self._sum_over(rows, point)
+            batch_losses, gradient = self._sum_over(rows, point, self.objective)
             passed.losses[0] += batch_losses
             grad = self.parameters((gradient / batch_size).astype(state.theta.dtype))
             dual_averaging_step(memory, grad, len(rows) / batch_size, self.scales, self.objective, before)

@@ -58,10 +58,14 @@ class LinearProblem(LinearLoops):
         return self._first_state(theta, self.n_parameters, np.zeros(self.n_parameters if averaged else 0))
 
     def penalties(self, theta: Vector) -> NDArray[np.float64]:
-        """The penalty of every objective; of several vectors, in rows."""
+        """The penalty of every objective, a linear term in the intercept among it; of several vectors, in rows."""
         n_weights, n_objectives = self.n_outputs * self.n_features, self.n_objectives
         w, l1, l2 = theta[..., :n_weights].reshape(-1, n_weights // n_objectives), self.objective.l1, self.objective.l2
         penalties = np.zeros(len(w))
+        if self.objective.passive:  # as in scikit-learn, which looks at their loss alone
+            return penalties.reshape(*theta.shape[:-1], n_objectives)
+        if self.objective.tilt:
+            penalties += self.objective.tilt[0] * theta[..., n_weights:].ravel()
         if not w.any():  # as at the beginning
             return penalties.reshape(*theta.shape[:-1], n_objectives)
         with np.errstate(over="ignore"):  # infinity is the right answer
@@ -81,7 +85,7 @@ class LinearProblem(LinearLoops):
         """Weighted mean losses over all rows, and the gradient of their sum (without penalty)."""
         rows = self._all_rows
         weights = self.data.weight[rows] if len(self.data.weight) else np.ones(len(rows))
-        losses, gradient = self._sum_over(rows, self.parameters(theta))
+        losses, gradient = self._sum_over(rows, self.parameters(theta), self._of_losses)
         total_weight = weights.sum(dtype=np.float64)
         return losses[: self.n_objectives] / total_weight, gradient / total_weight
 
@@ -124,12 +128,13 @@ class LinearProblem(LinearLoops):
         smooth = of_weights + self.objective.l2 * w
         at_kink = np.sign(smooth) * np.maximum(np.abs(smooth) - l1, 0.0)
         shortest = np.where(w == 0.0, at_kink, smooth + l1 * np.sign(w))
-        intercept = of_intercept if self.objective.fit_intercept else np.zeros(self.n_outputs)
+        tilt = self.objective.tilt[0] if self.objective.tilt else 0.0
+        intercept = of_intercept + tilt if self.objective.fit_intercept else np.zeros(self.n_outputs)
         return np.concatenate([shortest.ravel(), intercept])
 
     def mean_gradient(self, theta: Vector) -> NDArray[np.float64]:
         """The gradient of a batch of all rows, without penalty: its rows count alike, whatever their weights."""
-        return self._sum_over(self._all_rows, self.parameters(theta))[1] / self.n_samples
+        return self._sum_over(self._all_rows, self.parameters(theta), self._of_losses)[1] / self.n_samples
 
     def row_gradients(self, theta: Vector, directions: NDArray[np.float64]) -> RowGradients:
         """Norms of the gradients of the rows trained on, in their order, and products with (n_trained,) directions.
@@ -154,5 +159,5 @@ class LinearProblem(LinearLoops):
     def slopes(self, rows: Order, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weighted slopes (rows, outputs) from the scores of the rows, some of which may be the same."""
         slopes = np.array(scores, order="C")
-        losses_of_scores(self.data, rows, self.objective, slopes, np.zeros(self.n_outputs))
+        losses_of_scores(self.data, rows, self._of_losses, slopes, np.zeros(self.n_outputs))
         return slopes

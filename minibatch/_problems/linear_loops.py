@@ -1,8 +1,9 @@
 """Linear models: which epoch loop of the engine trains what."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from minibatch._problems.batching import Order
 from minibatch._problems.epochs import Epoch, Passed, n_epochs_at_once, no_passes
 from minibatch._problems.pieces import at_once, cut, share_out
 from minibatch._problems.single_rows import train_on_single_rows
-from minibatch._problems.state import LOSS_WORK, ProblemOnRows, State, Vector, part_of
+from minibatch._problems.state import LOSS_WORK, ProblemOnRows, State, Vector, part_of, read_only
 from minibatch.engine.linear import (
     BLOCK_BYTES,
     BLOCK_ROWS,
@@ -217,7 +218,7 @@ class LinearLoops(ProblemOnRows):
         theta, shares = self.parameters(state.theta), state.shares(etas)
         for batch, eta in enumerate(etas):
             rows = order[batch * batch_size : (batch + 1) * batch_size]
-            batch_losses, gradient = self._sum_over(rows, theta)
+            batch_losses, gradient = self._sum_over(rows, theta, self.objective)
             passed.losses[0] += batch_losses
             grad = self.parameters((gradient / len(rows)).astype(state.theta.dtype))
             first, second = self._slots(state, grad)
@@ -226,7 +227,22 @@ class LinearLoops(ProblemOnRows):
             if batch >= first_averaged:
                 state.total += state.theta
 
-    def _sum_over(self, rows: Order, theta: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    @property
+    def _of_losses(self) -> Objective:
+        """The objective whose gradient is that of the losses, whatever steps are made."""
+        return self.objective._replace(tilt=(), passive=())
+
+    def copied(self, places: Order) -> Self:
+        found = super().copied(places)
+        if not self.objective.passive:
+            return found
+        of_rows, largest = self.objective.passive
+        passive = read_only(of_rows[self._all_rows[places]]), largest
+        return replace(found, objective=self.objective._replace(passive=passive))
+
+    def _sum_over(
+        self, rows: Order, theta: Parameters, objective: Objective
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Summed losses and their gradient, by chunks that threads share, added up in the order of the chunks."""
         first, last = self._own_part(len(rows))
         n_chunks = _n_chunks(last - first)
@@ -239,7 +255,7 @@ class LinearLoops(ProblemOnRows):
             part = self.parameters(np.empty(self.n_parameters, theta.weights.dtype))
             total, scores = self.parameters(totals[c]), self._block_scores(ROWS_PER_SUM, self.n_outputs)
             for begin, end in cut(bounds[c], bounds[c + 1], step):
-                chunk_gradient(self.data, rows, begin, end, self.objective, theta, part, total, scores, losses[c])
+                chunk_gradient(self.data, rows, begin, end, objective, theta, part, total, scores, losses[c])
                 yield
 
         share_out(self.threads, chunk, n_chunks)

@@ -34,7 +34,7 @@ def train_on_single_rows(
     orders, etas, _, first_averaged, *_ = epochs
     of_rows = np.empty((len(orders), 0)) if squares is None else squares[orders]
     norms, numbers = np.zeros(len(orders)), (orders, etas, objective, theta)
-    if first_averaged >= etas.shape[1] and not isinstance(data.X, CSR):
+    if first_averaged >= etas.shape[1] and not isinstance(data.X, CSR) and not objective.tilt:
         four_row_epoch(data, *numbers, passed.losses, passed.notes.thetas, of_rows, norms)
     else:
         one_row_epoch(data, *numbers, total, first_averaged, passed.losses, passed.notes.thetas, of_rows, norms)

@@ -95,6 +95,8 @@ def _train_of(request: Request) -> _Train | None:
     if not isinstance(problem, LinearProblem) or not isinstance(problem.data.X, np.ndarray):
         return None
     kind, objective, single = problem.solver.kind, problem.objective, epoch.batch_size == 1
+    if objective.tilt or objective.passive:
+        return None
     if kind == DUAL_AVERAGING:
         slow = single and objective.l1 > 0.0 and _is_wide(problem)
         return None if objective.outputs == SOFTMAX or slow else train_auto

@@ -40,7 +40,7 @@ def first_distances(problem: DualAveragingProblem, theta: Vector, seed: int) -> 
         (w, b), (g, g0), (d, d0) = (problem.parameters(vector) for vector in (theta, gradient, direction))
         d /= q  # in ``direction`` too, of which it is a part
         moves = sample.scores(direction.astype(dtype))
-        of_penalty, bend = (_of_objectives(problem, part) for part in _slopes_of_penalty(problem, w, d))
+        of_penalty, bend = (_of_objectives(problem, part) for part in _slopes_of_penalty(problem, w, d, d0))
         at_start = _of_objectives(problem, np.einsum("kj,kj->k", g, d) + problem.objective.fit_intercept * g0 * d0)
 
         def slope(steps: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -77,11 +77,13 @@ def _of_objectives(problem: DualAveragingProblem, of_outputs: NDArray[np.float64
 
 
 def _slopes_of_penalty(
-    problem: DualAveragingProblem, w: Vector, d: Vector
+    problem: DualAveragingProblem, w: Vector, d: Vector, d0: Vector
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Along ``d``, of every output: the penalty's slope, and how it grows with the step; L1 as it is at ``w``."""
     objective = problem.objective
     slope = objective.l2 * np.einsum("kj,kj->k", w, d)
+    if objective.tilt:
+        slope += objective.tilt[0] * d0
     if objective.l1 > 0.0:
         slope += objective.l1 * np.where(w == 0.0, np.abs(d), np.sign(w) * d).sum(axis=1)
     return slope, objective.l2 * np.einsum("kj,kj->k", d, d)

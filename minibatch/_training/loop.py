@@ -153,7 +153,7 @@ def _objectives(problem: Problem, trained: Trained, before: float) -> tuple[list
     penalties = problem.penalties(thetas[:n_finite]).sum(axis=1)
     # along an epoch: as it was seen, or else half of its values before and after
     halfway, along = 0.5 * (np.append(before, penalties[:-1]) + penalties), trained.penalties[:n_finite]
-    objectives = trained.losses[:n_finite].sum(axis=1) + np.where(along > 0.0, along, halfway)
+    objectives = trained.losses[:n_finite].sum(axis=1) + np.where(along != 0.0, along, halfway)
     return objectives.tolist(), penalties.tolist()
 
 
@@ -163,7 +163,7 @@ def _objective_of_one(problem: Problem, trained: Trained, before: float) -> tupl
     if not np.isfinite(theta).all():
         return [], []
     penalty = float(problem.penalties(theta).sum())
-    return [float(trained.losses[0].sum()) + (along if along > 0.0 else 0.5 * (before + penalty))], [penalty]
+    return [float(trained.losses[0].sum()) + (along if along != 0.0 else 0.5 * (before + penalty))], [penalty]
 
 
 def _show(

@@ -18,10 +18,10 @@ from minibatch.engine.linear import (
     Objective,
     prefetch_place,
     target_of_output,
-    weighted_loss_and_slope,
 )
 from minibatch.engine.losses import HINGE, SQUARED_ERROR, log_loss_in_parts
 from minibatch.engine.products import product, product_at, product_of_few_rows
+from minibatch.engine.row_losses import weighted_loss_and_slope
 from minibatch.engine.rows import add_row
 
 __all__ = [

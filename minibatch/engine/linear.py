@@ -15,18 +15,19 @@ import numpy as np
 from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.four_rows import add_four_rows, four_row_dots, prefetch_rows
 from minibatch.engine.lanes import LANES, lanes
-from minibatch.engine.losses import loss_and_slope, softmax_loss_and_slopes
+from minibatch.engine.losses import softmax_loss_and_slopes
 from minibatch.engine.optimizers import Step
+from minibatch.engine.row_losses import tilted, weighted_loss_and_step
 from minibatch.engine.rows import add_row, prefetch, prefetch_row, row_dot
 from minibatch.engine.updates import update
 
 __all__ = [
     "AHEAD", "BLOCK_BYTES", "BLOCK_ROWS", "CLASSES_AT_ONCE", "ONE_VS_REST", "ROWS_PER_SUM", "SEPARATE", "SOFTMAX",
     "Data", "Objective", "Parameters", "Solver", "add_gradient", "add_parameters", "add_rows",
-    "chunk_gradient", "fits_ahead", "gradient_epoch", "loss_of_output", "loss_of_score", "losses_of_scores",
-    "note_parameters", "one_vs_rest_slopes", "places_ahead", "prefetch_place", "prefetch_target", "row_at",
-    "scores_of_four_rows", "scores_of_row", "scores_of_rows", "slopes_from_scores", "slopes_of_output",
-    "softmax_slopes", "target_of_output", "two_rows", "weighted_loss_and_slope",
+    "chunk_gradient", "fits_ahead", "gradient_epoch", "loss_of_output", "losses_of_scores",
+    "note_parameters", "one_vs_rest_slopes", "places_ahead", "prefetch_place", "prefetch_target",
+    "row_at", "scores_of_four_rows", "scores_of_row", "scores_of_rows", "slopes_from_scores", "slopes_of_output",
+    "softmax_slopes", "target_of_output", "two_rows",
 ]  # fmt: skip
 
 # How the outputs read the target: a column of y each; class k against the rest; or all together through a softmax. As
@@ -63,7 +64,12 @@ class Parameters(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """``first_output`` is the number of the first row of weights, where only some outputs are trained here."""
+    """``first_output`` is the number of the first row of weights, where only some outputs are trained here.
+
+    Where they are not empty, ``tilt`` is the slope of a linear term in the intercept, and ``passive`` is what
+    passive-aggressive steps need: a number for every row of X, and the largest part of a step. As codes of losses are,
+    these are tuples: what few models need is compiled for them alone.
+    """
 
     loss: tuple[int, ...]
     parameter: float
@@ -72,6 +78,8 @@ class Objective(NamedTuple):
     l1: float
     l2: float
     fit_intercept: bool
+    tilt: tuple[float, ...] = ()
+    passive: tuple[Any, ...] = ()
 
 
 class Solver(NamedTuple):
@@ -94,24 +102,10 @@ def target_of_output(row, k, y, weight, class_weight, objective):
 
 
 @kernel
-def loss_of_score(loss, z, target, s, parameter):
-    """Loss and slope of a row that weighs ``s``, not yet weighted."""
-    # a row without weight is no row, also where its loss or its slope would be infinite
-    value, slope = loss_and_slope(loss, z if s != 0.0 else 0.0, target, parameter)
-    return (value if s != 0.0 else 0.0), slope
-
-
-@kernel
-def weighted_loss_and_slope(loss, z, target, s, parameter):
-    value, slope = loss_of_score(loss, z, target, s, parameter)
-    return s * value, s * slope
-
-
-@kernel
 def loss_of_output(row, k, z, y, weight, class_weight, objective):
     """Weighted loss and slope of output ``k`` (not of a softmax) for a row with score ``z``."""
     target, s = target_of_output(row, k, y, weight, class_weight, objective)
-    return weighted_loss_and_slope(objective.loss, z, target, s, objective.parameter)
+    return weighted_loss_and_step(objective.loss, z, target, s, objective.parameter, objective.passive, row)
 
 
 @kernel
@@ -136,7 +130,9 @@ def slopes_of_output(loss, k, order, start, stop, y, weight, class_weight, score
             targets[q], weights[q] = target_of_output(order[begin + q], k, y, weight, class_weight, objective)
             slopes[q] = scores[begin - start + q, k]
         for q in range(n):
-            value, slopes[q] = weighted_loss_and_slope(loss, slopes[q], targets[q], weights[q], objective.parameter)
+            value, slopes[q] = weighted_loss_and_step(
+                loss, slopes[q], targets[q], weights[q], objective.parameter, objective.passive, order[begin + q]
+            )
             total += value
         for q in range(n):
             scores[begin - start + q, k] = slopes[q]
@@ -152,7 +148,9 @@ def one_vs_rest_slopes(loss, row, y, weight, class_weight, scores, r, objective,
         target = 1.0 if k == own else -1.0
         of_rest, of_class = class_weight[0, first + np.uintp(k)], class_weight[1, first + np.uintp(k)]
         t = s * (of_class if k == own else of_rest)
-        value, scores[r, k] = weighted_loss_and_slope(loss, scores[r, k], target, t, objective.parameter)
+        value, scores[r, k] = weighted_loss_and_step(
+            loss, scores[r, k], target, t, objective.parameter, objective.passive, row
+        )
         losses[k] += value
 
 
@@ -302,7 +300,8 @@ def add_gradient(data, order, start, stop, objective, theta, factor, grad, score
         scores_of_rows(data, order, begin, end, weights, intercept, 1.0, scores)
         slopes_from_scores(objective.outputs, order, begin, end, y, weight, class_weight, scores, objective, losses)
         for k in range(scores.shape[1]):
-            grad.intercept[k] += factor * add_rows(X, order, begin, end, scores, k, factor, grad.weights)
+            slope_sum = add_rows(X, order, begin, end, scores, k, factor, grad.weights)
+            grad.intercept[k] += factor * tilted(objective.tilt, slope_sum, end - begin)
 
 
 @kernel

@@ -110,9 +110,7 @@ def lazy_sgd_epoch(stamp):
             else:
                 scale *= keep
             factor = -eta / (stop - start)
-            add_batch(
-                X, order, start, stop, scores, factor, factor / scale, weights, intercept, objective.fit_intercept
-            )
+            add_batch(X, order, start, stop, scores, factor, factor / scale, weights, intercept, objective)
             m += 1
             U[m] = U[m - 1] + eta * objective.l1 / scale
             averaged = scale if batch >= first_averaged else 0.0

@@ -29,6 +29,7 @@ from minibatch._problems.batching import power_of_two_below_root
 from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.dual_averaging import DualAveragingProblem, going_on
 from minibatch._problems.linear import OUTPUTS, LinearProblem
+from minibatch._problems.passive import PASSIVE, with_passive_steps
 from minibatch._problems.state import State, Vector
 from minibatch._training.beginning import Findings
 from minibatch._training.epochs import Plan
@@ -40,9 +41,10 @@ from minibatch.engine.optimizers import DOWG, SOLVERS
 from minibatch.history import History
 from minibatch.schedules import SCHEDULES
 
-__all__ = ["DEFAULT_ETA0", "LinearModel"]
+__all__ = ["DEFAULT_ETA0", "SCIKIT_LEARNS", "LinearModel"]
 
 DEFAULT_ETA0 = 0.01
+SCIKIT_LEARNS = ("constant", "optimal", "invscaling", "adaptive", *PASSIVE)  # schedules
 
 
 class LinearModel(SparseCoefMixin, MiniBatchEstimator):
@@ -63,7 +65,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         "fit_intercept": ["boolean"],
         "epsilon": [number_from(0)],
         "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
-        "learning_rate": [ScheduleNames({*SCHEDULES, "auto"}, "eta0")],
+        "learning_rate": [ScheduleNames({*SCHEDULES, *PASSIVE, "auto"}, "eta0")],
         "eta0": FIRST_RATE,
         "solver": [StrOptions(set(SOLVERS))],
         "momentum": [Interval(Real, 0, 1, closed="left")],
@@ -131,7 +133,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
 
     def _ends_as_in_scikit_learn(self, problem: Any) -> bool:
         """Whether the fit is one of ``SGDClassifier`` or ``SGDRegressor`` of one problem."""
-        theirs = self.solver == "sgd" and self.learning_rate in ("constant", "optimal", "invscaling", "adaptive")
+        theirs = self.solver == "sgd" and self.learning_rate in SCIKIT_LEARNS
         if not theirs or self.batch_growth is not None or problem.n_outputs > 1:
             return False
         return self._resolved_batch_size(problem.n_samples) == 1
@@ -146,6 +148,8 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
                 return DualAveragingProblem.with_moments(problem, found.moments)
             before = None if normalize else getattr(getattr(self, "_optimizer", None), "moments", None)
             return DualAveragingProblem.of(problem, before)
+        if self.learning_rate in PASSIVE:
+            return with_passive_steps(problem, self.learning_rate, float(self.eta0))
         looks_at_objective = normalize and self.tol is not None and not self.early_stopping
         if looks_at_objective and self._ends_as_in_scikit_learn(problem):
             return problem.following_penalty(averaged=bool(self.average))
