@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier
+from sklearn.base import is_regressor
 
 from minibatch._problems.state import Problem, largest_value
 from minibatch._training.beginning import Beginning, Findings
@@ -28,7 +28,7 @@ def _why(model: Any, problem: Problem, outcome: Outcome, beginning: Beginning) -
     more = "Consider increasing max_iter to improve the fit."
     if constant.is_comparable and end > beginning.first:
         return f"{more} The objective is {end:.3g}, still above the {beginning.first:.3g} at which the fit began."
-    if constant.is_comparable and end > constant.loss and not is_classifier(model):
+    if constant.is_comparable and end > constant.loss and is_regressor(model):
         return (
             f"The model is still worse than a constant, with |y| up to {largest_value(problem.data.y):.3g}: scale y "
             "with TransformedTargetRegressor(model, transformer=StandardScaler()), use a higher learning rate, or "
@@ -43,7 +43,7 @@ def _divergence(model: Any, problem: Any, outcome: Outcome, beginning: Beginning
     largest_x = findings.once(problem, "largest |x|", lambda: largest_value(problem.data.X))
     last, sizes = outcome.history.last, f"largest |x| {largest_x:.3g}"
     remedy = "scale X with StandardScaler"
-    if not is_classifier(model):
+    if is_regressor(model):
         sizes += f", largest |y| {largest_value(problem.data.y):.3g}"
         remedy += " and divide y by a constant"
     if "learning_rate" not in outcome.history:

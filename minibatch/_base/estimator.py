@@ -22,7 +22,7 @@ from sklearn.base import is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from minibatch._base.callbacks import CallbackBridge, model_after, says_when_it_compiles, take_over
 from minibatch._base.complaint import complaint
@@ -41,7 +41,15 @@ from minibatch._base.rates import (
     run_to_calibrate,
     schedule_for,
 )
-from minibatch._base.rows import Checked, Rows, relative_weights, split_off, with_relative_weights, within_type
+from minibatch._base.rows import (
+    Checked,
+    Rows,
+    checked_weight,
+    relative_weights,
+    split_off,
+    with_relative_weights,
+    within_type,
+)
 from minibatch._base.seeds import seed_of
 from minibatch._base.solvers import for_batches_of
 from minibatch._base.sparse import refuse_damaged
@@ -194,11 +202,7 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
                 self, X, y, reset=reset, accept_sparse="csr", dtype=dtype, order="C",
                 y_numeric=not is_classifier(self), multi_output=self._multi_output(),
             )  # fmt: skip
-        weight = None
-        if sample_weight is not None:
-            weight = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=all_zero
-            )
+        weight = checked_weight(sample_weight, X, all_zero)
         return Rows(X, self._encode(y, reset, **encoding), weight)
 
     def _multi_output(self) -> bool:

@@ -35,6 +35,7 @@ __all__ = [
     "NetworkSchedule",
     "NetworkSolver",
     "Number",
+    "OneClassSchedule",
     "Penalty",
     "RandomState",
     "RateScaling",
@@ -82,7 +83,8 @@ Schedule: TypeAlias = Literal[
     "exp_range",
     "one_cycle",
 ]
-LinearSchedule: TypeAlias = Schedule | Literal["auto", "optimal", "dowg", "pa1", "pa2"]
+OneClassSchedule: TypeAlias = Schedule | Literal["auto", "optimal", "dowg"]
+LinearSchedule: TypeAlias = OneClassSchedule | Literal["pa1", "pa2"]
 NetworkSchedule: TypeAlias = Schedule | Literal["auto"]
 LinearSolver: TypeAlias = Literal[
     "sgd",

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit, xlogy
+from sklearn.utils.extmath import row_norms
 from sklearn.utils.stats import _weighted_percentile
 
-from minibatch._problems.state import read_only
+from minibatch._problems.state import matrix_of, read_only
 from minibatch.engine.linear import ONE_VS_REST, SOFTMAX
 from minibatch.engine.losses import (
     ABSOLUTE_ERROR,
@@ -43,6 +44,8 @@ class BestConstant(NamedTuple):
 
 def best_constant(problem: Any) -> BestConstant:
     """Of the rows trained on, with their weights."""
+    if problem.objective.tilt:
+        return _of_one_class(problem)
     y, weight = _targets_and_weights(problem)
     best, least = _best_scores(problem, y, weight), _least_loss(problem.objective.loss, y, weight)
     if problem.objective.outputs in (ONE_VS_REST, SOFTMAX):
@@ -52,6 +55,16 @@ def best_constant(problem: Any) -> BestConstant:
     gain = loss - least if varied else _loss_of(problem, np.zeros_like(best)) - least
     is_comparable = problem.objective.loss != PERCEPTRON
     return BestConstant(best, loss, gain if 0.0 < gain < np.inf else 1.0, is_comparable)
+
+
+def _of_one_class(problem: Any) -> BestConstant:
+    """All rows on the boundary, which has no loss. A model gains at most ``nu / 2`` times the squared norm of the mean
+    row; this is the unit with the mean of the squared norms, which is not 0 for centred rows."""
+    X = matrix_of(problem.data.X, problem.n_features)
+    with np.errstate(over="ignore"):
+        squares = row_norms(X, squared=True) if problem.rows is None else row_norms(X, squared=True)[problem.rows]
+        unit = 0.5 * problem.objective.l2 * float(np.mean(squares, dtype=np.float64))
+    return BestConstant(np.zeros(1), 0.0, unit if 0.0 < unit < np.inf else 1.0, is_comparable=True)
 
 
 def _best_scores(problem: Any, y: NDArray[Any], weight: Any) -> NDArray[np.float64]:

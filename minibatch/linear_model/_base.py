@@ -51,6 +51,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     """Base of the two estimators."""
 
     _usual_rate = DEFAULT_ETA0
+    _names_of_init = ("coef_init", "intercept_init")
     _shares_passes = True
     coef_: NDArray[Any] | Any  # sparse after ``sparsify``
     intercept_: NDArray[Any]
@@ -172,8 +173,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         if not fresh:
             averaged = self.average and hasattr(self, "_standard_coef")
             previous = (self._standard_coef, self._standard_intercept) if averaged else (self.coef_, self.intercept_)
-        names = ("coef_init", "intercept_init")
-        for name, given, before, part in zip(names, init, previous, start, strict=True):
+        for name, given, before, part in zip(self._names_of_init, init, previous, start, strict=True):
             value = before if given is None else given
             if value is None:
                 continue
