@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from minibatch._problems.linear_loops import LARGE_BATCH
 from minibatch.engine.compile import COMPILED
 from minibatch.engine.sgd import sgd_epoch
-from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDOneClassSVM, MiniBatchSGDRegressor
 from minibatch.neural_network import MiniBatchMLPClassifier, MiniBatchMLPRegressor
 
 __all__ = ["main", "warm_up"]
@@ -34,6 +34,11 @@ _LINEAR: dict[str, dict[str, Any]] = {
     "schedules, other solvers": {"batch_size": 2, "solver": "adam", **_CONSTANT},
     "schedules, large batches": {"batch_size": "full", **_CONSTANT},
 }
+_PASSIVE: dict[str, dict[str, Any]] = {
+    name: {**_LINEAR[name], "learning_rate": "pa1"}
+    for name in ("batches of one row", "one row, L1", "small batches", "large batches", "schedules, averaged")
+}
+_ONE_CLASS = {name: parameters for name, parameters in _LINEAR.items() if "L1" not in name and name != "validation"}
 _NETWORKS: dict[str, dict[str, Any]] = {
     "small batches": {"batch_size": 2, "evaluate_every": 1},
     "on two threads": {"batch_size": 2, "hidden_layer_sizes": (200, 250)},
@@ -46,6 +51,8 @@ _KINDS: tuple[tuple[str, int, type, dict[str, Any], dict[str, dict[str, Any]]], 
     ("linear", 0, MiniBatchSGDRegressor, {}, _LINEAR),
     ("linear, log loss", 2, MiniBatchSGDClassifier, {"loss": "log_loss"}, _LINEAR),
     ("linear, softmax", 3, MiniBatchSGDClassifier, {"loss": "log_loss", "multi_class": "multinomial"}, _LINEAR),
+    ("passive-aggressive", 2, MiniBatchSGDClassifier, {"loss": "hinge"}, _PASSIVE),
+    ("one class", 0, MiniBatchSGDOneClassSVM, {}, _ONE_CLASS),
     ("networks", 0, MiniBatchMLPRegressor, {}, _NETWORKS),
     ("networks, two classes", 2, MiniBatchMLPClassifier, {}, _NETWORKS),
     ("networks, more classes", 3, MiniBatchMLPClassifier, {}, _NETWORKS),

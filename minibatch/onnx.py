@@ -1,7 +1,7 @@
-"""Export to ONNX: converters of the four estimators for skl2onnx, which is imported when they are asked for.
+"""Export to ONNX: converters of the estimators for skl2onnx, which is imported when they are asked for.
 
-Every estimator is a stack of layers, a linear model a single one. Their scores become labels and probabilities, or
-predicted targets. ``op`` is skl2onnx's builder, a method for each operator that returns the name of its output;
+Every estimator is a stack of layers, a linear model a single one. Their scores become labels and probabilities,
+predicted targets, or labels and scores of outliers. ``op`` is skl2onnx's builder, a method for each operator that returns the name of its output;
 ``array`` makes an array of the type that the graph computes in.
 """
 
@@ -17,17 +17,18 @@ from scipy.special import erfcx
 from sklearn.utils.validation import check_is_fitted
 
 from minibatch.engine.batch_normalization import VARIANCE_EPSILON
-from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDOneClassSVM, MiniBatchSGDRegressor
 from minibatch.neural_network import MiniBatchMLPClassifier, MiniBatchMLPRegressor
 
 __all__ = ["register_converters"]
 
 
 def register_converters() -> None:
-    """Let skl2onnx convert the four estimators, alone and inside pipelines.
+    """Let skl2onnx convert the estimators, alone and inside pipelines.
 
     Call it before ``skl2onnx.to_onnx``, once in a process; again is harmless. Outputs are named and shaped as those of
-    scikit-learn's ``SGDClassifier``, ``SGDRegressor``, ``MLPClassifier`` and ``MLPRegressor``. Classifiers have the
+    scikit-learn's ``SGDClassifier``, ``SGDRegressor``, ``SGDOneClassSVM``, ``MLPClassifier`` and ``MLPRegressor``;
+    the label of a row on the boundary is that of an inlier, as ``predict`` says. Classifiers have the
     options ``zipmap`` and ``nocl``, the linear one ``raw_scores``: scores in place of probabilities, as losses without
     ``predict_proba`` give them always. For two classes these are ``-s`` and ``s``.
 
@@ -78,6 +79,8 @@ def register_converters() -> None:
         )
     for regressor in (MiniBatchSGDRegressor, MiniBatchMLPRegressor):
         update_registered_converter(regressor, regressor.__name__, _regressor_shapes, _convert_regressor)
+    detector = MiniBatchSGDOneClassSVM
+    update_registered_converter(detector, detector.__name__, _detector_shapes, _convert_detector)
 
 
 # What skl2onnx calls, by the names of the parameters
@@ -109,6 +112,15 @@ def _regressor_shapes(operator: Any) -> None:
     operator.outputs[0].type.shape = [operator.inputs[0].get_first_dimension(), len(intercepts)]
 
 
+def _detector_shapes(operator: Any) -> None:
+    from skl2onnx.common.data_types import Int64TensorType
+
+    check_is_fitted(operator.raw_operator)
+    labels, scores = operator.outputs
+    n_rows = operator.inputs[0].get_first_dimension()
+    labels.type, scores.type.shape = Int64TensorType([n_rows]), [n_rows]
+
+
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     from onnx import TensorProto
     from skl2onnx.common.utils_classifier import get_label_classes
@@ -133,6 +145,15 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     scores, _ = _scores(container.get_op_builder(scope), operator)
     link = "Exp" if model.loss in model._log_links else "Identity"
     container.add_node(link, scores, operator.outputs[0].full_name, name=scope.get_unique_operator_name(link))
+
+
+def _convert_detector(scope: Any, operator: Any, container: Any) -> None:
+    op = container.get_op_builder(scope)
+    scores, array = _scores(op, operator)
+    scores = op.Reshape(scores, np.array([-1], np.int64))
+    labels = op.Where(op.Less(scores, array(0)), np.array([-1], np.int64), np.array([1], np.int64))
+    for name, output in zip((labels, scores), operator.outputs, strict=True):
+        container.add_node("Identity", name, output.full_name, name=scope.get_unique_operator_name("Identity"))
 
 
 # From X to the scores

@@ -23,7 +23,7 @@ ENTRIES = ROOT / "tools" / "docstrings"
 ROOMS = ("linear_model", "neural_network")
 
 Entries = dict[str, list[str]]  # by name, the lines of each; the name is what stands before " : "
-Shared = dict[tuple[str, str], Entries]  # by whose docstring ("class" or a method's name) and its section
+Shared = dict[tuple[str, str], Entries]  # by whose docstring ("class", a class or a method's name) and its section
 Defaults = dict[str, str | None]  # parameters in their order; None: there is no default
 
 
@@ -31,6 +31,7 @@ class Place(NamedTuple):
     """A docstring in a file."""
 
     owner: str  # "class" or a method's name
+    of_class: str  # the name of its class
     node: ast.Constant
     defaults: Defaults
 
@@ -100,10 +101,14 @@ def in_order_of_signature(own: Entries, shared: Entries, defaults: Defaults) -> 
     return entries
 
 
-def rewritten_docstring(lines: list[str], owner: str, shared: Shared, defaults: Defaults) -> list[str]:
+def rewritten_docstring(
+    lines: list[str], owner: str, shared: Shared, defaults: Defaults, of_class: str = ""
+) -> list[str]:
     sections = []
     for title, body in sections_of(lines):
         entries, alike = entries_of(body), shared.get((owner, title), {})
+        if owner == "class":
+            alike = alike | shared.get((of_class, title), {})
         if title == "Parameters":
             entries = in_order_of_signature(entries, alike, defaults)
         elif title == "References" and alike:
@@ -147,20 +152,20 @@ def places_of(source: str) -> Iterator[Place]:
         owners |= {name: (method, method) for name, method in methods.items() if not name.startswith("_")}
         for owner, (documented, signature) in owners.items():
             if ast.get_docstring(documented):
-                found.append(Place(owner, documented.body[0].value, defaults_of(signature, source)))
+                found.append(Place(owner, kind.name, documented.body[0].value, defaults_of(signature, source)))
     return reversed(found)
 
 
 def rewritten(source: str, shared: Shared) -> str:
     """A file's source with the shared entries in its docstrings."""
     lines = source.split("\n")
-    for owner, node, defaults in places_of(source):
+    for owner, of_class, node, defaults in places_of(source):
         first, last = node.lineno - 1, node.end_lineno - 1
         indent = " " * node.col_offset
         old = [line.removeprefix(indent) for line in lines[first:last]]  # without the line of the closing quotes
         if not old:
             continue  # all in one line
-        new = rewritten_docstring(old, owner, shared, defaults)
+        new = rewritten_docstring(old, owner, shared, defaults, of_class)
         lines[first:last] = [f"{indent}{line}" if line else "" for line in new]
     return "\n".join(lines)
 

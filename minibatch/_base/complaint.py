@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_regressor
+from sklearn.base import is_outlier_detector, is_regressor
 
 from minibatch._problems.state import Problem, largest_value
 from minibatch._training.beginning import Beginning, Findings
@@ -43,6 +43,8 @@ def _divergence(model: Any, problem: Any, outcome: Outcome, beginning: Beginning
     largest_x = findings.once(problem, "largest |x|", lambda: largest_value(problem.data.X))
     last, sizes = outcome.history.last, f"largest |x| {largest_x:.3g}"
     remedy = "scale X with StandardScaler"
+    if is_outlier_detector(model):  # rows around the origin have no outliers
+        remedy += "(with_mean=False)"
     if is_regressor(model):
         sizes += f", largest |y| {largest_value(problem.data.y):.3g}"
         remedy += " and divide y by a constant"

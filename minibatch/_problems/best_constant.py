@@ -23,9 +23,10 @@ from minibatch.engine.losses import (
     QUANTILE,
 )
 
-__all__ = ["LOG_LINKS", "BestConstant", "best_constant"]
+__all__ = ["LEVEL", "LOG_LINKS", "BestConstant", "best_constant"]
 
 LOG_LINKS = (POISSON, GAMMA)
+LEVEL = 0.02  # of the unit
 
 
 class BestConstant(NamedTuple):
@@ -59,12 +60,14 @@ def best_constant(problem: Any) -> BestConstant:
 
 def _of_one_class(problem: Any) -> BestConstant:
     """All rows on the boundary, which has no loss. A model gains at most ``nu / 2`` times the squared norm of the mean
-    row; this is the unit with the mean of the squared norms, which is not 0 for centred rows."""
+    row; this is the unit with the mean of the squared norms, which is not 0 for centred rows. Where there is nothing to
+    gain, a run comes to rest a little above the boundary: a part of the unit counts as level with it."""
     X = matrix_of(problem.data.X, problem.n_features)
     with np.errstate(over="ignore"):
         squares = row_norms(X, squared=True) if problem.rows is None else row_norms(X, squared=True)[problem.rows]
         unit = 0.5 * problem.objective.l2 * float(np.mean(squares, dtype=np.float64))
-    return BestConstant(np.zeros(1), 0.0, unit if 0.0 < unit < np.inf else 1.0, is_comparable=True)
+    unit = unit if 0.0 < unit < np.inf else 1.0
+    return BestConstant(np.zeros(1), LEVEL * unit, unit, is_comparable=True)
 
 
 def _best_scores(problem: Any, y: NDArray[Any], weight: Any) -> NDArray[np.float64]:

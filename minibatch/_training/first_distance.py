@@ -33,6 +33,8 @@ def first_distances(problem: DualAveragingProblem, theta: Vector, seed: int) -> 
     """
     sample, dtype = problem.sample(n_rows_of_sample(problem), np.random.default_rng(seed)), problem.scales.dtype
     q, theta = problem.scales.astype(np.float64), theta.astype(np.float64)
+    if problem.objective.tilt and not theta.any():
+        return _from_the_origin(sample, q)
     with np.errstate(over="ignore", invalid="ignore"):
         scores = sample.scores(theta.astype(dtype))
         gradient = sample.with_penalty(theta, _mean_gradient(sample, scores))
@@ -55,6 +57,23 @@ def first_distances(problem: DualAveragingProblem, theta: Vector, seed: int) -> 
         away = _of_objectives(problem, (q * w**2).sum(axis=1) + b**2)
     least = LEAST_DISTANCE * (1.0 + np.sqrt(away))
     return np.where(np.isfinite(distances), np.maximum(distances, least), least)
+
+
+def _from_the_origin(sample: DualAveragingProblem, q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of a one-class machine, whose rows all tie with the kink at 0: half of the way to the least objective with the
+    weights along the mean row, and the offset along the quantile ``nu`` of its scores. Where that quantile is below 0,
+    a hundredth of the longest such way."""
+    X, (nu,), weight = matrix_of(sample.data.X, sample.n_features), sample.objective.tilt, sample.data.weight
+    with one_blas_thread(), np.errstate(all="ignore"):
+        share = np.full(X.shape[0], 1.0 / X.shape[0]) if not len(weight) else weight / weight.sum(dtype=np.float64)
+        w = X.T @ share / q
+        scores = X @ w
+        offset = np.quantile(scores, nu)
+        low = offset - share @ np.maximum(offset - scores, 0.0) / nu  # the mean of the scores below
+        longest = share @ scores / (w @ w)
+        step = max(0.5 * low / (w @ w), 0.01 * longest)
+        distance = step * np.sqrt((q * w**2).sum() + offset**2)
+    return np.array([distance if LEAST_DISTANCE < distance < np.inf else LEAST_DISTANCE])
 
 
 def n_rows_of_sample(problem: LinearProblem) -> int:

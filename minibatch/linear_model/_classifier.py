@@ -77,7 +77,7 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         last parameters.
 
         Batches of one row with a learning rate of scikit-learn (``'constant'``, ``'optimal'``, ``'invscaling'``,
-        ``'adaptive'``), ``solver='sgd'``, one output and no weights stop where scikit-learn does: after
+        ``'adaptive'``, ``'pa1'``, ``'pa2'``), ``solver='sgd'``, one output and no weights stop where scikit-learn does: after
         ``n_iter_no_change`` epochs in a row whose objective is not ``tol`` below the lowest before, with ``tol`` as it
         is. Only where the objective is above its beginning then, and coming down, training goes on.
     shuffle : bool or 'block', default=True
@@ -124,6 +124,12 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
           with ``'constant'`` from 32 dense rows on, 1.5 in single rows, twice in sparse batches; the memory of
           three models is kept. With other solvers it is a constant rate, found as by ``eta0='auto'``. See
           ``docs/rates.md``.
+        * ``'pa1'`` and ``'pa2'``, passive-aggressive steps [Crammer2006]_, for ``solver='sgd'`` and the loss
+          ``'hinge'`` (of the classifier) or ``'epsilon_insensitive'`` (of the regressor): every row asks for the step
+          ``min(eta0, loss / ||x||^2)``, or ``loss / (||x||^2 + 1 / (2 eta0))``, against its slope of -1 or +1. An
+          update is the mean of the steps of its batch, which goes less far than its rows one by one. ``eta0`` is the
+          ``C`` of [Crammer2006]_: small for noisy data. The stopping rule looks at the loss without the penalty, as
+          in scikit-learn.
 
         The stopping rule does not wait for the end of a cycle; ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
@@ -140,6 +146,7 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         what holds for others, and stops halfway: see ``docs/rates.md``. ``partial_fit`` does so on its first
         chunk, which should be a large one. Of ``'dowg'`` it is the length of the first step, well below what there
         is to go.
+        Of ``'pa1'`` and ``'pa2'`` it is the longest step, and what bounds the others.
     power_t : float, default=0.5
         Exponent of ``'invscaling'``.
     early_stopping : bool, default=False
@@ -278,6 +285,7 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
     .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning and online optimization", JMLR 11,
        2010.
     .. [Defazio2024] Defazio et al., "The road less scheduled", arXiv 2405.15682.
+    .. [Crammer2006] Crammer et al., "Online passive-aggressive algorithms", JMLR 7, 2006.
     .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
     .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin, RegressorMixin, clone, is_classifier
+from sklearn.base import ClassifierMixin, RegressorMixin, clone, is_classifier, is_outlier_detector
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
@@ -128,9 +128,11 @@ def target_of(target: Any) -> Target | None:
 
 
 def scorer_of(scoring: Any, final: Any) -> Any:
-    """A scorer, or None for the estimator's own score where that is accuracy or R squared."""
+    """A scorer, or None for the estimator's own score where that is accuracy, R squared or the share of inliers."""
     if isinstance(scoring, ConvergenceScorer | Mapping) or (np.iterable(scoring) and not isinstance(scoring, str)):
         raise ValueError(f"scoring must be one score here: a name, a callable or None; got {scoring!r}.")
+    if scoring is None and is_outlier_detector(final):
+        return None
     if scoring is None and type(final).score in (ClassifierMixin.score, RegressorMixin.score):
         return None
     return check_scoring(final, scoring=scoring)
@@ -138,7 +140,7 @@ def scorer_of(scoring: Any, final: Any) -> Any:
 
 def scoring_in_words(scoring: Any, estimator: Any) -> str:
     if scoring is None:
-        return "accuracy" if is_classifier(estimator) else "r2"
+        return "accuracy" if is_classifier(estimator) else "inliers" if is_outlier_detector(estimator) else "r2"
     return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", str(scoring))
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import is_outlier_detector
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import indexable
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, _num_samples
 
 from minibatch._base.pipelines import split_pipeline
 from minibatch._base.sparse import refuse_damaged
@@ -37,7 +38,7 @@ __all__ = ["convergence_curve"]
 def convergence_curve(
     estimator: Any,
     X: Any,
-    y: Any,
+    y: Any = None,
     *,
     param_name: str = "batch_size",
     param_range: Any = None,
@@ -69,8 +70,8 @@ def convergence_curve(
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         All rows.
 
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Their targets.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        Their targets. `MiniBatchSGDOneClassSVM` needs none; where it gets any, they are for ``scoring`` alone.
 
     param_name : str, default="batch_size"
         The parameter to vary: any of the estimator, by its plain name or, in a pipeline, as ``step__name``; or
@@ -89,8 +90,9 @@ def convergence_curve(
         As in scikit-learn: 5 folds, stratified for a classifier.
 
     scoring : str, callable or None, default=None
-        Score of both parts. None: the estimator's ``score``, which is accuracy or R squared. In a pipeline, X comes to
-        a callable transformed.
+        Score of both parts. None: the estimator's ``score``, which is accuracy or R squared; of
+        `MiniBatchSGDOneClassSVM` the share of rows that are no outliers. In a pipeline, X comes to a callable
+        transformed.
 
     budget : {"epochs": k}, {"updates": k}, {"samples": k}, {"seconds": s} or None, default=None
         What every fit is allowed, in place of ``max_iter`` and ``max_updates``. ``samples`` ends with the batch that
@@ -173,10 +175,9 @@ def convergence_curve(
     """
     refuse_damaged(X)
     X, y, groups = indexable(X, y, groups)
-    if y is None:
-        raise ValueError("y is None; convergence_curve requires y.")
-    weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
     _, final = split_pipeline(estimator)
+    y = _targets(y, X, final)
+    weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
     scorer, goal = scorer_of(scoring, final), target_of(target)
     limits = {**limits_of(budget), "stretches": positive_integer("evaluations_per_epoch", evaluations_per_epoch)}
     splits = folds_of_rows(cv, X, y, groups, final)
@@ -206,6 +207,13 @@ def convergence_curve(
         summary_=summary,
         paired_params=parameter.paired,
     )
+
+
+def _targets(y: Any, X: Any, final: Any) -> Any:
+    """Those that were given; all the same where the estimator needs none."""
+    if y is None and not is_outlier_detector(final):
+        raise ValueError("y is None; convergence_curve requires y.")
+    return np.ones(_num_samples(X)) if y is None else y
 
 
 def _jobs(

@@ -210,7 +210,9 @@ def unknown_classes(final: Any, train: Any, test: Any) -> list[Any]:
 
 def _load_kernels(estimator: Any, train: Part) -> None:
     """Make one update on a clone: compiling kernels, or loading them into a new process, is not a cost of the fit."""
-    warm = clone(estimator).set_params(early_stopping=False, evaluate_every=None, verbose=0)
+    quiet = {"early_stopping": False, "evaluate_every": None, "verbose": 0}
+    names = quiet.keys() & estimator.get_params(deep=False).keys()  # a one-class machine has no early stopping
+    warm = clone(estimator).set_params(**{name: quiet[name] for name in names})
     warm._train(*train, watch=Updates(tuple(train), 1))
 
 

@@ -90,6 +90,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "nesterovs_momentum": ["boolean"],
         "epsilon": [number_above(0)],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "batch_normalization": ["boolean", StrOptions({"input"})],

@@ -147,8 +147,9 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         parameters of the best score. Of equal scores the one with the lowest validation loss is the best, and a loss
         that falls (by ``tol`` times that of the best constant) at an equal accuracy below 1 is
         an improvement.
-    validation_fraction : float in (0, 1), default=0.1
-        Share of the rows that ``early_stopping`` holds out.
+    validation_fraction : float in [0, 1), default=0.1
+        Share of the rows that ``early_stopping`` holds out. As in scikit-learn, 0 stands for none, without
+        ``early_stopping``.
     beta_1 : float in [0, 1), default=0.9
         Decay of the mean gradient of ``'adam'`` [Kingma2014]_ and ``'adamw'``; ``b`` of ``'schedule_free_adamw'``.
     beta_2 : float in [0, 1), default=0.999

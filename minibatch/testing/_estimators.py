@@ -9,21 +9,24 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.trials import check_parameters
+from minibatch._problems.passive import PASSIVE
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import SOLVERS
-from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDOneClassSVM, MiniBatchSGDRegressor
 from minibatch.neural_network import MiniBatchMLPClassifier, MiniBatchMLPRegressor
 from minibatch.schedules import ONCE_A_RUN, SCHEDULES
 from minibatch.testing._data import batch_sizes
 
-__all__ = ["KINDS", "LOSSES", "OF_ALL", "OF_LINEAR", "OF_NETWORKS", "estimators"]
+__all__ = ["KINDS", "LOSSES", "OF_ALL", "OF_LINEAR", "OF_NETWORKS", "OF_ONE_CLASS", "estimators"]
 
 KINDS: dict[str | None, tuple[type[MiniBatchEstimator], ...]] = {
     None: (MiniBatchSGDRegressor, MiniBatchSGDClassifier, MiniBatchMLPRegressor, MiniBatchMLPClassifier),
     "classifier": (MiniBatchSGDClassifier, MiniBatchMLPClassifier),
     "regressor": (MiniBatchSGDRegressor, MiniBatchMLPRegressor),
+    "outlier_detector": (MiniBatchSGDOneClassSVM,),
 }
+_CLASSES = (*KINDS[None], MiniBatchSGDOneClassSVM)
 # Values to draw. The first is the simplest, where failures shrink to: the default, unless that takes long or is not
 # reproducible. What is not here keeps its default.
 OF_ALL: dict[str, list[Any]] = {
@@ -59,7 +62,7 @@ OF_LINEAR: dict[str, list[Any]] = {
     "n_jobs": [None, 2],
     "quantile": [0.5, 0.1],
     "multi_class": ["ovr", "multinomial"],
-    "learning_rate": list(SCHEDULES),
+    "learning_rate": [*SCHEDULES, *PASSIVE],
     "eta0": [0.01, 0.1, "auto"],
     "solver": list(SOLVERS),
 }
@@ -71,6 +74,11 @@ OF_NETWORKS: dict[str, list[Any]] = {
     "learning_rate": [*(name for name in SCHEDULES if name not in ("optimal", "dowg")), "auto"],
     "learning_rate_init": [0.001, 0.1, "auto"],
     "solver": ["adam", *(name for name in SOLVERS if name != "adam"), "lbfgs"],
+}
+OF_ONE_CLASS: dict[str, list[Any]] = {
+    **OF_LINEAR,
+    "nu": [0.5, 0.1, 1.0],
+    "learning_rate": [*SCHEDULES, "auto"],
 }
 # Losses of regressors that need targets above 0, or not below, are left to those who ask for them.
 LOSSES: dict[type, list[str]] = {
@@ -85,7 +93,8 @@ def _parameters_of(estimator: type) -> dict[str, Any]:
 
 
 def _values_for(estimator: type) -> dict[str, list[Any]]:
-    own = OF_LINEAR if estimator in KINDS[None][:2] else OF_NETWORKS
+    linear = OF_LINEAR if estimator in KINDS[None][:2] else OF_NETWORKS
+    own = OF_ONE_CLASS if estimator is MiniBatchSGDOneClassSVM else linear
     named = _parameters_of(estimator)
     values = {name: values for name, values in (OF_ALL | own).items() if name in named}
     return {"loss": LOSSES[estimator], **values} if estimator in LOSSES else values
@@ -98,12 +107,12 @@ def _out_of_place(drawn: dict[str, Any]) -> set[str]:
     endless = adaptive and drawn["max_updates"] is not None and drawn["cycle_length"] is None
     conflicts = {
         "multi_class": drawn.get("loss") != "log_loss",
-        "alpha": schedule in ("optimal", "inverse_time") and drawn["alpha"] == 0,
-        "eta0": schedule == "optimal" or (schedule == "dowg" and rate == "auto"),
+        "alpha": schedule in ("optimal", "inverse_time") and drawn.get("alpha") == 0,
+        "eta0": schedule == "optimal" or (schedule in ("dowg", *PASSIVE) and rate == "auto"),
         "learning_rate_init": schedule == "auto",
-        "learning_rate_scaling": schedule in ("auto", "optimal", "dowg") or rate == "auto",
+        "learning_rate_scaling": schedule in ("auto", "optimal", "dowg", *PASSIVE) or rate == "auto",
         "warmup": schedule in ("auto", "dowg"),
-        "solver": schedule == "dowg",
+        "solver": schedule in ("dowg", *PASSIVE),
         "momentum": solver == "schedule_free_sgd" and drawn["momentum"] == 0,
         "beta_1": solver == "schedule_free_adamw" and drawn["beta_1"] == 0,
         "average": solver.startswith("schedule_free"),
@@ -124,8 +133,8 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
 
     Parameters
     ----------
-    kind : {'classifier', 'regressor'}, class or None, default=None
-        Which of the four classes to draw, or one of them; None draws from all.
+    kind : {'classifier', 'regressor', 'outlier_detector'}, class or None, default=None
+        Which of the classes to draw, or one of them; None draws from all classifiers and regressors.
 
     **parameters : values or strategies
         Of the estimators' parameters: what they are to be, or what they are to be drawn from. Only classes that have
@@ -151,9 +160,9 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
     MiniBatchSGDRegressor(alpha=0.0, batch_size=1, learning_rate='constant',
                           max_iter=3, power_t=0.5, random_state=0, tol=None)
     """
-    classes = (kind,) if kind in KINDS[None] else KINDS.get(kind) if isinstance(kind, str) or kind is None else None
+    classes = (kind,) if kind in _CLASSES else KINDS.get(kind) if isinstance(kind, str) or kind is None else None
     if classes is None:
-        raise ValueError(f"kind must be 'classifier', 'regressor', a class of minibatch or None; got {kind!r}.")
+        raise ValueError(f"kind must be 'classifier', 'regressor', 'outlier_detector', a class of minibatch or None; got {kind!r}.")
     classes = tuple(estimator for estimator in classes if parameters.keys() <= _parameters_of(estimator).keys())
     if not classes:
         raise ValueError(f"No estimator of kind {kind!r} has all the parameters {sorted(parameters)}.")
@@ -165,6 +174,8 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
     }
     if drawn.get("multi_class") == "multinomial" and "loss" not in parameters:
         drawn["loss"] = "log_loss"
+    if drawn["learning_rate"] in PASSIVE and "loss" not in parameters:
+        drawn["loss"] = "hinge" if estimator is MiniBatchSGDClassifier else "epsilon_insensitive"
     for name in _out_of_place(drawn) - parameters.keys():
         drawn[name] = _values_for(estimator)[name][0]
     model = estimator(**drawn)
