@@ -1,8 +1,8 @@
 """Export to ONNX: converters of the estimators for skl2onnx, which is imported when they are asked for.
 
 Every estimator is a stack of layers, a linear model a single one. Their scores become labels and probabilities,
-predicted targets, or labels and scores of outliers. ``op`` is skl2onnx's builder, a method for each operator that returns the name of its output;
-``array`` makes an array of the type that the graph computes in.
+predicted targets, or labels of outliers. ``op`` is skl2onnx's builder, a method for each operator that returns the name
+of its output; ``array`` makes an array of the type that the graph computes in.
 """
 
 from collections.abc import Callable

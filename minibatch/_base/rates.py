@@ -130,8 +130,8 @@ def _check_passive(estimator: Any) -> None:
     for name, (is_wrong, right) in wrong.items():
         if is_wrong:
             raise ValueError(
-                f"{name} must be {right} with learning_rate={estimator.learning_rate!r}, whose steps go as far as a row "
-                f"asks for, at most by eta0; got {name}={getattr(estimator, name)!r}."
+                f"{name} must be {right} with learning_rate={estimator.learning_rate!r}, whose steps go as far as rows "
+                f"ask for, at most by eta0; got {name}={getattr(estimator, name)!r}."
             )
 
 

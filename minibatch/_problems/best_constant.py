@@ -62,10 +62,11 @@ def _of_one_class(problem: Any) -> BestConstant:
     """All rows on the boundary, which has no loss. A model gains at most ``nu / 2`` times the squared norm of the mean
     row; this is the unit with the mean of the squared norms, which is not 0 for centred rows. Where there is nothing to
     gain, a run comes to rest a little above the boundary: a part of the unit counts as level with it."""
-    X = matrix_of(problem.data.X, problem.n_features)
-    with np.errstate(over="ignore"):
-        squares = row_norms(X, squared=True) if problem.rows is None else row_norms(X, squared=True)[problem.rows]
-        unit = 0.5 * problem.objective.l2 * float(np.mean(squares, dtype=np.float64))
+    X, (_, weight) = matrix_of(problem.data.X, problem.n_features), _targets_and_weights(problem)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = row_norms(X, squared=True).astype(np.float64)
+        squares = squares if problem.rows is None else squares[problem.rows]
+        unit = 0.5 * problem.objective.l2 * float(_mean(squares[:, None], weight).sum())
     unit = unit if 0.0 < unit < np.inf else 1.0
     return BestConstant(np.zeros(1), LEVEL * unit, unit, is_comparable=True)
 

@@ -61,18 +61,20 @@ def first_distances(problem: DualAveragingProblem, theta: Vector, seed: int) -> 
 
 def _from_the_origin(sample: DualAveragingProblem, q: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of a one-class machine, whose rows all tie with the kink at 0: half of the way to the least objective with the
-    weights along the mean row, and the offset along the quantile ``nu`` of its scores. Where that quantile is below 0,
-    a hundredth of the longest such way."""
+    weights along the mean row and the best offset, which gains by the mean of the lowest scores. Where that is not
+    above 0, a hundredth of the longest such way."""
     X, (nu,), weight = matrix_of(sample.data.X, sample.n_features), sample.objective.tilt, sample.data.weight
     with one_blas_thread(), np.errstate(all="ignore"):
         share = np.full(X.shape[0], 1.0 / X.shape[0]) if not len(weight) else weight / weight.sum(dtype=np.float64)
         w = X.T @ share / q
         scores = X @ w
-        offset = np.quantile(scores, nu)
-        low = offset - share @ np.maximum(offset - scores, 0.0) / nu  # the mean of the scores below
+        order = np.argsort(scores)
+        at = np.searchsorted(np.cumsum(share[order]), nu)
+        quantile = scores[order[min(at, len(order) - 1)]]
+        low = quantile - share @ np.maximum(quantile - scores, 0.0) / nu  # the mean of the scores below, by weights
         longest = share @ scores / (w @ w)
         step = max(0.5 * low / (w @ w), 0.01 * longest)
-        distance = step * np.sqrt((q * w**2).sum() + offset**2)
+        distance = step * np.sqrt((q * w**2).sum() + low**2)
     return np.array([distance if LEAST_DISTANCE < distance < np.inf else LEAST_DISTANCE])
 
 

@@ -1,6 +1,6 @@
-"""Losses of weighted rows, and what few objectives have besides: passive-aggressive steps, a linear term in the intercept.
+"""Losses of weighted rows, and what few objectives have besides: passive-aggressive steps, a term of the intercept.
 
-A passive-aggressive step (Crammer et al. 2006, JMLR 7) goes as far as its row asks for: by ``min(eta, loss / ||x||^2)``,
+A passive-aggressive step (Crammer et al. 2006, JMLR 7) goes as far as its row asks for: by ``min(eta, loss / ||x||^2)``
 or by ``loss / (||x||^2 + 1 / (2 eta))``, times a slope of -1 or +1. So it is the step of the rate ``eta`` times a part,
 ``min(largest, loss q)`` with a number ``q`` for every row.
 

@@ -28,8 +28,8 @@ from minibatch.engine.rows import add_row, row_dot
 
 __all__ = [
     "SMALLEST_SCALE", "add_batch", "add_scaled", "are_finite", "batch_slopes", "four_row_epoch",
-    "norm_after", "norms_after", "one_row_epoch", "pass_by_fours", "rescale", "scales_after", "sgd_epoch", "squared_norm",
-    "step_of_row", "step_on_row", "steps_on_four_rows",
+    "norm_after", "norms_after", "one_row_epoch", "pass_by_fours", "rescale", "scales_after", "sgd_epoch",
+    "squared_norm", "step_of_row", "step_on_row", "steps_on_four_rows",
 ]  # fmt: skip
 
 # A scale below this is multiplied into the weights (float32 ends at 1e-38).

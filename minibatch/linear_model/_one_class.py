@@ -1,4 +1,4 @@
-"""What the linear one-class machine does, whatever its parameters: training without targets, which rows are outliers."""
+"""What the linear one-class machine does, whatever its parameters: training without targets, telling outliers."""
 
 from typing import Any, Self
 
@@ -20,8 +20,8 @@ __all__ = ["OneClassLinearModel"]
 
 
 class OneClassLinearModel(OutlierMixin, LinearModel):
-    """The linear one-class machine but for the list of its parameters. The loss of a row, ``max(0, offset - x @ w)``, is
-    that of a perceptron whose rows are all of class 1; the offset is an intercept with its sign changed."""
+    """The linear one-class machine but for the list of its parameters. The loss of a row, ``max(0, offset - x @ w)``,
+    is that of a perceptron whose rows are all of class 1; the offset is an intercept with its sign changed."""
 
     offset_: NDArray[Any]
     nu: Any
@@ -38,7 +38,7 @@ class OneClassLinearModel(OutlierMixin, LinearModel):
         return float(self.nu)
 
     @property
-    def intercept_(self) -> NDArray[Any]:
+    def intercept_(self) -> NDArray[Any]:  # type: ignore[override]
         """What the other linear models call so: ``-offset_``."""
         return 0.0 - self.offset_
 

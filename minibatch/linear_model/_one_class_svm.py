@@ -45,13 +45,13 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         ``F(w, rho) = nu / 2 ||w||^2 + sum_i s_i max(0, rho - x_i @ w) / sum_i s_i - nu rho``
 
     with weights ``s_i``, for every batch size alike: an update follows the mean gradient of its batch plus the whole
-    gradient of the other two terms. A row is an outlier where ``x @ w < rho``. This is the objective of [Scholkopf2001]_
-    times ``nu``. At its optimum at most a share ``nu`` of the (weighted) rows are outliers.
+    gradient of the other two terms. A row is an outlier where ``x @ w < rho``. This is the objective of
+    [Scholkopf2001]_ times ``nu``. At its optimum at most a share ``nu`` of the (weighted) rows are outliers.
 
-    Rows are told from the origin, so their columns should not have mean 0, at which ``w = 0`` is the optimum: map them
-    first, as ``sklearn.kernel_approximation.Nystroem`` does, or leave ``StandardScaler(with_mean=False)`` to scale
-    them. ``progressive_loss`` and ``train_loss`` of ``history_`` are the mean of ``max(0, rho - x_i @ w)`` alone,
-    ``objective`` is ``F``.
+    Rows are told from the origin. Where it lies among them, as after centring, ``w = 0`` is the optimum, and there is
+    nothing to find: map the rows first, as ``sklearn.kernel_approximation.Nystroem`` does, and scale columns by
+    ``StandardScaler(with_mean=False)``. ``progressive_loss`` and ``train_loss`` of ``history_`` are the mean of
+    ``max(0, rho - x_i @ w)`` alone, ``objective`` is ``F``.
 
     Parameters
     ----------
@@ -67,8 +67,9 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         ``nu / 2`` times the mean of ``||x||^2`` below that of the ``n_iter_no_change`` epochs before. It must not have
         risen either (by more than that and three standard errors, above its lowest mean of so many epochs), and it must
         be no higher than where the fit began; until then training goes on. The objective of an epoch is that of every
-        row before it was trained on. No model gains more than half of ``nu`` times the squared norm of the mean row, so
-        ``tol`` means the same whatever the scale of X. None trains for ``max_iter`` epochs and keeps the last parameters.
+        row before it was trained on. No model gains more than ``nu / 2`` times the squared norm of the mean row, so
+        ``tol`` means the same whatever the scale of X. None trains for ``max_iter`` epochs and keeps the last
+        parameters.
 
         Batches of one row with a learning rate of scikit-learn (``'constant'``, ``'optimal'``, ``'invscaling'``,
         ``'adaptive'``), ``solver='sgd'`` and no weights stop where scikit-learn does: after ``n_iter_no_change`` epochs
@@ -113,9 +114,10 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
           three models is kept. With other solvers it is a constant rate, found as by ``eta0='auto'``. See
           ``docs/rates.md``.
 
-        ``alpha`` is ``nu`` here. The first distance of ``'auto'`` is half of the way to the best of models along the mean
-        row. Single rows and sparse rows cost with it what batches of dense rows do. The stopping rule does not wait for
-        the end of a cycle; ``tol=None`` does.
+        ``alpha`` is ``nu`` here. The first distance of ``'auto'`` is half of the way to the best model along the mean
+        row. With it an update costs all weights. Few updates an epoch need many epochs: a full batch takes hundreds to
+        the precision that single rows have after 20. The stopping rule does not wait for the end of a cycle;
+        ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
         First learning rate; not used by ``learning_rate='auto'`` and ``'optimal'``, which find their own. The
         best one depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver,
@@ -202,8 +204,8 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
     batch_growth : float > 1, 'adaptive' or None, default=None
         What the batch size is multiplied by, time and again: early updates need less precision than late ones, and a
         growing batch does what a falling rate does, in fewer updates [Smith2017]_. ``'adaptive'`` looks at the noise of
-        the gradient after every epoch (norm test [Byrd2012]_), and lets the batch grow, to twice its size at most. Every
-        ``fit`` begins with ``batch_size`` again; ``partial_fit`` does not grow.
+        the gradient after every epoch (norm test [Byrd2012]_), and lets the batch grow, to twice its size at most.
+        Every ``fit`` begins with ``batch_size`` again; ``partial_fit`` does not grow.
     batch_growth_interval : int or None, default=None
         Epochs from one growth to the next, or from one look to the next. None means 10, and 1 for ``'adaptive'``.
     max_batch_size : int, float in (0, 1], 'full' or None, default=None
@@ -228,9 +230,9 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         Learning rate that the schedule begins with, before ``warmup``: given, scaled, calibrated, or that of
         ``'optimal'``; NaN for ``'lbfgs'``.
     status_ : str
-        Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'stopped_by_callback'``; or, whatever
-        ended it, ``'diverged'``: the objective is no longer finite; or it ended clearly above where it began, and was not
-        coming down; or, in batches of one row that end as in scikit-learn, above its lowest. Of a call of
+        Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'stopped_by_callback'``; or,
+        whatever ended it, ``'diverged'``: the objective is no longer finite; or it ended clearly above where it began,
+        and was not coming down; or, in batches of one row that end as in scikit-learn, above its lowest. Of a call of
         ``partial_fit`` only the first is said.
     history_ : History
         What happened, epoch by epoch; of more than 10,000 calls of ``partial_fit``, so many as are kept.

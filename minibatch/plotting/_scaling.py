@@ -165,7 +165,7 @@ class BatchSizeScalingDisplay(CurveDisplay):
         return super().from_curve(curve, ax=ax, **plot_params)
 
     @staticmethod
-    def _make(estimator: Any, X: Any, y: Any, *, target: Any = None, **curve_params: Any) -> ConvergenceCurve:
+    def _make(estimator: Any, X: Any, y: Any = None, *, target: Any = None, **curve_params: Any) -> ConvergenceCurve:
         if target is None:
             raise ValueError(_NO_TARGET)
         return convergence_curve(estimator, X, y, param_name="batch_size", target=target, **curve_params)

@@ -162,7 +162,9 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
     """
     classes = (kind,) if kind in _CLASSES else KINDS.get(kind) if isinstance(kind, str) or kind is None else None
     if classes is None:
-        raise ValueError(f"kind must be 'classifier', 'regressor', 'outlier_detector', a class of minibatch or None; got {kind!r}.")
+        raise ValueError(
+            f"kind must be 'classifier', 'regressor', 'outlier_detector', a class of minibatch or None; got {kind!r}."
+        )
     classes = tuple(estimator for estimator in classes if parameters.keys() <= _parameters_of(estimator).keys())
     if not classes:
         raise ValueError(f"No estimator of kind {kind!r} has all the parameters {sorted(parameters)}.")

@@ -14,11 +14,11 @@ FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__init_
 # Names that users import. Add to them; what goes must be deprecated first.
 PUBLIC = {
     "minibatch": """
-        History MiniBatchMLPClassifier MiniBatchMLPRegressor MiniBatchSGDClassifier MiniBatchSGDRegressor
-        __version__
+        History MiniBatchMLPClassifier MiniBatchMLPRegressor MiniBatchSGDClassifier
+        MiniBatchSGDOneClassSVM MiniBatchSGDRegressor __version__
     """,
     "minibatch.linear_model": """
-        MiniBatchSGDClassifier MiniBatchSGDRegressor
+        MiniBatchSGDClassifier MiniBatchSGDOneClassSVM MiniBatchSGDRegressor
     """,
     "minibatch.neural_network": """
         MiniBatchMLPClassifier MiniBatchMLPRegressor
