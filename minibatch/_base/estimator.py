@@ -29,7 +29,7 @@ from minibatch._base.complaint import complaint
 from minibatch._base.fitted import check_fitted
 from minibatch._base.parameters import NamedParameters, check_changed
 from minibatch._base.persistence import OptimizerMemory, Rate, live_state, plain_state
-from minibatch._base.plain import are_plain_rows, is_plain_target
+from minibatch._base.plain import are_plain_rows, checked_weight, is_plain_target
 from minibatch._base.ranges import countable, number_from, share
 from minibatch._base.rates import (
     CONSTRAINTS,
@@ -41,15 +41,7 @@ from minibatch._base.rates import (
     run_to_calibrate,
     schedule_for,
 )
-from minibatch._base.rows import (
-    Checked,
-    Rows,
-    checked_weight,
-    relative_weights,
-    split_off,
-    with_relative_weights,
-    within_type,
-)
+from minibatch._base.rows import Checked, Rows, relative_weights, split_off, with_relative_weights, within_type
 from minibatch._base.seeds import seed_of
 from minibatch._base.solvers import for_batches_of
 from minibatch._base.sparse import refuse_damaged

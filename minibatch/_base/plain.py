@@ -5,11 +5,12 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import validate_data
+from numpy.typing import NDArray
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from minibatch._base.sparse import refuse_damaged
 
-__all__ = ["are_plain_rows", "is_plain_target", "rows_to_predict"]
+__all__ = ["are_plain_rows", "checked_weight", "is_plain_target", "rows_to_predict"]
 
 
 def rows_to_predict(model: Any, X: Any, *dtypes: Any, **checks: Any) -> Any:
@@ -45,6 +46,16 @@ def is_plain_target(y: Any, n_rows: int) -> bool:
         and y.flags.c_contiguous
         and (y.dtype.kind != "f" or _is_finite(y))
     )
+
+
+def checked_weight(weight: Any, X: Any, all_zero: bool) -> NDArray[np.float64] | None:
+    """Weights of the rows as they were given (None: all 1), none below 0."""
+    if weight is None:
+        return None
+    found: NDArray[np.float64] = _check_sample_weight(
+        weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=all_zero
+    )
+    return found
 
 
 def _is_finite(numbers: Any) -> bool:

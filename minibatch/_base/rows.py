@@ -6,13 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight
 
 from minibatch._training.beginning import Findings
 
 __all__ = [
-    "Checked", "Rows", "checked_weight", "relative_weights", "split_off", "times_class_weights",
-    "with_relative_weights", "within_type",
+    "Checked", "Rows", "relative_weights", "split_off", "times_class_weights", "with_relative_weights", "within_type",
 ]  # fmt: skip
 
 
@@ -30,16 +28,6 @@ class Checked(NamedTuple):
     rows: Rows
     learnt: dict[str, Any]  # attributes
     findings: Findings  # of runs on these rows
-
-
-def checked_weight(weight: Any, X: Any, all_zero: bool) -> NDArray[np.float64] | None:
-    """Weights of the rows as they were given (None: all 1), none below 0."""
-    if weight is None:
-        return None
-    found: NDArray[np.float64] = _check_sample_weight(
-        weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=all_zero
-    )
-    return found
 
 
 def split_off(

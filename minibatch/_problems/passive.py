@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.state import matrix_of, read_only
 
-__all__ = ["PASSIVE", "with_passive_steps"]
+__all__ = ["LARGEST", "PASSIVE", "with_passive_steps"]
 
 # The largest part of a step at the rate ``eta0``, and what stands in the denominator beside ``eta0 ||x||^2``.
 PASSIVE = {"pa1": (1.0, 0.0), "pa2": (np.inf, 0.5)}

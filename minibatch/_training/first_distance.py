@@ -69,8 +69,8 @@ def _from_the_origin(sample: DualAveragingProblem, q: NDArray[np.float64]) -> ND
         w = X.T @ share / q
         scores = X @ w
         order = np.argsort(scores)
-        at = np.searchsorted(np.cumsum(share[order]), nu)
-        quantile = scores[order[min(at, len(order) - 1)]]
+        at = min(int(np.searchsorted(np.cumsum(share[order]), nu)), len(order) - 1)
+        quantile = scores[order][at]
         low = quantile - share @ np.maximum(quantile - scores, 0.0) / nu  # the mean of the scores below, by weights
         longest = share @ scores / (w @ w)
         step = max(0.5 * low / (w @ w), 0.01 * longest)

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import validate_data
 
-from minibatch._base.plain import are_plain_rows
-from minibatch._base.rows import Checked, Rows, checked_weight
+from minibatch._base.plain import are_plain_rows, checked_weight
+from minibatch._base.rows import Checked, Rows
 from minibatch._base.sparse import refuse_damaged
 from minibatch._base.types import Matrix, checks_parameters
 from minibatch._problems.linear import LinearProblem

@@ -218,6 +218,8 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         Weights.
     offset_ : ndarray of shape (1,)
         The ``rho`` of the objective: ``decision_function(X) = score_samples(X) - offset_``.
+    intercept_ : ndarray of shape (1,)
+        ``-offset_``, by the name that the other linear models have for it.
     t_ : float
         Number of the next update for the learning-rate schedule.
     n_iter_ : int

@@ -148,8 +148,7 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         that falls (by ``tol`` times that of the best constant) at an equal accuracy below 1 is
         an improvement.
     validation_fraction : float in [0, 1), default=0.1
-        Share of the rows that ``early_stopping`` holds out. As in scikit-learn, 0 stands for none, without
-        ``early_stopping``.
+        Share of the rows that ``early_stopping`` holds out; without it 0 may stand here, as in scikit-learn.
     beta_1 : float in [0, 1), default=0.9
         Decay of the mean gradient of ``'adam'`` [Kingma2014]_ and ``'adamw'``; ``b`` of ``'schedule_free_adamw'``.
     beta_2 : float in [0, 1), default=0.999
