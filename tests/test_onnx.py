@@ -14,7 +14,13 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch import (
+    MiniBatchMLPClassifier,
+    MiniBatchMLPRegressor,
+    MiniBatchSGDClassifier,
+    MiniBatchSGDOneClassSVM,
+    MiniBatchSGDRegressor,
+)
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.onnx import register_converters
 from references.network_tasks import TASKS, every_task, model_of
@@ -350,3 +356,26 @@ def test_without_skl2onnx(monkeypatch):
 def test_nothing_of_onnx_is_imported_before_it_is_asked_for():
     code = "import sys, minibatch, minibatch.onnx; assert not {'onnx', 'onnxruntime', 'skl2onnx'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@every_type
+@pytest.mark.parametrize("sparsified", [False, True])
+def test_outlier_detectors(dtype, sparsified):
+    model = MiniBatchSGDOneClassSVM(nu=0.3, random_state=0).fit((X + 5.0).astype(dtype))
+    model = model.sparsify() if sparsified else model
+    new = (X_new + 5.0).astype(dtype)
+    labels, scores = exported(model, new)
+    assert scores.dtype == dtype
+    assert_close(scores, model.decision_function(new))
+    assert labels.dtype == np.int64
+    assert_array_equal(labels, model.predict(new))
+    assert set(labels) == {-1, 1}
+
+
+def test_a_row_on_the_boundary_is_an_inlier():
+    model = MiniBatchSGDOneClassSVM(random_state=0).fit(X)
+    model.coef_, model.offset_ = np.zeros(3), np.zeros(1)
+    labels, scores = exported(model, X_new)
+    assert_array_equal(labels, model.predict(X_new))
+    assert (labels == 1).all()
+    assert not scores.any()

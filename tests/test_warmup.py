@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch import (
+    MiniBatchMLPClassifier,
+    MiniBatchMLPRegressor,
+    MiniBatchSGDClassifier,
+    MiniBatchSGDOneClassSVM,
+    MiniBatchSGDRegressor,
+)
 from minibatch.__main__ import main
 from minibatch.engine import linear, mlp, mlp_by_inputs, sgd, sparse_sgd
 from minibatch.engine.compile import COMPILED
@@ -68,6 +74,11 @@ def test_later_fits_compile_nothing(capsys, sparse):
         for y in (classes, classes > 0) if "Classifier" in kind.__name__ else (np.sin(classes), np.eye(3)[classes]):
             weight = np.linspace(0.5, 1, 60)
             use(kind(max_iter=2, random_state=0, **parameters).fit(X, y, sample_weight=weight), X, y)
+    for parameters in ({}, {"batch_size": 1}, {"batch_size": 1, "average": True}, {"solver": "adam"}):
+        MiniBatchSGDOneClassSVM(max_iter=2, random_state=0, **parameters).fit(X).predict(X)
+        if "solver" not in parameters:
+            passive = MiniBatchSGDClassifier("hinge", learning_rate="pa2", max_iter=2, **parameters)
+            use(passive.fit(X, classes > 0), X, classes > 0)
     assert compiled() == before
 
 

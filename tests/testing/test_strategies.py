@@ -9,7 +9,13 @@ import scipy.sparse as sp
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch import (
+    MiniBatchMLPClassifier,
+    MiniBatchMLPRegressor,
+    MiniBatchSGDClassifier,
+    MiniBatchSGDOneClassSVM,
+    MiniBatchSGDRegressor,
+)
 from minibatch.testing import batch_sizes, classification_data, estimators, regression_data
 
 ALL = [MiniBatchSGDClassifier, MiniBatchSGDRegressor, MiniBatchMLPClassifier, MiniBatchMLPRegressor]
@@ -221,3 +227,17 @@ def test_without_hypothesis_the_error_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "minibatch.testing needs hypothesis: pip install 'scikit-minibatch[testing]'" in done.stderr
     assert done.returncode != 0
+
+
+@pytest.mark.filterwarnings("ignore")
+@given(estimators("outlier_detector"), regression_data(max_samples=8))
+def test_outlier_detectors_fit_any_rows(estimator, data):
+    assert isinstance(estimator, MiniBatchSGDOneClassSVM)
+    assert set(estimator.fit(data[0]).predict(data[0])) <= {-1, 1}
+
+
+def test_outlier_detectors_are_drawn_where_they_are_asked_for():
+    assert {type(model) for model in drawn(estimators(), 100)} == set(ALL)
+    models = drawn(estimators(MiniBatchSGDOneClassSVM, batch_size=4), 50)
+    assert {type(model) for model in models} == {MiniBatchSGDOneClassSVM}
+    assert len({model.nu for model in models}) == 3
