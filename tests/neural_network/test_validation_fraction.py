@@ -20,7 +20,7 @@ def test_it_changes_nothing_without_early_stopping(kind):
 
 
 def test_with_early_stopping_it_leaves_nothing_to_look_at():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="test_size=0"):
         MLPRegressor(validation_fraction=0, early_stopping=True).fit(X, X[:, 0])
     with pytest.raises(ValueError, match="Increase validation_fraction=0"):
         MiniBatchMLPRegressor(validation_fraction=0, early_stopping=True).fit(X, X[:, 0])
