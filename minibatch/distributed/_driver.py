@@ -143,9 +143,9 @@ def _numbers_of(request: Request) -> int:
 
 def _run(request: Request, workers: Workers, record: Record, orders: Orders) -> Ran:
     _, state, epoch = request
+    workers.begin(epoch)
     began, first, n_batches = time.perf_counter(), 0, len(epoch.etas)
     losses: Any = 0.0
-    workers.begin(epoch)
     while first < n_batches:
         part_began, n_updates = time.perf_counter(), min(record.next_updates(epoch.batch_size), n_batches - first)
         (after, of_part), traffic = workers.train(state, first, first + n_updates, record.period, orders.asked)
