@@ -67,7 +67,7 @@ PARAMETERS = {"sync": "parameters", "period": 10}
 
 def _data(name: str, folder: Path) -> tuple[Any, ...]:
     random = np.random.default_rng(0)
-    n_rows = ROWS * (5 if name == "many rows" else 1)
+    n_rows = {"many rows": 5 * ROWS, "few rows": ROWS // 20}.get(name, ROWS)
     X = random.standard_normal((n_rows, COLUMNS), dtype=np.float32)
     y = (X @ random.standard_normal(COLUMNS, dtype=np.float32) > 0).astype(int)
     if name == "shards":
@@ -226,7 +226,7 @@ CASES = [
     _lost("all workers are killed at once", signalled(signal.SIGKILL, slice(None)), how={"n_workers": 5}),
     _lost("a worker is killed as it is told its rows", _KILL, 1, where=(_P, "_gather")),
     _lost("a worker stands still (SIGSTOP), timeout=3", _STOP, how={"timeout": 3}),
-    _lost("the same, with 2 MB to tell it", _STOP, 2, how={"timeout": 3}, model=NETWORK),
+    _lost("the same, with 2 MB to tell it", _STOP, 2, how={"timeout": 3}, model=NETWORK, data="few rows"),
     _lost("a worker has no more memory", short_of_memory, how=PARAMETERS, data="parquet"),
     _lost("a worker is killed", _KILL, where=_RAY_TRAIN, engine="ray", how=PARAMETERS),
     _lost(
@@ -266,7 +266,7 @@ CASES = [
     Case(DATA, "and so is the disk", mounts=("memory", "temporary"), **_SHARE),
     Case(DATA, "a Parquet file is cut off", _KEEPING, cut_off, data="parquet"),
     Case(DATA, "a Parquet file is cut off in the first look", (_look._Found, "add"), cut_off, 1, data="parquet"),
-    Case(DATA, "a Parquet file is damaged in training", _TRAIN, overwritten, 4, how=PARAMETERS, data="parquet"),
+    Case(DATA, "a Parquet file is overwritten in training", _TRAIN, overwritten, 4, how=PARAMETERS, data="parquet"),
     Case(DATA, "a Parquet file vanishes in training", _TRAIN, removed, 4, how=PARAMETERS, data="parquet"),
     Case(DATA, "the same, one worker", _LOCAL, removed, 8, how={"n_workers": 1}, data="parquet"),
     Case(

@@ -6,6 +6,7 @@ from concurrent.futures import Executor, Future
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from scipy.optimize import nnls
 
 from minibatch._base.callbacks import CallbackBridge
 from minibatch._base.rows import Checked
@@ -17,12 +18,12 @@ from minibatch._training.epochs import Steps
 from minibatch.distributed._communicator import Traffic
 from minibatch.distributed._rounds import Trained
 
-__all__ = ["SECONDS_AT_ONCE", "SHARE_WAITING", "Orders", "Record", "Teller", "Workers", "drive"]
+__all__ = ["PARTS_KEPT", "SECONDS_AT_ONCE", "SHARE_WAITING", "Orders", "Record", "Teller", "Workers", "drive"]
 
 # A worker that is lost costs a part of an epoch, of about so many seconds.
 SECONDS_AT_ONCE = 0.5
-# With period=None, workers wait for at most this share of the time.
-SHARE_WAITING = 0.1
+# With period=None, rounds take about this share of the time, as so many parts tell that are unlike.
+SHARE_WAITING, PARTS_KEPT = 0.1, 16
 
 _T = TypeVar("_T")
 
@@ -68,11 +69,12 @@ class Record:
         self.period = 1 if period is None else period
         self.by_gradients, self._adapts = by_gradients, period is None and not by_gradients
         self._n_at_once, self._most_rows = 1, most_rows  # of all workers, that are held
+        self._took: dict[tuple[int, int], float] = {}  # seconds of the latest part of so many rounds and updates
 
     def next_updates(self, batch_size: int) -> int:
         """How many are trained at once."""
         if self._adapts:  # to what memory holds, too
-            self.period = int(min(self.period, max(1.0, self._most_rows // batch_size)))
+            self.period = int(min(self.period, max(1.0, self._most_rows / batch_size)))
         unit = 1 if self.by_gradients else self.period
         if self._n_at_once * unit * batch_size > self._most_rows:
             return unit * max(1, int(self._most_rows // (unit * batch_size)))
@@ -80,15 +82,25 @@ class Record:
 
     def add(self, traffic: Traffic, n_updates: int, seconds: float) -> None:
         self.traffic += traffic
-        if self._adapts:  # so that a round waits for a tenth of its time
-            of_update = max(1e-9, (seconds - traffic.seconds_waiting) / n_updates)
-            of_round = traffic.seconds_waiting / max(1, traffic.n_rounds)
-            wanted = int(np.ceil(of_round * (1.0 - SHARE_WAITING) / (SHARE_WAITING * of_update)))
-            self.period = int(np.clip(wanted, (self.period + 1) // 2, 2 * self.period))
+        if self._adapts:
+            part = traffic.n_rounds, n_updates
+            self._took = {name: of for name, of in self._took.items() if name != part} | {part: seconds}
+            self._took = dict([*self._took.items()][-PARTS_KEPT:])
+            self.period = int(np.clip(self._wanted_period(), (self.period + 1) // 2, 2 * self.period))
         if seconds < SECONDS_AT_ONCE / 2:
             self._n_at_once *= 2
         elif seconds > 2 * SECONDS_AT_ONCE:
             self._n_at_once = max(1, self._n_at_once // 2)
+
+    def _wanted_period(self) -> float:
+        """That with which rounds are a tenth of the time: waiting, and the Python around it. What a round and an update
+        take is told from parts with different periods; a part has costs of its own, too."""
+        seconds, (n_rounds, n_updates) = np.array([*self._took.values()]), np.array([*self._took]).T
+        costs = np.stack([np.ones_like(seconds), n_rounds, n_updates], axis=1) / seconds[:, None]
+        (_, of_round, of_update), _ = nnls(costs, np.ones_like(seconds))
+        if len(seconds) < 3 or of_update == 0.0:
+            return np.inf
+        return float(np.ceil(of_round * (1.0 - SHARE_WAITING) / (SHARE_WAITING * of_update)))
 
 
 class Teller(CallbackBridge):
@@ -143,9 +155,9 @@ def _numbers_of(request: Request) -> int:
 
 def _run(request: Request, workers: Workers, record: Record, orders: Orders) -> Ran:
     _, state, epoch = request
+    workers.begin(epoch)
     began, first, n_batches = time.perf_counter(), 0, len(epoch.etas)
     losses: Any = 0.0
-    workers.begin(epoch)
     while first < n_batches:
         part_began, n_updates = time.perf_counter(), min(record.next_updates(epoch.batch_size), n_batches - first)
         (after, of_part), traffic = workers.train(state, first, first + n_updates, record.period, orders.asked)

@@ -96,8 +96,8 @@ def fit(
 
     period : int, default=None
         Updates between two means of the parameters. A long period saves waiting and lets workers drift apart. None: so
-        many that workers wait for about a tenth of the time, as it is measured while they train; set it for results
-        that do not depend on clocks.
+        many that exchanges, with the waiting for them, take about a tenth of the time, as it is measured while workers
+        train; set it for results that do not depend on clocks.
 
     backend : {'processes', 'ray', 'mpi'}, default='processes'
         Where workers live:

@@ -6,9 +6,9 @@ It does what the driver says, until that is gone. Ctrl-C is the driver's.
 import os
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -79,7 +79,7 @@ class Worker:
 
     def __init__(self, problem: Any, workers: Communicator, by_gradients: bool) -> None:
         self._workers, self._by_gradients = workers, by_gradients
-        self._orders = lru_cache(maxsize=1)(sample_order)
+        self._orders, self._asked = ThreadPoolExecutor(1), tuple[Any, ...]()
         self._problem = problem
 
     def train(
@@ -94,11 +94,21 @@ class Worker:
                 return train_by_gradients(self._problem, state, epoch, self._workers)
             size = -(-size // self._workers.size)
             epoch = epoch._replace(order=self._own_order(*asked)[first * size : last * size], batch_size=size)
-            return train_by_rounds(self._problem, state, epoch, period, self._workers)
+            trained = train_by_rounds(self._problem, state, epoch, period, self._workers)
+        if last * size >= self._problem.n_samples:  # the next one is drawn while the driver looks at this epoch
+            shuffle, seed, number = asked
+            self._draw(shuffle, seed, number + 1)
+        return trained
 
-    def _own_order(self, shuffle: bool | str, seed: int, number: int) -> Order:
-        """Of the own rows; no two workers have the same."""
-        return self._orders(self._problem.n_samples, shuffle, (seed + self._workers.rank) % SEEDS, number)
+    def _own_order(self, *asked: Any) -> Order:
+        """Of the own rows."""
+        if asked != self._asked:
+            self._draw(*asked)
+        return self._order.result()
+
+    def _draw(self, shuffle: bool | str, seed: int, number: int) -> None:
+        self._asked, own_seed = (shuffle, seed, number), (seed + self._workers.rank) % SEEDS  # no two have the same
+        self._order = self._orders.submit(sample_order, self._problem.n_samples, shuffle, own_seed, number)
 
 
 class Member:

@@ -8,6 +8,8 @@ from sklearn.base import clone
 
 from minibatch import MiniBatchMLPRegressor, MiniBatchSGDRegressor
 from minibatch.distributed import ArrayShards, fit
+from minibatch.distributed._communicator import Traffic
+from minibatch.distributed._driver import Record
 
 X = np.random.default_rng(0).standard_normal((90, 3))
 PLAIN = {"learning_rate": "constant", "batch_size": 12, "max_iter": 2, "tol": None, "random_state": 0}
@@ -59,3 +61,13 @@ def test_an_error_of_a_worker_is_raised_where_it_was_asked_for(on_threads, monke
     monkeypatch.setattr("minibatch.distributed._worker.Member.__init__", fails)
     with pytest.raises(OSError, match="no rows here"):
         fit(clone(MODELS["linear"][0]), X, X[:, 0], n_workers=2)
+
+
+@pytest.mark.parametrize("of_update", [1e-7, 1e-5, 1e-3])
+def test_the_period_becomes_that_whose_rounds_take_a_tenth_of_the_time(of_update):
+    record, of_part, of_round = Record(None, by_gradients=False), 3e-4, 2e-4
+    for _ in range(60):
+        n_updates = record.next_updates(1)
+        n_rounds = -(-n_updates // record.period)
+        record.add(Traffic(n_rounds, 0, 0.0), n_updates, of_part + of_round * n_rounds + of_update * n_updates)
+    assert record.period == pytest.approx(9 * of_round / of_update, abs=1.0, rel=0.02)

@@ -116,7 +116,10 @@ FITS = {
 
 
 @pytest.mark.parametrize("fitted", [False, True])
-@pytest.mark.parametrize(("model", "method"), FITS.values(), ids=FITS)
+@pytest.mark.parametrize(
+    ("model", "method"),
+    [pytest.param(*of, id=name, marks=[pytest.mark.slow] * ("calibrated" in name)) for name, of in FITS.items()],
+)
 def test_an_interrupt_at_any_line_changes_nothing(monkeypatch, model, method, fitted):
     """Attributes, the memory of the optimizer and the history among them, the setting of BLAS, threads; then it fits as
     if nothing had been."""

@@ -71,6 +71,7 @@ def network(kind, units=200, **parameters):
 
 
 class TestAgainstTracemalloc:
+    @pytest.mark.slow
     @pytest.mark.parametrize("batch_size", SIZES)
     @pytest.mark.parametrize("solver", ["sgd", "adam"])
     def test_linear_regression_on_many_columns(self, solver, batch_size):
@@ -120,6 +121,7 @@ class TestAgainstTracemalloc:
         check(network(MiniBatchMLPRegressor, solver=solver, batch_size=batch_size), 2000, 100)
         check(network(MiniBatchMLPClassifier, solver=solver, batch_size=batch_size), 2000, 100, 10, np.float32)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "parameters",
         [
@@ -138,6 +140,7 @@ class TestAgainstTracemalloc:
         check(network(MiniBatchMLPClassifier, **parameters), 2000, 100, 10)
         check(network(MiniBatchMLPClassifier, 20, **parameters), 20_000, 5, 2)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("parameters", [{}, {"batch_size": "full"}, {"early_stopping": True}], ids=str)
     def test_wide_sparse_rows(self, parameters):
         check_sparse(MiniBatchMLPClassifier((4,), **parameters), 2000, 50_000, 3, density=0.001)
@@ -145,6 +148,7 @@ class TestAgainstTracemalloc:
         check_sparse(MiniBatchSGDClassifier(**parameters), 2000, 50_000, 3, density=0.001)
         check_sparse(MiniBatchSGDRegressor(**parameters), 2000, 50_000, density=0.001, dtype=np.float32)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("parameters", [{"average": True}, {"penalty": "l1"}, {"solver": "adam"}], ids=str)
     def test_other_loops_of_linear_models_on_sparse_rows(self, parameters):
         check_sparse(MiniBatchSGDRegressor(**parameters), 2000, 50_000, density=0.001)

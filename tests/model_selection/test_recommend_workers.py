@@ -44,6 +44,7 @@ def known_times(monkeypatch):
     monkeypatch.setattr(_race, "MOST_SEEDS", 1)
 
 
+@pytest.mark.compiled  # in plain Python a run ends by the clock
 def test_one_worker_is_the_advice_without_workers(known_times):
     plain = recommend_batch_size(AUTO, X, Y, random_state=0)
     one = recommend_batch_size(AUTO, X, Y, n_workers=1, random_state=0)

@@ -10,6 +10,7 @@ import pytest
 import minibatch.plotting
 from minibatch import MiniBatchSGDClassifier
 from minibatch.diagnostics import gradient_noise_curve, hessian_spectrum, learning_rate_range_test, loss_interpolation
+from minibatch.distributed import simulate_workers
 from minibatch.plotting import (
     BatchSizeLearningRateDisplay,
     BatchSizeScalingDisplay,
@@ -19,6 +20,7 @@ from minibatch.plotting import (
     LearningRateRangeDisplay,
     LossInterpolationDisplay,
     NoiseScaleDisplay,
+    WorkersSimulationDisplay,
 )
 from minibatch.plotting._display import Display, ResultDisplay
 from minibatch.plotting._style import score_words
@@ -37,6 +39,7 @@ def results():
         LossInterpolationDisplay: loss_interpolation(*models, X, Y),
         NoiseScaleDisplay: gradient_noise_curve(models[0], X, Y, n_looks=3),
         HessianSpectrumDisplay: hessian_spectrum(models[1], X, Y, k=3),
+        WorkersSimulationDisplay: simulate_workers((5e-5, 1e-6), 5000, 10_000, (2e-5, 1.25e9)),
     }
 
 
