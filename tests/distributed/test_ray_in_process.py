@@ -53,8 +53,11 @@ class Handle:
             return gone
         method, values = getattr(self._one, name), [arg.result() if isinstance(arg, Future) else arg for arg in args]
         if asyncio.iscoroutinefunction(method):
-            self.waiting.append(asyncio.run_coroutine_threadsafe(method(*values), self._loop))
-            return self.waiting[-1]
+            call = asyncio.run_coroutine_threadsafe(method(*values), self._loop)
+            self.waiting.append(call)
+            if self.is_dead:  # since it was asked
+                call.cancel()
+            return call
         return self._pool.submit(method, *values)
 
 
@@ -243,5 +246,5 @@ def test_a_worker_that_has_no_memory_or_dies_as_it_joins_costs_one_round(at, ray
     monkeypatch.setattr(owner, name, fails_once)
     said = "all are there, but one has no memory" if at == "train" else "worker 1 is gone"
     with pytest.warns(RuntimeWarning, match=f"Lost: {said}"):
-        model = fit(clone(MODEL), X, Y, n_workers=2, backend="ray", timeout=2.0)
+        model = fit(clone(MODEL), X, Y, n_workers=2, backend="ray", timeout=20.0)
     assert_allclose(model.coef_, clone(MODEL).fit(X, Y).coef_, rtol=1e-10)
