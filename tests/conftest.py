@@ -1,6 +1,7 @@
 """Settings that all tests share, and the convergence curves that the displays are tested on.
 
-``pytest -m "not slow"`` leaves out what takes long; ``--hypothesis-profile=thorough`` looks further, ``quick`` less.
+``pytest`` leaves out what takes long, ``pytest -m ""`` does not; ``--hypothesis-profile=thorough`` looks further,
+``quick`` less.
 """
 
 import warnings

@@ -84,8 +84,10 @@ class Record:
         self.traffic += traffic
         if self._adapts:
             part = traffic.n_rounds, n_updates
-            self._took = {name: of for name, of in self._took.items() if name != part} | {part: seconds}
-            self._took = dict([*self._took.items()][-PARTS_KEPT:])
+            self._took.pop(part, None)  # the latest stand last
+            self._took[part] = seconds
+            if len(self._took) > PARTS_KEPT:
+                del self._took[next(iter(self._took))]
             self.period = int(np.clip(self._wanted_period(), (self.period + 1) // 2, 2 * self.period))
         if seconds < SECONDS_AT_ONCE / 2:
             self._n_at_once *= 2

@@ -129,8 +129,10 @@ def fit(
     ------
     ValueError
         If a parameter or the rows are wrong: before any work.
+    ImportError
+        If the extra of an engine is not installed.
     TimeoutError
-        If workers do not come.
+        If workers do not come; with MPI, if a rank stands still.
     RuntimeError
         If workers are lost more than three times in a row. In any case the estimator stays as it was.
 
