@@ -137,7 +137,8 @@ def test_an_interrupt_at_any_line_changes_nothing(monkeypatch, model, method, fi
         getattr(reference, method)(X, TARGET[:, 0])
     before, around = frozen(attributes(model)), surroundings()
     n_unchanged = 0
-    for n in {*np.linspace(1, n_lines[0], 40).astype(int), *range(n_lines[0] - 40, n_lines[0] + 1)}:
+    first, last = range(1, 41), range(n_lines[0] - 40, n_lines[0] + 1)  # helpers take no first line from this thread
+    for n in {*first, *last, *np.linspace(1, n_lines[0], 40).astype(int)}:
         tried = copy.deepcopy(model)
         with suppress(KeyboardInterrupt), interrupt_at(n):  # helpers may leave this thread fewer lines
             getattr(tried, method)(X, TARGET[:, 0])
@@ -149,7 +150,7 @@ def test_an_interrupt_at_any_line_changes_nothing(monkeypatch, model, method, fi
         assert set(attributes(tried)) == set(attributes(reference)), n
         assert tried.history_.n_epochs == reference.history_.n_epochs, n
         assert frozen(tried.predict(X)) == frozen(reference.predict(X)), n
-    assert n_unchanged > 20
+    assert n_unchanged >= 40
 
 
 def test_a_row_of_the_history_that_is_half_done_is_taken_back():
