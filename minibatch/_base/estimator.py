@@ -53,6 +53,7 @@ from minibatch._problems.state import Problem, State, Vector
 from minibatch._training.beginning import Beginning, Findings
 from minibatch._training.calibration import calibrated_rate
 from minibatch._training.epochs import Observer, Plan, Steps, alone
+from minibatch._training.lbfgs import minimize
 from minibatch._training.loop import EpochCallbacks, Outcome, Validate, training
 from minibatch._training.rules import Rule
 from minibatch.history import History
@@ -311,8 +312,15 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
         callbacks: EpochCallbacks | None,
         observer: Observer | None,
     ) -> Steps[Outcome]:
-        rule = self._rule(problem, 1.0 if beginning is None else beginning.constant.unit)
-        return training(problem, plan, rule, beginning, state, history, validate, callbacks, observer)
+        unit = 1.0 if beginning is None else beginning.constant.unit
+        rule, others = self._rule(problem, unit), (state, history, validate, callbacks, observer)
+        if self.solver != "lbfgs":
+            return (yield from training(problem, plan, rule, beginning, *others))
+        return minimize(problem, plan, rule if self.early_stopping else None, self._lbfgs_options(unit), *others)
+
+    def _lbfgs_options(self, unit: float) -> dict[str, float]:
+        """For SciPy; ``unit`` is that of ``tol``, whose root is the size of gradients in a score."""
+        return {"gtol": (self.tol or 0.0) * np.sqrt(unit)}
 
     def _beginning(
         self, problem: Any, state: State, theta: Vector, fresh: bool, init: tuple[Any, Any], seed: int, found: Findings
