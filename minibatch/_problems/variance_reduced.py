@@ -46,7 +46,7 @@ class VarianceReducedProblem(LinearProblem):
                 window = np.empty(WINDOW + 1)
                 sparse_variance_reduced_epoch(*numbers, state.slopes, follow, scores, losses, seen, window)
             else:
-                gradient = np.empty((1, self.n_features), state.theta.dtype)
+                gradient = np.empty((self.n_outputs, self.n_features), state.theta.dtype)
                 variance_reduced_epoch(*numbers, gradient, state.slopes, follow, scores, losses)
             state.count(len(part.etas), 0)
         return losses[: self.n_objectives]

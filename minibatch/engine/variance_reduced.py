@@ -66,9 +66,9 @@ def move_by_batch(data, order, start, stop, n_rows, eta, objective, theta, mean,
         if n_batch == 1:
             move_weights(w, data.X[order[start]], g, eta, change, of_all * change, l1, l2)
         else:
-            grad[:] = 0.0
+            grad[k] = 0.0
             change = add_rows(data.X, order, start, stop, scores, k, 1.0, grad)
-            move_weights(w, grad[0], g, eta, 1.0 / n_batch, of_all, l1, l2)
+            move_weights(w, grad[k], g, eta, 1.0 / n_batch, of_all, l1, l2)
         move_intercept(k, change, eta, n_batch, of_all, objective.fit_intercept, theta.intercept, mean.intercept)
 
 
@@ -78,7 +78,7 @@ def variance_reduced_epoch(stamp):
         data, order, etas, batch_size, n_rows, objective, theta, mean, grad, memory, follow, scores, losses
     ):
         """Train on dense rows in batches, with the memory of all ``n_rows`` that are trained on; ``mean`` are the
-        parameters' ``g``. ``grad`` (1, features) and ``scores`` (batch_size, outputs) are buffers."""
+        parameters' ``g``. ``grad`` (outputs, features) and ``scores`` (batch_size, outputs) are buffers."""
         _ = stamp
         for batch in range(etas.shape[0]):
             start = batch * batch_size

@@ -14,8 +14,8 @@ from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import KINDS, VARIANCE_REDUCED
 from minibatch.engine.sparse_sgd import WINDOW
-from minibatch.engine.variance_reduced_sparse import moved_to_update
 from references.gradient_descent import MARGIN_LOSSES
+from references.kernels import moved_to_update
 from references.variance_reduction import descend_without_noise
 
 LOSSES = {**CLASSIFICATION, **REGRESSION}
@@ -106,8 +106,9 @@ def test_any_rows_rates_and_penalties(data):
     }
     weights = data.draw(st.sampled_from([None, random.uniform(0.0, 2.0, N)]))
     orders = [random.permutation(N) for _ in range(epochs)]
-    loss, solver = data.draw(st.sampled_from(["squared_error", "log_loss", "softmax"])), data.draw(
-        st.sampled_from(list(VARIANCE_REDUCED))
+    loss, solver = (
+        data.draw(st.sampled_from(["squared_error", "log_loss", "softmax"])),
+        data.draw(st.sampled_from(list(VARIANCE_REDUCED))),
     )
     y = targets(loss)
     expected = reference(X, y, loss, solver, batch_size, etas, epochs, weights=weights, orders=orders, **options)
@@ -138,10 +139,7 @@ def test_a_step_along_the_shrinkage_alone(solver):
         assert_same(found, reference(DENSE, y, "squared_error", solver, 4, 0.05, l2=25.0))
 
 
-@every_layout
-def test_a_row_that_names_a_column_twice(layout):
-    if layout == "dense":
-        pytest.skip("rows of arrays do not")
+def test_a_row_that_names_a_column_twice():
     y = targets("log_loss")
     once = sp.csr_array(DENSE)
     twice = sp.csr_array((np.repeat(once.data / 2, 2), np.repeat(once.indices, 2), 2 * once.indptr), once.shape)

@@ -102,7 +102,9 @@ def test_the_engine_knows_no_scikit_learn():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_files_and_functions_are_short(path):
-    of_estimators = sum(docstring_length(c) for c in ast.parse(path.read_text()).body if "MiniBatch" in getattr(c, "name", ""))
+    of_estimators = sum(
+        docstring_length(c) for c in ast.parse(path.read_text()).body if "MiniBatch" in getattr(c, "name", "")
+    )
     assert len(path.read_text().splitlines()) - of_estimators <= LONGEST_FILE
     # an estimator's __init__ is one line a parameter, as scikit-learn asks for; an epoch of the engine is one function
     longest = 60 if path.parent.name == "engine" else LONGEST_FUNCTION
