@@ -1,5 +1,7 @@
 """SVRG and SAGA: every path gives the model of the NumPy reference, and what the methods are made for holds."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -59,7 +61,7 @@ def train(problem, batch_size, etas=ETA, epochs=2, orders=None, stretches=1):
     for i in range(epochs):
         order = np.arange(N) if orders is None else orders[i]
         cuts = np.linspace(0, n_batches, stretches + 1).astype(int)
-        for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+        for first, last in pairwise(cuts):
             rows, here = order[first * batch_size : last * batch_size], np.ascontiguousarray(rates[i, first:last])
             problem.run_epoch(state, Epoch(rows, here, batch_size, last - first, True, 0))
             state.schedule_epochs = i + last / n_batches
