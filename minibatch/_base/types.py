@@ -21,6 +21,7 @@ __all__ = [
     "ClassificationLoss",
     "FirstRate",
     "Flag",
+    "GradientSolver",
     "Integer",
     "Integers",
     "LargestBatchSize",
