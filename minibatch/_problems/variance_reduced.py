@@ -73,7 +73,8 @@ class VarianceReducedProblem(LinearProblem):
         step = max(1, at_once(self._row_work + UPDATE_WORK * self.n_parameters / ROWS_PER_SUM))
         for begin, end in cut(0, len(rows), step):
             memory_of_slopes(self.data, rows[begin:end], self.objective, theta, state.slopes, *more)
-        state.slots[0] = total / len(rows)
+        total /= len(rows)
+        state.slots[0] = total
 
     def _batches_at_once(self, epoch: Epoch) -> int:
         work = PASSES * epoch.batch_size * self._row_work
