@@ -179,10 +179,10 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         ``mean_B (s_i - r_i) x_i + mean_all r_i x_i``, whose noise ends at the optimum: a constant rate reaches it at
         every batch size. ``'svrg'`` takes all slopes anew before each epoch, in one more pass, ``'saga'`` those of the
         batch. With ``learning_rate='auto'`` the rate is ``1 / (a L + (1 - a) M)``, ``a = n (B - 1) / (B (n - 1))``,
-        from the largest curvatures ``L`` of the objective and ``M`` of a row's; that of ``eta0='auto'`` for losses
-        whose slopes grow without bound or jump. ``'lbfgs'`` hands the objective to :func:`scipy.optimize.minimize`,
-        whatever ``batch_size`` is: without L1, for losses whose slopes do not jump. These three know neither
-        ``partial_fit`` nor ``average``.
+        from the largest curvatures ``L`` of the objective and ``M`` of a row's (``'saga'``: three times that), and that
+        of ``eta0='auto'`` for losses whose slopes grow without bound or jump. ``'lbfgs'`` hands the objective to
+        :func:`scipy.optimize.minimize`, whatever ``batch_size`` is: without L1, for losses whose slopes do not jump.
+        These three know neither ``partial_fit`` nor ``average``.
     momentum : float in [0, 1), default=0.9
         Of ``'momentum'`` and ``'nesterov'``: ``v = momentum v + g; w -= eta v``. The effective rate is
         ``eta / (1 - momentum)``. Of ``'schedule_free_sgd'``: ``b``.
