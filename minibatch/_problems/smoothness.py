@@ -39,7 +39,8 @@ NOISE = {SVRG: 1.0, SAGA: 3.0}
 def rate_of_variance_reduction(problem: LinearProblem, batch_size: int) -> float:
     """``1 / (a L + (1 - a) q M)`` with ``a = n (B - 1) / (B (n - 1))``: with ``q = 1`` one over the expected smoothness
     of batches drawn without replacement (Gower et al. 2019, arXiv 1901.09401, proposition 3.8), from the curvature
-    ``L`` of the objective and ``M`` of the longest row's. Infinite where the slope of the loss may change without bound."""
+    ``L`` of the objective and ``M`` of the longest row's. Infinite where the slope of the loss may change without
+    bound."""
     curvature, n = _largest_curvature_of_loss(problem), problem.n_samples
     if not 0.0 < curvature < np.inf:
         return np.inf

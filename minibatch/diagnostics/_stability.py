@@ -201,15 +201,19 @@ def stability_limit(estimator: Any, X: Any, y: Any, *, sample_weight: Any = None
     )  # fmt: skip
 
 
+_ADAPTIVE = "which divides the gradient by a scale of its own that moves all the time"
+_OF_ROWS = "whose noise depends on what it remembers of the rows"
+_WITHOUT_LIMIT = {"lbfgs": "which chooses its steps itself", "svrg": _OF_ROWS, "saga": _OF_ROWS}
+
+
 def _checked_solver(final: MiniBatchEstimator) -> tuple[str, float]:
     """Name and momentum."""
     solver, momentum = solver_of(final)
     if np.isnan(stable_product(solver, momentum)):
         others = "" if hasattr(final, "nesterovs_momentum") else ", 'momentum' or 'nesterov'"
         raise ValueError(
-            f"solver must be 'sgd'{others}; got {solver!r}, which divides the gradient by a scale of its own that "
-            "moves all the time (L-BFGS chooses its steps itself), so that no constant rate is a limit. "
-            "learning_rate_range_test looks for usable rates."
+            f"solver must be 'sgd'{others}; got {solver!r}, {_WITHOUT_LIMIT.get(solver, _ADAPTIVE)}, so that no constant "
+            "rate is a limit. learning_rate_range_test looks for usable rates."
         )
     return solver, momentum
 
