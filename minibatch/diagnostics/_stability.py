@@ -211,9 +211,10 @@ def _checked_solver(final: MiniBatchEstimator) -> tuple[str, float]:
     solver, momentum = solver_of(final)
     if np.isnan(stable_product(solver, momentum)):
         others = "" if hasattr(final, "nesterovs_momentum") else ", 'momentum' or 'nesterov'"
+        why = _WITHOUT_LIMIT.get(solver, _ADAPTIVE)
         raise ValueError(
-            f"solver must be 'sgd'{others}; got {solver!r}, {_WITHOUT_LIMIT.get(solver, _ADAPTIVE)}, so that no constant "
-            "rate is a limit. learning_rate_range_test looks for usable rates."
+            f"solver must be 'sgd'{others}; got {solver!r}, {why}, so that no constant rate is a limit. "
+            "learning_rate_range_test looks for usable rates."
         )
     return solver, momentum
 
