@@ -67,7 +67,8 @@ def drawn_batches(n_samples: int, size: int, number: int, random: np.random.Rand
     if size >= n_samples:
         return [np.arange(n_samples)]
     number = min(number, n_samples) if size == 1 else number
-    whole, batches = n_samples // size, []
+    whole = n_samples // size
+    batches: list[Order] = []
     while len(batches) < number:
         order = random.permutation(n_samples)
         batches += [np.sort(order[i * size : (i + 1) * size]) for i in range(min(whole, number - len(batches)))]

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from minibatch._base.estimator import MiniBatchEstimator
+from minibatch._base.rates import lasts_the_run
 from minibatch._base.trials import plain_copy, without_callbacks
 from minibatch._base.watch import Measures
 from minibatch._problems.pieces import ALONE
 from minibatch._problems.state import Vector
 from minibatch._training.calibration import lowest, walk
 from minibatch.model_selection._step_time import Enough
-from minibatch.schedules import ONCE_A_RUN
 
 __all__ = ["Branch", "Branches", "Goal", "OfSize", "checkpoints"]
 
@@ -218,7 +218,7 @@ def checkpoints(
         tol=None, evaluate_every=None, max_updates=None, warm_start=False, verbose=0, random_state=seed
     )
     model.set_params(early_stopping=False)
-    if model.learning_rate in ONCE_A_RUN and model.cycle_length is None:
+    if lasts_the_run(model):
         model.set_params(cycle_length=float(final.max_iter))  # as long as it would be, wherever it is cut off
     n_samples, done = len(rows[1]), 0
     for point in epochs:

@@ -16,7 +16,7 @@ from minibatch._base.ranges import countable, is_number, number_above
 from minibatch._base.seeds import SEEDS
 from minibatch._base.sparse import refuse_damaged
 from minibatch._base.trials import check_parameters
-from minibatch.model_selection._arguments import seed_of
+from minibatch.model_selection._arguments import positive_integer, seed_of
 from minibatch.model_selection._branches import Branches, Goal, OfSize, checkpoints
 from minibatch.model_selection._critical_result import CriticalBatchSize, Point, point_of, result_of
 from minibatch.model_selection._varied import plain_values
@@ -26,8 +26,8 @@ __all__ = ["critical_batch_size"]
 # Rows in which the smallest batches set the target: a share of all within these bounds.
 _SHARE, _FEWEST_ROWS, _MOST_ROWS = 0.25, 256, 4000
 _CUT = 0.01  # of the objective, if that is above 0: nearer to 0 a fall says no more
-_LIMIT = 3.0  # times as many rows as the smallest batches may others take
-_ENOUGH = 2.0  # times as many rows: larger batches are not measured any more
+_LIMIT = 6.0  # times as many rows as the smallest batches may others take
+_ENOUGH = 2.5  # times as many rows: larger batches are not measured any more
 _FACTOR = 4  # from one batch size to the next
 _FIRST_LOOK = 0.25  # of the rows of the smallest batches
 _NOISE = 2.0  # standard errors: a smaller fall is none
@@ -89,7 +89,7 @@ def critical_batch_size(
 
     batch_sizes : sequence of int, default=None
         Rows in a batch, three different sizes or more; None for 1, 4, 16, ... The smallest sets the target, and should
-        be well below what is looked for; larger ones are left out from where they take twice its rows.
+        be well below what is looked for; larger ones are left out from where they take 2.5 times its rows.
 
     window : int, default=None
         Rows in which the smallest batches set the target; None for a quarter of all, but at least 256 and at most 4000.
@@ -214,10 +214,7 @@ def _checked_points(after: Any) -> list[float] | None:
 def _checked_sizes(batch_sizes: Any) -> list[int] | None:
     if batch_sizes is None:
         return None
-    values = plain_values("batch_sizes", batch_sizes)
-    for value in values:
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"batch_sizes must be numbers of rows, at least 1; got {value!r}.")
+    values = [positive_integer("batch_sizes", value) for value in plain_values("batch_sizes", batch_sizes)]
     if len(set(values)) < 3:
         raise ValueError(f"batch_sizes must have three different sizes or more, for a fit; got {values}.")
     return sorted({countable(value) for value in values})

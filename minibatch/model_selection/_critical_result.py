@@ -75,7 +75,7 @@ class CriticalBatchSize:
 
     table : dict {str: ndarray}
         An entry a point and batch size: ``n_updates`` of the point, ``batch_size``, the best ``learning_rate``, the
-        ``rows`` to the target (NaN where it was not reached within three times those of the smallest batches), their
+        ``rows`` to the target (NaN where it was not reached within six times those of the smallest batches), their
         ``spread`` (the standard deviation of their logarithm over repeats), and the ``overhead`` of these rows over
         ``E_min``.
 

@@ -56,19 +56,22 @@ def test_batches_that_grow_are_looked_at_as_they_are():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("rate", "momentum"), [(0.05, 0.0), (0.1, 0.0), (0.02, 0.5)])
-def test_it_comes_to_rest_at_the_limit_of_small_batches(rate, momentum):
-    """The edge of stochastic stability, on 500 digits: batch sharpness has risen to about ``2 (1 - m) / eta``."""
+@pytest.mark.parametrize(("rate", "momentum"), [(0.25, 0.0), (0.2, 0.5)])
+def test_it_rises_to_the_limit_of_small_batches(rate, momentum):
+    """The edge of stochastic stability, on 500 digits: where it is allowed to fall first, batch sharpness rises again
+    to about ``2 (1 - m) / eta``."""
     rows, labels = load_digits(return_X_y=True)
     rows, targets = scale(rows[:500]), np.eye(10)[labels[:500]]
     network = MiniBatchMLPRegressor(
         hidden_layer_sizes=(50, 50), activation="tanh", solver="sgd", momentum=momentum, nesterovs_momentum=False,
-        batch_size=8, learning_rate="constant", learning_rate_init=rate, alpha=0.0, max_iter=60, tol=None,
+        batch_size=8, learning_rate="constant", learning_rate_init=rate, alpha=0.0, max_iter=400, tol=None,
         random_state=0,
     )  # fmt: skip
     curve = batch_sharpness_curve(network, rows, targets, n_looks=25, random_state=0)
     reached = curve.values / curve.limits[:, 0]
-    assert np.all((0.7 < reached[-4:]) & (reached[-4:] < 1.4)), reached
+    assert 0.75 < reached[-3:].mean() < 1.25, reached
+    assert reached[-3:].mean() > 1.2 * reached.min()
+    assert curve.limits[0, 0] == pytest.approx(2 * (1 - momentum) / rate)
 
 
 class TestSurroundings:
