@@ -174,7 +174,8 @@ class Branches:
 
     def _branch(self, batch_size: int, rate: float, goal: Goal, seed: int) -> Branch:
         model = plain_copy(
-            self.model, batch_size=batch_size, random_state=seed, **{self.model._rate_parameter: rate}
+            self.model, batch_size=batch_size, last_batch="drop", random_state=seed,
+            **{self.model._rate_parameter: rate},
         )  # fmt: skip
         n_before = model.history_.last("n_samples_seen") if hasattr(model, "history_") else 0
         watch = _Watch(self, goal, batch_size, n_before)

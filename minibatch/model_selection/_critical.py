@@ -16,6 +16,7 @@ from minibatch._base.ranges import countable, is_number, number_above
 from minibatch._base.seeds import SEEDS
 from minibatch._base.sparse import refuse_damaged
 from minibatch._base.trials import check_parameters
+from minibatch._training.calibration import HARDLY
 from minibatch.model_selection._arguments import positive_integer, seed_of
 from minibatch.model_selection._branches import Branches, Goal, OfSize, checkpoints
 from minibatch.model_selection._critical_result import CriticalBatchSize, Point, point_of, result_of
@@ -65,8 +66,9 @@ def critical_batch_size(
     overhead`` times as many rows as the smallest batches do: by the usual definition 20 % more [2]_. Up to there twice
     the batch needs nearly half the updates.
 
-    It takes a few passes over the rows, where :func:`steps_to_target` trains from the beginning to a target of its own
-    for every batch size and rate, and can be asked anew along a run: the critical batch size grows as training goes on.
+    It takes about 150 branches of some hundred or thousand rows each, where :func:`steps_to_target` trains from the
+    beginning to a target for every batch size and rate. And it can be asked anew along a run: as a rule, the critical
+    batch size grows as training goes on.
 
     Parameters
     ----------
@@ -88,8 +90,9 @@ def critical_batch_size(
         The share of more rows that is still worth it.
 
     batch_sizes : sequence of int, default=None
-        Rows in a batch, three different sizes or more; None for 1, 4, 16, ... The smallest sets the target, and should
-        be well below what is looked for; larger ones are left out from where they take 2.5 times its rows.
+        Rows in a batch, three different sizes or more; None for 1, 4, 16, ... Those above half of all rows are left
+        out. The smallest sets the target, and should be well below what is looked for; from a size on that takes 2.5
+        times its rows, larger ones are not measured.
 
     window : int, default=None
         Rows in which the smallest batches set the target; None for a quarter of all, but at least 256 and at most 4000.
@@ -119,7 +122,8 @@ def critical_batch_size(
     TypeError
         If the estimator is none of this package.
     ValueError
-        Before any training, if an argument is out of range or the solver makes no updates with batches.
+        Before any training, if an argument is out of range, the solver makes no updates with batches, or the model
+        normalises batches.
 
     See Also
     --------
@@ -130,9 +134,9 @@ def critical_batch_size(
     Notes
     -----
     Rates are looked for by factors of two, from the model's own rate times the ratio of the batch sizes (its root for
-    adaptive solvers), and where a parabola through the three best says they are. Objectives, penalty included, are
-    looked at on up to 2048 of the rows. A branch reaches the target halfway between the first time below it and the
-    last time above it.
+    adaptive solvers), and where a parabola through the best three says that fewest rows are needed. Objectives, penalty
+    included, are looked at on up to 2048 of the rows. A branch reaches the target halfway between the first time below
+    it and the last time above it.
 
     On least squares with isotropic Gaussian rows and no noise, ``d`` columns, ``B`` rows take ``B ln(1 / e) / ln(1 + B
     / (d + 1))`` rows until a share ``e`` is left: 20 % more than single rows do at ``B = 0.42 (d + 1)``.
@@ -167,14 +171,16 @@ def critical_batch_size(
     given |= {"random_state": random_state}
     validate_parameter_constraints(_CONSTRAINTS, given, caller_name="critical_batch_size")
     transformers, final = split_pipeline(estimator)
-    if getattr(final, "solver", None) == "lbfgs":
-        raise ValueError("solver='lbfgs' makes no updates with batches; choose 'sgd' or another stochastic solver.")
     check_parameters(final)
-    points, sizes = _checked_points(after), _checked_sizes(batch_sizes)
+    _refuse(final)
+    points = _checked_points(after)
     refuse_damaged(X)
     X, y = indexable(X, y)
-    if _num_samples(X) < 2:
-        raise ValueError(f"X must have at least two rows; got {_num_samples(X)}.")
+    n_samples = _num_samples(X)
+    if n_samples < 2:
+        raise ValueError(f"X must have at least two rows; got {n_samples}.")
+    sizes = _checked_sizes(batch_sizes, n_samples)
+    window = _window(n_samples) if window is None else countable(window)
     goes_on = points is None and hasattr(final, "history_")
     if goes_on:
         for part in transformers:
@@ -184,11 +190,20 @@ def critical_batch_size(
         X = fit_transform([clone(part) for part in transformers], X, y)
     seed = seed_of(random_state, final)
     rows, seeds = (X, y, sample_weight), [seed, *np.random.RandomState(seed).randint(SEEDS, size=n_repeats - 1)]
-    rows_of_window = _window(_num_samples(X)) if window is None else countable(window)
     points = [_BEGINNING] if points is None else points
     models = [final] if goes_on else checkpoints(final, rows, seed, points)
-    found = [_at(model, rows, [int(one) for one in seeds], sizes, rows_of_window, confidence) for model in models]
-    return result_of(found, None if goes_on else points, overhead, rows_of_window, confidence)
+    found = [_at(model, rows, [int(one) for one in seeds], sizes, window, confidence) for model in models]
+    return result_of(found, None if goes_on else points, overhead, window, confidence)
+
+
+def _refuse(final: Any) -> None:
+    if final.solver == "lbfgs":
+        raise ValueError("solver='lbfgs' makes no updates with batches; choose 'sgd' or another stochastic solver.")
+    if getattr(final, "batch_normalization", False):
+        raise ValueError(
+            "With batch normalization small batches train another network, whose objective is not that of large ones; "
+            "compare batch sizes with convergence_curve."
+        )
 
 
 def _window(n_samples: int) -> int:
@@ -211,35 +226,37 @@ def _checked_points(after: Any) -> list[float] | None:
     return [float(point) for point in points]
 
 
-def _checked_sizes(batch_sizes: Any) -> list[int] | None:
+def _checked_sizes(batch_sizes: Any, n_samples: int) -> list[int]:
+    """
+    >>> _checked_sizes(None, 100), _checked_sizes([8, 2, 4, 60], 100)
+    ([1, 4, 16], [2, 4, 8])
+    """
+    largest = n_samples // 2
     if batch_sizes is None:
-        return None
+        return [_FACTOR**k for k in range(40) if _FACTOR**k <= largest]
     values = [positive_integer("batch_sizes", value) for value in plain_values("batch_sizes", batch_sizes)]
-    if len(set(values)) < 3:
-        raise ValueError(f"batch_sizes must have three different sizes or more, for a fit; got {values}.")
-    return sorted({countable(value) for value in values})
+    sizes = sorted({size for size in values if size <= largest})
+    if len(sizes) < 3:
+        raise ValueError(
+            f"batch_sizes must have three different sizes or more, for a fit, up to half of the {n_samples} rows; got "
+            f"{values}."
+        )
+    return sizes
 
 
 def _at(
     model: MiniBatchEstimator,
     rows: tuple[Any, Any, Any],
     seeds: list[int],
-    given_sizes: list[int] | None,
+    sizes: list[int],
     window: int,
     confidence: float,
 ) -> Point:
     """What branches from this model say."""
-    n_samples = len(rows[1])
-    largest = max(1, n_samples // 2)
-    sizes = [_FACTOR**k for k in range(40)] if given_sizes is None else given_sizes
-    sizes = [size for size in sizes if size <= largest]
     branches = Branches(model, rows, seeds)
-    found: list[OfSize] = []
-    if len(sizes) > 0:
-        goal, rate = _goal(branches, sizes[0], window)
-        found = [] if goal is None else _climb(branches, sizes, rate, goal)
-        return point_of(branches, found, goal, confidence)
-    return point_of(branches, [], None, confidence)
+    goal, rate = _goal(branches, sizes[0], window)
+    found = [] if goal is None else _climb(branches, sizes, rate, goal)
+    return point_of(branches, found, goal, confidence)
 
 
 def _first_rate(model: Any, batch_size: int) -> float:
@@ -272,7 +289,7 @@ def _goal(branches: Branches, size: int, window: int) -> tuple[Goal | None, floa
     firsts = np.array([branch.objectives[0] for branch in best.branches])
     error = float(np.std(ends, ddof=1) / np.sqrt(len(ends))) if len(ends) > 1 else 0.0
     target = float(np.median(ends))
-    if not firsts.mean() - target > _NOISE * error:
+    if not firsts.mean() - target > _NOISE * error + HARDLY * abs(firsts.mean()):
         return None, best.learning_rate
     return Goal(max(target, cut), _LIMIT * goal.limit, _FIRST_LOOK * goal.limit), best.learning_rate
 

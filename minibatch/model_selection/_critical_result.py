@@ -109,12 +109,13 @@ class CriticalBatchSize:
         return frame_of(getattr(self, what))
 
     def _title(self) -> str:
-        more = f"{100 * self.overhead:g} % more rows than the smallest"
+        more, n_updates = 100 * self.overhead, self.course["n_updates"][-1]
+        what = f"Critical batch size after {n_updates} updates ({more:g} % more rows than the smallest)"
         if np.isnan(self.batch_size):
-            return f"Critical batch size ({more}): not found"
+            return f"{what}: not found"
         low, high = (short(end) for end in self.interval)
         size = "beyond the sizes measured" if np.isinf(self.batch_size) else f"{self.batch_size:.0f} rows"
-        return f"Critical batch size ({more}): {size}, between {low} and {high} ({self.confidence:g} confidence)"
+        return f"{what}: {size}, between {low} and {high} ({self.confidence:g} confidence)"
 
     def _cost(self) -> str:
         return f"From branches on {self.n_rows} rows in all."
@@ -162,7 +163,7 @@ def result_of(
         "overhead": rows / np.where(least > 0.0, least, np.nan) - 1.0,
     }
     return CriticalBatchSize(
-        sizes[-1], intervals[-1], overhead, course, table, _doubts(points[-1], sizes[-1], window),
+        sizes[-1], intervals[-1], overhead, course, table, _doubts(points[-1], window),
         round(sum(point.n_rows for point in points)), window, confidence,
     )  # fmt: skip
 
@@ -175,7 +176,7 @@ def _size_of(point: Point, overhead: float) -> tuple[float, tuple[float, float]]
     return (float(max(1, round(size))) if np.isfinite(size) else np.inf), (overhead * low, overhead * high)
 
 
-def _doubts(point: Point, size: float, window: int) -> tuple[str, ...]:
+def _doubts(point: Point, window: int) -> tuple[str, ...]:
     """About the last point."""
     said = []
     if len(point.sizes) == 0:
@@ -192,7 +193,7 @@ def _doubts(point: Point, size: float, window: int) -> tuple[str, ...]:
         said += [warning[0].lower() + warning[1:].rstrip(".") for warning in point.fit.warnings]
     if point.n_updates == 0:
         said.append("measured where training begins; it grows as training goes on (after=...)")
-    if point.remembers and np.isfinite(size):
+    if point.remembers and len(point.sizes) > 0:
         said.append(
             f"branches begin with the optimizer's memory of batches of {point.own_size}, which favours sizes near it"
         )

@@ -24,9 +24,10 @@ PUBLIC = {
         MiniBatchMLPClassifier MiniBatchMLPRegressor
     """,
     "minibatch.model_selection": """
-        BatchSizeRecommendation ConvergenceCurve ConvergenceScorer MemoryRequired MiniBatchGridSearchCV PowerLaw
-        StepsFit StepsToTargetResult batch_size_grid convergence_curve fit_power_law fit_steps_to_target memory_required
-        optimal_batch_size recommend_batch_size steps_to_target
+        BatchSizeRecommendation ConvergenceCurve ConvergenceScorer CriticalBatchSize MemoryRequired
+        MiniBatchGridSearchCV PowerLaw StepsFit StepsToTargetResult batch_size_grid convergence_curve
+        critical_batch_size fit_power_law fit_steps_to_target memory_required optimal_batch_size
+        recommend_batch_size steps_to_target
     """,
     "minibatch.diagnostics": """
         BatchSharpnessCurve BatchSharpnessResult GradientNoiseCurve GradientNoiseResult HessianSpectrumResult
