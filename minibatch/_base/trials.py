@@ -58,8 +58,9 @@ def plain_copy(model: MiniBatchEstimator, **parameters: Any) -> Any:
 
 
 def _plain(model: MiniBatchEstimator, parameters: dict[str, Any]) -> Any:
-    unaveraged = {"average": False} if hasattr(model, "average") else {}
-    return without_callbacks(model.set_params(**{**_PLAIN, **unaveraged, **parameters}))
+    own = model.get_params(deep=False)  # the one-class machine has no early stopping
+    plain = {name: value for name, value in {**_PLAIN, "average": False}.items() if name in own}
+    return without_callbacks(model.set_params(**{**plain, **parameters}))
 
 
 class Updates:

@@ -101,9 +101,9 @@ def looks_along(
 def _clone_to_watch(final: MiniBatchEstimator, seed: int) -> MiniBatchEstimator:
     if getattr(final, "solver", None) == "lbfgs":
         raise ValueError("solver='lbfgs' makes no updates with batches; choose 'sgd' or another stochastic solver.")
-    model = without_callbacks(clone(final)).set_params(early_stopping=False, evaluate_every=None)
-    if hasattr(model, "average"):
-        model.set_params(average=False)
+    model = without_callbacks(clone(final))
+    unwanted, own = {"early_stopping": False, "evaluate_every": None, "average": False}, model.get_params(deep=False)
+    model.set_params(**{name: value for name, value in unwanted.items() if name in own})
     if model.random_state is None:
         model.set_params(random_state=seed)
     check_parameters(model)

@@ -17,9 +17,10 @@ __all__ = ["BentDeviations", "NoiseCurvature", "bent_deviations", "curvature_of"
 _Array = NDArray[np.float64]
 
 # The whole Hessian is made of so few parameters, where that is no more work than this (rows times parameters squared, a
-# few seconds); else random directions probe it, each for a pair of products. So many directions at a time.
+# few seconds); else random directions probe it, each for a pair of products. So many directions at a time, and so many
+# products with rows.
 _MOST_PARAMETERS, _MOST_WORK = 512, 5e9
-_N_PROBES, _AT_ONCE = 100, 32
+_N_PROBES, _AT_ONCE, _NUMBERS_AT_ONCE = 100, 32, 2**23
 
 
 class NoiseCurvature(NamedTuple):
@@ -93,11 +94,16 @@ def _deviations_along(sample: Problem, theta: _Array, mean: _Array, directions: 
     return sample.row_gradients(theta, directions).products - (directions @ mean)[:, None]
 
 
+def _at_once(sample: Problem) -> int:
+    return int(np.clip(_NUMBERS_AT_ONCE // sample.n_samples, 1, _AT_ONCE))
+
+
 def _squares(sample: Problem, theta: _Array, mean: _Array, values: _Array, vectors: _Array) -> _Array:
     """``(g_i - g)' H (g_i - g)`` from eigenvalues and, in rows, eigenvectors."""
     squares = np.zeros(sample.n_samples)
-    for first in range(0, len(values), _AT_ONCE):
-        here = slice(first, first + _AT_ONCE)
+    at_once = _at_once(sample)
+    for first in range(0, len(values), at_once):
+        here = slice(first, first + at_once)
         squares += values[here] @ _deviations_along(sample, theta, mean, vectors[here]) ** 2
     return squares
 
@@ -108,8 +114,9 @@ def _probed(
     """The same estimated by random signs ``z``, for which ``E[(v . z) (v . H z)] = v' H v``; the variance of their sum
     over rows, and the trace of ``H`` from ``E[z' H z]``."""
     squares, sums, traces = np.zeros(sample.n_samples), [], []
-    for first in range(0, _N_PROBES, _AT_ONCE):
-        signs = random.choice([-1.0, 1.0], (min(_AT_ONCE, _N_PROBES - first), len(mean)))
+    at_once = _at_once(sample)
+    for first in range(0, _N_PROBES, at_once):
+        signs = random.choice([-1.0, 1.0], (min(at_once, _N_PROBES - first), len(mean)))
         images = np.array([product(z) for z in signs])
         both = _deviations_along(sample, theta, mean, np.concatenate([signs, images]))
         found = both[: len(signs)] * both[len(signs) :]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.utils.validation import _num_samples
 
 from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.rates import lasts_the_run
@@ -18,7 +19,7 @@ from minibatch._problems.state import Vector
 from minibatch._training.calibration import lowest, walk
 from minibatch.model_selection._step_time import Enough
 
-__all__ = ["Branch", "Branches", "Goal", "OfSize", "checkpoints"]
+__all__ = ["Branch", "Branches", "Goal", "OfSize", "checkpoints", "first_rows"]
 
 _Array = NDArray[np.float64]
 
@@ -28,6 +29,12 @@ _PAST = 1.3  # a branch goes on so far beyond its first crossing: noise may have
 _LAST = 3  # looks whose mean says where a branch that did not reach its target has ended
 _FAR_ABOVE = 1000.0  # times the objective where it began: such a branch does not come back
 _RATE_FACTOR = 2.0
+
+
+def first_rows(rows: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+    """Some rows for the test part that a watched fit has, about which nothing is asked."""
+    X, y, _ = rows
+    return X[:2], None if y is None else y[:2], None
 
 
 class Goal(NamedTuple):
@@ -102,8 +109,7 @@ class _Watch:
     """The ``Watch`` of a branch."""
 
     def __init__(self, branches: "Branches", goal: Goal, batch_size: int, n_before: int) -> None:
-        X, y, _ = branches.rows
-        self.test, self.branches, self.goal, self.n_before = (X[:2], y[:2], None), branches, goal, n_before
+        self.test, self.branches, self.goal, self.n_before = first_rows(branches.rows), branches, goal, n_before
         last = max(1, int(goal.limit / batch_size))
         number = 2 + int(max(0.0, np.log(goal.limit / goal.first_look) / np.log(_LOOKS)))
         looks = np.ceil(goal.first_look / batch_size * _LOOKS ** np.arange(number)).astype(np.int64)
@@ -203,7 +209,7 @@ class _Trunk:
     """The ``Watch`` of a run that is cut off after so many rows, and says nothing."""
 
     def __init__(self, rows: tuple[Any, Any, Any], number: int) -> None:
-        self.test = rows[0][:2], rows[1][:2], None
+        self.test = first_rows(rows)
         self.limits = {"max_iter": sys.maxsize, "max_updates": None, "max_samples": number}
 
     def begin(self, measures: Measures, theta: Vector) -> None: ...
@@ -218,10 +224,11 @@ def checkpoints(
     model = without_callbacks(clone(final)).set_params(
         tol=None, evaluate_every=None, max_updates=None, warm_start=False, verbose=0, random_state=seed
     )
-    model.set_params(early_stopping=False)
+    if model.early_stopping:  # the one-class machine has no such parameter
+        model.set_params(early_stopping=False)
     if lasts_the_run(model):
         model.set_params(cycle_length=float(final.max_iter))  # as long as it would be, wherever it is cut off
-    n_samples, done = len(rows[1]), 0
+    n_samples, done = _num_samples(rows[0]), 0
     for point in epochs:
         number = round(point * n_samples)
         if number > done:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import _num_samples
 
 from minibatch._tables import frame_of, html_list, html_table, short, text_table
 from minibatch.model_selection._branches import Branches, Goal, OfSize
@@ -46,7 +47,7 @@ def point_of(branches: Branches, found: list[OfSize], goal: Goal | None, confide
     return Point(
         int(model.n_updates_) if fitted else 0, int(model.batch_size_) if fitted else 0,
         float(np.mean(firsts)) if firsts else np.nan, np.nan if goal is None else goal.target, branches.n_rows,
-        len(branches.rows[1]), fitted and model._optimizer.slots.size > 0, sizes,
+        _num_samples(branches.rows[0]), fitted and model._optimizer.slots.size > 0, sizes,
         np.array([one.learning_rate for one in found]), rows, spreads, fit,
     )  # fmt: skip
 

@@ -72,16 +72,23 @@ class BatchSharpnessDisplay(EstimatorResultDisplay[BatchSharpnessCurve]):
         (self.line_,) = ax.plot(result.n_updates, result.values, **merged(style, kwargs))
         highest = float(np.nanmax(result.values, initial=0.0))
         keys = [self.line_, *self._draw_limits(ax, highest)]
-        drawn = [result.values, *(line.get_ydata() for line in self.limit_lines_)]
-        if spans_decades(np.concatenate(drawn), "y"):
-            ax.set_yscale("log")
-            plain_ticks(ax.yaxis)
+        self._scale(ax, highest)
         keys[1:1] = self._draw_intervals(ax, highest)
         plain_ticks(ax.xaxis)
         sizes = result.batch_sizes
         batches = f"batch size {sizes[0]}" if np.all(sizes == sizes[0]) else f"batches of {sizes[0]} to {sizes[-1]}"
         title = f"Batch sharpness in training, {batches}"
         label_axes(ax, X_LABELS["n_updates"], "Curvature along a batch's gradient", title, keys)
+
+    def _scale(self, ax: Any, highest: float) -> None:
+        """By the values and the limits near them: at the end of a falling rate a limit goes to infinity."""
+        limits = [line.get_ydata() for line in self.limit_lines_]
+        drawn = np.concatenate([self.result.values, *limits])
+        if spans_decades(drawn[~(drawn > _FARTHEST * highest)], "y"):
+            ax.set_yscale("log")
+            plain_ticks(ax.yaxis)
+        ax.autoscale_view()
+        ax.set_ylim(top=min(ax.get_ylim()[1], _FARTHEST * highest) if highest > 0.0 else None)
 
     def _draw_limits(self, ax: Any, highest: float) -> list[Any]:
         """A line for each, or its key alone."""

@@ -12,8 +12,14 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
-from minibatch.diagnostics import batch_sharpness, stability_limit
+from minibatch import (
+    MiniBatchMLPClassifier,
+    MiniBatchMLPRegressor,
+    MiniBatchSGDClassifier,
+    MiniBatchSGDOneClassSVM,
+    MiniBatchSGDRegressor,
+)
+from minibatch.diagnostics import batch_sharpness, batch_sharpness_curve, stability_limit
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.standard_normal((40, 3)) * [1.0, 2.0, 0.5]
@@ -122,6 +128,15 @@ class TestOtherModels:
         expected = 0.2 * (of_weights @ of_weights) / (of_weights @ of_weights + of_intercept**2)
         assert batch_sharpness(model, X, Y > 0, batch_size="full").value == pytest.approx(expected, rel=1e-9)
 
+    def test_the_one_class_machine_bends_by_its_penalty_alone(self):
+        """``nu / 2 ||w||^2 - nu offset + mean max(0, offset - x w)``."""
+        model = MiniBatchSGDOneClassSVM(nu=0.2, batch_size=8, **FEW).fit(X)
+        outside = X @ model.coef_.ravel() < model.offset_
+        of_weights = 0.2 * model.coef_.ravel() - outside @ X / 40
+        expected = 0.2 * (of_weights @ of_weights) / (of_weights @ of_weights + (outside.mean() - 0.2) ** 2)
+        assert batch_sharpness(model, X, None, batch_size="full").value == pytest.approx(expected, rel=1e-9)
+        assert len(batch_sharpness_curve(model, X, None, n_looks=3).values) == 3
+
     def test_a_network_is_its_batches_one_by_one(self):
         """Gradients by finite differences of the loss of a batch, in NumPy."""
         rows, labels = X[:12], np.digitize(Y[:12], [-1, 1])
@@ -195,6 +210,18 @@ class TestLimits:
             found = batch_sharpness(model, rows, np.ones(1000))
             assert found.value == pytest.approx(9.0 if size == 1 else 0.009)
             assert found.limits[side] * found.learning_rate / rate == pytest.approx(found.value, rel=0.02)
+
+    @pytest.mark.parametrize(("n", "m"), [(10, 0.5), (10, 0.9), (40, 0.9)])
+    def test_between_small_and_large_batches_they_are_in_between(self, n, m):
+        """``2 (1 - m) / eta + 2 m h / (1 + m)`` in one direction: as docs/diagnostics.md has it."""
+        rows = np.zeros((n, 1))
+        rows[0] = 3.0
+        model = MiniBatchSGDRegressor(
+            alpha=0.0, fit_intercept=False, solver="momentum", momentum=m, batch_size=1, **FEW
+        ).fit(rows, np.ones(n))  # fmt: skip
+        rate = float(stability_limit(model, rows, np.ones(n)))
+        limit = 2 * (1 - m) / rate + 2 * m * (9.0 / n) / (1 + m)
+        assert batch_sharpness(model, rows, np.ones(n)).value == pytest.approx(limit, rel=1e-4)
 
     def test_momentum_is_named(self):
         model = MiniBatchSGDRegressor(solver="nesterov", momentum=0.9, **FEW).fit(X, Y)

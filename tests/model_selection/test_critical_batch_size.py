@@ -15,7 +15,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
-from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch import (
+    MiniBatchMLPClassifier,
+    MiniBatchMLPRegressor,
+    MiniBatchSGDClassifier,
+    MiniBatchSGDOneClassSVM,
+    MiniBatchSGDRegressor,
+)
 from minibatch.model_selection import critical_batch_size, steps_to_target
 from minibatch.model_selection._branches import Branch, Branches, Goal, checkpoints
 
@@ -232,6 +238,10 @@ class TestModels:
         assert len(sizes) >= 3
         assert 1 <= result.batch_size
         assert np.all(np.diff(result.table["rows"][np.isfinite(result.table["rows"])]) > -100)
+
+    def test_the_one_class_machine_has_no_targets(self, few):
+        result = critical_batch_size(MiniBatchSGDOneClassSVM(random_state=0), few[0], None, n_repeats=2, random_state=0)
+        assert result.course["target"][0] < result.course["objective"][0]
 
     def test_a_loss_whose_objective_is_negative(self, few):
         X, y = few

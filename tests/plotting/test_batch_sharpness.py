@@ -59,6 +59,15 @@ def test_a_limit_far_above_is_named_and_not_drawn(curve):
     assert display.ax_.get_ylim()[1] < 100
 
 
+def test_a_limit_that_goes_to_infinity_leaves_the_picture(curve):
+    """As at the end of a rate that falls to 0."""
+    falling = np.column_stack([[4.0, 5.0, 50.0, 1e6]] * 2)
+    display = BatchSharpnessDisplay.from_result(dataclasses.replace(curve, limits=falling))
+    assert_array_equal(display.limit_lines_[0].get_ydata(), falling[:, 0])
+    assert display.ax_.get_ylim()[1] == pytest.approx(20 * curve.values.max())
+    assert_legible(display.figure_)
+
+
 def test_an_interval_that_is_nearly_open_does_not_squeeze_the_rest(curve):
     wide = curve.intervals.copy()
     wide[0] = [-1e6, 1e6]
