@@ -21,6 +21,7 @@ __all__ = [
     "ClassificationLoss",
     "FirstRate",
     "Flag",
+    "GradientSolver",
     "Integer",
     "Integers",
     "LargestBatchSize",
@@ -86,7 +87,7 @@ Schedule: TypeAlias = Literal[
 OneClassSchedule: TypeAlias = Schedule | Literal["auto", "optimal", "dowg"]
 LinearSchedule: TypeAlias = OneClassSchedule | Literal["pa1", "pa2"]
 NetworkSchedule: TypeAlias = Schedule | Literal["auto"]
-LinearSolver: TypeAlias = Literal[
+GradientSolver: TypeAlias = Literal[
     "sgd",
     "momentum",
     "nesterov",
@@ -97,7 +98,8 @@ LinearSolver: TypeAlias = Literal[
     "schedule_free_sgd",
     "schedule_free_adamw",
 ]
-NetworkSolver: TypeAlias = LinearSolver | Literal["lbfgs"]
+LinearSolver: TypeAlias = GradientSolver | Literal["svrg", "saga", "lbfgs"]
+NetworkSolver: TypeAlias = GradientSolver | Literal["lbfgs"]
 
 Penalty: TypeAlias = Literal["l2", "l1", "elasticnet"] | None
 MultiClass: TypeAlias = Literal["ovr", "multinomial"]

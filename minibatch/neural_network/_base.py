@@ -30,9 +30,8 @@ from minibatch._problems.mlp import MLPProblem, scores_of
 from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import State, Vector, rows_of
 from minibatch._training.beginning import Beginning, Findings
-from minibatch._training.epochs import Observer, Plan, Steps
-from minibatch._training.lbfgs import minimize
-from minibatch._training.loop import EpochCallbacks, Outcome, Validate
+from minibatch._training.epochs import Plan, Steps
+from minibatch._training.loop import Outcome
 from minibatch._training.probe import probed_rate
 from minibatch._training.rules import BestRule, Rule, ScoreRule
 from minibatch.engine.activations import ACTIVATIONS
@@ -44,16 +43,9 @@ from minibatch.neural_network._auto import SCHEDULE_FREE, rates_to_try, schedule
 from minibatch.neural_network._layers import network_that_fits
 from minibatch.schedules import SCHEDULES
 
-__all__ = ["DEFAULT_RATE", "MultiLayerPerceptron", "takes_chunks"]
+__all__ = ["DEFAULT_RATE", "MultiLayerPerceptron"]
 
 DEFAULT_RATE = 0.001
-
-
-def takes_chunks(self: Any) -> bool:
-    """Whether there is a ``partial_fit``."""
-    if self.solver == "lbfgs":
-        raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
-    return True
 
 
 def _refuse_sparse(X: Any) -> None:
@@ -212,25 +204,13 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         return BestRule(self.tol, patience, unit)
 
     def _optimize(
-        self,
-        problem: Any,
-        plan: Plan,
-        beginning: Beginning | None,
-        state: State,
-        history: History,
-        validate: Validate | None,
-        callbacks: EpochCallbacks | None,
-        observer: Observer | None,
+        self, problem: Any, plan: Plan, beginning: Beginning | None, state: State, history: History, *watch: Any
     ) -> Steps[Outcome]:
         with one_blas_thread():  # all the time, so that other fits can see this one
-            if self.solver != "lbfgs":
-                others = validate, callbacks, observer
-                return (yield from super()._optimize(problem, plan, beginning, state, history, *others))
-            unit = 1.0 if beginning is None else beginning.constant.unit
-            rule = self._rule(problem, unit) if self.early_stopping else None
-            # the gradient of the last layer is of the size of y, the root of that of the loss
-            tolerance = (self.tol or 0.0) * np.sqrt(unit)
-            return minimize(problem, plan, rule, tolerance, self.max_fun, state, history, validate, callbacks, observer)
+            return (yield from super()._optimize(problem, plan, beginning, state, history, *watch))
+
+    def _lbfgs_options(self) -> dict[str, float]:
+        return {"maxfun": self.max_fun}
 
     def _objective(self, loss: tuple[int, ...], outputs: tuple[int, ...] = SEPARATE) -> Objective:
         return Objective(loss, 0.0, outputs, 0, 0.0, float(self.alpha), True)
