@@ -19,8 +19,8 @@ from minibatch.schedules import CYCLES, ONCE_A_RUN, Schedule, Shape, optimal, sc
 
 __all__ = [
     "CONSTRAINTS", "EPOCHS_A_CYCLE", "EPOCHS_A_GROWTH", "FIRST_RATE", "HORIZON", "HORIZON_UPDATES", "RISE",
-    "at_most_below_top", "check_rates", "epochs_of_run", "first_rate", "growth_of", "rate_is_calibrated",
-    "run_to_calibrate", "schedule_for",
+    "at_most_below_top", "check_rates", "epochs_of_run", "first_rate", "growth_of", "lasts_the_run",
+    "rate_is_calibrated", "run_to_calibrate", "schedule_for",
 ]  # fmt: skip
 
 # Defaults. Smith: half a cycle takes 2 to 10 epochs, and its top is 3 or 4 times its bottom.
@@ -161,10 +161,15 @@ def first_rate(estimator: Any, batch_size: int) -> float:
     return rate
 
 
+def lasts_the_run(estimator: Any) -> bool:
+    """Whether its schedule is as long as the run."""
+    return estimator.learning_rate in ONCE_A_RUN and estimator.cycle_length is None
+
+
 def run_to_calibrate(estimator: Any, n_samples: int, batch_size: int, last_batch: str, partial: bool) -> Run:
     """What a calibrated rate is for: the run that the parameters ask for where its schedule is as long. Else so many
     epochs, whatever the budget: a short fit is the beginning of a long one."""
-    if estimator.learning_rate in ONCE_A_RUN and estimator.cycle_length is None:
+    if lasts_the_run(estimator):
         growth = None if partial else growth_of(estimator, n_samples)
         max_iter, most = countable(estimator.max_iter), estimator.max_updates
         most = None if most is None else countable(most)

@@ -1,5 +1,6 @@
 """What runs of our own need: checked parameters, clones without what they must not have, a watch that only counts."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.parameters import check_changed
 from minibatch._base.watch import Measures
 
-__all__ = ["Updates", "check_parameters", "plain_clone", "without_callbacks"]
+__all__ = ["Updates", "check_parameters", "plain_clone", "plain_copy", "without_callbacks"]
 
 # One rate and one batch size to the end; no stopping rule, nothing recorded or held out.
 _PLAIN: dict[str, Any] = {
@@ -48,8 +49,18 @@ def without_callbacks(model: Any) -> Any:
 
 def plain_clone(final: MiniBatchEstimator, **parameters: Any) -> Any:
     """A clone whose training depends on its batch size, its first rate and its solver, whatever else is set."""
-    unaveraged = {"average": False} if hasattr(final, "average") else {}
-    return without_callbacks(clone(final).set_params(**{**_PLAIN, **unaveraged, **parameters}))
+    return _plain(clone(final), parameters)
+
+
+def plain_copy(model: MiniBatchEstimator, **parameters: Any) -> Any:
+    """The same of a model, fitted or not, whose training goes on from where it is."""
+    return _plain(copy.deepcopy(model), {"warm_start": hasattr(model, "history_"), **parameters})
+
+
+def _plain(model: MiniBatchEstimator, parameters: dict[str, Any]) -> Any:
+    own = model.get_params(deep=False)  # the one-class machine has no early stopping
+    plain = {name: value for name, value in {**_PLAIN, "average": False}.items() if name in own}
+    return without_callbacks(model.set_params(**{**plain, **parameters}))
 
 
 class Updates:

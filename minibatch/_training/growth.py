@@ -7,7 +7,10 @@ import numpy as np
 from minibatch._problems.state import Problem, Vector
 from minibatch._training.noise import noise_scale
 
-__all__ = ["BATCHES_LOOKED_AT", "LARGEST_FACTOR", "ROWS_LOOKED_AT", "THETA", "Growth", "grown", "next_batch_size"]
+__all__ = [
+    "BATCHES_LOOKED_AT", "LARGEST_FACTOR", "ROWS_LOOKED_AT", "THETA", "Growth", "grown", "least_passing",
+    "next_batch_size",
+]  # fmt: skip
 
 # The norm test looks at so many batches, and at so many rows at least: a single batch says little about its own noise.
 BATCHES_LOOKED_AT, ROWS_LOOKED_AT = 4, 1024
@@ -25,16 +28,41 @@ class Growth(NamedTuple):
     largest: int  # batch size
 
 
-def next_batch_size(growth: Growth, batch_size: int, problem: Problem, theta: Vector, n_epochs: int, seed: int) -> int:
-    """The batch size after ``n_epochs`` epochs; never smaller than before."""
+def next_batch_size(
+    growth: Growth,
+    batch_size: int,
+    problem: Problem,
+    theta: Vector,
+    n_epochs: int,
+    seed: int,
+    replacement: bool = False,
+) -> int:
+    """The batch size after ``n_epochs`` epochs; never smaller than before. ``replacement``: how rows are drawn."""
     size = grown(growth, batch_size, n_epochs)
     if growth.factor is not None or size == batch_size:
         return size
     n_rows = min(problem.n_samples, max(BATCHES_LOOKED_AT * batch_size, ROWS_LOOKED_AT))
     rows = np.random.default_rng(seed).choice(problem.n_samples, n_rows, replace=False)
-    passing = noise_scale(problem, theta, np.sort(rows)) / THETA**2
+    n_samples = np.inf if replacement else problem.n_samples
+    passing = least_passing(noise_scale(problem, theta, np.sort(rows)), n_samples)
     # not a number: neither gradient nor noise, or a run that diverges; nothing that a larger batch could mend
     return min(size, int(np.ceil(min(passing, size)))) if passing > batch_size else batch_size
+
+
+def least_passing(noise_scale: float, n_samples: float) -> float:
+    """The least batch size, in fractions of rows, that passes the norm test: ``E ||g_B - G||^2 <= theta^2 ||G||^2``.
+
+    Batches without replacement have ``E ||g_B - G||^2 = tr(S) (1 / B - 1 / n)``, ``S`` with ``1 / (n - 1)``, and the
+    noise scale is ``(1 - 1 / n) tr(S) / ||G||^2``. So no gradient asks for more than all rows. With replacement it is
+    as if ``n`` were infinite, of the same noise scale.
+
+    >>> least_passing(81.0 * (1 - 1 / 100), 100), least_passing(np.inf, 100)
+    (50.0, 100.0)
+    """
+    if not noise_scale > 0.0:  # not a number: neither gradient nor noise
+        return noise_scale
+    with_replacement = noise_scale / (1.0 - 1.0 / n_samples) / THETA**2
+    return 1.0 / (1.0 / with_replacement + 1.0 / n_samples)
 
 
 def grown(growth: Growth, batch_size: int, n_epochs: int) -> int:

@@ -298,7 +298,10 @@ def _comes_down(rule: Rule, beginning: Beginning, state: State) -> bool:
 def _with_next_batch_size(
     plan: Plan, growth: Growth, problem: Problem, state: State, epoch: int, n_epochs: int
 ) -> Plan:
-    size = next_batch_size(growth, plan.batch_size, problem, state.theta, n_epochs, epoch_seed(plan.seed, epoch))
+    size = next_batch_size(
+        growth, plan.batch_size, problem, state.theta, n_epochs, epoch_seed(plan.seed, epoch),
+        replacement=plan.shuffle == "replacement",
+    )  # fmt: skip
     return plan._replace(batch_size=size, noisy=size < plan.rows_of(problem))
 
 

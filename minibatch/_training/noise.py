@@ -22,7 +22,10 @@ __all__ = [
 
 
 class Deviations(NamedTuple):
-    """How the gradients of ``m`` rows lie around their mean ``g``; ``p`` is the gradient of the penalty."""
+    """How the gradients of ``m`` rows lie around their mean ``g``; ``p`` is the gradient of the penalty.
+
+    Inner products may be those of a symmetric matrix, as a Hessian is: then the norms are ``v' H v``.
+    """
 
     squares: NDArray[np.float64]  # (m,): ||g_i - g||^2
     along: NDArray[np.float64]  # (m,): (g_i - g) . (g + p)
@@ -75,8 +78,11 @@ def row_deviations(problem: Problem, theta: Vector) -> Deviations:
     return Deviations(squares, found.products[1] - mean @ total, float(total @ total), float(rounding))
 
 
-def estimated_noise(rows: Deviations, n_population: float, confidence: float) -> GradientNoise:
-    """From ``m`` rows that are all or some of ``n`` ("train"), or independent draws (``n = inf``).
+def estimated_noise(
+    rows: Deviations, n_population: float, confidence: float, variance_of_squares: float = 0.0
+) -> GradientNoise:
+    """From ``m`` rows that are all or some of ``n`` ("train"), or independent draws (``n = inf``). The sum of the
+    squares may be an estimate itself, with a variance.
 
     With ``S = sum_i ||g_i - g||^2 / (m - 1)``, the trace is ``(1 - 1/n) S``, the squared norm ``||g + p||^2 -
     (1/m - 1/n) S``: exact where ``m = n``. The interval of their ratio is Fieller's, from jackknife variances.
@@ -92,12 +98,16 @@ def estimated_noise(rows: Deviations, n_population: float, confidence: float) ->
         totals_without = total - rows.squares * m / (m - 1)
         without = np.array(_estimates(m - 1, n_population, norms_without, totals_without))
         covariance = (1.0 - m / n_population) * (m - 1) ** 2 / m * np.cov(without)
+    if variance_of_squares > 0.0:
+        moved = np.array(_estimates(m, n_population, 0.0, np.sqrt(variance_of_squares)))
+        covariance = covariance + np.outer(moved, moved)
     quantile = float(student_t.ppf(0.5 + 0.5 * confidence, m - 1))
     lower, upper = fieller_interval(trace, max(squared_norm, rows.rounding), covariance, quantile)
     if m == 2 < n_population:  # no variance from two rows
         lower, upper = 0.0, inf
     scale, told = _ratio(trace, squared_norm, rows.rounding), squared_norm > rows.rounding
-    share = float(np.sort(rows.squares)[-max(1, m // 100) :].sum() / total) if total > 0.0 else nan
+    sizes = np.sort(np.abs(rows.squares))
+    share = float(sizes[-max(1, m // 100) :].sum() / sizes.sum()) if sizes[-1] > 0.0 else nan
     return GradientNoise(trace, squared_norm, scale, (lower, upper if told else inf), told and upper < inf, m, share)
 
 

@@ -1,5 +1,7 @@
 """What can be asked about a learning rate, a batch size and fitted models."""
 
+from minibatch.diagnostics._batch_sharpness import BatchSharpnessResult, batch_sharpness
+from minibatch.diagnostics._batch_sharpness_curve import BatchSharpnessCurve, batch_sharpness_curve
 from minibatch.diagnostics._hessian import HessianSpectrumResult, hessian_spectrum
 from minibatch.diagnostics._interpolation import LossInterpolationResult, loss_interpolation
 from minibatch.diagnostics._noise_curve import GradientNoiseCurve, gradient_noise_curve
@@ -10,6 +12,8 @@ from minibatch.diagnostics._sharpness import SharpnessResult, sharpness
 from minibatch.diagnostics._stability import StabilityLimit, stability_limit
 
 __all__ = [
+    "BatchSharpnessCurve",
+    "BatchSharpnessResult",
     "GradientNoiseCurve",
     "GradientNoiseResult",
     "HessianSpectrumResult",
@@ -18,6 +22,8 @@ __all__ = [
     "NormTestResult",
     "SharpnessResult",
     "StabilityLimit",
+    "batch_sharpness",
+    "batch_sharpness_curve",
     "gradient_noise_curve",
     "gradient_noise_scale",
     "hessian_spectrum",

@@ -39,13 +39,14 @@ _SECOND_DERIVATIVES: dict[tuple[int, ...], Callable[[_Array, _Array, float], NDA
 }
 
 
-def hessian_product(objective: TrainedObjective, stretch: float = 1.0) -> Product:
+def hessian_product(objective: TrainedObjective, stretch: float = 1.0, *, across_kinks: bool = True) -> Product:
     """``v -> H v`` at the model. Differences take steps longer than the usual ones by ``stretch``.
 
     A linear model whose loss bends has ``H = sum_i (x_i, 1) loss_i'' (x_i, 1)' / n + alpha``, whatever the scale of X.
+    Losses of straight pieces bend where rows lie within a step of their kinks; not ``across_kinks``, nowhere.
     """
     linear = isinstance(objective.problem, LinearProblem)
-    if linear and getattr(objective.final, "loss", None) not in STRAIGHT_LOSSES:
+    if linear and not (across_kinks and getattr(objective.final, "loss", None) in STRAIGHT_LOSSES):
         return _linear_product(objective)
     return _difference_product(objective, stretch)
 

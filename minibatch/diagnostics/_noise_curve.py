@@ -1,35 +1,22 @@
 """The gradient noise scale along a training run."""
 
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
-from sklearn.utils import check_random_state, indexable
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from minibatch._base.estimator import MiniBatchEstimator
-from minibatch._base.pipelines import fit_transform, split_pipeline
-from minibatch._base.ranges import countable
-from minibatch._base.seeds import SEEDS
-from minibatch._base.sparse import refuse_damaged
-from minibatch._base.trials import check_parameters, without_callbacks
-from minibatch._base.watch import Measures
-from minibatch._problems.batching import rows_in_batches
 from minibatch._tables import frame_of, html_table, text_table
 from minibatch._training.noise import GradientNoise, gradient_noise
+from minibatch.diagnostics._looks import Look, looks_along
 from minibatch.diagnostics._noise_scale import CONSTRAINTS, carried_by_few, drawn_rows, rows_in_words
-from minibatch.diagnostics._objective import trained_objective
+from minibatch.diagnostics._objective import TrainedObjective
 
 __all__ = ["GradientNoiseCurve", "gradient_noise_curve"]
 
 _Curve = NDArray[np.float64]
-
-_MOST = 2**53  # updates that floats count
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -141,58 +128,6 @@ class GradientNoiseCurve:
         return html_table(self._title(), list(self._columns()), self._rows())
 
 
-class _Looks:
-    """The ``Watch`` of a training run: the noise scale after some of its updates, and at its end."""
-
-    def __init__(
-        self, noise_at: Callable[[_Curve], GradientNoise], data: tuple[Any, Any, Any], limits: dict[str, Any]
-    ) -> None:
-        self.noise_at, self.test, self.limits = noise_at, data, limits
-        self.rows: list[dict[str, Any]] = []
-        self.found: list[GradientNoise] = []
-        self.losses: list[float] = []
-        self.latest: dict[str, Any] = {}
-
-    def begin(self, measures: Measures, theta: NDArray[Any]) -> None:
-        self.loss_of = measures.train.loss
-
-    def see(self, row: dict[str, Any], theta: NDArray[Any]) -> None:
-        self.latest = row if np.isfinite(theta).all() else {}
-        if row["n_updates"] in self.limits["stretches"]:
-            self._look(theta)
-
-    def end(self, theta: NDArray[Any]) -> None:
-        """Training may have ended before the last look."""
-        self._look(theta)
-
-    def _look(self, theta: NDArray[Any]) -> None:
-        if not self.latest or self.latest in self.rows:
-            return
-        loss = self.loss_of(theta)
-        if np.isfinite(loss):  # otherwise slopes have been cut, and make no gradient
-            self.found.append(self.noise_at(theta.astype(np.float64)))
-            self.rows.append(self.latest)
-            self.losses.append(loss)
-
-    def curve(self, **more: Any) -> GradientNoiseCurve:
-        if not self.rows:
-            raise ValueError(
-                "The loss is not finite after the first update; scale X with StandardScaler, or lower the learning "
-                "rate."
-            )
-
-        def column(name: str) -> NDArray[Any]:
-            return np.array([row[name] for row in self.rows])
-
-        traces, squared_norms, scales, intervals, resolved, _, shares = map(np.array, zip(*self.found, strict=True))
-        return GradientNoiseCurve(
-            column("n_updates"), column("epoch"), np.array(self.losses), scales, intervals, resolved, traces,
-            squared_norms, column("batch_size"), largest_shares=shares,
-            carried_by_few=carried_by_few(shares, more["n_rows"] < more["n_samples"] or more["reference"] != "train"),
-            **more,
-        )  # fmt: skip
-
-
 _OWN_CONSTRAINTS: dict[str, list[Any]] = {
     **CONSTRAINTS,
     "n_looks": [Interval(Integral, 2, None, closed="left")],
@@ -302,47 +237,26 @@ def gradient_noise_curve(
     }
     given |= {"confidence": confidence, "random_state": random_state}
     validate_parameter_constraints(_OWN_CONSTRAINTS, given, caller_name="gradient_noise_curve")
-    transformers, final = split_pipeline(estimator)
-    random = np.random.RandomState() if random_state is None else check_random_state(random_state)
-    model = _clone_to_watch(final, int(random.randint(SEEDS)))
-    refuse_damaged(X)
-    X, y = indexable(X, y)
-    X = fit_transform([clone(part) for part in transformers], X, y)
-    with trained_objective(model, X, y, sample_weight, may_be_unfitted=True) as objective:
+
+    def look_of(objective: TrainedObjective, random: np.random.RandomState) -> Look:
         problem = objective.problem
         rows = drawn_rows(problem.n_samples, batch_size, random)
 
-        def noise_at(theta: _Curve) -> GradientNoise:
+        def noise_at(theta: _Curve, row: dict[str, Any]) -> GradientNoise:
             return gradient_noise(problem, theta, rows, reference=reference, confidence=confidence)
 
-        noise_at(objective.theta)  # refuses what has no such noise, before training
-        watch = _Looks(noise_at, (X, y, sample_weight), _limits(model, problem.n_samples, n_looks, max_updates))
-        with np.errstate(over="ignore", invalid="ignore"):  # on the way to divergence
-            model._train(X, y, sample_weight, watch=watch)
-    n_rows = problem.n_samples if rows is None else len(rows)
-    return watch.curve(
-        status=model.status_, n_rows=n_rows, n_samples=problem.n_samples, reference=reference, confidence=confidence
-    )
+        noise_at(objective.theta, {})  # refuses what has no such noise, before training
+        return noise_at
 
-
-def _clone_to_watch(final: MiniBatchEstimator, seed: int) -> MiniBatchEstimator:
-    if getattr(final, "solver", None) == "lbfgs":
-        raise ValueError("solver='lbfgs' makes no updates with batches; choose 'sgd' or another stochastic solver.")
-    model = without_callbacks(clone(final)).set_params(early_stopping=False, evaluate_every=None)
-    if hasattr(model, "average"):
-        model.set_params(average=False)
-    if model.random_state is None:
-        model.set_params(random_state=seed)
-    check_parameters(model)
-    return model
-
-
-def _limits(model: MiniBatchEstimator, n_samples: int, n_looks: int, max_updates: int | None) -> dict[str, Any]:
-    """How long to train, and after which updates to look."""
-    _, per_epoch = rows_in_batches(n_samples, model._resolved_batch_size(n_samples), model.last_batch)
-    max_iter = model.max_iter if max_updates is None else sys.maxsize  # batches may grow
-    budget = model.max_updates if max_updates is None else max_updates
-    budget = None if budget is None else countable(budget)
-    last = min(max_iter * per_epoch, _MOST if budget is None else budget, _MOST)
-    updates = np.unique(np.rint(np.geomspace(1, last, min(n_looks, 2 * last))).astype(np.int64))
-    return {"max_iter": countable(max_iter), "max_updates": budget, "stretches": updates}
+    looks = looks_along(
+        estimator, X, y, sample_weight, n_looks=n_looks, max_updates=max_updates, random_state=random_state,
+        look_of=look_of,
+    )  # fmt: skip
+    traces, squared_norms, scales, intervals, resolved, _, shares = map(np.array, zip(*looks.found, strict=True))
+    n_rows = looks.found[0].n_rows
+    sampled = n_rows < looks.n_samples or reference != "train"
+    return GradientNoiseCurve(
+        looks.column("n_updates"), looks.column("epoch"), np.array(looks.losses), scales, intervals, resolved, traces,
+        squared_norms, looks.column("batch_size"), looks.status, n_rows, looks.n_samples, reference, confidence,
+        shares, carried_by_few(shares, sampled),
+    )  # fmt: skip

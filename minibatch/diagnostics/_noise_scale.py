@@ -10,8 +10,9 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 
 from minibatch._problems.state import Order
 from minibatch._tables import html_table, short, text_table
-from minibatch._training.noise import gradient_noise
-from minibatch.diagnostics._objective import trained_objective
+from minibatch._training.noise import GradientNoise, estimated_noise, gradient_noise
+from minibatch.diagnostics._noise_curvature import NoiseCurvature, bent_deviations, curvature_of
+from minibatch.diagnostics._objective import TrainedObjective, trained_objective
 
 __all__ = [
     "CARRIED", "CONSTRAINTS", "GradientNoiseResult", "carried_by_few", "drawn_rows", "gradient_noise_scale",
@@ -29,6 +30,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "confidence": [Interval(Real, 0, 1, closed="neither")],
     "random_state": ["random_state"],
 }
+_OWN_CONSTRAINTS: dict[str, list[Any]] = {**CONSTRAINTS, "curvature": ["boolean"]}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -45,8 +47,9 @@ class GradientNoiseResult:
         where the gradient is lost in the noise.
 
     noise_scale : float
-        ``trace / squared_norm``, in rows. Infinite where ``squared_norm`` is not positive, NaN where there is neither
-        gradient nor noise; see ``interval`` for what is known then.
+        ``trace / squared_norm``, in rows, or that with curvature if asked for, ``curvature.trace /
+        curvature.along_gradient``. Infinite where the denominator is not positive, NaN where there is neither gradient
+        nor noise, or the objective bends downwards; see ``interval`` for what is known then.
 
     interval : (float, float)
         Confidence interval of the noise scale; the upper end is infinite where it is not ``resolved``.
@@ -73,12 +76,18 @@ class GradientNoiseResult:
 
     largest_share : float
         The share of the trace that the largest hundredth of the rows looked at carries (the largest row, of fewer than
-        200).
+        200); with curvature, of ``tr(H S)``.
 
     carried_by_few : bool
         Whether the interval is to be doubted: it is from a sample, and ``largest_share`` is above 0.35. Then the rows
         that matter most may not be among those looked at, and no estimate of a variance knows. Such intervals are too
         narrow, as a rule too low.
+
+    curvature : NoiseCurvature or None
+        With ``curvature=True``, how the objective bends along the noise and along the gradient: ``trace`` and
+        ``along_gradient``, estimates of ``tr(H S)`` and ``G' H G``; ``of_noise``, ``of_gradient`` and ``mean``, the
+        curvature in the mean direction of the noise, of the gradient and of all; ``alignment``, the first of these over
+        the last; ``n_probes``, 0 where the whole Hessian was made.
     """
 
     trace: float
@@ -94,28 +103,38 @@ class GradientNoiseResult:
     signal_to_noise: float
     largest_share: float
     carried_by_few: bool
+    curvature: NoiseCurvature | None = None
 
     def _title(self) -> str:
-        rows = rows_in_words(self.n_rows, self.n_samples)
+        rows, bent = rows_in_words(self.n_rows, self.n_samples), self.curvature
+        what = "Gradient noise scale" if bent is None else "Gradient noise scale with curvature"
         low, high = (short(end) for end in self.interval)
         if np.isnan(self.noise_scale):
-            return f"Gradient noise scale: none, for there is neither gradient nor noise in {rows}"
+            if bent is not None and min(bent.trace, bent.along_gradient) < 0.0:
+                return f"{what}: none, for the objective bends downwards along its gradient or the noise"
+            return f"{what}: none, for there is neither gradient nor noise in {rows}"
         if not self.resolved:
-            return (
-                f"Gradient noise scale: above {low} ({self.confidence:g} confidence); {rows} do not tell the gradient "
-                "from zero"
-            )
-        if self.reference == "train" and self.n_rows == self.n_samples:
-            return f"Gradient noise scale: {short(self.noise_scale)} rows, exact for {rows}"
+            gradient = "gradient" if bent is None else "curvature along the gradient"
+            return f"{what}: above {low} ({self.confidence:g} confidence); {rows} do not tell the {gradient} from zero"
+        probed = bent is not None and bent.n_probes > 0
+        if self.reference == "train" and self.n_rows == self.n_samples and not probed:
+            return f"{what}: {short(self.noise_scale)} rows, exact for {rows}"
         return (
-            f"Gradient noise scale: {short(self.noise_scale)} rows, between {low} and {high} ({self.confidence:g} "
-            f"confidence), from {rows}"
+            f"{what}: {short(self.noise_scale)} rows, between {low} and {high} ({self.confidence:g} confidence), from "
+            f"{rows}"
         )
 
     def _rows(self) -> list[list[Any]]:
+        bent = [] if self.curvature is None else [
+            ["curvature along the noise", self.curvature.of_noise],
+            ["curvature along the gradient", self.curvature.of_gradient],
+            ["curvature in the mean direction", self.curvature.mean],
+            ["alignment of noise and curvature", self.curvature.alignment],
+        ]  # fmt: skip
         return [
             ["trace of the noise", self.trace],
             ["squared norm of the gradient", self.squared_norm],
+            *bent,
             ["batch size of the model", self.batch_size],
             ["signal to noise of a batch", self.signal_to_noise],
             ["share of the largest rows in the trace", self.largest_share],
@@ -148,6 +167,7 @@ def gradient_noise_scale(
     confidence: float = 0.95,
     random_state: Any = None,
     sample_weight: Any = None,
+    curvature: bool = False,
 ) -> GradientNoiseResult:
     """How noisy the gradient of a batch is at a fitted model, as the batch size at which noise and signal are equal.
 
@@ -189,6 +209,14 @@ def gradient_noise_scale(
         Weights of the rows; ``g_i`` is the gradient of ``s_i loss_i``, with weights of mean 1. A batch takes rows
         whatever their weights, so weights that differ are noise too.
 
+    curvature : bool, default=False
+        Whether noise and gradient count by the curvature in their directions: the noise scale is then ``B_noise =
+        tr(H S) / G' H G`` (eq. 2.8 of [1]_), with ``H`` the Hessian of the objective on all rows given. The best single
+        step with a batch of ``B`` rows is ``1 / (1 + B_noise / B)`` of the best one along ``G``, and so is what it
+        gains, for a quadratic exactly. Set it where directions differ, as they do in columns of different scales or
+        late in training; it costs as many products with the Hessian as there are parameters, or 100 pairs if there are
+        many.
+
     Returns
     -------
     GradientNoiseResult
@@ -217,9 +245,15 @@ def gradient_noise_scale(
     their ratio is Fieller's [2]_, with variances of the jackknife. Where gradients have heavy tails, as with columns of
     X that do, a sample knows neither its trace nor the variance of that; see ``carried_by_few``.
 
-    It is an order of magnitude: it knows the training loss only, nothing of curvature, momentum or adaptive solvers,
-    and it grows during training, often more than tenfold. It says which batch sizes use rows well, not which
-    generalize.
+    With ``curvature`` all of this holds in the inner product of the Hessian, ``v' H w`` in place of ``v . w``. Where it
+    bends downwards along the gradient or the noise, as that of a network may, no step is the best and there is no noise
+    scale. Of more than 512 parameters (fewer, of many rows) ``v' H v`` is estimated by random signs, and the interval
+    is wider by their error. The alignment ``p tr(H S) / (tr(H) tr(S))`` [4]_ says how often more the objective bends
+    along the noise than in the mean of ``p`` directions. Losses of straight pieces bend by their penalty alone.
+
+    It is an order of magnitude: it knows the training loss only, nothing of momentum or adaptive solvers, nor of
+    curvature unless asked to, and it grows during training, often more than tenfold. It says which batch sizes use rows
+    well, not which generalize.
 
     References
     ----------
@@ -227,6 +261,8 @@ def gradient_noise_scale(
            arXiv:1812.06162
     .. [2] E. C. Fieller, "Some Problems in Interval Estimation", Journal of the Royal Statistical Society B 16, 1954.
     .. [3] I. Goodfellow, "Efficient Per-Example Gradient Computations", 2015. arXiv:1510.01799
+    .. [4] Z. Zhu, J. Wu, B. Yu, L. Wu and J. Ma, "The Anisotropic Noise in Stochastic Gradient Descent: Its Behavior of
+           Escaping from Sharp Minima and Regularization Effects", ICML 2019. arXiv:1803.00195
 
     Examples
     --------
@@ -244,20 +280,45 @@ def gradient_noise_scale(
     True
     """
     given = {"batch_size": batch_size, "reference": reference, "confidence": confidence, "random_state": random_state}
-    validate_parameter_constraints(CONSTRAINTS, given, caller_name="gradient_noise_scale")
+    given |= {"curvature": curvature}
+    validate_parameter_constraints(_OWN_CONSTRAINTS, given, caller_name="gradient_noise_scale")
+    random = np.random.RandomState() if random_state is None else check_random_state(random_state)
     with trained_objective(estimator, X, y, sample_weight) as objective:
         n_samples, model_size = objective.problem.n_samples, int(objective.final.batch_size_)
-        rows = drawn_rows(n_samples, batch_size, random_state)
-        found = gradient_noise(objective.problem, objective.theta, rows, reference=reference, confidence=confidence)
+        rows = drawn_rows(n_samples, batch_size, random)
+        plain = gradient_noise(objective.problem, objective.theta, rows, reference=reference, confidence=confidence)
+        found, bent = plain, None
+        if curvature:
+            n_population = n_samples if reference == "train" else np.inf
+            found, bent = _with_curvature(objective, rows, plain, n_population, confidence, random)
     if np.isnan(found.noise_scale):
         signal_to_noise = np.nan
     else:
         signal_to_noise = model_size / found.noise_scale if found.noise_scale > 0.0 else np.inf
     return GradientNoiseResult(
-        found.trace, found.squared_norm, found.noise_scale, found.interval, found.resolved, found.n_rows, n_samples,
+        plain.trace, plain.squared_norm, found.noise_scale, found.interval, found.resolved, found.n_rows, n_samples,
         reference, confidence, model_size, signal_to_noise, found.largest_share,
-        carried_by_few(found.largest_share, found.n_rows < n_samples or reference == "population"),
+        carried_by_few(found.largest_share, found.n_rows < n_samples or reference == "population"), bent,
     )  # fmt: skip
+
+
+def _with_curvature(
+    objective: TrainedObjective,
+    rows: Order | None,
+    plain: GradientNoise,
+    n_population: float,
+    confidence: float,
+    random: np.random.RandomState,
+) -> tuple[GradientNoise, NoiseCurvature]:
+    bent = bent_deviations(objective, rows, random)
+    found = estimated_noise(bent.rows, n_population, confidence, bent.variance)
+    said = curvature_of(
+        bent, found.trace, found.squared_norm, plain.trace, plain.squared_norm, objective.problem.n_trained
+    )
+    is_all = found.n_rows == n_population and bent.n_probes == 0
+    if found.trace < 0.0 or (is_all and found.squared_norm < 0.0):
+        found = found._replace(noise_scale=np.nan, interval=(np.nan, np.nan), resolved=False)
+    return found, said
 
 
 def carried_by_few(largest_share: Any, sampled: bool) -> Any:

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 from minibatch._base.ranges import number_above
 from minibatch._tables import html_table, short, text_table
 from minibatch._training.noise import Deviations, row_deviations
+from minibatch.diagnostics._norm_test_adaptive import AdaptiveNormTest, adaptive_norm_test
 from minibatch.diagnostics._objective import TrainedObjective, trained_objective
 from minibatch.engine.optimizers import DOWG, SGD
 
@@ -58,6 +59,11 @@ class NormTestResult:
 
     batch_size, n_samples : int
         Rows in the batch, and rows given.
+
+    adaptive : AdaptiveNormTest or None
+        The tests for a solver that divides gradients by scales of its own: ``theta_scaled`` and its
+        ``suggested_batch_size``, in these scales; ``theta_coordinates``, ``share_passing`` and
+        ``coordinate_batch_size``, parameter by parameter; which ``passes``. None for other solvers.
     """
 
     theta_norm: float
@@ -73,6 +79,7 @@ class NormTestResult:
     loss: float
     batch_size: int
     n_samples: int
+    adaptive: AdaptiveNormTest | None = None
 
     def _title(self) -> str:
         if np.isnan(self.theta_norm):
@@ -98,17 +105,36 @@ class NormTestResult:
         )
 
     def _rows(self) -> list[list[Any]]:
-        return [
+        rows: list[list[Any]] = [
             [words, getattr(self, name), self.thresholds[name], "yes" if self.passes[name] else "no"]
             for name, words in (("theta_norm", "norm"), ("theta_inner", "inner product"), ("nu", "orthogonality"))
+        ]
+        if self.adaptive is not None:
+            threshold, passes = self.thresholds["theta_norm"], self.adaptive.passes
+            rows += [
+                [words, getattr(self.adaptive, name), threshold, "yes" if passes[name] else "no"]
+                for name, words in (("theta_scaled", "norm, scaled"), ("theta_coordinates", "every parameter"))
+            ]
+        return rows
+
+    def _more(self) -> list[str]:
+        if self.adaptive is None:
+            return [self._cabs()]
+        suggested, of_half = self.adaptive.suggested_batch_size, self.adaptive.coordinate_batch_size
+        return [
+            self._cabs(),
+            f"in the solver's scales the suggested size is {short(suggested)}",
+            f"{100 * self.adaptive.share_passing:.3g} % of the parameters pass by themselves; batches of "
+            f"{short(of_half)} would do for half of those with noise",
         ]
 
     def __repr__(self) -> str:
         table = text_table(["test", "found", "threshold", "passes"], self._rows())
-        return f"{self._title()}\n{table}\n{self._cabs()}"
+        return "\n".join([self._title(), table, *self._more()])
 
     def _repr_html_(self) -> str:
-        return html_table(f"{self._title()}; {self._cabs()}", ["test", "found", "threshold", "passes"], self._rows())
+        caption = "; ".join([self._title(), *self._more()])
+        return html_table(caption, ["test", "found", "threshold", "passes"], self._rows())
 
 
 _CONSTRAINTS: dict[str, list[Any]] = {
@@ -141,6 +167,13 @@ def norm_test(
 
     The second asks that the batch gradient is a descent direction for most batches, the third that it is not nearly
     orthogonal to the true one; both together are weaker than the first, and let batches stay smaller.
+
+    A solver that divides the gradient of every parameter ``j`` by a scale ``d_j`` (``'adagrad'``, ``'rmsprop'``,
+    ``'adam'`` and its kin) has other units, and two more tests, for the same ``theta``:
+
+    - scaled norm test: ``sum_j Var(g_ij) / d_j / B <= theta^2 sum_j g_j^2 / d_j``, the norm test in the parameters in
+      which its steps are those of plain gradient descent,
+    - coordinate-wise test [4]_: ``Var(g_ij) / B <= theta^2 g_j^2`` for every ``j``.
 
     Parameters
     ----------
@@ -192,7 +225,12 @@ def norm_test(
     The suggestion is ``ceil(tr Var(g_i) / (theta^2 ||g||^2))``. The gradient of a batch has noise in its norm, so near
     the optimum the suggestion is too small: about ``B / theta^2`` for pure noise. It comes from one batch, and another
     has another; repeat with other seeds. The tests take the rows of a batch as independent draws: that batches of
-    almost all rows have less noise is not part of them.
+    almost all rows have less noise is not part of them. (``batch_growth="adaptive"`` counts it.)
+
+    The scales are those of the optimizer's memory: the roots of its sums or corrected means of squared gradients, and
+    epsilon. The coordinate-wise test is strict: a parameter whose gradient crosses 0 asks for all rows. So it comes
+    with the share of parameters that pass, and with the batch size at which half of those with noise would. Both cost a
+    gradient of every row of the batch by itself.
 
     CABS [3]_ takes ``ceil(rate * tr Var(g_i) / loss)`` rows, with the learning rate of the last epoch. It assumes plain
     SGD, a least loss of about 0, and curvature that is the same in all directions.
@@ -205,6 +243,8 @@ def norm_test(
            Journal on Optimization 28, 2018. arXiv:1710.11258
     .. [3] L. Balles, J. Romero and P. Hennig, "Coupling Adaptive Batch Sizes with Learning Rates", UAI 2017.
            arXiv:1612.05086
+    .. [4] T. T.-K. Lau, H. Liu and M. Kolar, "AdAdaGrad: Adaptive Batch Size Schemes for Adaptive Gradient Methods",
+           2024. arXiv:2402.11215
 
     Examples
     --------
@@ -229,17 +269,19 @@ def norm_test(
                 "more."
             )
         random = np.random.RandomState() if random_state is None else check_random_state(random_state)
-        batch = objective.problem.on_rows(np.sort(random.choice(n_samples, size, replace=False)))
+        rows = np.sort(random.choice(n_samples, size, replace=False))
+        batch = objective.problem.on_rows(rows)
         found = _test(row_deviations(batch, objective.theta), theta)
         losses, _ = batch.evaluate(objective.theta)
         cabs, missing = _cabs(objective, found.trace, float(losses.sum()))
+        adaptive = adaptive_norm_test(objective, rows, theta)
     thresholds = {"theta_norm": theta, "theta_inner": theta, "nu": nu}
     certain = size == n_samples and not np.isnan(found.theta_norm)
     passes = {name: certain or bool(getattr(found, name) <= threshold) for name, threshold in thresholds.items()}
     suggested = found.suggested if isnan(found.suggested) else max(1, ceil(min(found.suggested, n_samples)))
     return NormTestResult(
         found.theta_norm, found.theta_inner, found.nu, thresholds, passes, suggested, cabs, missing, found.trace,
-        found.squared_norm, float(losses.sum()), int(size), n_samples,
+        found.squared_norm, float(losses.sum()), int(size), n_samples, adaptive,
     )  # fmt: skip
 
 

@@ -50,7 +50,9 @@ class TrainedObjective(NamedTuple):
         return self.problem.mean_loss(self.problem.scores(theta)) + float(self.problem.penalties(theta).sum())
 
     def gradient(self, trained: Trained) -> Trained:
-        return self.both(trained)[1]
+        """That of a batch of the rows, whose weights need not have mean 1: of all rows, that of ``both``."""
+        theta = self.theta_at(trained)
+        return self.problem.with_penalty(theta, self.problem.mean_gradient(theta))[: self.problem.n_trained]
 
 
 @contextmanager

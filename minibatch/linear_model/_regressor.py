@@ -231,8 +231,8 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         What the batch size is multiplied by, time and again: early updates need less precision than late ones, and a
         growing batch does what a falling rate does, in fewer updates [Smith2017]_. ``'adaptive'`` looks at up to 1024
         rows, or four batches, after every epoch, and lets the batch grow, to twice its size at most, while the standard
-        error of its gradient is more than 0.9 times the norm of the gradient (norm test [Byrd2012]_). Every ``fit``
-        begins with ``batch_size`` again; ``partial_fit`` does not grow.
+        error of its gradient, ``sqrt(tr(S) (1 / B - 1 / n))``, is above 0.9 times its norm (norm test [Byrd2012]_).
+        Every ``fit`` begins with ``batch_size`` again; ``partial_fit`` does not grow.
     batch_growth_interval : int or None, default=None
         Epochs from one growth to the next, or from one look to the next. None means 10, and 1 for ``'adaptive'``.
     max_batch_size : int, float in (0, 1], 'full' or None, default=None

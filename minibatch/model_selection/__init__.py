@@ -1,5 +1,7 @@
 """Comparing batch sizes and choosing one."""
 
+from minibatch.model_selection._critical import critical_batch_size
+from minibatch.model_selection._critical_result import CriticalBatchSize
 from minibatch.model_selection._curve import convergence_curve
 from minibatch.model_selection._grid import batch_size_grid
 from minibatch.model_selection._memory import memory_required
@@ -18,6 +20,7 @@ __all__ = [
     "BatchSizeRecommendation",
     "ConvergenceCurve",
     "ConvergenceScorer",
+    "CriticalBatchSize",
     "MemoryRequired",
     "MiniBatchGridSearchCV",
     "PowerLaw",
@@ -25,6 +28,7 @@ __all__ = [
     "StepsToTargetResult",
     "batch_size_grid",
     "convergence_curve",
+    "critical_batch_size",
     "fit_power_law",
     "fit_steps_to_target",
     "memory_required",

@@ -1,5 +1,6 @@
 """Displays, in the manner of scikit-learn's; matplotlib is needed only to draw."""
 
+from minibatch.plotting._batch_sharpness import BatchSharpnessDisplay
 from minibatch.plotting._convergence import ConvergenceDisplay
 from minibatch.plotting._diagnostics import LearningRateRangeDisplay, LossInterpolationDisplay
 from minibatch.plotting._gap import GeneralizationGapDisplay
@@ -10,6 +11,7 @@ from minibatch.plotting._spectrum import HessianSpectrumDisplay
 from minibatch.plotting._workers import WorkersSimulationDisplay
 
 __all__ = [
+    "BatchSharpnessDisplay",
     "BatchSizeLearningRateDisplay",
     "BatchSizeScalingDisplay",
     "ConvergenceDisplay",

@@ -7,6 +7,8 @@ from sklearn.base import clone
 
 from minibatch import MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.diagnostics import (
+    batch_sharpness,
+    batch_sharpness_curve,
     gradient_noise_curve,
     gradient_noise_scale,
     hessian_spectrum,
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 RANDOM = np.random.default_rng(0)
 X = RANDOM.standard_normal((40, 3))
 Y = X @ np.ones(3) + RANDOM.standard_normal(40)
-OF_FITTED = (gradient_noise_scale, hessian_spectrum, norm_test, sharpness, stability_limit)
+OF_FITTED = (batch_sharpness, gradient_noise_scale, hessian_spectrum, norm_test, sharpness, stability_limit)
 LINEAR = MiniBatchSGDRegressor(max_iter=2, random_state=0)
 NETWORK = MiniBatchMLPRegressor(hidden_layer_sizes=(2,), solver="sgd", max_iter=2, random_state=0)
 WRONG = [
@@ -36,7 +38,7 @@ WRONG = [
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 @pytest.mark.parametrize("model", [LINEAR, NETWORK], ids=["linear", "network"])
 class TestParametersOfTheEstimator:
-    @pytest.mark.parametrize("diagnostic", [stability_limit, gradient_noise_curve])
+    @pytest.mark.parametrize("diagnostic", [stability_limit, gradient_noise_curve, batch_sharpness_curve])
     def test_before_a_fit(self, diagnostic, model, wrong):
         ((name, _),) = wrong.items()
         with pytest.raises(ValueError, match=f"The '{name}' parameter of {type(model).__name__} must be"):

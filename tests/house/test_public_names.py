@@ -24,20 +24,21 @@ PUBLIC = {
         MiniBatchMLPClassifier MiniBatchMLPRegressor
     """,
     "minibatch.model_selection": """
-        BatchSizeRecommendation ConvergenceCurve ConvergenceScorer MemoryRequired MiniBatchGridSearchCV PowerLaw
-        StepsFit StepsToTargetResult batch_size_grid convergence_curve fit_power_law fit_steps_to_target memory_required
-        optimal_batch_size recommend_batch_size steps_to_target
+        BatchSizeRecommendation ConvergenceCurve ConvergenceScorer CriticalBatchSize MemoryRequired
+        MiniBatchGridSearchCV PowerLaw StepsFit StepsToTargetResult batch_size_grid convergence_curve
+        critical_batch_size fit_power_law fit_steps_to_target memory_required optimal_batch_size
+        recommend_batch_size steps_to_target
     """,
     "minibatch.diagnostics": """
-        GradientNoiseCurve GradientNoiseResult HessianSpectrumResult LearningRateRangeResult
-        LossInterpolationResult NormTestResult SharpnessResult StabilityLimit gradient_noise_curve
-        gradient_noise_scale hessian_spectrum learning_rate_range_test loss_interpolation norm_test sharpness
-        stability_limit
+        BatchSharpnessCurve BatchSharpnessResult GradientNoiseCurve GradientNoiseResult HessianSpectrumResult
+        LearningRateRangeResult LossInterpolationResult NormTestResult SharpnessResult StabilityLimit
+        batch_sharpness batch_sharpness_curve gradient_noise_curve gradient_noise_scale hessian_spectrum
+        learning_rate_range_test loss_interpolation norm_test sharpness stability_limit
     """,
     "minibatch.plotting": """
-        BatchSizeLearningRateDisplay BatchSizeScalingDisplay ConvergenceDisplay GeneralizationGapDisplay
-        HessianSpectrumDisplay LearningRateRangeDisplay LossInterpolationDisplay NoiseScaleDisplay
-        WorkersSimulationDisplay
+        BatchSharpnessDisplay BatchSizeLearningRateDisplay BatchSizeScalingDisplay ConvergenceDisplay
+        GeneralizationGapDisplay HessianSpectrumDisplay LearningRateRangeDisplay LossInterpolationDisplay
+        NoiseScaleDisplay WorkersSimulationDisplay
     """,
     "minibatch.testing": """
         batch_checks batch_sizes check_all_rows_are_a_full_batch

@@ -9,9 +9,16 @@ import pytest
 
 import minibatch.plotting
 from minibatch import MiniBatchSGDClassifier
-from minibatch.diagnostics import gradient_noise_curve, hessian_spectrum, learning_rate_range_test, loss_interpolation
+from minibatch.diagnostics import (
+    batch_sharpness_curve,
+    gradient_noise_curve,
+    hessian_spectrum,
+    learning_rate_range_test,
+    loss_interpolation,
+)
 from minibatch.distributed import simulate_workers
 from minibatch.plotting import (
+    BatchSharpnessDisplay,
     BatchSizeLearningRateDisplay,
     BatchSizeScalingDisplay,
     ConvergenceDisplay,
@@ -38,6 +45,7 @@ def results():
         LearningRateRangeDisplay: learning_rate_range_test(models[0], X, Y, random_state=0),
         LossInterpolationDisplay: loss_interpolation(*models, X, Y),
         NoiseScaleDisplay: gradient_noise_curve(models[0], X, Y, n_looks=3),
+        BatchSharpnessDisplay: batch_sharpness_curve(models[0], X, Y, n_looks=3),
         HessianSpectrumDisplay: hessian_spectrum(models[1], X, Y, k=3),
         WorkersSimulationDisplay: simulate_workers((5e-5, 1e-6), 5000, 10_000, (2e-5, 1.25e9)),
     }

@@ -1,6 +1,6 @@
 """Batches that grow: the sizes that the history shows, and that training is what separate fits in a row would be."""
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -10,6 +10,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch._training.growth import THETA, Growth, least_passing, next_batch_size
+from minibatch.diagnostics._objective import trained_objective
 from minibatch.schedules import one_cycle
 
 X, Y = load_breast_cancer(return_X_y=True)
@@ -158,6 +160,42 @@ def test_adaptive_growth_goes_below_the_noise_floor_of_its_first_batch_size():
         model = MiniBatchSGDRegressor(batch_growth=growth, **common).fit(rows, targets)
         excess[growth] = 0.5 * np.mean((targets - model.predict(rows)) ** 2) - best
     assert excess["adaptive"] < 0.1 * excess[None]
+
+
+def test_the_least_batch_that_passes_is_that_of_all_batches_without_replacement():
+    """Of seven gradients all batches of every size are formed: the mean square of their distance from the mean of all
+    is at most ``theta^2`` times its square from the least passing size on, and not before."""
+    for seed in range(20):
+        gradients = np.random.default_rng(seed).standard_normal((7, 3)) + np.array([1.0, 0.3, 0.0])
+        mean = gradients.mean(axis=0)
+        noise_scale = np.mean(np.sum((gradients - mean) ** 2, axis=1)) / np.sum(mean**2)
+        least = least_passing(noise_scale, 7)
+        assert 0.0 < least < 7.0
+        for size in range(1, 8):
+            batches = np.array([gradients[list(rows)].mean(axis=0) for rows in combinations(range(7), size)])
+            distance = np.mean(np.sum((batches - mean) ** 2, axis=1))
+            assert (distance <= THETA**2 * np.sum(mean**2) + 1e-12) == (size >= least - 1e-9)
+        assert least_passing(noise_scale, np.inf) == pytest.approx(noise_scale / THETA**2)
+
+
+def test_rows_drawn_without_replacement_ask_for_smaller_batches():
+    """Near all rows the batch has hardly any noise: 1 / (1 / b + 1 / n) rows in place of b with replacement."""
+    rows, targets = least_squares(1.0)
+    rows, targets = rows[:100], targets[:100]
+    model = MiniBatchSGDRegressor(penalty=None, fit_intercept=False, max_iter=1, **PLAIN).fit(rows, targets)
+    model.coef_ = np.linalg.lstsq(rows, targets, rcond=None)[0] + 0.07
+    growth = Growth(None, 1, 100)
+    with trained_objective(model, rows, targets) as objective:
+        arguments = objective.problem, objective.theta
+        without, with_replacement = (
+            next_batch_size(growth, 50, *arguments, n_epochs=1, seed=0, replacement=flag) for flag in (False, True)
+        )
+        gradients = (rows @ model.coef_ - targets)[:, None] * rows
+    mean = gradients.mean(axis=0)
+    b = np.mean(np.sum((gradients - mean) ** 2, axis=1)) / (1 - 1 / 100) / np.sum(mean**2) / THETA**2
+    assert without == np.ceil(1 / (1 / b + 1 / 100)) < 100
+    assert with_replacement == min(100, np.ceil(b * (1 - 1 / 100)))
+    assert with_replacement > without
 
 
 def test_adaptive_growth_depends_on_the_seed_alone():
