@@ -67,7 +67,7 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
         **CONSTRAINTS,
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [number_from(0), None],
-        "shuffle": ["boolean", StrOptions({"block"})],
+        "shuffle": ["boolean", StrOptions({"block", "replacement"})],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],

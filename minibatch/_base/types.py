@@ -67,7 +67,7 @@ BatchSize: TypeAlias = Integer | float | np.floating[Any] | Literal["full", "aut
 LargestBatchSize: TypeAlias = Integer | float | np.floating[Any] | Literal["full"] | None
 LastBatch: TypeAlias = Literal["keep", "drop"]
 BatchGrowth: TypeAlias = Number | Literal["adaptive"] | None
-Shuffle: TypeAlias = Flag | Literal["block"]
+Shuffle: TypeAlias = Flag | Literal["block", "replacement"]
 
 FirstRate: TypeAlias = Number | Literal["auto"]
 RateScaling: TypeAlias = Literal["linear", "sqrt", "sde"] | None

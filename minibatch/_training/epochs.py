@@ -149,7 +149,8 @@ def next_epochs(problem: Problem, plan: Plan, state: State, clock: Counters, n_e
     n, batch_size = plan.rows_of(problem), plan.batch_size
     _, whole = rows_in_batches(n, batch_size, plan.last_batch)
     n_rows, n_batches = rows_in_batches(n, batch_size, plan.last_batch, clock.batches_left(plan))
-    # the order of the rows in a full batch does not matter, and reading them in their own is faster
+    # the order of the rows in a full batch does not matter, and reading them in their own is faster; a full batch has
+    # all rows once with shuffle="replacement" too, for it is gradient descent on the objective
     shuffle = plan.shuffle if batch_size < n else False
     orders = plan.orders(n, shuffle, plan.seed, clock.epoch, n_epochs)[:, :n_rows]
     orders = orders if orders.strides[1] == 0 else np.ascontiguousarray(orders)  # where others have it, it has no room

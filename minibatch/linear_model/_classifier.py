@@ -80,13 +80,14 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         ``'adaptive'``, ``'pa1'``, ``'pa2'``), ``solver='sgd'``, one output and no weights stop where scikit-learn does:
         after ``n_iter_no_change`` epochs in a row whose objective is not ``tol`` below the lowest before, with ``tol``
         as it is. Only where the objective is above its beginning then, and coming down, training goes on.
-    shuffle : bool or 'block', default=True
+    shuffle : bool, 'block' or 'replacement', default=True
         Whether to draw a new order of the rows for every epoch. The order depends on ``random_state`` and the number of
-        the epoch, not on the batch size. A full batch is not shuffled: its order does not matter. ``'block'`` draws an
-        order of blocks of 256 rows, then mixes the rows of every 32 blocks: nearly sequential reading, for rows that
-        are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Batches are then
-        more alike than chance within 8192 rows; rows sorted by ``y`` converge more slowly, rows in any other order as
-        with True.
+        the epoch, not on the batch size. A full batch is gradient descent: all rows once, whatever ``shuffle`` is.
+        ``'block'`` draws an order of blocks of 256 rows, then mixes the rows of every 32: nearly sequential reading, for
+        rows that are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Rows sorted
+        by ``y`` then converge more slowly, rows in any other order as with True. ``'replacement'`` draws every row of an
+        epoch from all rows, as theory has it (:func:`minibatch.diagnostics.stability_limit`): the gradient of a batch of
+        ``B`` rows has the covariance of single rows' over ``B``, not ``1 - B / n_samples`` times that.
     verbose : int, default=0
         Whether to print a line for every epoch.
     epsilon : float, default=0.1
@@ -131,19 +132,14 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
 
         The stopping rule does not wait for the end of a cycle; ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
-        First learning rate; not used by ``learning_rate='auto'`` and ``'optimal'``, which find their own. The
-        best one depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver,
-        schedule and batch size (at most 128 rows of it; of full batches 1500), on up to 4000 of the rows, in
-        runs of up to 16,000 rows (at least 64 updates; of full batches 24), judges them on up to 2000 others,
-        and lowers the best for the length of the whole run (of 20 epochs, or of the run where the schedule is
-        as long). It goes below 0.01 only where trials say enough, and is at most what curvature allows full
-        batches. It costs some 20 such runs: a fifth to a half of 20 epochs of 6000 rows, no more for more rows.
-        See ``eta0_``. Measured at six batch sizes, with three solvers and three schedules, on 16 data sets on
-        which nothing of it was chosen: within 1 % of what there is to gain of the best of 11 rates in 85 % of 558
-        cases (0.01: 32 %), over 1 % behind 0.01 in 9, ahead in 368. Of 1000 rows of 784 columns or more it learns
-        what holds for others, and stops halfway: see ``docs/rates.md``. ``partial_fit`` does so on its first
-        chunk, which should be a large one. Of ``'dowg'`` it is the length of the first step, well below what there
-        is to go.
+        First learning rate; not used by ``learning_rate='auto'`` and ``'optimal'``, which find their own. The best one
+        depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver, schedule and batch size,
+        on up to 4000 of the rows, judges them on up to 2000 others, and lowers the best for the length of the whole run
+        (of 20 epochs, or of the run where the schedule is as long). It goes below 0.01 only where trials say enough, and
+        is at most what curvature allows full batches. It costs a fifth to a half of 20 epochs of 6000 rows, no more for
+        more rows; of 1000 rows of 784 columns or more it learns too little. See ``eta0_``, and ``docs/rates.md`` for what
+        was measured. ``partial_fit`` does so on its first chunk, which should be a large one. Of ``'dowg'`` it is the
+        length of the first step, well below what there is to go.
         Of ``'pa1'`` and ``'pa2'`` it is the ``C`` of [Crammer2006]_: make it small for noisy data.
     power_t : float, default=0.5
         Exponent of ``'invscaling'``.
@@ -151,8 +147,7 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
         validation score has not improved by ``tol`` for ``n_iter_no_change`` epochs, and to restore the parameters of
         the best score. Of equal scores the one with the lowest validation loss is the best, and a loss that falls (by
-        ``tol`` times that of the best constant) at an equal accuracy below 1 is
-        an improvement.
+        ``tol`` times that of the best constant) at an equal accuracy below 1 is an improvement.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows that ``early_stopping`` holds out.
     n_iter_no_change : int, default=5

@@ -100,35 +100,33 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
     learning_rate_init : float or 'auto', default=0.001
         First learning rate; with ``learning_rate='auto'`` any number but 0.001 is a constant one, with a warning.
         Tune it together with ``batch_size``. With other schedules ``'auto'`` finds one in some 20 short runs, as the
-        linear models do (``eta0_``), ``partial_fit`` on its first chunk: a lower objective than with 0.001 in 30 of
-        40 cases (Adam and SGD, constant), a higher one in 1; see ``docs/rates_networks.md``.
+        linear models do (``eta0_``), ``partial_fit`` on its first chunk; see ``docs/rates_networks.md``.
     power_t : float, default=0.5
         Exponent of ``'invscaling'``.
     max_iter : int, default=200
         Largest number of epochs of ``fit`` (iterations of ``'lbfgs'``).
-    shuffle : bool or 'block', default=True
+    shuffle : bool, 'block' or 'replacement', default=True
         Whether to draw a new order of the rows for every epoch. The order depends on ``random_state`` and the number of
-        the epoch, not on the batch size. A full batch is not shuffled: its order does not matter. ``'block'`` draws an
-        order of blocks of 256 rows, then mixes the rows of every 32 blocks: nearly sequential reading, for rows that
-        are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Batches are then
-        more alike than chance within 8192 rows; rows sorted by ``y`` converge more slowly, rows in any other order as
-        with True.
+        the epoch, not on the batch size. A full batch is gradient descent: all rows once, whatever ``shuffle`` is.
+        ``'block'`` draws an order of blocks of 256 rows, then mixes the rows of every 32: nearly sequential reading, for
+        rows that are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Rows sorted
+        by ``y`` then converge more slowly, rows in any other order as with True. ``'replacement'`` draws every row of an
+        epoch from all rows, as theory has it (:func:`minibatch.diagnostics.stability_limit`): the gradient of a batch of
+        ``B`` rows has the covariance of single rows' over ``B``, not ``1 - B / n_samples`` times that.
     random_state : int, RandomState instance or None, default=None
         Seed of the first weights (those of scikit-learn for the same seed), of the sample order, of dropout and of the
         validation split. Pass an int for reproducible models.
     tol : float or None, default=1e-4
-        Training has converged when more than ``n_iter_no_change`` epochs in a row have not lowered the objective
-        below its lowest value before by ``tol`` times the loss of the best constant. Over so many epochs it must
-        not have risen either (by more than that and three standard errors, above its lowest mean of so many
-        epochs), and it must be no higher than where the fit began (in a warm start, by that much), nor far above
-        the loss of the best constant; until then training goes on. With ``learning_rate='auto'`` the average must
-        have come to rest too. The objective of an epoch is its progressive loss (every row before it was trained
-        on) plus the penalty. The loss of the best constant, a model without columns, makes ``tol`` mean the same
-        whatever the scale of y (scikit-learn takes ``tol`` as it is); of ``'poisson'`` it counts from the least
-        possible loss. With ``early_stopping`` the validation score is compared instead. None trains for
-        ``max_iter`` epochs and keeps the last parameters. For ``'lbfgs'``, ``tol`` times the root of that loss is
-        the largest entry of the gradient to stop at (it also stops where the objective no longer falls, by the
-        default of scipy).
+        Training has converged when more than ``n_iter_no_change`` epochs in a row have not lowered the objective below
+        its lowest value before by ``tol`` times the loss of the best constant. Over so many epochs it must not have risen
+        either (by more than that and three standard errors, above its lowest mean of so many epochs), and it must be no
+        higher than where the fit began (in a warm start, by that much), nor far above the loss of the best constant;
+        until then training goes on. With ``learning_rate='auto'`` the average must have come to rest too. The objective
+        of an epoch is its progressive loss (every row before it was trained on) plus the penalty. The loss of the best
+        constant makes ``tol`` mean the same whatever the scale of y (scikit-learn takes ``tol`` as it is); of
+        ``'poisson'`` it counts from the least possible loss. With ``early_stopping`` the validation score is compared
+        instead. None trains for ``max_iter`` epochs and keeps the last parameters. For ``'lbfgs'``, ``tol`` times the
+        root of that loss is the largest entry of the gradient to stop at.
     verbose : bool or int, default=False
         Whether to print a line for every epoch.
     warm_start : bool, default=False
@@ -143,8 +141,7 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
         validation score has not improved by ``tol`` for more than ``n_iter_no_change`` epochs, and to restore the
         parameters of the best score. Of equal scores the one with the lowest validation loss is the best, and a loss
-        that falls (by ``tol`` times that of the best constant) at an equal accuracy below 1 is
-        an improvement.
+        that falls (by ``tol`` times that of the best constant) at an equal accuracy below 1 is an improvement.
     validation_fraction : float in [0, 1), default=0.1
         Share of the rows that ``early_stopping`` holds out; without it 0 may stand here, as in scikit-learn.
     beta_1 : float in [0, 1), default=0.9

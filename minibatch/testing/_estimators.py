@@ -34,7 +34,7 @@ OF_ALL: dict[str, list[Any]] = {
     "max_iter": [2, 1, 3, 5],
     "tol": [None, 1e-3],
     "alpha": [1e-4, 0.0, 0.01, 1.0],
-    "shuffle": [True, False, "block"],
+    "shuffle": [True, False, "block", "replacement"],
     "warm_start": [False, True],
     "last_batch": ["keep", "drop"],
     "max_updates": [None, 1, 5],
