@@ -41,6 +41,7 @@ __all__ = [
     "RateScaling",
     "RegressionLoss",
     "Schedule",
+    "Scoring",
     "SharedLoss",
     "Shuffle",
     "SparseMatrix",
@@ -68,6 +69,7 @@ LargestBatchSize: TypeAlias = Integer | float | np.floating[Any] | Literal["full
 LastBatch: TypeAlias = Literal["keep", "drop"]
 BatchGrowth: TypeAlias = Number | Literal["adaptive"] | None
 Shuffle: TypeAlias = Flag | Literal["block", "replacement"]
+Scoring: TypeAlias = str | Callable[..., Any] | None
 
 FirstRate: TypeAlias = Number | Literal["auto"]
 RateScaling: TypeAlias = Literal["linear", "sqrt", "sde"] | None
@@ -106,7 +108,7 @@ SharedLoss: TypeAlias = Literal["squared_error", "huber", "epsilon_insensitive",
 ClassificationLoss: TypeAlias = (
     SharedLoss | Literal["hinge", "log_loss", "squared_hinge", "perceptron", "modified_huber"]
 )
-RegressionLoss: TypeAlias = SharedLoss | Literal["absolute_error", "quantile", "poisson", "gamma"]
+RegressionLoss: TypeAlias = SharedLoss | Literal["absolute_error", "quantile", "poisson", "gamma", "log_loss"]
 
 Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu", "gelu"]
 NetworkLoss: TypeAlias = Literal["squared_error", "poisson"]

@@ -10,7 +10,6 @@ import numpy as np
 import scipy.sparse as sp
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
-from sklearn.base import is_classifier
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
@@ -23,6 +22,7 @@ from minibatch._base.plain import rows_to_predict
 from minibatch._base.ranges import ScheduleNames, number_above, number_from
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
+from minibatch._base.scoring import check_scoring
 from minibatch._base.solvers import check_solver
 from minibatch._base.sparse import refuse_damaged
 from minibatch._problems.batching import power_of_two_below_root
@@ -35,7 +35,7 @@ from minibatch._training.beginning import Findings
 from minibatch._training.epochs import Plan
 from minibatch._training.first_distance import first_distances
 from minibatch._training.loop import Outcome
-from minibatch._training.rules import BestRule, Rule, ScoreRule, WindowRule
+from minibatch._training.rules import BestRule, Rule, WindowRule
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.optimizers import DOWG, SOLVERS
 from minibatch.history import History
@@ -91,6 +91,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
             raise ValueError("early_stopping should be False with partial_fit, which sees one chunk at a time.")
         check_rates(self)
         check_solver(self)
+        check_scoring(self.scoring)
         if self.penalty == "elasticnet" and self.l1_ratio is None:
             raise ValueError("l1_ratio must be set when penalty is 'elasticnet'; got l1_ratio=None.")
 
@@ -127,7 +128,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
 
     def _rule(self, problem: Any, unit: float) -> Rule:
         if self.early_stopping:
-            return ScoreRule(self.tol, self.n_iter_no_change, unit, has_ties=is_classifier(self))
+            return self._score_rule(self.n_iter_no_change, unit)
         if self._ends_as_in_scikit_learn(problem):
             return BestRule(self.tol, self.n_iter_no_change, is_scikit_learns=True)
         return WindowRule(self.tol, self.n_iter_no_change, unit)

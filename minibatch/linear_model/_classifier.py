@@ -20,6 +20,7 @@ from minibatch._base.types import (
     Penalty,
     RandomState,
     RateScaling,
+    Scoring,
     Shuffle,
 )
 from minibatch.engine.losses import CLASSIFICATION
@@ -72,7 +73,7 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         higher than where the fit began (in a warm start, by that much), nor far above the loss of the best constant;
         until then training goes on. The objective of an epoch is its progressive loss (every row before it was trained
         on) plus the penalty. The loss of the best constant, a model without columns, makes ``tol`` mean the same
-        whatever the scale of y; of ``'poisson'`` and ``'gamma'`` it counts from the least possible loss. With
+        whatever the scale of y; of log links and shares it counts from the least possible loss. With
         ``early_stopping`` the validation score is compared instead. None trains for ``max_iter`` epochs and keeps the
         last parameters.
 
@@ -83,11 +84,11 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
     shuffle : bool, 'block' or 'replacement', default=True
         Whether to draw a new order of the rows for every epoch. The order depends on ``random_state`` and the number of
         the epoch, not on the batch size. A full batch is gradient descent: all rows once, whatever ``shuffle`` is.
-        ``'block'`` draws an order of blocks of 256 rows, then mixes the rows of every 32: nearly sequential reading, for
-        rows that are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Rows sorted
-        by ``y`` then converge more slowly, rows in any other order as with True. ``'replacement'`` draws every row of an
-        epoch from all rows, as theory has it (:func:`minibatch.diagnostics.stability_limit`): the gradient of a batch of
-        ``B`` rows has the covariance of single rows' over ``B``, not ``1 - B / n_samples`` times that.
+        ``'block'`` draws an order of blocks of 256 rows, then mixes the rows of every 32: nearly sequential reading,
+        for rows that are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Rows
+        sorted by ``y`` then converge more slowly, rows in any other order as with True. ``'replacement'`` draws every
+        row of an epoch from all rows, as theory has it (:func:`minibatch.diagnostics.stability_limit`): the gradient of
+        a batch of ``B`` rows has the covariance of single rows' over ``B``, not ``1 - B / n_samples`` times that.
     verbose : int, default=0
         Whether to print a line for every epoch.
     epsilon : float, default=0.1
@@ -106,10 +107,9 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         * ``'step'``: ``eta0``, times ``cycle_decay`` after every ``cycle_length``.
         * ``'cosine'``: from ``eta0`` down to 0 along a ``cycle_length``, then again.
         * ``'triangular'``, ``'triangular2'``, ``'exp_range'``: up from ``eta0`` to ``max_eta`` and down again along a
-          ``cycle_length``, over and over; the second halves the rise after every cycle, the third multiplies it by
-          ``cycle_decay`` along a cycle, little by little.
-        * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, down to almost 0 in the
-          rest.
+          ``cycle_length``, over and over, with a rise that stays, halves after every cycle, or falls to ``cycle_decay``
+          of itself along a cycle.
+        * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, then down to almost 0.
         * ``'optimal'``: ``1 / (alpha (t0 + t - 1))`` at batch size 1 (:func:`minibatch.schedules.optimal`); for
           batches ``'inverse_time'`` from a first rate that is found as by ``eta0='auto'``.
         * ``'dowg'`` [Khaled2023]_, for ``solver='sgd'``: ``r^2 / sqrt(v)`` with the largest distance ``r`` from
@@ -133,21 +133,22 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         The stopping rule does not wait for the end of a cycle; ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
         First learning rate; not used by ``learning_rate='auto'`` and ``'optimal'``, which find their own. The best one
-        depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver, schedule and batch size,
-        on up to 4000 of the rows, judges them on up to 2000 others, and lowers the best for the length of the whole run
-        (of 20 epochs, or of the run where the schedule is as long). It goes below 0.01 only where trials say enough, and
-        is at most what curvature allows full batches. It costs a fifth to a half of 20 epochs of 6000 rows, no more for
-        more rows; of 1000 rows of 784 columns or more it learns too little. See ``eta0_``, and ``docs/rates.md`` for what
-        was measured. ``partial_fit`` does so on its first chunk, which should be a large one. Of ``'dowg'`` it is the
-        length of the first step, well below what there is to go.
+        depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver, schedule and batch
+        size, on up to 4000 of the rows, judges them on up to 2000 others, and lowers the best for the length of the
+        whole run (of 20 epochs, or of the run where the schedule is as long). It goes below 0.01 only where trials say
+        enough, and is at most what curvature allows full batches. It costs a fifth to a half of 20 epochs of 6000 rows,
+        no more for more rows; of 1000 rows of 784 columns or more it learns too little. See ``eta0_``, and
+        ``docs/rates.md`` for what was measured. ``partial_fit`` does so on its first chunk, which should be a large
+        one. Of ``'dowg'`` it is the length of the first step, well below what there is to go.
         Of ``'pa1'`` and ``'pa2'`` it is the ``C`` of [Crammer2006]_: make it small for noisy data.
     power_t : float, default=0.5
         Exponent of ``'invscaling'``.
     early_stopping : bool, default=False
         Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
         validation score has not improved by ``tol`` for ``n_iter_no_change`` epochs, and to restore the parameters of
-        the best score. Of equal scores the one with the lowest validation loss is the best, and a loss that falls (by
-        ``tol`` times that of the best constant) at an equal accuracy below 1 is an improvement.
+        the best score (see ``scoring``). Of equal scores the one with the lowest validation loss is the best, and a
+        loss that falls (by ``tol`` times that of the best constant) at an equal score of a classifier below 1 is
+        progress.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows that ``early_stopping`` holds out.
     n_iter_no_change : int, default=5
@@ -200,9 +201,8 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         first rate; a calibrated rate is at most a quarter of it. A range test finds it:
         :func:`minibatch.diagnostics.learning_rate_range_test`.
     cycle_length : float or None, default=None
-        Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8, for ``'cosine'`` and
-        ``'one_cycle'`` the whole run: ``max_iter`` epochs (calls), or fewer where ``max_updates`` or the budget of a
-        curve allows fewer.
+        Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8; for ``'cosine'`` and
+        ``'one_cycle'`` the whole run: ``max_iter`` epochs (calls), or fewer where a budget allows fewer.
     cycle_decay : float in (0, 1], default=0.5
         What ``'step'`` and ``'exp_range'`` multiply by for every ``cycle_length``.
     decay_base : bool, default=False
@@ -212,11 +212,10 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         large rates may need some.
     learning_rate_scaling : {'linear', 'sqrt', 'sde'} or None, default=None
         Whether the rates given are those of ``reference_batch_size``, to be multiplied by
-        ``batch_size / reference_batch_size`` or its root: for a search over batch sizes that does not search the rate.
-        A start, not a law: see :func:`minibatch.schedules.scale_learning_rate`, which also says what ``'linear'`` is
-        with a reference of 1. ``'sde'`` is the root for ``'adam'``, ``'adamw'`` and ``'rmsprop'``, with ``beta_1``,
-        ``beta_2`` and epsilon scaled so that their memory is as many rows: :func:`minibatch.schedules.scale_adam`. A
-        batch that grows keeps the numbers of its first size.
+        ``batch_size / reference_batch_size`` or its root, for a search over batch sizes alone: a start, not a law, see
+        :func:`minibatch.schedules.scale_learning_rate`. ``'sde'`` is the root for ``'adam'``, ``'adamw'`` and
+        ``'rmsprop'``, with ``beta_1``, ``beta_2`` and epsilon scaled so that their memory is as many rows:
+        :func:`minibatch.schedules.scale_adam`. A batch that grows keeps the numbers of its first size.
     reference_batch_size : int, default=32
         The batch size that the rates given are for; with ``'sde'``, betas and epsilon too.
     batch_growth : float > 1, 'adaptive' or None, default=None
@@ -230,6 +229,12 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
     max_batch_size : int, float in (0, 1], 'full' or None, default=None
         Where the growth ends, said in the manner of ``batch_size``. None means all rows. A ``batch_size`` above it
         stays.
+    scoring : str, callable or None, default=None
+        The score that ``early_stopping`` looks at, on the validation set: ``validation_score`` in ``history_``. None is
+        accuracy or R squared; ``'loss'`` the mean loss, its sign changed, for which ``tol`` counts as for the
+        objective; else a name of ``sklearn.metrics.get_scorer_names()`` or a function ``scorer(estimator, X, y)``,
+        which gets ``sample_weight`` too where it has such an argument. Higher is better. With a scorer every epoch
+        costs its prediction; rows that are held out are those without names of columns, y as it was given.
 
     Attributes
     ----------
@@ -273,16 +278,13 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
     .. [Tsuruoka2009] Tsuruoka, Tsujii & Ananiadou, "Stochastic gradient descent training for L1-regularized log-linear
        models with cumulative penalty", ACL 2009.
     .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
-    .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed: an efficient universal parameter-free gradient descent
-       method", arXiv 2305.16284.
-    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning and online optimization", JMLR 11,
-       2010.
+    .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed", arXiv 2305.16284.
+    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning", JMLR 11, 2010.
     .. [Defazio2024] Defazio et al., "The road less scheduled", arXiv 2405.15682.
     .. [Crammer2006] Crammer et al., "Online passive-aggressive algorithms", JMLR 7, 2006.
     .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
-    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
-       2012.
+    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", 2012.
 
     Examples
     --------
@@ -351,6 +353,7 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         batch_growth: BatchGrowth = None,
         batch_growth_interval: Integer | None = None,
         max_batch_size: LargestBatchSize = None,
+        scoring: Scoring = None,
     ) -> None:
         self.loss = loss
         self.penalty = penalty
@@ -393,3 +396,4 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         self.batch_growth = batch_growth
         self.batch_growth_interval = batch_growth_interval
         self.max_batch_size = max_batch_size
+        self.scoring = scoring

@@ -27,7 +27,7 @@ from minibatch.schedules import SCHEDULES
 __all__ = ["MiniBatchSGDOneClassSVM"]
 
 # Of the other linear models: the loss and the penalty are given here, and there are no targets to validate with.
-_NOT_HERE = ("alpha", "early_stopping", "epsilon", "l1_ratio", "penalty", "validation_fraction")
+_NOT_HERE = ("alpha", "early_stopping", "epsilon", "l1_ratio", "penalty", "scoring", "validation_fraction")
 
 
 class MiniBatchSGDOneClassSVM(OneClassLinearModel):
@@ -77,11 +77,11 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
     shuffle : bool, 'block' or 'replacement', default=True
         Whether to draw a new order of the rows for every epoch. The order depends on ``random_state`` and the number of
         the epoch, not on the batch size. A full batch is gradient descent: all rows once, whatever ``shuffle`` is.
-        ``'block'`` draws an order of blocks of 256 rows, then mixes the rows of every 32: nearly sequential reading, for
-        rows that are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Rows sorted
-        by ``y`` then converge more slowly, rows in any other order as with True. ``'replacement'`` draws every row of an
-        epoch from all rows, as theory has it (:func:`minibatch.diagnostics.stability_limit`): the gradient of a batch of
-        ``B`` rows has the covariance of single rows' over ``B``, not ``1 - B / n_samples`` times that.
+        ``'block'`` draws an order of blocks of 256 rows, then mixes the rows of every 32: nearly sequential reading,
+        for rows that are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Rows
+        sorted by ``y`` then converge more slowly, rows in any other order as with True. ``'replacement'`` draws every
+        row of an epoch from all rows, as theory has it (:func:`minibatch.diagnostics.stability_limit`): the gradient of
+        a batch of ``B`` rows has the covariance of single rows' over ``B``, not ``1 - B / n_samples`` times that.
     verbose : int, default=0
         Whether to print a line for every epoch.
     random_state : int, RandomState instance or None, default=None
@@ -95,10 +95,9 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         * ``'step'``: ``eta0``, times ``cycle_decay`` after every ``cycle_length``.
         * ``'cosine'``: from ``eta0`` down to 0 along a ``cycle_length``, then again.
         * ``'triangular'``, ``'triangular2'``, ``'exp_range'``: up from ``eta0`` to ``max_eta`` and down again along a
-          ``cycle_length``, over and over; the second halves the rise after every cycle, the third multiplies it by
-          ``cycle_decay`` along a cycle, little by little.
-        * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, down to almost 0 in the
-          rest.
+          ``cycle_length``, over and over, with a rise that stays, halves after every cycle, or falls to ``cycle_decay``
+          of itself along a cycle.
+        * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, then down to almost 0.
         * ``'optimal'``: ``1 / (alpha (t0 + t - 1))`` at batch size 1 (:func:`minibatch.schedules.optimal`); for
           batches ``'inverse_time'`` from a first rate that is found as by ``eta0='auto'``.
         * ``'dowg'`` [Khaled2023]_, for ``solver='sgd'``: ``r^2 / sqrt(v)`` with the largest distance ``r`` from
@@ -121,13 +120,13 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
         First learning rate; not used by ``learning_rate='auto'`` and ``'optimal'``, which find their own. The best one
-        depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver, schedule and batch size,
-        on up to 4000 of the rows, judges them on up to 2000 others, and lowers the best for the length of the whole run
-        (of 20 epochs, or of the run where the schedule is as long). It goes below 0.01 only where trials say enough, and
-        is at most what curvature allows full batches. It costs a fifth to a half of 20 epochs of 6000 rows, no more for
-        more rows; of 1000 rows of 784 columns or more it learns too little. See ``eta0_``, and ``docs/rates.md`` for what
-        was measured. ``partial_fit`` does so on its first chunk, which should be a large one. Of ``'dowg'`` it is the
-        length of the first step, well below what there is to go.
+        depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver, schedule and batch
+        size, on up to 4000 of the rows, judges them on up to 2000 others, and lowers the best for the length of the
+        whole run (of 20 epochs, or of the run where the schedule is as long). It goes below 0.01 only where trials say
+        enough, and is at most what curvature allows full batches. It costs a fifth to a half of 20 epochs of 6000 rows,
+        no more for more rows; of 1000 rows of 784 columns or more it learns too little. See ``eta0_``, and
+        ``docs/rates.md`` for what was measured. ``partial_fit`` does so on its first chunk, which should be a large
+        one. Of ``'dowg'`` it is the length of the first step, well below what there is to go.
     power_t : float, default=0.5
         Exponent of ``'invscaling'``.
     warm_start : bool, default=False
@@ -178,9 +177,8 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         first rate; a calibrated rate is at most a quarter of it. A range test finds it:
         :func:`minibatch.diagnostics.learning_rate_range_test`.
     cycle_length : float or None, default=None
-        Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8, for ``'cosine'`` and
-        ``'one_cycle'`` the whole run: ``max_iter`` epochs (calls), or fewer where ``max_updates`` or the budget of a
-        curve allows fewer.
+        Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8; for ``'cosine'`` and
+        ``'one_cycle'`` the whole run: ``max_iter`` epochs (calls), or fewer where a budget allows fewer.
     cycle_decay : float in (0, 1], default=0.5
         What ``'step'`` and ``'exp_range'`` multiply by for every ``cycle_length``.
     decay_base : bool, default=False
@@ -190,11 +188,10 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         large rates may need some.
     learning_rate_scaling : {'linear', 'sqrt', 'sde'} or None, default=None
         Whether the rates given are those of ``reference_batch_size``, to be multiplied by
-        ``batch_size / reference_batch_size`` or its root: for a search over batch sizes that does not search the rate.
-        A start, not a law: see :func:`minibatch.schedules.scale_learning_rate`, which also says what ``'linear'`` is
-        with a reference of 1. ``'sde'`` is the root for ``'adam'``, ``'adamw'`` and ``'rmsprop'``, with ``beta_1``,
-        ``beta_2`` and epsilon scaled so that their memory is as many rows: :func:`minibatch.schedules.scale_adam`. A
-        batch that grows keeps the numbers of its first size.
+        ``batch_size / reference_batch_size`` or its root, for a search over batch sizes alone: a start, not a law, see
+        :func:`minibatch.schedules.scale_learning_rate`. ``'sde'`` is the root for ``'adam'``, ``'adamw'`` and
+        ``'rmsprop'``, with ``beta_1``, ``beta_2`` and epsilon scaled so that their memory is as many rows:
+        :func:`minibatch.schedules.scale_adam`. A batch that grows keeps the numbers of its first size.
     reference_batch_size : int, default=32
         The batch size that the rates given are for; with ``'sde'``, betas and epsilon too.
     batch_growth : float > 1, 'adaptive' or None, default=None
@@ -250,15 +247,12 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
     .. [Scholkopf2001] Schölkopf et al., "Estimating the support of a high-dimensional distribution", Neural Computation
        13, 2001.
     .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
-    .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed: an efficient universal parameter-free gradient descent
-       method", arXiv 2305.16284.
-    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning and online optimization", JMLR 11,
-       2010.
+    .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed", arXiv 2305.16284.
+    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning", JMLR 11, 2010.
     .. [Defazio2024] Defazio et al., "The road less scheduled", arXiv 2405.15682.
     .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
-    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
-       2012.
+    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", 2012.
 
     Examples
     --------

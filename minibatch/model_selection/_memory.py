@@ -305,5 +305,7 @@ def _evaluations(fit: Fit) -> dict[str, Parts]:
     if fit.n_held_out:
         parts = fit.problem.scores_bytes(fit.n_held_out)
         predictions = {"predictions": parts["scores"] * (1 if is_classifier(fit.final) else 2)}  # and their errors
+        if fit.final.scoring not in (None, "loss"):  # scores, probabilities and what a metric makes of them
+            predictions["predictions for a scorer"] = 4 * parts["scores"]
         moments["while validation rows are measured"] = parts | predictions | average
     return moments

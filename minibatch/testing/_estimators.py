@@ -80,10 +80,10 @@ OF_ONE_CLASS: dict[str, list[Any]] = {
     "nu": [0.5, 0.1, 1.0],
     "learning_rate": [*SCHEDULES, "auto"],
 }
-# Losses of regressors that need targets above 0, or not below, are left to those who ask for them.
+# Losses of regressors that need targets above 0, not below, or in [0, 1] are left to those who ask for them.
 LOSSES: dict[type, list[str]] = {
     MiniBatchSGDClassifier: list(CLASSIFICATION),
-    MiniBatchSGDRegressor: [name for name in REGRESSION if name not in ("poisson", "gamma")],
+    MiniBatchSGDRegressor: [name for name in REGRESSION if name not in ("poisson", "gamma", "log_loss")],
     MiniBatchMLPRegressor: ["squared_error"],
 }
 
@@ -129,7 +129,7 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
     They fit any data set of :func:`classification_data` or :func:`regression_data` in a few epochs. What asks something
     of the data keeps its default, unless it is given: ``early_stopping`` (two rows to hold out), ``class_weight`` (no
     ``'balanced'`` in ``partial_fit``), ``batch_normalization`` (two rows in each batch) and the losses ``'poisson'``
-    and ``'gamma'`` (positive targets).
+    and ``'gamma'`` (positive targets) and ``'log_loss'`` of regressors (targets that are shares).
 
     Parameters
     ----------
