@@ -8,7 +8,7 @@ from sklearn.base import is_outlier_detector, is_regressor
 from minibatch._problems.state import Problem, largest_value
 from minibatch._training.beginning import Beginning, Findings
 from minibatch._training.loop import Outcome
-from minibatch.schedules import CYCLES
+from minibatch.schedules._named import CYCLES
 
 __all__ = ["complaint"]
 

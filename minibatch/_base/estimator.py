@@ -245,7 +245,7 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
             "last_batch": self.last_batch,
             "shuffle": self.shuffle,
             "seed": seed,
-            "growth": None if partial else growth_of(self, n_samples),
+            "growth": None if partial else growth_of(self, n_samples, limits.get("batch_size")),
             "adaptive": self.learning_rate == "adaptive",
             "max_iter": 1 if partial else countable(self.max_iter),
             "max_updates": None if partial else most_updates,  # a chunk is trained on whole

@@ -15,7 +15,7 @@ from minibatch._problems.requests import Ran, Request
 from minibatch._problems.state import Problem, State, Vector, largest_rate
 from minibatch._training.growth import Growth
 from minibatch.history import History
-from minibatch.schedules import Progress, Rates, Schedule
+from minibatch.schedules._progress import Progress, Rates, Schedule
 
 __all__ = [
     "Counters", "Observer", "Plan", "Steps", "Trained", "alone", "next_epochs", "next_rate", "run_epoch", "run_epochs",
@@ -179,9 +179,12 @@ def _rates(
         number = np.arange(n_epochs)[:, None]
         updates, rows = updates + n_batches * number, rows + n_rows * number
         epochs = np.array([*accumulate([1.0] * (n_epochs - 1), initial=epochs)])[:, None]  # as they are counted
-    etas, shape = plan.schedule(Progress(n_batches, updates, epochs, whole, rows)), (n_epochs, n_batches)
+    now = Progress(n_batches, updates, epochs, whole, rows)
+    trade = None if plan.growth is None else plan.growth.trade
+    etas, shape = plan.schedule(trade.progress(now) if trade else now), (n_epochs, n_batches)
     if state.rate_factor != 1.0:
         etas = etas * state.rate_factor
+    etas = trade.rates(etas, plan.batch_size) if trade else etas
     return etas.reshape(shape) if n_epochs == 1 else np.broadcast_to(etas, shape)
 
 

@@ -42,7 +42,7 @@ from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
 from minibatch.neural_network._auto import SCHEDULE_FREE, rates_to_try, schedule_from
 from minibatch.neural_network._layers import network_that_fits
-from minibatch.schedules import SCHEDULES
+from minibatch.schedules._named import SCHEDULES
 
 __all__ = ["DEFAULT_RATE", "MultiLayerPerceptron", "takes_chunks"]
 
@@ -84,7 +84,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "solver": [StrOptions({*SOLVERS, "lbfgs"})],
-        "learning_rate": [ScheduleNames({"auto", *SCHEDULES} - {"optimal", "dowg"}, "learning_rate_init")],
+        "learning_rate": [ScheduleNames({"auto", *SCHEDULES} - {"optimal", "dowg"}, "learning_rate_init"), callable],
         "learning_rate_init": FIRST_RATE,
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],

@@ -105,8 +105,8 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, used as they are: a chunk does not know the others, so give weights of mean 1 overall.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come; where y is an indicator matrix the numbers of its columns, ``range(n_labels)``.
-            Required in the first call.
+            All labels that will ever come; of an indicator matrix the numbers of its columns. Required in the first
+            call.
 
         Returns
         -------

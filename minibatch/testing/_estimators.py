@@ -15,7 +15,7 @@ from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDOneClassSVM, MiniBatchSGDRegressor
 from minibatch.neural_network import MiniBatchMLPClassifier, MiniBatchMLPRegressor
-from minibatch.schedules import ONCE_A_RUN, SCHEDULES
+from minibatch.schedules._named import ONCE_A_RUN, SCHEDULES
 from minibatch.testing._data import batch_sizes
 
 __all__ = ["KINDS", "LOSSES", "OF_ALL", "OF_LINEAR", "OF_NETWORKS", "OF_ONE_CLASS", "estimators"]
@@ -49,7 +49,7 @@ OF_ALL: dict[str, list[Any]] = {
     "warmup": [0.0, 0.5, 2],
     "learning_rate_scaling": [None, "linear", "sqrt"],
     "reference_batch_size": [32, 1],
-    "batch_growth": [None, 2, 1.5, "adaptive"],
+    "batch_growth": [None, 2, 1.5, "adaptive", "schedule"],
     "batch_growth_interval": [None, 1],
     "max_batch_size": [None, 4, 0.5, "full"],
 }
@@ -103,8 +103,10 @@ def _values_for(estimator: type) -> dict[str, list[Any]]:
 def _out_of_place(drawn: dict[str, Any]) -> set[str]:
     """Parameters whose values may not go with the others."""
     rate = drawn.get("eta0", drawn.get("learning_rate_init"))
-    schedule, solver, adaptive = drawn["learning_rate"], drawn["solver"], drawn["batch_growth"] == "adaptive"
-    endless = adaptive and drawn["max_updates"] is not None and drawn["cycle_length"] is None
+    schedule, solver, growth = drawn["learning_rate"], drawn["solver"], drawn["batch_growth"]
+    unforeseen = growth in ("adaptive", "schedule")
+    endless = unforeseen and drawn["max_updates"] is not None and drawn["cycle_length"] is None
+    level = growth == "schedule" and schedule in ("constant", "auto", "dowg", *PASSIVE)
     conflicts = {
         "multi_class": drawn.get("loss") != "log_loss",
         "alpha": schedule in ("optimal", "inverse_time") and drawn.get("alpha") == 0,
@@ -117,7 +119,7 @@ def _out_of_place(drawn: dict[str, Any]) -> set[str]:
         "beta_1": solver == "schedule_free_adamw" and drawn["beta_1"] == 0,
         "average": solver.startswith("schedule_free"),
         "dropout": solver == "lbfgs",
-        "batch_growth": bool(drawn.get("batch_normalization")) or (schedule in ONCE_A_RUN and endless),
+        "batch_growth": bool(drawn.get("batch_normalization")) or (schedule in ONCE_A_RUN and endless) or level,
     }
     return {name for name, conflict in conflicts.items() if conflict and name in drawn}
 
@@ -176,7 +178,7 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
     }
     if drawn.get("multi_class") == "multinomial" and "loss" not in parameters:
         drawn["loss"] = "log_loss"
-    if drawn["learning_rate"] in PASSIVE and "loss" not in parameters:
+    if drawn["learning_rate"] in (*PASSIVE,) and "loss" not in parameters:
         drawn["loss"] = "hinge" if estimator is MiniBatchSGDClassifier else "epsilon_insensitive"
     for name in _out_of_place(drawn) - parameters.keys():
         drawn[name] = _values_for(estimator)[name][0]

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ def adjusted(estimator: Any, **parameters: Any) -> Any:
     known = estimator.get_params(deep=False)
     if not isinstance(known.get("random_state", 0), Integral):
         parameters = {"random_state": 0, **parameters}
-    if not isinstance(known.get("learning_rate", ""), str):
+    if isinstance(known.get("learning_rate"), Real):
         parameters = {name: value for name, value in parameters.items() if name != "learning_rate"}
     if known.get("learning_rate") == "auto" and parameters.keys() & {"learning_rate_init"} & known.keys():
         parameters = {"learning_rate": "constant", **parameters}  # what such a rate means there, said without a warning
