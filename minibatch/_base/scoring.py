@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import dataclass
 from difflib import get_close_matches
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.base import is_regressor
@@ -44,7 +45,7 @@ def validation_by(model: Any, held_out: Rows, theta: Vector) -> Validate:
     before anything is trained."""
     evaluation, scoring = model._evaluation(held_out), model.scoring
     if scoring is None:
-        return evaluation.both  # type: ignore[no-any-return]
+        return evaluation.both
     scorer = None if scoring == "loss" else get_scorer(scoring)
     validate = _Validation(model, evaluation, model._decode(held_out.target), scorer)
     try:
@@ -59,7 +60,8 @@ def validation_by(model: Any, held_out: Rows, theta: Vector) -> Validate:
     return validate
 
 
-class _Validation(NamedTuple):
+@dataclass(frozen=True)
+class _Validation:
     model: Any
     evaluation: Evaluation
     y: Any  # as the user gave it
