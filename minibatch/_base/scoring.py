@@ -21,14 +21,14 @@ __all__ = ["check_scoring", "fitted_with", "validation_by"]
 
 def check_scoring(scoring: Any) -> None:
     """Refuse a name that nobody knows."""
-    names = ["loss", *get_scorer_names()]
-    if isinstance(scoring, str) and scoring not in names:
-        near = get_close_matches(scoring, names, n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else " sklearn.metrics.get_scorer_names() lists the names."
-        raise ValueError(
-            "scoring must be 'loss', the name of a scorer of scikit-learn, a callable scorer(estimator, X, y) or None; "
-            f"got {scoring!r}.{meant}"
-        )
+    if not isinstance(scoring, str) or scoring == "loss" or scoring in (names := get_scorer_names()):
+        return
+    near = get_close_matches(scoring, ["loss", *names], n=1)
+    meant = f" Did you mean {near[0]!r}?" if near else " sklearn.metrics.get_scorer_names() lists the names."
+    raise ValueError(
+        "scoring must be 'loss', the name of a scorer of scikit-learn, a callable scorer(estimator, X, y) or None; "
+        f"got {scoring!r}.{meant}"
+    )
 
 
 def fitted_with(model: Any, problem: Any, theta: Vector) -> Any:
