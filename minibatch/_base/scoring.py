@@ -8,15 +8,16 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_regressor
+from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from minibatch._base.rows import Rows
 from minibatch._base.watch import Evaluation
 from minibatch._problems.state import Vector
 from minibatch._training.loop import Validate
+from minibatch._training.rules import ScoreRule
 
-__all__ = ["check_scoring", "fitted_with", "validation_by"]
+__all__ = ["check_scoring", "fitted_with", "refuse_one_row", "score_rule", "validation_by"]
 
 
 def check_scoring(scoring: Any) -> None:
@@ -29,6 +30,17 @@ def check_scoring(scoring: Any) -> None:
         "scoring must be 'loss', the name of a scorer of scikit-learn, a callable scorer(estimator, X, y) or None; "
         f"got {scoring!r}.{meant}"
     )
+
+
+def refuse_one_row(model: Any, held_out: Rows) -> None:
+    if len(held_out.target) < 2 and model.scoring is None and is_regressor(model):
+        raise ValueError("early_stopping looks at R squared, which one row does not have; give two or more.")
+
+
+def score_rule(model: Any, patience: float, unit: float) -> ScoreRule:
+    """When to stop; ``unit`` is that of ``tol`` in losses."""
+    by_loss = model.scoring == "loss"
+    return ScoreRule(model.tol, patience, unit, has_ties=is_classifier(model) and not by_loss, by_loss=by_loss)
 
 
 def fitted_with(model: Any, problem: Any, theta: Vector) -> Any:
