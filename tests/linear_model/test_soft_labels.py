@@ -180,3 +180,14 @@ def test_the_stability_limit_is_that_of_rows_with_both_labels():
     A = np.column_stack([X, np.ones(N)])
     H = (A.T * (expit(z) * expit(-z))) @ A / N + model.alpha * np.diag([1.0] * 6 + [0.0])
     assert_allclose(float(stability_limit(model, X, shares)), 2 / np.linalg.eigvalsh(H)[-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["svrg", "saga", "lbfgs"])
+def test_solvers_that_reach_the_optimum(solver):
+    """Also where a batch has a row twice. SVRG and SAGA find their rates from the curvature of the loss."""
+    full = MiniBatchSGDRegressor("log_loss", alpha=0.02, batch_size="full", solver="lbfgs", tol=1e-10).fit(X, shares)
+    for shuffle in (True, "replacement"):
+        size = "full" if solver == "lbfgs" else 5
+        model = MiniBatchSGDRegressor("log_loss", alpha=0.02, batch_size=size, solver=solver, shuffle=shuffle)
+        model.set_params(max_iter=200, tol=None if solver != "lbfgs" else 1e-10, random_state=0).fit(X, shares)
+        assert_allclose(theta(model), theta(full), atol=1e-5)
