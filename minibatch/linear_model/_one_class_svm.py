@@ -274,7 +274,7 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
     _parameter_constraints: dict = {
         **{name: of for name, of in OneClassLinearModel._parameter_constraints.items() if name not in _NOT_HERE},
         "nu": [Interval(Real, 0, 1, closed="right")],
-        "learning_rate": [ScheduleNames({*SCHEDULES, "auto"}, "eta0")],
+        "learning_rate": [ScheduleNames({*SCHEDULES, "auto"}, "eta0"), callable],
         "solver": [StrOptions(set(SOLVERS))],
     }
 
