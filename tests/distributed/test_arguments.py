@@ -101,6 +101,24 @@ def test_a_checkpoint_is_written_on_the_way_and_a_full_disk_leaves_the_last(tmp_
     assert len([*tmp_path.iterdir()]) == 1
 
 
+def level(now):
+    return 1.0
+
+
+def test_functions_of_the_users_are_sent_nowhere_and_saved_if_they_can_be(tmp_path):
+    named = fit(clone(LINEAR), ArrayShards([X], [y]), n_workers=2)
+    for learning_rate in (level, lambda now: 1.0):
+        model = clone(LINEAR).set_params(learning_rate=learning_rate)
+        assert_array_equal(fit(model, ArrayShards([X], [y]), n_workers=2).coef_, named.coef_)
+        assert model.learning_rate is learning_rate
+    saved = fit(clone(LINEAR).set_params(learning_rate=level), X, y, checkpoint=tmp_path / "level")
+    assert saved.learning_rate is level
+    model = clone(LINEAR).set_params(learning_rate=lambda now: 1.0)
+    with pytest.raises(ValueError, match=r"learning_rate=<function .* cannot be pickled, as a checkpoint has to be"):
+        fit(model, X, y, checkpoint=tmp_path / "lambda")
+    assert not hasattr(model, "coef_")
+
+
 def test_a_checkpoint_of_other_rows_or_damaged_is_refused(tmp_path):
     model, as_before = clone(LINEAR), fit(clone(LINEAR), X, y, checkpoint=tmp_path)
     for rows, targets in ((X[:-1], y[:-1]), (X + 1.0, y), (X, 1 - y), (X[:, :3], y), (X.astype(np.float32), y)):
