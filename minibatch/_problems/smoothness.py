@@ -9,6 +9,7 @@ from minibatch._problems.linear import LinearProblem
 from minibatch._problems.state import matrix_of
 from minibatch.engine.linear import SOFTMAX
 from minibatch.engine.losses import (
+    CROSS_ENTROPY,
     HUBER,
     LOG_LOSS,
     MODIFIED_HUBER,
@@ -23,6 +24,7 @@ __all__ = ["LARGEST_CURVATURE", "NOISE", "POWER_ITERATIONS", "SOFTMAX_CURVATURE"
 # The largest second derivative of a loss in the score; of a softmax, of the norm of its Hessian.
 LARGEST_CURVATURE = {
     LOG_LOSS: 0.25,
+    CROSS_ENTROPY: 0.25,
     SQUARED_ERROR: 1.0,
     HUBER: 1.0,
     SQUARED_HINGE: 2.0,

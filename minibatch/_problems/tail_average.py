@@ -11,7 +11,7 @@ so small that a float32 average could not follow.
 
 import numpy as np
 
-from minibatch.schedules import Rates
+from minibatch.schedules._progress import Rates
 
 __all__ = ["DENSE", "NEWEST", "weights_of_newest"]
 

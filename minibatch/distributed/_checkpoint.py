@@ -1,6 +1,7 @@
 """A fit that goes on where it was ended: a file that is written whole or not at all."""
 
 import os
+import pickle
 import re
 import time
 import warnings
@@ -38,6 +39,8 @@ class Keeping:
     """Brings back what an earlier call has left, and keeps what this one comes to."""
 
     def __init__(self, estimator: Any, folder: Any, **how: Any) -> None:
+        if folder is not None:
+            _refuse_what_is_not_saved(estimator)
         self._estimator, self._n_before = estimator, 0
         self._rows: list[Traffic] = []  # of earlier calls
         self._checkpoint, self._seed = None if folder is None else Checkpoint(folder), seed_of(estimator.random_state)
@@ -127,6 +130,19 @@ class Checkpoint:
         finally:
             temporary.unlink(missing_ok=True)
             self._last = time.monotonic()
+
+
+def _refuse_what_is_not_saved(estimator: Any) -> None:
+    """Before any work: a checkpoint is first written after half a minute of it."""
+    for name, value in estimator.get_params(deep=False).items():
+        try:
+            if callable(value):
+                pickle.dumps(value)
+        except Exception as error:
+            raise ValueError(
+                f"{name}={value!r} cannot be pickled, as a checkpoint has to be; use a function that a module defines, "
+                f"or an object of a class. ({error})"
+            ) from error
 
 
 def _said_of(value: Any) -> str:

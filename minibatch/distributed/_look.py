@@ -48,6 +48,10 @@ def look_at(source: Source, estimator: Any) -> Look:
     for piece in pieces_of(source):
         found.add(piece)
     model = without_callbacks(clone(estimator))
+    # functions, which perhaps cannot be sent, are of no use to workers
+    for name, plain in (("learning_rate", "constant"), ("scoring", None)):
+        if callable(getattr(model, name)):
+            setattr(model, name, plain)
     labels = {"partial": True, "classes": found.classes()} if is_classifier(estimator) else {}
     before, sample = {*vars(model)}, joined(found.sample)
     rows = model._checked_rows(*sample, reset=True, **labels)

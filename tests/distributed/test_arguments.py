@@ -10,6 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.linear_model import SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier
 from minibatch.distributed import ArrayShards, _checkpoint, fit
@@ -67,6 +69,11 @@ def test_what_cannot_be_shared_is_refused():
         fit(MiniBatchMLPRegressor(solver="lbfgs"), X, X[:, 0], n_workers=2)
     with pytest.raises(ValueError, match="alpha"):
         fit(clone(LINEAR).set_params(alpha=-1.0), X, y, n_workers=2)
+    drawn = clone(LINEAR).set_params(shuffle="replacement")
+    for estimator, rows, targets in ((drawn, ArrayShards([X], [y]), None), (make_pipeline(Normalizer(), drawn), X, y)):
+        with pytest.raises(ValueError, match="shuffle='replacement' draws from all rows, but these are read in pieces"):
+            fit(estimator, rows, targets)
+        assert not hasattr(drawn, "coef_")
 
 
 def test_a_checkpoint_is_written_on_the_way_and_a_full_disk_leaves_the_last(tmp_path, monkeypatch):
@@ -92,6 +99,24 @@ def test_a_checkpoint_is_written_on_the_way_and_a_full_disk_leaves_the_last(tmp_
     assert_allclose(parameters(more), parameters(whole), rtol=1e-12)
     assert more.n_iter_ == 6
     assert len([*tmp_path.iterdir()]) == 1
+
+
+def level(now):
+    return 1.0
+
+
+def test_functions_of_the_users_are_sent_nowhere_and_saved_if_they_can_be(tmp_path):
+    named = fit(clone(LINEAR), ArrayShards([X], [y]), n_workers=2)
+    for learning_rate in (level, lambda now: 1.0):
+        model = clone(LINEAR).set_params(learning_rate=learning_rate)
+        assert_array_equal(fit(model, ArrayShards([X], [y]), n_workers=2).coef_, named.coef_)
+        assert model.learning_rate is learning_rate
+    saved = fit(clone(LINEAR).set_params(learning_rate=level), X, y, checkpoint=tmp_path / "level")
+    assert saved.learning_rate is level
+    model = clone(LINEAR).set_params(learning_rate=lambda now: 1.0)
+    with pytest.raises(ValueError, match=r"learning_rate=<function .* cannot be pickled, as a checkpoint has to be"):
+        fit(model, X, y, checkpoint=tmp_path / "lambda")
+    assert not hasattr(model, "coef_")
 
 
 def test_a_checkpoint_of_other_rows_or_damaged_is_refused(tmp_path):

@@ -103,6 +103,11 @@ FEATURES = {
 }
 
 
+@given(regression_data(max_outputs=2, shares=True))
+def test_shares_are_in_0_and_1(data):
+    assert ((data[1] >= 0) & (data[1] <= 1)).all()
+
+
 @pytest.mark.parametrize("strategy", [classification_data(), regression_data()], ids=["classes", "targets"])
 def test_troubles_are_drawn(strategy):
     sets = drawn(strategy)
@@ -168,8 +173,8 @@ def test_any_estimator_fits_any_data_of_its_kind(data, model):
 
 DEFAULTS = {estimator: estimator().get_params() for estimator in ALL}
 LEFT_ALONE = {  # they ask something of the data, or are of no interest here
-    "batch_normalization", "class_weight", "early_stopping", "validation_fraction", "n_iter_no_change", "verbose",
-    "max_fun", "max_eta", "adam_epsilon",
+    "batch_normalization", "class_weight", "early_stopping", "scoring", "validation_fraction", "n_iter_no_change",
+    "verbose", "max_fun", "max_eta", "adam_epsilon",
 }  # fmt: skip
 
 
