@@ -30,6 +30,7 @@ __all__ = [
     "Matrix",
     "Method",
     "MultiClass",
+    "NetworkAverage",
     "NetworkClassWeight",
     "NetworkLoss",
     "NetworkSchedule",
@@ -110,6 +111,7 @@ RegressionLoss: TypeAlias = SharedLoss | Literal["absolute_error", "quantile", "
 
 Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu", "gelu"]
 NetworkLoss: TypeAlias = Literal["squared_error", "poisson"]
+NetworkAverage: TypeAlias = Flag | Integer | Literal["ema"]
 NetworkClassWeight: TypeAlias = ClassWeight | list[dict[Any, Any]]  # for several labels a row
 BatchNormalization: TypeAlias = Flag | Literal["input"]
 

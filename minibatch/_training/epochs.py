@@ -156,7 +156,7 @@ def next_epochs(problem: Problem, plan: Plan, state: State, clock: Counters, n_e
     etas = _rates(plan, state, clock, n_batches, whole, n_rows, n_epochs)
     first_averaged = _first_averaged(plan, clock.n_samples_seen, n_rows, n_batches)
     seed = epoch_seed(plan.seed, clock.epoch) if problem.is_random else 0
-    return Epoch(orders, etas, batch_size, first_averaged, plan.noisy, seed)
+    return Epoch(orders, etas, batch_size, first_averaged, plan.noisy, seed, whole)
 
 
 def next_rate(problem: Problem, plan: Plan, state: State, clock: Counters) -> float:

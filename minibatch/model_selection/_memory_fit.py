@@ -111,8 +111,8 @@ def fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: A
 
 def _of_average(final: Any, dtype: Any) -> int:
     """Bytes of a parameter in an average."""
-    if not hasattr(final, "average"):  # a network
-        return dtype.itemsize if final._is_auto else 0
+    if hasattr(final, "hidden_layer_sizes"):  # a network
+        return dtype.itemsize if final.average or final._is_auto else 0
     return 8 if final.average else 0
 
 

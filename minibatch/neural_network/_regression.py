@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import StrOptions
 
 from minibatch._base.targets import RegressionTarget
 from minibatch._base.types import Matrix, available_if, checks_parameters
@@ -17,6 +18,11 @@ LOSSES = {"squared_error": SQUARED_ERROR, "poisson": POISSON}
 
 class RegressingNetwork(RegressionTarget, MultiLayerPerceptron):
     """The network for regression but for the list of its parameters."""
+
+    _parameter_constraints: dict = {
+        **MultiLayerPerceptron._parameter_constraints,
+        "loss": [StrOptions(set(LOSSES))],
+    }
 
     @checks_parameters
     def fit(

@@ -1,28 +1,12 @@
 """The network for regression."""
 
-from sklearn.utils._param_validation import StrOptions
-
 from minibatch._base.keywords import says_what_was_meant
-from minibatch._base.types import (
-    Activation,
-    BatchGrowth,
-    BatchNormalization,
-    BatchSize,
-    FirstRate,
-    Flag,
-    Integer,
-    Integers,
-    LargestBatchSize,
-    LastBatch,
-    NetworkLoss,
-    NetworkSchedule,
-    NetworkSolver,
-    Number,
-    RandomState,
-    RateScaling,
-    Shuffle,
-)
-from minibatch.neural_network._regression import LOSSES, RegressingNetwork
+
+from minibatch._base.types import (  # isort: skip
+    Activation, BatchGrowth, BatchNormalization, BatchSize, FirstRate, Flag, Integer, Integers, LargestBatchSize,
+    LastBatch, NetworkAverage, NetworkLoss, NetworkSchedule, NetworkSolver, Number, RandomState, RateScaling, Shuffle,
+)  # fmt: skip
+from minibatch.neural_network._regression import RegressingNetwork
 
 __all__ = ["MiniBatchMLPRegressor"]
 
@@ -102,8 +86,7 @@ class MiniBatchMLPRegressor(RegressingNetwork):
     learning_rate_init : float or 'auto', default=0.001
         First learning rate; with ``learning_rate='auto'`` any number but 0.001 is a constant one, with a warning.
         Tune it together with ``batch_size``. With other schedules ``'auto'`` finds one in some 20 short runs, as the
-        linear models do (``eta0_``), ``partial_fit`` on its first chunk: a lower objective than with 0.001 in 30 of
-        40 cases (Adam and SGD, constant), a higher one in 1; see ``docs/rates_networks.md``.
+        linear models do (``eta0_``), ``partial_fit`` on its first chunk; see ``docs/rates_networks.md``.
     power_t : float, default=0.5
         Exponent of ``'invscaling'``.
     max_iter : int, default=200
@@ -170,6 +153,20 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         running statistics. Batches then differ in more than noise: the objective depends on ``batch_size``.
         ``'input'`` does it to the columns of a dense X as well (without scale and intercept): a ``StandardScaler`` that
         learns along with ``partial_fit``.
+    average : bool, int or 'ema', default=False
+        Whether the model is an average of the parameters after every update: of all of them, with an int of those after
+        so many rows, or the exponential one, ``'ema'``. It is what is evaluated, early-stopped on, predicted with and
+        saved; training goes on from the last parameters. It takes the noise out of small batches and high rates: try
+        it before a smaller rate. False is the last parameters, of ``learning_rate='auto'`` the average described
+        there, which any other replaces. Running statistics of ``batch_normalization`` are averaged too: right for the
+        first layer, nearly so for others while the parameters are near each other, as under ``'ema'``. Not with
+        ``'lbfgs'`` and the schedule-free solvers.
+    average_half_life : float, default=1.0
+        Of ``'ema'``, in epochs (calls of ``partial_fit``): with ``m`` updates an epoch, ``average +=
+        (1 - 2^(-1 / (m average_half_life))) (w - average)``, and the mean of all until that weighs more. Batches
+        ``k`` times as large make ``1/k`` as many updates, so the decay of one is raised to the power ``k``, the scaling
+        rule of [Busbridge2023]_: the same number suits every ``batch_size``. An epoch is where to begin [Composer]_;
+        the longer, the less noise, and the later the average follows.
     last_batch : {'keep', 'drop'}, default='keep'
         Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
     max_updates : int or None, default=None
@@ -289,6 +286,8 @@ class MiniBatchMLPRegressor(RegressingNetwork):
     .. [Srivastava2014] Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15,
        2014.
     .. [Ioffe2015] Ioffe & Szegedy, "Batch normalization", arXiv 1502.03167.
+    .. [Busbridge2023] Busbridge et al., "How to scale your EMA", NeurIPS 2023, arXiv 2307.13813.
+    .. [Composer] Composer, "EMA", docs.mosaicml.com/projects/composer/en/latest/method_cards/ema.html.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
     .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
        2012.
@@ -308,11 +307,6 @@ class MiniBatchMLPRegressor(RegressingNetwork):
     >>> round(model.fit(X, y).score(X, y), 1)
     0.7
     """
-
-    _parameter_constraints: dict = {
-        **RegressingNetwork._parameter_constraints,
-        "loss": [StrOptions(set(LOSSES))],
-    }
 
     @says_what_was_meant
     def __init__(
@@ -344,6 +338,8 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         max_fun: Integer = 15000,
         dropout: Number = 0.0,
         batch_normalization: BatchNormalization = False,
+        average: NetworkAverage = False,
+        average_half_life: Number = 1.0,
         last_batch: LastBatch = "keep",
         max_updates: Integer | None = None,
         evaluate_every: Integer | None = None,
@@ -384,6 +380,8 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         self.max_fun = max_fun
         self.dropout = dropout
         self.batch_normalization = batch_normalization
+        self.average = average
+        self.average_half_life = average_half_life
         self.last_batch = last_batch
         self.max_updates = max_updates
         self.evaluate_every = evaluate_every
