@@ -13,7 +13,7 @@ from minibatch._problems.averages import shares_of_updates
 from minibatch._problems.batching import Order
 from minibatch._problems.blas import one_blas_thread
 from minibatch._problems.epochs import Epoch
-from minibatch._problems.layout import buffer_sizes, buffer_type, buffers
+from minibatch._problems.layout import WHOLE_BATCH, buffer_sizes, buffer_type, buffers
 from minibatch._problems.meeting import on_threads_that_meet
 from minibatch._problems.mlp_work import BLOCK_WORK, UPDATE_WORK, rows_at_once, work_of_row
 from minibatch._problems.pieces import Threads, at_once, cut, share_out
@@ -105,13 +105,18 @@ class MLPProblem(ProblemOnRows):
         first = self._first_state(theta, self.n_trained, np.zeros(0))
         return replace(first, average=theta.copy() if averaged else None)
 
+    def in_whole_batches(self) -> "MLPProblem":
+        """With all rows of a batch normalised alike."""
+        normalization = self.network.normalization._replace(chunk=WHOLE_BATCH)
+        return replace(self, network=self.network._replace(normalization=normalization))
+
     def with_statistics(self, theta: Vector) -> Vector:
         """With those of the rows as running statistics, from some of them: as training normalizes from the first batch
         on. A copy; without batch normalization, as it is."""
         if not self.network.normalized:
             return theta
         n_rows = min(self.n_samples, ROWS_OF_STATISTICS)
-        some = self.on_rows(np.linspace(0, self.n_samples - 1, n_rows).astype(np.int64))
+        some = self.in_whole_batches().on_rows(np.linspace(0, self.n_samples - 1, n_rows).astype(np.int64))
         state = some.new_state(theta, False)
         some.run_epoch(state, Epoch(np.arange(n_rows), np.zeros(1), n_rows, 1, False, 0))  # at the rate 0
         return state.theta
@@ -202,7 +207,7 @@ class MLPProblem(ProblemOnRows):
         return work_of_row(self.network, self.data.X)
 
     def _batch_work(self, batch_size: int) -> float:
-        n_blocks = 1 if self.network.normalized else -(-batch_size // BLOCK_ROWS)
+        n_blocks = -(-batch_size // (self.network.chunk if self.network.normalized else BLOCK_ROWS))
         return batch_size * self._row_work + (UPDATE_WORK + BLOCK_WORK * n_blocks) * self.n_parameters
 
     def _is_large(self, batch_size: int) -> bool:
@@ -213,7 +218,7 @@ class MLPProblem(ProblemOnRows):
     def _block_rows(self, batch_size: int) -> int:
         """Rows that the shares of a batch take at once."""
         most = BLOCK_ROWS * _n_shares(self.network, batch_size)
-        return batch_size if self.network.normalized else min(batch_size, most)
+        return min(batch_size, self.network.chunk + 1 if self.network.normalized else most)  # a row may come along
 
     def _is_small(self, batch_size: int) -> bool:
         """``engine.mlp_by_inputs`` says what it is not for."""

@@ -49,6 +49,12 @@ class Fit(NamedTuple):
         return -(-self.n_trained_on // self.batch_size)
 
     @property
+    def in_chunks(self) -> bool:
+        """Whether chunks of a full batch are normalized by themselves, so that its rows are shuffled."""
+        network = getattr(self.problem, "network", None)
+        return network is not None and network.normalized and network.chunk < self.n_trained_on
+
+    @property
     def values_of_row(self) -> float:
         return values_of_row(self.problem.data.X) if self.sparse else self.n_features
 

@@ -42,7 +42,7 @@ from minibatch.history import History
 from minibatch.neural_network._auto import rates_to_try, schedule_from
 from minibatch.neural_network._averages import AVERAGES, averaged_from, check_average, half_life_of
 from minibatch.neural_network._layers import network_that_fits
-from minibatch.neural_network._normalization import check_batches, refuse_one_row, refuse_sparse
+from minibatch.neural_network._normalization import check_batches, refuse_one_row, refuse_sparse, rows_of_chunk
 from minibatch.schedules import SCHEDULES
 
 __all__ = ["DEFAULT_RATE", "MultiLayerPerceptron", "takes_chunks"]
@@ -87,6 +87,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "batch_normalization": ["boolean", StrOptions({"input"})],
+        "ghost_batch_size": [Interval(Integral, 2, None, closed="left"), None],
         **AVERAGES,
     }
     _rate_parameter = "learning_rate_init"
@@ -138,7 +139,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: Mapping[str, Any]) -> Plan:
         of_auto = {"schedule": schedule_from(rate.eta0, self.solver)} if self._is_auto else {}
-        fields = {"average_from": averaged_from(self), **of_auto, **limits}
+        in_chunks = bool(self.batch_normalization) and rows_of_chunk(self) < n_samples
+        fields = {"average_from": averaged_from(self), "in_chunks": in_chunks, **of_auto, **limits}
         return super()._plan(n_samples, rate, seed, partial, fields)
 
     def _hidden_units(self) -> list[int]:
@@ -223,7 +225,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         units = [X.shape[1], *self._hidden_units(), n_outputs]
         n_parameters = sum((n_inputs + 1) * n_units for n_inputs, n_units in pairwise(units))
         refuse_unaddressable(n_parameters, self._size_in_words(X.shape[1]))
-        network = network_of(units, ACTIVATIONS[self.activation], normalized, of_input, float(self.dropout))
+        chunk = rows_of_chunk(self)
+        network = network_of(units, ACTIVATIONS[self.activation], normalized, of_input, float(self.dropout), chunk)
         more["half_life"] = half_life_of(self)
         return MLPProblem.from_arrays(X, y, weight, objective, self._solver(), network, **more)
 

@@ -153,23 +153,23 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         before a trained scale and the intercept [Ioffe2015]_. Rows count by their weights. Predictions use running
         statistics, in which a batch weighs 0.1 (the first ten, equally), its variance made unbiased where it is not all
         there is to train on. Every batch needs two rows or more; one in which fewer have weight is normalized by the
-        running statistics. Batches then differ in more than noise: the objective depends on ``batch_size``.
+        running statistics. The objective depends on ``batch_size`` then, or on ``ghost_batch_size`` alone.
         ``'input'`` does it to the columns of a dense X as well (without scale and intercept): a ``StandardScaler`` that
         learns along with ``partial_fit``.
+    ghost_batch_size : int or None, default=None
+        Rows of a batch that ``batch_normalization`` normalizes by themselves [Hoffer2017]_, a single last row with the
+        others; running statistics go towards the mean over these chunks. Batches of 1, 2, 3, ... chunks have one
+        objective. Small chunks are noise, which may regularize; 32 is a usual number. None: all rows of the batch.
     average : bool, int or 'ema', default=False
-        Whether the model is an average of the parameters after every update: of all of them, with an int of those after
-        so many rows, or the exponential one, ``'ema'``. It is what is evaluated, early-stopped on, predicted with and
-        saved; training goes on from the last parameters. It takes the noise out of small batches and high rates: try
-        it before a smaller rate. False is the last parameters, of ``learning_rate='auto'`` the average described
-        there, which any other replaces. Running statistics of ``batch_normalization`` are averaged too: right for the
-        first layer, nearly so for others while the parameters are near each other, as under ``'ema'``. Not with
-        ``'lbfgs'`` and the schedule-free solvers.
+        Whether the model, which is evaluated, early-stopped on and predicted with, is an average of the parameters
+        after every update: of all, with an int of those after so many rows, with ``'ema'`` an exponential one. It takes
+        the noise out of small batches and high rates: try it before a smaller rate. Training goes on from the last
+        parameters. False: these, and with ``learning_rate='auto'`` the average that it has. Running statistics are
+        averaged too, which suits parameters that are near each other. Not with ``'lbfgs'`` and schedule-free solvers.
     average_half_life : float, default=1.0
-        Of ``'ema'``, in epochs (calls of ``partial_fit``): with ``m`` updates an epoch, ``average +=
-        (1 - 2^(-1 / (m average_half_life))) (w - average)``, and the mean of all until that weighs more. Batches
-        ``k`` times as large make ``1/k`` as many updates, so the decay of one is raised to the power ``k``, the scaling
-        rule of [Busbridge2023]_: the same number suits every ``batch_size``. An epoch is where to begin [Composer]_;
-        the longer, the less noise, and the later the average follows.
+        Of ``'ema'``, in epochs (calls of ``partial_fit``): of ``m`` updates an epoch each makes ``average +=
+        (1 - 2^(-1 / (m average_half_life))) (w - average)``, the first ones the mean. An epoch forgets as much whatever
+        the batch size, which is the scaling rule of [Busbridge2023]_. For the default see ``docs/rates_networks.md``.
     last_batch : {'keep', 'drop'}, default='keep'
         Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
     max_updates : int or None, default=None
@@ -244,21 +244,19 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         What makes a prediction out of the last layer.
     t_ : int
         Rows seen.
+    eta0_ : float
+        Learning rate that the schedule begins with, before ``warmup``: given, scaled or found; NaN for ``'lbfgs'``.
+    status_ : str
+        Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
+        ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is no longer finite (all that is
+        said of a call of ``partial_fit``); or it ended above where it began and above that of the best constant, and
+        was not coming down.
     n_iter_ : int
         Epochs of the last call.
     n_updates_ : int
         Updates done, those of earlier calls included where training went on.
     batch_size_ : int
         Rows of a batch, resolved; after growth, of the last epoch. ``history_`` has that of every epoch.
-    eta0_ : float
-        Learning rate that the schedule begins with, before ``warmup``: given, scaled, calibrated, or that of
-        ``'optimal'``; NaN for ``'lbfgs'``.
-    status_ : str
-        Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
-        ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is no longer finite; or it ended
-        above where it began and above that of the best constant, and was not coming down; or, in batches of one row
-        that end as in scikit-learn, above its lowest. Of a call of ``partial_fit``, and of a perceptron, whose loss has
-        no scale, only the first is said.
     history_ : History
         What happened, epoch by epoch; of more than 10,000 calls of ``partial_fit``, so many as are kept.
     n_features_in_ : int
@@ -290,8 +288,8 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
     .. [Srivastava2014] Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15,
        2014.
     .. [Ioffe2015] Ioffe & Szegedy, "Batch normalization", arXiv 1502.03167.
+    .. [Hoffer2017] Hoffer, Hubara & Soudry, "Train longer, generalize better", NeurIPS 2017, arXiv 1705.08741.
     .. [Busbridge2023] Busbridge et al., "How to scale your EMA", NeurIPS 2023, arXiv 2307.13813.
-    .. [Composer] Composer, "EMA", docs.mosaicml.com/projects/composer/en/latest/method_cards/ema.html.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
     .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
        2012.
@@ -340,6 +338,7 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         class_weight: NetworkClassWeight = None,
         dropout: Number = 0.0,
         batch_normalization: BatchNormalization = False,
+        ghost_batch_size: Integer | None = None,
         average: NetworkAverage = False,
         average_half_life: Number = 1.0,
         last_batch: LastBatch = "keep",
@@ -382,6 +381,7 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         self.class_weight = class_weight
         self.dropout = dropout
         self.batch_normalization = batch_normalization
+        self.ghost_batch_size = ghost_batch_size
         self.average = average
         self.average_half_life = average_half_life
         self.last_batch = last_batch

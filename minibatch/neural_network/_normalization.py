@@ -1,10 +1,19 @@
-"""What batch normalization asks of batches and rows."""
+"""Batch normalization: over how many rows, and what it asks of them."""
 
 from typing import Any, NoReturn
 
 import scipy.sparse as sp
 
-__all__ = ["check_batches", "refuse_one_row", "refuse_sparse"]
+from minibatch._base.ranges import countable
+from minibatch._problems.layout import WHOLE_BATCH
+
+__all__ = ["check_batches", "refuse_one_row", "refuse_sparse", "rows_of_chunk"]
+
+
+def rows_of_chunk(estimator: Any) -> int:
+    """How many rows of a batch are normalized by themselves."""
+    size = estimator.ghost_batch_size
+    return WHOLE_BATCH if size is None else countable(size)
 
 
 def check_batches(estimator: Any, n_samples: int) -> None:
