@@ -71,6 +71,8 @@ OF_NETWORKS: dict[str, list[Any]] = {
     "activation": list(ACTIVATIONS),
     "nesterovs_momentum": [True, False],
     "dropout": [0.0, 0.3],
+    "average": [False, True, 3, "ema"],
+    "average_half_life": [1.0, 0.1, 20],
     "learning_rate": [*(name for name in SCHEDULES if name not in ("optimal", "dowg")), "auto"],
     "learning_rate_init": [0.001, 0.1, "auto"],
     "solver": ["adam", *(name for name in SOLVERS if name != "adam"), "lbfgs"],
@@ -115,7 +117,7 @@ def _out_of_place(drawn: dict[str, Any]) -> set[str]:
         "solver": schedule in ("dowg", *PASSIVE),
         "momentum": solver == "schedule_free_sgd" and drawn["momentum"] == 0,
         "beta_1": solver == "schedule_free_adamw" and drawn["beta_1"] == 0,
-        "average": solver.startswith("schedule_free"),
+        "average": solver.startswith("schedule_free") or solver == "lbfgs",
         "dropout": solver == "lbfgs",
         "batch_growth": bool(drawn.get("batch_normalization")) or (schedule in ONCE_A_RUN and endless),
     }
