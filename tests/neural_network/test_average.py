@@ -8,7 +8,6 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor
-from minibatch.diagnostics import gradient_noise_curve
 from references.network_tasks import (
     TASKS,
     N,
@@ -229,15 +228,6 @@ def test_an_average_takes_the_noise_out_of_a_high_rate(average):
         for a in (False, 4000 if average is True else average)
     ]
     assert gaps[1] < gaps[0] / 4
-
-
-def test_the_noise_of_an_average_is_that_of_the_last_parameters():
-    """What watches training sees gradients where they are taken."""
-    model = model_of("regression", average=True, batch_size=4, max_iter=4)
-    curves = [
-        gradient_noise_curve(m, X, y, random_state=0) for m in (model, model_of("regression", batch_size=4, max_iter=4))
-    ]
-    assert_allclose(curves[0].noise_scale, curves[1].noise_scale)
 
 
 @pytest.mark.parametrize("estimator", [MiniBatchMLPClassifier, MiniBatchMLPRegressor])
