@@ -142,7 +142,10 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     model = operator.raw_operator
-    scores, _ = _scores(container.get_op_builder(scope), operator)
+    op = container.get_op_builder(scope)
+    scores, array = _scores(op, operator)
+    if model.loss == "log_loss":  # not Sigmoid, see _probabilities
+        scores = op.Reciprocal(op.Add(op.Exp(op.Neg(scores)), array(1)))
     link = "Exp" if model.loss in model._log_links else "Identity"
     container.add_node(link, scores, operator.outputs[0].full_name, name=scope.get_unique_operator_name(link))
 

@@ -136,11 +136,11 @@ def test_small_probabilities_keep_their_digits(dtype):
 @every_type
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparsified"])
 @pytest.mark.parametrize("outputs", ["one", "column", "two"])
-@pytest.mark.parametrize("loss", ["squared_error", "quantile", "poisson", "gamma"])
+@pytest.mark.parametrize("loss", ["squared_error", "quantile", "poisson", "gamma", "log_loss"])
 def test_linear_regressors(loss, outputs, sparse, dtype):
     target = {"one": np.exp(0.3 * y), "column": np.exp(0.3 * y)[:, None], "two": np.exp(0.3 * np.c_[y, X[:, 0]])}
     model = MiniBatchSGDRegressor(loss, penalty="l1", max_iter=5, tol=None, random_state=0)
-    model.fit(X.astype(dtype), target[outputs])
+    model.fit(X.astype(dtype), target[outputs] / (1 + target[outputs]) if loss == "log_loss" else target[outputs])
     model = model.sparsify() if sparse else model
     (predicted,) = exported(model, X_new.astype(dtype))
     assert predicted.shape == (len(X_new), 2 if outputs == "two" else 1)

@@ -10,7 +10,8 @@ from sklearn.base import clone
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch import schedules as S
 from minibatch.model_selection import convergence_curve
-from minibatch.schedules import CYCLES, SCHEDULES, Progress, Shape, schedule_of
+from minibatch.schedules import Progress
+from minibatch.schedules._named import CYCLES, SCHEDULES, Shape, schedule_of
 
 T = np.arange(2000)
 X = np.random.default_rng(0).standard_normal((20, 2))

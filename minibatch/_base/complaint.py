@@ -8,7 +8,7 @@ from sklearn.base import is_outlier_detector, is_regressor
 from minibatch._problems.state import Problem, largest_value
 from minibatch._training.beginning import Beginning, Findings
 from minibatch._training.loop import Outcome
-from minibatch.schedules import CYCLES
+from minibatch.schedules._named import CYCLES
 
 __all__ = ["complaint"]
 
@@ -28,13 +28,18 @@ def _why(model: Any, problem: Problem, outcome: Outcome, beginning: Beginning) -
     more = "Consider increasing max_iter to improve the fit."
     if constant.is_comparable and end > beginning.first:
         return f"{more} The objective is {end:.3g}, still above the {beginning.first:.3g} at which the fit began."
-    if constant.is_comparable and end > constant.loss and is_regressor(model):
+    if constant.is_comparable and end > constant.loss and _has_a_scale(model):
         return (
             f"The model is still worse than a constant, with |y| up to {largest_value(problem.data.y):.3g}: scale y "
             "with TransformedTargetRegressor(model, transformer=StandardScaler()), use a higher learning rate, or "
             "increase max_iter."
         )
     return f"{more} {outcome.why()}"
+
+
+def _has_a_scale(model: Any) -> bool:
+    """Whether y has one, which shares have not."""
+    return is_regressor(model) and model.loss != "log_loss"
 
 
 def _divergence(model: Any, problem: Any, outcome: Outcome, beginning: Beginning | None) -> str:
@@ -45,7 +50,7 @@ def _divergence(model: Any, problem: Any, outcome: Outcome, beginning: Beginning
     remedy = "scale X with StandardScaler"
     if is_outlier_detector(model):  # rows around the origin have no outliers
         remedy += "(with_mean=False)"
-    if is_regressor(model):
+    if _has_a_scale(model):
         sizes += f", largest |y| {largest_value(problem.data.y):.3g}"
         remedy += " and divide y by a constant"
     if "learning_rate" not in outcome.history:

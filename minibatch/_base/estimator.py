@@ -3,7 +3,8 @@
 A model class provides its ``fit`` and ``partial_fit``, which call ``_train``, and the parts that differ:
 ``_check_parameters``, ``_encode`` (target to numbers), ``_new_problem``, ``_initial_theta``,
 ``_fitted_attributes`` (parameters to public attributes), ``_fitted_theta`` (and back), ``_check_arrays`` (whether the
-attributes fit together), ``_validation_score``, and in its ``_plan`` and ``_optimize`` what its parameters mean.
+attributes fit together), ``_validation_score``, ``_decode`` (numbers to target, for scorers), and in its ``_plan`` and
+``_optimize`` what its parameters mean.
 """
 
 import copy
@@ -42,6 +43,7 @@ from minibatch._base.rates import (
     schedule_for,
 )
 from minibatch._base.rows import Checked, Rows, relative_weights, split_off, with_relative_weights, within_type
+from minibatch._base.scoring import fitted_with, validation_by
 from minibatch._base.seeds import seed_of
 from minibatch._base.solvers import for_batches_of
 from minibatch._base.sparse import refuse_damaged
@@ -54,7 +56,7 @@ from minibatch._training.beginning import Beginning, Findings
 from minibatch._training.calibration import calibrated_rate
 from minibatch._training.epochs import Observer, Plan, Steps, alone
 from minibatch._training.loop import EpochCallbacks, Outcome, Validate, training
-from minibatch._training.rules import Rule
+from minibatch._training.rules import Rule, ScoreRule
 from minibatch.history import History
 
 __all__ = ["MiniBatchEstimator"]
@@ -67,12 +69,13 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
         **CONSTRAINTS,
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [number_from(0), None],
-        "shuffle": ["boolean", StrOptions({"block"})],
+        "shuffle": ["boolean", StrOptions({"block", "replacement"})],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
         "alpha": [number_from(0)],
         "early_stopping": ["boolean"],
+        "scoring": [str, callable, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), share(), StrOptions({"auto", "full"})],
@@ -144,7 +147,7 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
             history = history_so_far(self, partial, goes_on=not fresh and all(part is None for part in init))
             seen = partially(model_after, fit, problem, history, rate)
             bridge = None if partial else bridge_of(self, X, y, sample_weight, seen)
-            validate = None if held_out is None else self._evaluation(held_out).both
+            validate = None if held_out is None else validation_by(self, held_out, state.result())
             callbacks = bridge if bridge is not None and bridge.sees_epochs else None
             # a chunk of a stream says little about the others: rows of one class, one row
             beginning = None if partial else self._beginning(problem, state, theta, fresh, init, seed, found)
@@ -213,7 +216,8 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
                 raise ValueError(f"X_val and y_val go together, but {'X' if X_val is None else 'y'}_val is missing.")
             try:
                 held_out = self._checked_rows(X_val, y_val, weight_val, reset=False, dtype=rows.X.dtype)
-                if self.early_stopping and len(held_out.target) < 2 and not is_classifier(self):
+                few = len(held_out.target) < 2 and not is_classifier(self) and self.scoring is None
+                if self.early_stopping and few:
                     raise ValueError(
                         "early_stopping looks at R squared, which one row does not have; give two or more."
                     )
@@ -241,7 +245,7 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
             "last_batch": self.last_batch,
             "shuffle": self.shuffle,
             "seed": seed,
-            "growth": None if partial else growth_of(self, n_samples),
+            "growth": None if partial else growth_of(self, n_samples, limits.get("batch_size")),
             "adaptive": self.learning_rate == "adaptive",
             "max_iter": 1 if partial else countable(self.max_iter),
             "max_updates": None if partial else most_updates,  # a chunk is trained on whole
@@ -299,6 +303,10 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
     def _rule(self, problem: Any, unit: float) -> Rule:
         """When to stop; ``unit`` is that of ``tol``."""
         raise NotImplementedError
+
+    def _score_rule(self, patience: float, unit: float) -> ScoreRule:
+        by_loss = self.scoring == "loss"
+        return ScoreRule(self.tol, patience, unit, has_ties=is_classifier(self) and not by_loss, by_loss=by_loss)
 
     def _optimize(
         self,
@@ -366,12 +374,8 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
             loss = train.loss(theta) if weighted else float(losses.sum())
             return {"train_loss": loss, "gradient_norm": problem.gradient_norm(theta, gradient)}
 
-        def fitted(theta: Vector) -> Any:
-            model = copy.copy(self)
-            model.__dict__.update(self._fitted_attributes(problem, theta))
-            return model
-
-        return Measures(training, train, self._evaluation(held_out, threads=problem.threads), fitted, problem)
+        test_part = self._evaluation(held_out, threads=problem.threads)
+        return Measures(training, train, test_part, partially(fitted_with, self, problem), problem)
 
     def _fitted_theta(self, problem: Any) -> Vector:
         """The fitted parameters as the problem lays them out."""

@@ -13,19 +13,25 @@ from minibatch._base.ranges import countable, number_above, number_from, share
 from minibatch._base.solvers import WITH_SDE
 from minibatch._problems.batching import resolve_batch_size, rows_in_batches
 from minibatch._problems.passive import PASSIVE
-from minibatch._training.growth import Growth, grown
+from minibatch._training.growth import Growth, Trade, grown
 from minibatch._training.trials import Run
-from minibatch.schedules import CYCLES, ONCE_A_RUN, Schedule, Shape, optimal, scale_learning_rate, schedule_of
+from minibatch.schedules import optimal, scale_learning_rate
+from minibatch.schedules._named import CYCLES, ONCE_A_RUN, Shape, schedule_of
+from minibatch.schedules._progress import Schedule
 
 __all__ = [
-    "CONSTRAINTS", "EPOCHS_A_CYCLE", "EPOCHS_A_GROWTH", "FIRST_RATE", "HORIZON", "HORIZON_UPDATES", "RISE",
-    "at_most_below_top", "check_rates", "epochs_of_run", "first_rate", "growth_of", "rate_is_calibrated",
-    "run_to_calibrate", "schedule_for",
+    "BY_SIZE", "CONSTRAINTS", "EPOCHS_A_CYCLE", "EPOCHS_A_GROWTH", "FIRST_RATE", "HORIZON", "HORIZON_UPDATES",
+    "LARGEST_SHARE", "RISE", "at_most_below_top", "check_rates", "epochs_of_run", "first_rate", "growth_of",
+    "is_passive", "rate_is_calibrated", "run_to_calibrate", "schedule_for",
 ]  # fmt: skip
 
 # Defaults. Smith: half a cycle takes 2 to 10 epochs, and its top is 3 or 4 times its bottom.
 EPOCHS_A_CYCLE, RISE = 8, 4.0
 EPOCHS_A_GROWTH = 10
+# Of a larger share of the rows, the noise falls faster than 1 / B: Smith et al. let the rate fall there.
+LARGEST_SHARE = 0.1
+# Solvers whose steps have a size that does not depend on that of the gradients: there a rate goes with the root of B.
+BY_SIZE = ("adagrad", "rmsprop", "adam", "adamw", "schedule_free_adamw")
 # Epochs and updates that a calibrated rate is for, where the schedule does not depend on how long the run is.
 HORIZON, HORIZON_UPDATES = 20, 128
 
@@ -38,7 +44,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "warmup": [number_from(0)],
     "learning_rate_scaling": [StrOptions({"linear", "sqrt", "sde"}), None],
     "reference_batch_size": [Interval(Integral, 1, None, closed="left")],
-    "batch_growth": [number_above(1), StrOptions({"adaptive"}), None],
+    "batch_growth": [number_above(1), StrOptions({"adaptive", "schedule"}), None],
     "batch_growth_interval": [Interval(Integral, 1, None, closed="left"), None],
     "max_batch_size": [
         Interval(Integral, 1, None, closed="left"),
@@ -54,18 +60,15 @@ def check_rates(estimator: Any) -> None:
     """What the constraints of single parameters cannot say."""
     if estimator.solver == "lbfgs":  # has no rate
         return
+    if estimator.batch_growth == "schedule":
+        _check_trade(estimator)
     if estimator._is_auto:
         _check_auto(estimator)
         return
     name, schedule = estimator._rate_parameter, estimator.learning_rate
     eta0, scaling = getattr(estimator, name), estimator.learning_rate_scaling
     if schedule in ("optimal", "inverse_time") and estimator.alpha == 0:
-        without = " For a model without a penalty, set penalty=None, which leaves alpha to the rate alone."
-        raise ValueError(
-            f"alpha must be > 0 with learning_rate={schedule!r}, which is computed from it; got alpha=0. Use another "
-            f"learning_rate, for instance 'constant' or 'invscaling' with a tuned {name}."
-            f"{without if hasattr(estimator, 'penalty') else ''}"
-        )
+        _refuse_no_alpha(estimator)
     if schedule == "optimal" and (eta0 == "auto" or scaling is not None):
         wrong = f"{name}='auto'" if eta0 == "auto" else f"learning_rate_scaling={scaling!r}"
         raise ValueError(
@@ -80,7 +83,7 @@ def check_rates(estimator: Any) -> None:
         )
     if schedule == "dowg":
         _check_dowg(estimator)
-    if schedule in PASSIVE:
+    if is_passive(estimator):
         _check_passive(estimator)
     if scaling == "sde" and estimator.solver not in WITH_SDE:
         raise ValueError(
@@ -89,6 +92,24 @@ def check_rates(estimator: Any) -> None:
         )
     if schedule in CYCLES and estimator.max_eta is not None and eta0 != "auto" and not estimator.max_eta > eta0:
         raise ValueError(f"max_eta must be above {name}; got max_eta={estimator.max_eta!r} and {name}={eta0!r}.")
+
+
+def _refuse_no_alpha(estimator: Any) -> None:
+    without = " For a model without a penalty, set penalty=None, which leaves alpha to the rate alone."
+    raise ValueError(
+        f"alpha must be > 0 with learning_rate={estimator.learning_rate!r}, which is computed from it; got alpha=0. "
+        f"Use another learning_rate, for instance 'constant' or 'invscaling' with a tuned {estimator._rate_parameter}."
+        f"{without if hasattr(estimator, 'penalty') else ''}"
+    )
+
+
+def _check_trade(estimator: Any) -> None:
+    if estimator.learning_rate in ("constant", "auto", "dowg", *PASSIVE):
+        raise ValueError(
+            "batch_growth='schedule' trades the decay of the rate for growth, which "
+            f"learning_rate={estimator.learning_rate!r} does not have; use a schedule that falls, for instance 'step' "
+            "or 'cosine', or give a factor."
+        )
 
 
 def _check_auto(estimator: Any) -> None:
@@ -133,6 +154,11 @@ def _check_passive(estimator: Any) -> None:
                 f"{name} must be {right} with learning_rate={estimator.learning_rate!r}, whose steps go as far as rows "
                 f"ask for, at most by eta0; got {name}={getattr(estimator, name)!r}."
             )
+
+
+def is_passive(estimator: Any) -> bool:
+    """Whether steps are passive-aggressive. Schedules may be functions that nobody can hash."""
+    return estimator.learning_rate in (*PASSIVE,)
 
 
 def rate_is_calibrated(estimator: Any, batch_size: int) -> bool:
@@ -215,18 +241,26 @@ def schedule_for(estimator: Any, eta0: float, batch_size: int, length: Callable[
         warmup=estimator.warmup,
         by_rows=estimator._invscaling_by_rows,
     )
-    of_one_number = estimator.learning_rate == "auto" or estimator.learning_rate in PASSIVE
+    of_one_number = estimator.learning_rate == "auto" or is_passive(estimator)
     return schedule_of("constant" if of_one_number else estimator.learning_rate, shape)
 
 
-def growth_of(estimator: Any, n_samples: int) -> Growth | None:
-    """How the batch grows along a fit, if it does."""
+def growth_of(estimator: Any, n_samples: int, batch_size: int | None = None) -> Growth | None:
+    """How the batch grows along a fit, if it does, from the estimator's or another size."""
     if estimator.batch_growth is None:
         return None
-    factor = None if estimator.batch_growth == "adaptive" else float(estimator.batch_growth)
+    traded = estimator.batch_growth == "schedule"
+    factor = None if isinstance(estimator.batch_growth, str) else float(estimator.batch_growth)
     interval = estimator.batch_growth_interval or (EPOCHS_A_GROWTH if factor else 1)
-    largest = "full" if estimator.max_batch_size is None else estimator.max_batch_size
-    return Growth(factor, interval, resolve_batch_size(largest, n_samples, auto=0))
+    largest = estimator.max_batch_size
+    if largest is None:
+        largest = LARGEST_SHARE if traded else "full"
+    growth = Growth(factor, interval, resolve_batch_size(largest, n_samples, auto=0))
+    if not traded:
+        return growth
+    first = estimator._resolved_batch_size(n_samples) if batch_size is None else batch_size
+    _, whole = rows_in_batches(n_samples, first, estimator.last_batch)
+    return growth._replace(trade=Trade(first, whole, 0.5 if estimator.solver in BY_SIZE else 1.0))
 
 
 def epochs_of_run(
@@ -249,8 +283,9 @@ def epochs_of_run(
     epochs = float(max_iter if max_samples is None else min(max_iter, max_samples / n_samples))
     if max_updates is not None and growth is not None and growth.factor is None:
         raise ValueError(
-            "Without cycle_length, this learning_rate lasts the whole run, but with batch_growth='adaptive' "
-            "max_updates does not tell how many epochs that is; give cycle_length."
+            "Without cycle_length, this learning_rate lasts the whole run, but with "
+            f"batch_growth={'schedule' if growth.trade else 'adaptive'!r} max_updates does not tell how many epochs "
+            "that is; give cycle_length."
         )
     done, updates_left = 0, np.inf if max_updates is None else float(max_updates)
     while done < epochs and updates_left < np.inf:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
@@ -17,12 +17,15 @@ __all__ = [
 
 
 class RegressionTarget(RegressorMixin):
-    """Part of a regressor: checks of y, link function, validation score. The estimator has a parameter ``loss``."""
+    """Part of a regressor: checks of y, link function, validation score. The estimator has a parameter ``loss``. That
+    of shares, ``'log_loss'``, has a logistic link."""
 
     loss: str
     _log_links = ("poisson", "gamma")  # losses for which the prediction is the exponential of the score
 
     def _link_inverse(self, scores: NDArray[Any]) -> NDArray[Any]:
+        if self.loss == "log_loss":
+            return expit(scores)
         with np.errstate(over="ignore"):  # infinity is the right answer
             return np.exp(scores) if self.loss in self._log_links else scores
 
@@ -32,11 +35,20 @@ class RegressionTarget(RegressorMixin):
             raise ValueError(f"loss='poisson' needs y >= 0; the smallest y is {np.min(y)}.")
         if self.loss == "gamma" and np.min(y) <= 0:
             raise ValueError(f"loss='gamma' needs y > 0; the smallest y is {np.min(y)}.")
+        if self.loss == "log_loss" and (np.min(y) < 0 or np.max(y) > 1):
+            wrong = np.min(y) if np.min(y) < 0 else np.max(y)
+            raise ValueError(
+                f"loss='log_loss' needs y in [0, 1], shares or probabilities; y has {wrong}. Divide counts by their "
+                "totals (and give these as sample_weight), or use another loss."
+            )
         if reset:
             self._target_shape = y.shape[1:]
         elif y.shape[1:] != self._target_shape:
             raise ValueError(f"y has rows of shape {y.shape[1:]}, but the model was fitted with {self._target_shape}.")
         return y
+
+    def _decode(self, target: NDArray[Any]) -> NDArray[Any]:
+        return target
 
     def _validation_score(self, scores: NDArray[Any], target: NDArray[Any], weight: Any) -> float:
         """R squared; minus infinity where the predictions or their squares are not finite (a run that diverges)."""

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
 from sklearn.utils.metaestimators import available_if as _available_if
 
+from minibatch.schedules._progress import UserSchedule
+
 __all__ = [
     "Activation",
     "BatchGrowth",
@@ -42,6 +44,7 @@ __all__ = [
     "RateScaling",
     "RegressionLoss",
     "Schedule",
+    "Scoring",
     "SharedLoss",
     "Shuffle",
     "SparseMatrix",
@@ -67,23 +70,27 @@ Matrix: TypeAlias = ArrayLike | SparseMatrix  # data frames too: they have ``__a
 BatchSize: TypeAlias = Integer | float | np.floating[Any] | Literal["full", "auto"]
 LargestBatchSize: TypeAlias = Integer | float | np.floating[Any] | Literal["full"] | None
 LastBatch: TypeAlias = Literal["keep", "drop"]
-BatchGrowth: TypeAlias = Number | Literal["adaptive"] | None
-Shuffle: TypeAlias = Flag | Literal["block"]
+BatchGrowth: TypeAlias = Number | Literal["adaptive", "schedule"] | None
+Shuffle: TypeAlias = Flag | Literal["block", "replacement"]
+Scoring: TypeAlias = str | Callable[..., Any] | None
 
 FirstRate: TypeAlias = Number | Literal["auto"]
 RateScaling: TypeAlias = Literal["linear", "sqrt", "sde"] | None
-Schedule: TypeAlias = Literal[
-    "constant",
-    "adaptive",
-    "invscaling",
-    "inverse_time",
-    "step",
-    "cosine",
-    "triangular",
-    "triangular2",
-    "exp_range",
-    "one_cycle",
-]
+Schedule: TypeAlias = (
+    UserSchedule
+    | Literal[
+        "constant",
+        "adaptive",
+        "invscaling",
+        "inverse_time",
+        "step",
+        "cosine",
+        "triangular",
+        "triangular2",
+        "exp_range",
+        "one_cycle",
+    ]
+)
 OneClassSchedule: TypeAlias = Schedule | Literal["auto", "optimal", "dowg"]
 LinearSchedule: TypeAlias = OneClassSchedule | Literal["pa1", "pa2"]
 NetworkSchedule: TypeAlias = Schedule | Literal["auto"]
@@ -107,7 +114,7 @@ SharedLoss: TypeAlias = Literal["squared_error", "huber", "epsilon_insensitive",
 ClassificationLoss: TypeAlias = (
     SharedLoss | Literal["hinge", "log_loss", "squared_hinge", "perceptron", "modified_huber"]
 )
-RegressionLoss: TypeAlias = SharedLoss | Literal["absolute_error", "quantile", "poisson", "gamma"]
+RegressionLoss: TypeAlias = SharedLoss | Literal["absolute_error", "quantile", "poisson", "gamma", "log_loss"]
 
 Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu", "gelu"]
 NetworkLoss: TypeAlias = Literal["squared_error", "poisson"]

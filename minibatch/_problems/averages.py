@@ -20,7 +20,7 @@ import numpy as np
 
 from minibatch._problems.epochs import Epoch
 from minibatch._problems.state import State
-from minibatch.schedules import Rates
+from minibatch.schedules._progress import Rates
 
 __all__ = ["DENSE", "DENSE_IN_MEAN", "NEWEST", "shares_of_updates", "weights_in_mean", "weights_in_tail"]
 

@@ -50,6 +50,7 @@ def sample_order(n_samples: int, shuffle: bool | str, seed: int, epoch: int) -> 
     """The order of the rows in an epoch: a function of the seed and the number of the epoch, not of the batch size.
 
     ``shuffle="block"``: blocks of neighbours in random order, then the rows of every ``BLOCKS_AT_ONCE`` of these.
+    ``"replacement"``: each place has any of the rows, whatever the others have.
     """
     return sample_orders(n_samples, shuffle, seed, epoch, 1)[0]
 
@@ -64,6 +65,8 @@ def sample_orders(n_samples: int, shuffle: bool | str, seed: int, epoch: int, n_
     n_blocks = -(-n_samples // BLOCK_ROWS)
     if shuffle == "block" and n_blocks > BLOCKS_AT_ONCE:
         return np.stack([_blocks_in_order(n_samples, n_blocks, seed, epoch + i) for i in range(n_epochs)])
+    if shuffle == "replacement":
+        return _drawn(n_samples, seed, epoch, n_epochs)
     orders: Order = np.arange(n_samples)[None]
     if n_epochs > 1:
         orders = np.repeat(orders, n_epochs, axis=0)
@@ -80,6 +83,17 @@ def _blocks_in_order(n_samples: int, n_blocks: int, seed: int, epoch: int) -> Or
     for begin in range(0, n_samples, BLOCK_ROWS * BLOCKS_AT_ONCE):
         stream.shuffle(order[None, begin : begin + BLOCK_ROWS * BLOCKS_AT_ONCE])
     return order
+
+
+def _drawn(n_samples: int, seed: int, epoch: int, n_epochs: int) -> Order:
+    """By words of the streams that make the other orders, which are NumPy's: nobody waits for a compiler."""
+    orders = np.empty((n_epochs, n_samples), np.int64)
+    for i, order in enumerate(orders):
+        stream = np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(epoch + i,)))
+        for begin in range(0, n_samples, UNIFORMS_AT_ONCE):
+            part = order[begin : begin + UNIFORMS_AT_ONCE]
+            part[...] = (stream.random_raw(len(part)) >> np.uint64(11)) * 2.0**-53 * n_samples  # below n_samples
+    return orders
 
 
 class _Stream:

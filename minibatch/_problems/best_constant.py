@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit, xlogy
+from scipy.special import logit, xlog1py, xlogy
 from sklearn.utils.extmath import row_norms
 from sklearn.utils.stats import _weighted_percentile
 
@@ -13,6 +13,7 @@ from minibatch._problems.state import matrix_of, read_only
 from minibatch.engine.linear import ONE_VS_REST, SOFTMAX
 from minibatch.engine.losses import (
     ABSOLUTE_ERROR,
+    CROSS_ENTROPY,
     EPSILON_INSENSITIVE,
     GAMMA,
     HINGE,
@@ -82,8 +83,8 @@ def _best_scores(problem: Any, y: NDArray[Any], weight: Any) -> NDArray[np.float
         mean = _mean(y, weight)
     if code in LOG_LINKS:
         return _finite(np.log, mean)
-    if code == LOG_LOSS:
-        return _finite(logit, (1.0 + mean) / 2.0)
+    if code in (LOG_LOSS, CROSS_ENTROPY):
+        return _finite(logit, mean if code == CROSS_ENTROPY else (1.0 + mean) / 2.0)
     at_median = code in (HINGE, PERCEPTRON, HUBER, EPSILON_INSENSITIVE, ABSOLUTE_ERROR, QUANTILE)
     if at_median and (outputs == ONE_VS_REST or code in (HINGE, PERCEPTRON)):
         return np.where(mean > 0.0, 1.0, -1.0)
@@ -133,8 +134,10 @@ def _quantile(y: NDArray[Any], weight: Any, rank: float) -> NDArray[np.float64]:
 
 def _least_loss(code: tuple[int, ...], y: NDArray[Any], weight: Any) -> float:
     """That every row could have with a score of its own."""
-    if code not in LOG_LINKS:
+    if code not in (*LOG_LINKS, CROSS_ENTROPY):
         return 0.0
+    if code == CROSS_ENTROPY:  # the entropy of the targets
+        return float(_mean(-xlogy(y, y) - xlog1py(1.0 - y, -y), weight).sum())
     return float(_mean(y - xlogy(y, y) if code == POISSON else 1.0 + np.log(y), weight).sum())
 
 

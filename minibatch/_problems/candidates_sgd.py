@@ -23,7 +23,7 @@ from minibatch._problems.state import Vector
 from minibatch.engine.candidates import Candidates, Shared
 from minibatch.engine.candidates_sgd import RoomOfRates, candidates_sgd_epoch
 from minibatch.engine.candidates_sgd_rows import Norms, candidates_sgd_rows_epoch
-from minibatch.schedules import Rates
+from minibatch.schedules._progress import Rates
 
 __all__ = ["train_sgd"]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from minibatch._problems.batching import Order
 from minibatch._problems.pieces import at_once
-from minibatch.schedules import Rates
+from minibatch.schedules._progress import Rates
 
 __all__ = [
     "MOST_EPOCHS", "PARAMETERS_AT_ONCE", "ROWS_IN_ORDERS", "SHARE_OF_PIECE", "Epoch", "Notes", "Passed",

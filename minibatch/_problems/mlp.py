@@ -25,7 +25,7 @@ from minibatch.engine.mlp_by_inputs import mlp_epoch_by_inputs
 from minibatch.engine.network import Network, Work
 from minibatch.engine.optimizers import Step
 from minibatch.engine.rows import CSR
-from minibatch.schedules import Rates
+from minibatch.schedules._progress import Rates
 
 __all__ = [
     "BLOCK_ROWS", "FEW_ROWS", "LARGE_BATCH", "MAX_SHARES", "ROWS_OF_STATISTICS", "ROWS_OF_UPDATE", "SHARE_WORK",

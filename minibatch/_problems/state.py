@@ -35,7 +35,7 @@ from minibatch.engine.optimizers import (
     SGD,
 )
 from minibatch.engine.rows import CSR
-from minibatch.schedules import Rates
+from minibatch.schedules._progress import Rates
 
 __all__ = [
     "LOSS_WORK", "ROWS_AT_ONCE", "SCORES_AT_ONCE", "Problem", "ProblemOnRows", "RowGradients", "State",

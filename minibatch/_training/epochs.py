@@ -15,7 +15,7 @@ from minibatch._problems.requests import Ran, Request
 from minibatch._problems.state import Problem, State, Vector, largest_rate
 from minibatch._training.growth import Growth
 from minibatch.history import History
-from minibatch.schedules import Progress, Rates, Schedule
+from minibatch.schedules._progress import Progress, Rates, Schedule
 
 __all__ = [
     "Counters", "Observer", "Plan", "Steps", "Trained", "alone", "next_epochs", "next_rate", "run_epoch", "run_epochs",
@@ -150,8 +150,9 @@ def next_epochs(problem: Problem, plan: Plan, state: State, clock: Counters, n_e
     n, batch_size = plan.rows_of(problem), plan.batch_size
     _, whole = rows_in_batches(n, batch_size, plan.last_batch)
     n_rows, n_batches = rows_in_batches(n, batch_size, plan.last_batch, clock.batches_left(plan))
-    # as a rule the order of the rows in a full batch does not matter, and reading them in their own is faster
-    shuffle = plan.shuffle if batch_size < n or plan.in_chunks else False
+    # the order of the rows in a full batch matters to chunks alone, and reading them in their own is faster; a full
+    # batch has all rows once with shuffle="replacement" too, for it is gradient descent on the objective
+    shuffle = plan.shuffle if batch_size < n else plan.in_chunks and bool(plan.shuffle)
     orders = plan.orders(n, shuffle, plan.seed, clock.epoch, n_epochs)[:, :n_rows]
     orders = orders if orders.strides[1] == 0 else np.ascontiguousarray(orders)  # where others have it, it has no room
     etas = _rates(plan, state, clock, n_batches, whole, n_rows, n_epochs)
@@ -179,9 +180,12 @@ def _rates(
         number = np.arange(n_epochs)[:, None]
         updates, rows = updates + n_batches * number, rows + n_rows * number
         epochs = np.array([*accumulate([1.0] * (n_epochs - 1), initial=epochs)])[:, None]  # as they are counted
-    etas, shape = plan.schedule(Progress(n_batches, updates, epochs, whole, rows)), (n_epochs, n_batches)
+    now = Progress(n_batches, updates, epochs, whole, rows)
+    trade = None if plan.growth is None else plan.growth.trade
+    etas, shape = plan.schedule(trade.progress(now) if trade else now), (n_epochs, n_batches)
     if state.rate_factor != 1.0:
         etas = etas * state.rate_factor
+    etas = trade.rates(etas, plan.batch_size) if trade else etas
     return etas.reshape(shape) if n_epochs == 1 else np.broadcast_to(etas, shape)
 
 

@@ -30,10 +30,11 @@ from minibatch._training.epochs import (
     run_epoch,
     run_epochs,
 )
-from minibatch._training.growth import Growth, next_batch_size
+from minibatch._training.growth import Growth, after_trade, next_batch_size
 from minibatch._training.rules import Rule
 from minibatch.history import History
-from minibatch.schedules import ADAPTIVE_END, ADAPTIVE_FACTOR
+from minibatch.schedules._named import ADAPTIVE_END, ADAPTIVE_FACTOR
+from minibatch.schedules._progress import Progress
 
 __all__ = ["AHEAD_OF_RULE", "EpochCallbacks", "Outcome", "Validate", "evaluation", "keep", "training"]
 
@@ -116,7 +117,7 @@ def training(
             if callbacks.epoch_ends(done.n_epochs, outcome):
                 status = status if status == "diverged" else "stopped_by_callback"
         if not status and plan.growth is not None:
-            plan = _with_next_batch_size(plan, plan.growth, problem, state, clock.epoch, done.n_epochs)
+            plan = _with_next_batch_size(plan, plan.growth, problem, state, clock, done.n_epochs)
         if not status and callbacks is not None and callbacks.n_unwatched() < 1:
             yield None
     return _outcome(status, problem, plan, rule, beginning, state, clock, done)
@@ -296,10 +297,20 @@ def _comes_down(rule: Rule, beginning: Beginning, state: State) -> bool:
 
 
 def _with_next_batch_size(
-    plan: Plan, growth: Growth, problem: Problem, state: State, epoch: int, n_epochs: int
+    plan: Plan, growth: Growth, problem: Problem, state: State, clock: Counters, n_epochs: int
 ) -> Plan:
-    size = next_batch_size(growth, plan.batch_size, problem, state.theta, n_epochs, epoch_seed(plan.seed, epoch))
-    return plan._replace(batch_size=size, noisy=size < plan.rows_of(problem))
+    n, size = plan.rows_of(problem), plan.batch_size
+    if growth.trade is None:
+        seed = epoch_seed(plan.seed, clock.epoch)
+        size = next_batch_size(growth, size, problem, state.theta, n_epochs, seed)
+    else:
+        trade, epochs, rows = growth.trade, state.schedule_epochs, clock.n_samples_seen
+        ends = Progress(2, 0, epochs - 1.0, trade.whole, rows - n, stride=max(1, trade.whole - 1))
+        following = Progress(1, 0, epochs, trade.whole, rows)
+        last, after = (plan.schedule(trade.progress(now)) for now in (ends, following))
+        rates = float(last.max()), float(after[0]) * state.rate_factor
+        growth, size = after_trade(growth, trade, size, rates, n_epochs)
+    return plan._replace(batch_size=size, noisy=size < n, growth=growth)
 
 
 def _evaluated_columns(plan: Plan, epoch: int, validate: Validate | None) -> list[str]:

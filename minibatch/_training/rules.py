@@ -174,6 +174,7 @@ class ScoreRule(_Objectives):
     is progress too: with few rows of a class, accuracy says nothing for long."""
 
     has_ties: bool = True  # as an accuracy
+    by_loss: bool = False  # the score is the loss with its sign changed: ``tol`` counts in its unit
     best: tuple[float, float] = (-np.inf, -np.inf)  # score, and the loss with its sign changed
     loss_at_progress: float = np.inf
     n_unimproved: int = 0
@@ -187,7 +188,8 @@ class ScoreRule(_Objectives):
         # R squared is only ever the same where it is not defined, and nothing is better than a perfect accuracy
         tells = self.has_ties and score < 1.0
         falls = tells and score >= self.best[0] and loss <= self.loss_at_progress - self.least
-        progress = falls or score >= self.best[0] + self.tol
+        rises = score >= self.best[0] + (self.least if self.by_loss else self.tol)
+        progress = (falls or rises) and score > -np.inf
         self.n_unimproved = 0 if progress else self.n_unimproved + 1
         self.loss_at_progress = loss if progress else self.loss_at_progress
         if (score, -loss) > self.best:

@@ -10,7 +10,7 @@ import numpy as np
 from minibatch._problems.batching import Order, rows_in_batches
 from minibatch._problems.epochs import Epoch
 from minibatch._problems.state import Vector
-from minibatch.schedules import Progress, Rates, Schedule
+from minibatch.schedules._progress import Progress, Rates, Schedule
 
 __all__ = [
     "FEW", "FEWEST_ROWS", "FEWEST_TO_SPLIT", "FEWEST_UPDATES", "FIRST_UPDATES", "FULL_BATCH", "FULL_LENGTHS",

@@ -34,6 +34,7 @@ _SECOND_DERIVATIVES: dict[tuple[int, ...], Callable[[_Array, _Array, float], NDA
     losses.SQUARED_ERROR: lambda z, y, _: np.ones_like(z),
     losses.HUBER: lambda z, y, epsilon: 1.0 * (np.abs(z - y) < epsilon),
     losses.SQUARED_EPSILON_INSENSITIVE: lambda z, y, epsilon: 2.0 * (np.abs(z - y) > epsilon),
+    losses.CROSS_ENTROPY: lambda z, y, _: expit(z) * expit(-z),
     losses.POISSON: lambda z, y, _: np.exp(z),
     losses.GAMMA: lambda z, y, _: y * np.exp(-z),
 }

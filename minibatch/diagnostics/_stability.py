@@ -147,9 +147,9 @@ def stability_limit(estimator: Any, X: Any, y: Any, *, sample_weight: Any = None
     ``multi_class='multinomial'`` and larger data, it is the limit of full batches, an upper bound, and ``exact`` is
     False: the second moments have as many numbers as the Hessian.
 
-    Rows are taken to be drawn with replacement, and the last short batch of an epoch to be none. An epoch of the
-    estimator draws without replacement. Where the batch is a small part of the rows the two agree to a few percent;
-    close to the full batch, the estimator is a little more stable than this says.
+    Rows are taken to be drawn with replacement (``shuffle="replacement"``), and the last short batch of an epoch to be
+    none. Other epochs draw without. Where the batch is a small part of the rows the two agree to a few percent; close
+    to the full batch, such an estimator is a little more stable than this says.
 
     Mean squares are strict: where rare, heavy rows decide, most runs are still stable some way above the limit.
 

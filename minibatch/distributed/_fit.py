@@ -62,7 +62,7 @@ def fit(
       pays only with batches of thousands of rows, or for networks.
     * ``sync="parameters"``, or local SGD [1]_, [2]_: each worker makes ``period`` updates by itself with batches of its
       own, then all go on from the mean of their parameters and of their optimizers' memory, by rows. With plain SGD and
-      ``period=1`` that is a batch of the rows of all workers.
+      ``period=1`` that is a batch of the rows of all workers. Orders and draws of rows are each worker's own.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def fit(
     X : {array-like, sparse matrix} of shape (n_samples, n_features), ArrayShards, ParquetRows or Ray Data set
         Rows, or where to read them. Arrays are in memory: workers on this machine share one copy with
         ``sync="gradients"``, and each has its own rows with ``"parameters"``. Sources are read in pieces, one ahead,
-        and only as far as they are needed.
+        and only as far as they are needed; ``shuffle="replacement"`` is not for them.
 
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
         Targets. A source has its own.
@@ -197,6 +197,7 @@ class How(NamedTuple):
 def _fit(transformers: list[Any], final: Any, given: Given, how: How, checkpoint: Any) -> str:
     """All parts; returns what to warn of."""
     source = source_of(given, transformers)
+    _refuse_draws_from_pieces(final, source)
     rows = "" if checkpoint is None else mark_of(given, source)
     about = {"n_workers": how.n_workers, "sync": how.sync, "transformers": transformers, "rows": rows}
     keeping = Keeping(final, checkpoint, **about)
@@ -265,6 +266,14 @@ def _refuse_what_cannot_be_shared(final: Any, sync: str, n_workers: int) -> None
     if sync == "gradients" and n_workers > 1 and getattr(final, "batch_normalization", False):
         raise ValueError(
             "batch_normalization needs all rows of a batch in one place; use sync='parameters', or n_workers=1."
+        )
+
+
+def _refuse_draws_from_pieces(final: Any, source: Source | None) -> None:
+    if source is not None and final.shuffle == "replacement":
+        raise ValueError(
+            "shuffle='replacement' draws from all rows, but these are read in pieces, of which some are at hand; use "
+            "shuffle=True, or give arrays to an estimator without transformers."
         )
 
 

@@ -4,7 +4,8 @@ Conventions: ``z`` is the prediction ``x @ w + b`` (for ``poisson`` and ``gamma`
 the target (-1 or +1 for the classification losses). Squared losses carry a factor 1/2 where scikit-learn's do.
 
 A code is a tuple: Numba knows how long one is, and compiles the log loss, ``()``, without the others, and these without
-it. That is two thirds of what all would take.
+it. That is two thirds of what all would take. The log loss of shares (``CROSS_ENTROPY``), whose target is in [0, 1], is
+one of the others, so that the log loss of classes stays as short as it is.
 
 To add a loss: a code, a branch in ``loss_and_slope`` (``bounded`` where the slope can be large), a line in
 ``CLASSIFICATION`` or ``REGRESSION``.
@@ -18,9 +19,9 @@ from minibatch.engine.compile import kernel
 from minibatch.engine.elementary import exp_of_negative, log_of_one_plus
 
 __all__ = [
-    "ABSOLUTE_ERROR", "CLASSIFICATION", "EPSILON_INSENSITIVE", "GAMMA", "HINGE", "HUBER", "LOG_LOSS", "MAX_SLOPE",
-    "MODIFIED_HUBER", "PERCEPTRON", "POISSON", "QUANTILE", "REGRESSION", "SQUARED_EPSILON_INSENSITIVE", "SQUARED_ERROR",
-    "SQUARED_HINGE", "bounded", "log_loss_in_parts", "loss_and_slope", "softmax_loss_and_slopes",
+    "ABSOLUTE_ERROR", "CLASSIFICATION", "CROSS_ENTROPY", "EPSILON_INSENSITIVE", "GAMMA", "HINGE", "HUBER", "LOG_LOSS",
+    "MAX_SLOPE", "MODIFIED_HUBER", "PERCEPTRON", "POISSON", "QUANTILE", "REGRESSION", "SQUARED_EPSILON_INSENSITIVE",
+    "SQUARED_ERROR", "SQUARED_HINGE", "bounded", "log_loss_in_parts", "loss_and_slope", "softmax_loss_and_slopes",
 ]  # fmt: skip
 
 LOG_LOSS = ()
@@ -37,7 +38,8 @@ LOG_LOSS = ()
     QUANTILE,
     POISSON,
     GAMMA,
-) = ((k,) for k in range(12))
+    CROSS_ENTROPY,
+) = ((k,) for k in range(13))
 
 # scikit-learn's SGDClassifier accepts four of the regression losses; so do we.
 _SHARED = {
@@ -60,6 +62,7 @@ REGRESSION = {
     "quantile": QUANTILE,
     "poisson": POISSON,
     "gamma": GAMMA,
+    "log_loss": CROSS_ENTROPY,
 }
 
 # A larger slope is cut to this, as in scikit-learn, which keeps a bad first step finite. The value of such a loss is
@@ -131,9 +134,13 @@ def loss_and_slope(loss, z, y, parameter):
     elif loss == POISSON:
         mean = exp(z)
         value, slope = bounded(mean - y * z, mean - y)
-    else:  # GAMMA
+    elif loss == GAMMA:
         ratio = y * exp(-z)
         value, slope = bounded(z + ratio, 1.0 - ratio)
+    else:  # CROSS_ENTROPY: log(1 + exp(z)) - y z, in parts that are not differences of large numbers
+        e, rest = exp_of_negative(-abs(z)), 1.0 - y
+        value = log_of_one_plus(e) + (rest * z if z > 0.0 else -y * z)
+        slope = (rest - y * e if z > 0.0 else rest * e - y) / (1.0 + e)
     return value, slope
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import scipy.sparse as sp
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
-from sklearn.base import is_classifier
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
@@ -21,8 +20,9 @@ from minibatch._base.fitted import check_shape, fitted_attribute, not_fitting, r
 from minibatch._base.persistence import Rate
 from minibatch._base.plain import rows_to_predict
 from minibatch._base.ranges import ScheduleNames, number_above, number_from
-from minibatch._base.rates import FIRST_RATE, check_rates
+from minibatch._base.rates import FIRST_RATE, check_rates, is_passive
 from minibatch._base.rows import Rows
+from minibatch._base.scoring import check_scoring
 from minibatch._base.solvers import check_solver
 from minibatch._base.sparse import refuse_damaged
 from minibatch._problems.batching import power_of_two_below_root
@@ -35,11 +35,11 @@ from minibatch._training.beginning import Findings
 from minibatch._training.epochs import Plan
 from minibatch._training.first_distance import first_distances
 from minibatch._training.loop import Outcome
-from minibatch._training.rules import BestRule, Rule, ScoreRule, WindowRule
+from minibatch._training.rules import BestRule, Rule, WindowRule
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.optimizers import DOWG, SOLVERS
 from minibatch.history import History
-from minibatch.schedules import SCHEDULES
+from minibatch.schedules._named import SCHEDULES
 
 __all__ = ["DEFAULT_ETA0", "SCIKIT_LEARNS", "LinearModel"]
 
@@ -66,7 +66,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         "fit_intercept": ["boolean"],
         "epsilon": [number_from(0)],
         "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
-        "learning_rate": [ScheduleNames({*SCHEDULES, *PASSIVE, "auto"}, "eta0")],
+        "learning_rate": [ScheduleNames({*SCHEDULES, *PASSIVE, "auto"}, "eta0"), callable],
         "eta0": FIRST_RATE,
         "solver": [StrOptions(set(SOLVERS))],
         "momentum": [Interval(Real, 0, 1, closed="left")],
@@ -77,7 +77,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     def _check_before_data(self, partial: bool, watched: bool) -> None:
         super()._check_before_data(partial, watched)
         by = {"optimal": "begins at a rate of its own", "auto": "finds its rates by itself"}
-        ignored = self.learning_rate in by and self.eta0 not in (DEFAULT_ETA0, "auto")
+        ignored = self.learning_rate in (*by,) and self.eta0 not in (DEFAULT_ETA0, "auto")
         if ignored and not watched and not (partial and hasattr(self, "history_")):
             message = f"eta0={self.eta0!r} is not used: "
             message += f"learning_rate={self.learning_rate!r} {by[self.learning_rate]}. Use "
@@ -91,6 +91,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
             raise ValueError("early_stopping should be False with partial_fit, which sees one chunk at a time.")
         check_rates(self)
         check_solver(self)
+        check_scoring(self.scoring)
         if self.penalty == "elasticnet" and self.l1_ratio is None:
             raise ValueError("l1_ratio must be set when penalty is 'elasticnet'; got l1_ratio=None.")
 
@@ -127,7 +128,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
 
     def _rule(self, problem: Any, unit: float) -> Rule:
         if self.early_stopping:
-            return ScoreRule(self.tol, self.n_iter_no_change, unit, has_ties=is_classifier(self))
+            return self._score_rule(self.n_iter_no_change, unit)
         if self._ends_as_in_scikit_learn(problem):
             return BestRule(self.tol, self.n_iter_no_change, is_scikit_learns=True)
         return WindowRule(self.tol, self.n_iter_no_change, unit)
@@ -149,7 +150,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
                 return DualAveragingProblem.with_moments(problem, found.moments)
             before = None if normalize else getattr(getattr(self, "_optimizer", None), "moments", None)
             return DualAveragingProblem.of(problem, before)
-        if self.learning_rate in PASSIVE:
+        if is_passive(self):
             return with_passive_steps(problem, self.learning_rate, float(self.eta0))
         looks_at_objective = normalize and self.tol is not None and not self.early_stopping
         if looks_at_objective and self._ends_as_in_scikit_learn(problem):

@@ -227,6 +227,10 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
             raise ValueError(f"y contains labels that are not in classes {self.classes_}: {unknown}.")
         return numbers_of_labels(self.classes_, y)
 
+    def _decode(self, target: NDArray[np.int64]) -> NDArray[Any]:
+        """Labels of class numbers."""
+        return self.classes_[target]
+
     def _training_weights(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool) -> dict[str, Any]:
         """Sample times class weights; in one-vs-rest, a class weighs more in its own problem only, as in scikit-learn
         and LIBLINEAR."""

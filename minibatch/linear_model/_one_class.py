@@ -29,6 +29,7 @@ class OneClassLinearModel(OutlierMixin, LinearModel):
     penalty = "l2"
     l1_ratio = 0.0
     early_stopping = False
+    scoring = None
     _names_of_init = ("coef_init", "offset_init")
     _shares_passes = False  # no loop over several models knows the term of the offset
 

@@ -22,12 +22,12 @@ from minibatch._base.types import (
     Shuffle,
 )
 from minibatch.linear_model._one_class import OneClassLinearModel
-from minibatch.schedules import SCHEDULES
+from minibatch.schedules._named import SCHEDULES
 
 __all__ = ["MiniBatchSGDOneClassSVM"]
 
 # Of the other linear models: the loss and the penalty are given here, and there are no targets to validate with.
-_NOT_HERE = ("alpha", "early_stopping", "epsilon", "l1_ratio", "penalty", "validation_fraction")
+_NOT_HERE = ("alpha", "early_stopping", "epsilon", "l1_ratio", "penalty", "scoring", "validation_fraction")
 
 
 class MiniBatchSGDOneClassSVM(OneClassLinearModel):
@@ -74,18 +74,19 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         Batches of one row with a learning rate of scikit-learn (``'constant'``, ``'optimal'``, ``'invscaling'``,
         ``'adaptive'``), ``solver='sgd'`` and no weights stop where scikit-learn does: after ``n_iter_no_change`` epochs
         in a row whose objective is not ``tol`` below the lowest before, with ``tol`` as it is.
-    shuffle : bool or 'block', default=True
-        Whether to draw a new order of the rows for every epoch. The order depends on ``random_state`` and the number of
-        the epoch, not on the batch size. A full batch is not shuffled: its order does not matter. ``'block'`` draws an
-        order of blocks of 256 rows, then mixes the rows of every 32 blocks: nearly sequential reading, for rows that
-        are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Batches are then
-        more alike than chance within 8192 rows; rows sorted by ``y`` converge more slowly, rows in any other order as
-        with True.
+    shuffle : bool, 'block' or 'replacement', default=True
+        Whether to draw a new order of the rows for every epoch, by ``random_state`` and the number of the epoch, not by
+        the batch size. A full batch is gradient descent: all rows once, whatever ``shuffle`` is.
+        ``'block'`` draws an order of blocks of 256 rows, then mixes the rows of every 32: nearly sequential reading,
+        for rows that are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Rows
+        sorted by ``y`` then converge more slowly, rows in any other order as with True. ``'replacement'`` draws every
+        row of an epoch from all rows, as theory has it (:func:`minibatch.diagnostics.stability_limit`): the gradient of
+        a batch of ``B`` rows has the covariance of single rows' over ``B``, not ``1 - B / n_samples`` times that.
     verbose : int, default=0
         Whether to print a line for every epoch.
     random_state : int, RandomState instance or None, default=None
         Seed of the sample order. Pass an int for reproducible models.
-    learning_rate : str, default='auto'
+    learning_rate : str or callable, default='auto'
         How the learning rate changes from the first one, ``eta0``; :mod:`minibatch.schedules` has the formulas.
 
         * ``'constant'``: ``eta0``. ``'adaptive'``: ``eta0``, divided by 5 whenever the stopping rule is met.
@@ -94,44 +95,37 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         * ``'step'``: ``eta0``, times ``cycle_decay`` after every ``cycle_length``.
         * ``'cosine'``: from ``eta0`` down to 0 along a ``cycle_length``, then again.
         * ``'triangular'``, ``'triangular2'``, ``'exp_range'``: up from ``eta0`` to ``max_eta`` and down again along a
-          ``cycle_length``, over and over; the second halves the rise after every cycle, the third multiplies it by
-          ``cycle_decay`` along a cycle, little by little.
-        * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, down to almost 0 in the
-          rest.
+          ``cycle_length``, over and over, with a rise that stays, halves after every cycle, or falls to ``cycle_decay``
+          of itself along a cycle.
+        * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, then down to almost 0.
+        * A function of a :class:`minibatch.schedules.Progress`: ``eta0`` times what it gives.
         * ``'optimal'``: ``1 / (alpha (t0 + t - 1))`` at batch size 1 (:func:`minibatch.schedules.optimal`); for
           batches ``'inverse_time'`` from a first rate that is found as by ``eta0='auto'``.
         * ``'dowg'`` [Khaled2023]_, for ``solver='sgd'``: ``r^2 / sqrt(v)`` with the largest distance ``r`` from
           the first parameters, ``eta0`` at least, and ``v`` the sum of ``r^2 ||g||^2``, ``g`` with L2. Columns
           of y and classes against the rest have one each; ``history_`` has the largest. An update costs all
           weights.
-        * ``'auto'``: no number to set, at any batch size; nothing in it depends on how long training lasts.
-          With ``solver='sgd'`` it is dual averaging [Xiao2010]_ at the rate of DoWG, with gradients taken
-          between the iterate and the average of all iterates, as in schedule-free descent [Defazio2024]_. The
-          first distance is how far steepest descent goes until half of its slope is left, on up to 1000 rows;
-          columns are scaled by their units, and by how rare they are. The model is that average, so ``average``
-          does nothing more. A short last batch is a part of an update. One costs 1 to 1.3 times what it costs
-          with ``'constant'`` from 32 dense rows on, 1.5 in single rows, twice in sparse batches; the memory of
-          three models is kept. With other solvers it is a constant rate, found as by ``eta0='auto'``. See
-          ``docs/rates.md``.
+        * ``'auto'``: no number to set, at any batch size; nothing in it depends on how long training lasts. With
+          ``solver='sgd'`` it is dual averaging [Xiao2010]_ at the rate of DoWG, with gradients taken between the
+          iterate and the average of all iterates [Defazio2024]_. The first distance is how far steepest descent goes
+          until half of its slope is left, on up to 1000 rows; columns are scaled by their units, and by how rare they
+          are. The model is that average, so ``average`` does nothing more. A short last batch is a part of an update.
+          An update costs 1 to 2 times what it costs with ``'constant'``, and the memory of three models is kept. With
+          other solvers it is a constant rate, found as by ``eta0='auto'``. See ``docs/rates.md``.
 
         ``alpha`` is ``nu`` here. The first distance of ``'auto'`` is half of the way to the best model along the mean
         row. With it an update costs all weights. Few updates an epoch need many epochs: a full batch takes hundreds to
         the precision that single rows have after 20. The stopping rule does not wait for the end of a cycle;
         ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
-        First learning rate; not used by ``learning_rate='auto'`` and ``'optimal'``, which find their own. The
-        best one depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver,
-        schedule and batch size (at most 128 rows of it; of full batches 1500), on up to 4000 of the rows, in
-        runs of up to 16,000 rows (at least 64 updates; of full batches 24), judges them on up to 2000 others,
-        and lowers the best for the length of the whole run (of 20 epochs, or of the run where the schedule is
-        as long). It goes below 0.01 only where trials say enough, and is at most what curvature allows full
-        batches. It costs some 20 such runs: a fifth to a half of 20 epochs of 6000 rows, no more for more rows.
-        See ``eta0_``. Measured at six batch sizes, with three solvers and three schedules, on 16 data sets on
-        which nothing of it was chosen: within 1 % of what there is to gain of the best of 11 rates in 85 % of 558
-        cases (0.01: 32 %), over 1 % behind 0.01 in 9, ahead in 368. Of 1000 rows of 784 columns or more it learns
-        what holds for others, and stops halfway: see ``docs/rates.md``. ``partial_fit`` does so on its first
-        chunk, which should be a large one. Of ``'dowg'`` it is the length of the first step, well below what there
-        is to go.
+        First learning rate; not used by ``learning_rate='auto'`` and ``'optimal'``, which find their own. The best one
+        depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver, schedule and batch
+        size, on up to 4000 of the rows, judges them on up to 2000 others, and lowers the best for the length of the
+        whole run (of 20 epochs, or of the run where the schedule is as long). It goes below 0.01 only where trials say
+        enough, and is at most what curvature allows full batches. It costs a fifth to a half of 20 epochs of 6000 rows,
+        no more for more rows; of 1000 rows of 784 columns or more it learns too little. See ``eta0_``, and
+        ``docs/rates.md`` for what was measured. ``partial_fit`` does so on its first chunk, which should be a large
+        one. Of ``'dowg'`` it is the length of the first step, well below what there is to go.
     power_t : float, default=0.5
         Exponent of ``'invscaling'``.
     warm_start : bool, default=False
@@ -179,38 +173,39 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         depend on their number. None means 1 unless a ``joblib.parallel_backend`` says otherwise.
     max_eta : float or None, default=None
         The top of ``'triangular'``, ``'triangular2'``, ``'exp_range'`` and ``'one_cycle'``. None means four times the
-        first rate; a calibrated rate is at most a quarter of it. A range test finds it:
+        first rate; a calibrated rate is at most a quarter of it. See
         :func:`minibatch.diagnostics.learning_rate_range_test`.
     cycle_length : float or None, default=None
-        Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8, for ``'cosine'`` and
-        ``'one_cycle'`` the whole run: ``max_iter`` epochs (calls), or fewer where ``max_updates`` or the budget of a
-        curve allows fewer.
+        Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8; for ``'cosine'`` and
+        ``'one_cycle'`` the whole run: ``max_iter`` epochs (calls), or fewer where a budget allows fewer.
     cycle_decay : float in (0, 1], default=0.5
         What ``'step'`` and ``'exp_range'`` multiply by for every ``cycle_length``.
     decay_base : bool, default=False
         Whether in ``'exp_range'`` the lower bound decays too, not only the rise above it.
     warmup : float, default=0.0
-        Epochs (calls of ``partial_fit``) in which the rate rises from 0 to that of the schedule. Large batches with
-        large rates may need some.
+        Epochs (calls of ``partial_fit``) in which the rate rises to that of the schedule: for large batches and rates.
     learning_rate_scaling : {'linear', 'sqrt', 'sde'} or None, default=None
         Whether the rates given are those of ``reference_batch_size``, to be multiplied by
-        ``batch_size / reference_batch_size`` or its root: for a search over batch sizes that does not search the rate.
-        A start, not a law: see :func:`minibatch.schedules.scale_learning_rate`, which also says what ``'linear'`` is
-        with a reference of 1. ``'sde'`` is the root for ``'adam'``, ``'adamw'`` and ``'rmsprop'``, with ``beta_1``,
-        ``beta_2`` and epsilon scaled so that their memory is as many rows: :func:`minibatch.schedules.scale_adam`. A
-        batch that grows keeps the numbers of its first size.
+        ``batch_size / reference_batch_size`` or its root, for a search over batch sizes alone: a start, not a law, see
+        :func:`minibatch.schedules.scale_learning_rate`. ``'sde'`` is the root for ``'adam'``, ``'adamw'`` and
+        ``'rmsprop'``, with ``beta_1``, ``beta_2`` and epsilon scaled so that their memory is as many rows:
+        :func:`minibatch.schedules.scale_adam`. A batch that grows keeps the numbers of its first size.
     reference_batch_size : int, default=32
         The batch size that the rates given are for; with ``'sde'``, betas and epsilon too.
-    batch_growth : float > 1, 'adaptive' or None, default=None
+    batch_growth : float > 1, 'adaptive', 'schedule' or None, default=None
         What the batch size is multiplied by, time and again: early updates need less precision than late ones, and a
         growing batch does what a falling rate does, in fewer updates [Smith2017]_. ``'adaptive'`` looks at the noise of
         the gradient after every epoch (norm test [Byrd2012]_), and lets the batch grow, to twice its size at most.
-        Every ``fit`` begins with ``batch_size`` again; ``partial_fit`` does not grow.
+        ``'schedule'`` puts growth in place of the decay of ``learning_rate``. Where an epoch would begin at a rate
+        ``1 / k`` of the highest before, its batches have ``k`` times ``batch_size`` rows; rates are those of the
+        schedule times ``k`` [Smith2017]_ or, with solvers that divide by the size of gradients, ``sqrt(k)``: twice the
+        batch and a rate over ``sqrt(2)`` for half the rate [Meterez2025]_. Every ``fit`` begins with ``batch_size``
+        again; ``partial_fit`` does not grow.
     batch_growth_interval : int or None, default=None
-        Epochs from one growth to the next, or from one look to the next. None means 10, and 1 for ``'adaptive'``.
+        Epochs from one growth to the next, or from one look to the next. None means 10, and 1 for the two by name.
     max_batch_size : int, float in (0, 1], 'full' or None, default=None
-        Where the growth ends, said in the manner of ``batch_size``. None means all rows. A ``batch_size`` above it
-        stays.
+        Where the growth ends, said in the manner of ``batch_size``; a ``batch_size`` above it stays. None means all
+        rows, for ``'schedule'`` a tenth of them, as [Smith2017]_ has it; from there on the rate falls.
 
     Attributes
     ----------
@@ -229,8 +224,7 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
     batch_size_ : int
         Rows of a batch, resolved; after growth, of the last epoch. ``history_`` has that of every epoch.
     eta0_ : float
-        Learning rate that the schedule begins with, before ``warmup``: given, scaled, calibrated, or that of
-        ``'optimal'``; NaN for ``'lbfgs'``.
+        First rate of the schedule, before ``warmup``: given, scaled, calibrated or ``'optimal'``; NaN for ``'lbfgs'``.
     status_ : str
         Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'stopped_by_callback'``; or,
         whatever ended it, ``'diverged'``: the objective is no longer finite; or it ended clearly above where it began,
@@ -254,15 +248,13 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
     .. [Scholkopf2001] Schölkopf et al., "Estimating the support of a high-dimensional distribution", Neural Computation
        13, 2001.
     .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
-    .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed: an efficient universal parameter-free gradient descent
-       method", arXiv 2305.16284.
-    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning and online optimization", JMLR 11,
-       2010.
+    .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed", arXiv 2305.16284.
+    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning", JMLR 11, 2010.
     .. [Defazio2024] Defazio et al., "The road less scheduled", arXiv 2405.15682.
     .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
-    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
-       2012.
+    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", 2012.
+    .. [Meterez2025] Meterez et al., "Seesaw: balancing learning rate and batch size scheduling", arXiv 2510.14717.
 
     Examples
     --------
@@ -277,7 +269,7 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
     _parameter_constraints: dict = {
         **{name: of for name, of in OneClassLinearModel._parameter_constraints.items() if name not in _NOT_HERE},
         "nu": [Interval(Real, 0, 1, closed="right")],
-        "learning_rate": [ScheduleNames({*SCHEDULES, "auto"}, "eta0")],
+        "learning_rate": [ScheduleNames({*SCHEDULES, "auto"}, "eta0"), callable],
     }
 
     @says_what_was_meant

@@ -37,7 +37,7 @@ class RegressingLinearModel(RegressionTarget, LinearModel):
             Training rows. C-ordered float32 and float64 arrays and CSR matrices are used as they are, others are
             converted once. The parameters have the type of X. Scale the columns: see ``StandardScaler``.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets. Scale them for ``'squared_error'``: the gradient grows with y.
+            Targets, those of ``'log_loss'`` in [0, 1]. Scale them for ``'squared_error'``: the gradient grows with y.
         coef_init : array-like, default=None
             Weights to begin with, of the shape of ``coef_``. Zeros if None.
         intercept_init : array-like, default=None
@@ -95,7 +95,8 @@ class RegressingLinearModel(RegressionTarget, LinearModel):
         return self._train(X, y, sample_weight, partial=True)
 
     def predict(self, X: Matrix) -> NDArray[Any]:
-        """Predicted targets: the scores, or their exponential for ``loss='poisson'`` and ``'gamma'``.
+        """Predicted targets: the scores, their exponential for ``loss='poisson'`` and ``'gamma'``, or their logistic
+        function, a probability, for ``'log_loss'``.
 
         Parameters
         ----------

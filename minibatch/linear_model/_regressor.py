@@ -20,6 +20,7 @@ from minibatch._base.types import (
     RandomState,
     RateScaling,
     RegressionLoss,
+    Scoring,
     Shuffle,
 )
 from minibatch.engine.losses import REGRESSION
@@ -53,7 +54,9 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         ``epsilon``, linear beyond; ``'epsilon_insensitive'`` ``max(0, |r| - epsilon)`` and its square
         ``'squared_epsilon_insensitive'``; ``'absolute_error'`` ``|r|``; ``'quantile'`` (pinball loss of
         ``quantile``). With a log link, so that the prediction is ``mu = exp(x @ w + b)``: ``'poisson'``
-        ``mu - y log(mu)`` for y >= 0, ``'gamma'`` ``log(mu) + y / mu`` for y > 0.
+        ``mu - y log(mu)`` for y >= 0, ``'gamma'`` ``log(mu) + y / mu`` for y > 0. ``'log_loss'`` is for shares and
+        probabilities, y in [0, 1]: ``-y log(p) - (1 - y) log(1 - p)`` with ``p = 1 / (1 + exp(-x @ w - b))``, which is
+        predicted; as a classifier that has each row twice, as 1 with weight y and as 0 with ``1 - y``.
     penalty : {'l2', 'l1', 'elasticnet'} or None, default='l2'
         The penalty ``R``: ``1/2 ||w||^2``, ``||w||_1``, or their mixture by ``l1_ratio``. L1 is a proximal step that
         sets weights to exactly 0; batches smaller than the data take it cumulatively [Tsuruoka2009]_, as scikit-learn
@@ -73,7 +76,7 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         higher than where the fit began (in a warm start, by that much), nor far above the loss of the best constant;
         until then training goes on. The objective of an epoch is its progressive loss (every row before it was trained
         on) plus the penalty. The loss of the best constant, a model without columns, makes ``tol`` mean the same
-        whatever the scale of y; of ``'poisson'`` and ``'gamma'`` it counts from the least possible loss. With
+        whatever the scale of y; of log links and shares it counts from the least possible loss. With
         ``early_stopping`` the validation score is compared instead. None trains for ``max_iter`` epochs and keeps the
         last parameters.
 
@@ -81,20 +84,21 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         ``'adaptive'``, ``'pa1'``, ``'pa2'``), ``solver='sgd'``, one output and no weights stop where scikit-learn does:
         after ``n_iter_no_change`` epochs in a row whose objective is not ``tol`` below the lowest before, with ``tol``
         as it is. Only where the objective is above its beginning then, and coming down, training goes on.
-    shuffle : bool or 'block', default=True
-        Whether to draw a new order of the rows for every epoch. The order depends on ``random_state`` and the number of
-        the epoch, not on the batch size. A full batch is not shuffled: its order does not matter. ``'block'`` draws an
-        order of blocks of 256 rows, then mixes the rows of every 32 blocks: nearly sequential reading, for rows that
-        are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Batches are then
-        more alike than chance within 8192 rows; rows sorted by ``y`` converge more slowly, rows in any other order as
-        with True.
+    shuffle : bool, 'block' or 'replacement', default=True
+        Whether to draw a new order of the rows for every epoch, by ``random_state`` and the number of the epoch, not by
+        the batch size. A full batch is gradient descent: all rows once, whatever ``shuffle`` is.
+        ``'block'`` draws an order of blocks of 256 rows, then mixes the rows of every 32: nearly sequential reading,
+        for rows that are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Rows
+        sorted by ``y`` then converge more slowly, rows in any other order as with True. ``'replacement'`` draws every
+        row of an epoch from all rows, as theory has it (:func:`minibatch.diagnostics.stability_limit`): the gradient of
+        a batch of ``B`` rows has the covariance of single rows' over ``B``, not ``1 - B / n_samples`` times that.
     verbose : int, default=0
         Whether to print a line for every epoch.
     epsilon : float, default=0.1
         Width of the flat (``'epsilon_insensitive'``) or quadratic (``'huber'``) part of the loss, in units of y.
     random_state : int, RandomState instance or None, default=None
         Seed of the sample order and of the validation split. Pass an int for reproducible models.
-    learning_rate : str, default='auto'
+    learning_rate : str or callable, default='auto'
         How the learning rate changes from the first one, ``eta0``; :mod:`minibatch.schedules` has the formulas.
 
         * ``'constant'``: ``eta0``. ``'adaptive'``: ``eta0``, divided by 5 whenever the stopping rule is met.
@@ -103,25 +107,23 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         * ``'step'``: ``eta0``, times ``cycle_decay`` after every ``cycle_length``.
         * ``'cosine'``: from ``eta0`` down to 0 along a ``cycle_length``, then again.
         * ``'triangular'``, ``'triangular2'``, ``'exp_range'``: up from ``eta0`` to ``max_eta`` and down again along a
-          ``cycle_length``, over and over; the second halves the rise after every cycle, the third multiplies it by
-          ``cycle_decay`` along a cycle, little by little.
-        * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, down to almost 0 in the
-          rest.
+          ``cycle_length``, over and over, with a rise that stays, halves after every cycle, or falls to ``cycle_decay``
+          of itself along a cycle.
+        * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, then down to almost 0.
+        * A function of a :class:`minibatch.schedules.Progress`: ``eta0`` times what it gives.
         * ``'optimal'``: ``1 / (alpha (t0 + t - 1))`` at batch size 1 (:func:`minibatch.schedules.optimal`); for
           batches ``'inverse_time'`` from a first rate that is found as by ``eta0='auto'``.
         * ``'dowg'`` [Khaled2023]_, for ``solver='sgd'``: ``r^2 / sqrt(v)`` with the largest distance ``r`` from
           the first parameters, ``eta0`` at least, and ``v`` the sum of ``r^2 ||g||^2``, ``g`` with L2. Columns
           of y and classes against the rest have one each; ``history_`` has the largest. An update costs all
           weights.
-        * ``'auto'``: no number to set, at any batch size; nothing in it depends on how long training lasts.
-          With ``solver='sgd'`` it is dual averaging [Xiao2010]_ at the rate of DoWG, with gradients taken
-          between the iterate and the average of all iterates, as in schedule-free descent [Defazio2024]_. The
-          first distance is how far steepest descent goes until half of its slope is left, on up to 1000 rows;
-          columns are scaled by their units, and by how rare they are. The model is that average, so ``average``
-          does nothing more. A short last batch is a part of an update. One costs 1 to 1.3 times what it costs
-          with ``'constant'`` from 32 dense rows on, 1.5 in single rows, twice in sparse batches; the memory of
-          three models is kept. With other solvers it is a constant rate, found as by ``eta0='auto'``. See
-          ``docs/rates.md``.
+        * ``'auto'``: no number to set, at any batch size; nothing in it depends on how long training lasts. With
+          ``solver='sgd'`` it is dual averaging [Xiao2010]_ at the rate of DoWG, with gradients taken between the
+          iterate and the average of all iterates [Defazio2024]_. The first distance is how far steepest descent goes
+          until half of its slope is left, on up to 1000 rows; columns are scaled by their units, and by how rare they
+          are. The model is that average, so ``average`` does nothing more. A short last batch is a part of an update.
+          An update costs 1 to 2 times what it costs with ``'constant'``, and the memory of three models is kept. With
+          other solvers it is a constant rate, found as by ``eta0='auto'``. See ``docs/rates.md``.
         * ``'pa1'``, ``'pa2'``: passive-aggressive steps [Crammer2006]_, for ``solver='sgd'`` and the losses ``'hinge'``
           (of the classifier) and ``'epsilon_insensitive'`` (of the regressor). A row asks for a step of
           ``min(eta0, loss / ||x||^2)``, or ``loss / (||x||^2 + 1 / (2 eta0))``, against its slope of -1 or +1; a
@@ -129,28 +131,23 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
 
         The stopping rule does not wait for the end of a cycle; ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
-        First learning rate; not used by ``learning_rate='auto'`` and ``'optimal'``, which find their own. The
-        best one depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver,
-        schedule and batch size (at most 128 rows of it; of full batches 1500), on up to 4000 of the rows, in
-        runs of up to 16,000 rows (at least 64 updates; of full batches 24), judges them on up to 2000 others,
-        and lowers the best for the length of the whole run (of 20 epochs, or of the run where the schedule is
-        as long). It goes below 0.01 only where trials say enough, and is at most what curvature allows full
-        batches. It costs some 20 such runs: a fifth to a half of 20 epochs of 6000 rows, no more for more rows.
-        See ``eta0_``. Measured at six batch sizes, with three solvers and three schedules, on 16 data sets on
-        which nothing of it was chosen: within 1 % of what there is to gain of the best of 11 rates in 85 % of 558
-        cases (0.01: 32 %), over 1 % behind 0.01 in 9, ahead in 368. Of 1000 rows of 784 columns or more it learns
-        what holds for others, and stops halfway: see ``docs/rates.md``. ``partial_fit`` does so on its first
-        chunk, which should be a large one. Of ``'dowg'`` it is the length of the first step, well below what there
-        is to go.
+        First learning rate; not used by ``learning_rate='auto'`` and ``'optimal'``, which find their own. The best one
+        depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver, schedule and batch
+        size, on up to 4000 of the rows, judges them on up to 2000 others, and lowers the best for the length of the
+        whole run (of 20 epochs, or of the run where the schedule is as long). It goes below 0.01 only where trials say
+        enough, and is at most what curvature allows full batches. It costs a fifth to a half of 20 epochs of 6000 rows,
+        no more for more rows; of 1000 rows of 784 columns or more it learns too little. See ``eta0_``, and
+        ``docs/rates.md`` for what was measured. ``partial_fit`` does so on its first chunk, which should be a large
+        one. Of ``'dowg'`` it is the length of the first step, well below what there is to go.
         Of ``'pa1'`` and ``'pa2'`` it is the ``C`` of [Crammer2006]_: make it small for noisy data.
     power_t : float, default=0.25
         Exponent of ``'invscaling'``.
     early_stopping : bool, default=False
         Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
         validation score has not improved by ``tol`` for ``n_iter_no_change`` epochs, and to restore the parameters of
-        the best score. Of equal scores the one with the lowest validation loss is the best, and a loss that falls (by
-        ``tol`` times that of the best constant) at an equal accuracy below 1 is
-        an improvement.
+        the best score (see ``scoring``). Of equal scores the one with the lowest validation loss is the best, and a
+        loss that falls (by ``tol`` times that of the best constant) at an equal score of a classifier below 1 is
+        progress.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows that ``early_stopping`` holds out.
     n_iter_no_change : int, default=5
@@ -200,39 +197,44 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         depend on their number. None means 1 unless a ``joblib.parallel_backend`` says otherwise.
     max_eta : float or None, default=None
         The top of ``'triangular'``, ``'triangular2'``, ``'exp_range'`` and ``'one_cycle'``. None means four times the
-        first rate; a calibrated rate is at most a quarter of it. A range test finds it:
+        first rate; a calibrated rate is at most a quarter of it. See
         :func:`minibatch.diagnostics.learning_rate_range_test`.
     cycle_length : float or None, default=None
-        Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8, for ``'cosine'`` and
-        ``'one_cycle'`` the whole run: ``max_iter`` epochs (calls), or fewer where ``max_updates`` or the budget of a
-        curve allows fewer.
+        Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8; for ``'cosine'`` and
+        ``'one_cycle'`` the whole run: ``max_iter`` epochs (calls), or fewer where a budget allows fewer.
     cycle_decay : float in (0, 1], default=0.5
         What ``'step'`` and ``'exp_range'`` multiply by for every ``cycle_length``.
     decay_base : bool, default=False
         Whether in ``'exp_range'`` the lower bound decays too, not only the rise above it.
     warmup : float, default=0.0
-        Epochs (calls of ``partial_fit``) in which the rate rises from 0 to that of the schedule. Large batches with
-        large rates may need some.
+        Epochs (calls of ``partial_fit``) in which the rate rises to that of the schedule: for large batches and rates.
     learning_rate_scaling : {'linear', 'sqrt', 'sde'} or None, default=None
         Whether the rates given are those of ``reference_batch_size``, to be multiplied by
-        ``batch_size / reference_batch_size`` or its root: for a search over batch sizes that does not search the rate.
-        A start, not a law: see :func:`minibatch.schedules.scale_learning_rate`, which also says what ``'linear'`` is
-        with a reference of 1. ``'sde'`` is the root for ``'adam'``, ``'adamw'`` and ``'rmsprop'``, with ``beta_1``,
-        ``beta_2`` and epsilon scaled so that their memory is as many rows: :func:`minibatch.schedules.scale_adam`. A
-        batch that grows keeps the numbers of its first size.
+        ``batch_size / reference_batch_size`` or its root, for a search over batch sizes alone: a start, not a law, see
+        :func:`minibatch.schedules.scale_learning_rate`. ``'sde'`` is the root for ``'adam'``, ``'adamw'`` and
+        ``'rmsprop'``, with ``beta_1``, ``beta_2`` and epsilon scaled so that their memory is as many rows:
+        :func:`minibatch.schedules.scale_adam`. A batch that grows keeps the numbers of its first size.
     reference_batch_size : int, default=32
         The batch size that the rates given are for; with ``'sde'``, betas and epsilon too.
-    batch_growth : float > 1, 'adaptive' or None, default=None
+    batch_growth : float > 1, 'adaptive', 'schedule' or None, default=None
         What the batch size is multiplied by, time and again: early updates need less precision than late ones, and a
-        growing batch does what a falling rate does, in fewer updates [Smith2017]_. ``'adaptive'`` looks at up to 1024
-        rows, or four batches, after every epoch, and lets the batch grow, to twice its size at most, while the standard
-        error of its gradient is more than 0.9 times the norm of the gradient (norm test [Byrd2012]_). Every ``fit``
-        begins with ``batch_size`` again; ``partial_fit`` does not grow.
+        growing batch does what a falling rate does, in fewer updates [Smith2017]_. ``'adaptive'`` lets it grow, to
+        twice its size at most, after epochs at whose end the standard error of its gradient is more than 0.9 times the
+        norm (norm test [Byrd2012]_, on up to 1024 rows or four batches). ``'schedule'`` puts growth in place of the
+        decay of ``learning_rate``. Where an epoch would begin at a rate ``1 / k`` of the highest before, its batches
+        have ``k`` times ``batch_size`` rows; rates are those of the schedule times ``k`` [Smith2017]_ or, with solvers
+        that divide by the size of gradients, ``sqrt(k)``: twice the batch and a rate over ``sqrt(2)`` for half the rate
+        [Meterez2025]_. Every ``fit`` begins with ``batch_size`` again; ``partial_fit`` does not grow.
     batch_growth_interval : int or None, default=None
-        Epochs from one growth to the next, or from one look to the next. None means 10, and 1 for ``'adaptive'``.
+        Epochs from one growth to the next, or from one look to the next. None means 10, and 1 for the two by name.
     max_batch_size : int, float in (0, 1], 'full' or None, default=None
-        Where the growth ends, said in the manner of ``batch_size``. None means all rows. A ``batch_size`` above it
-        stays.
+        Where the growth ends, said in the manner of ``batch_size``; a ``batch_size`` above it stays. None means all
+        rows, for ``'schedule'`` a tenth of them, as [Smith2017]_ has it; from there on the rate falls.
+    scoring : str, callable or None, default=None
+        The score that ``early_stopping`` looks at, on the validation set: ``validation_score`` in ``history_``. None is
+        accuracy or R squared; ``'loss'`` the mean loss, its sign changed, for which ``tol`` counts as for the
+        objective; else a name of ``sklearn.metrics.get_scorer_names()`` or a function ``scorer(estimator, X, y)``,
+        which gets ``sample_weight`` too where it has such an argument. Higher is better.
 
     Attributes
     ----------
@@ -249,14 +251,13 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
     batch_size_ : int
         Rows of a batch, resolved; after growth, of the last epoch. ``history_`` has that of every epoch.
     eta0_ : float
-        Learning rate that the schedule begins with, before ``warmup``: given, scaled, calibrated, or that of
-        ``'optimal'``; NaN for ``'lbfgs'``.
+        First rate of the schedule, before ``warmup``: given, scaled, calibrated or ``'optimal'``; NaN for ``'lbfgs'``.
     status_ : str
         Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
-        ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is no longer finite; or it ended
-        above where it began and above that of the best constant, and was not coming down; or, in batches of one row
-        that end as in scikit-learn, above its lowest. Of a call of ``partial_fit``, and of a perceptron, whose loss has
-        no scale, only the first is said.
+        ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is not finite, or ended above
+        where it began and above that of the best constant and was not coming down, or, in batches of one row that end
+        as in scikit-learn, above its lowest. Of ``partial_fit`` and of a perceptron, whose loss has no scale, only the
+        first is said.
     history_ : History
         What happened, epoch by epoch; of more than 10,000 calls of ``partial_fit``, so many as are kept.
     n_features_in_ : int
@@ -274,16 +275,14 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
     .. [Tsuruoka2009] Tsuruoka, Tsujii & Ananiadou, "Stochastic gradient descent training for L1-regularized log-linear
        models with cumulative penalty", ACL 2009.
     .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
-    .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed: an efficient universal parameter-free gradient descent
-       method", arXiv 2305.16284.
-    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning and online optimization", JMLR 11,
-       2010.
+    .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed", arXiv 2305.16284.
+    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning", JMLR 11, 2010.
     .. [Defazio2024] Defazio et al., "The road less scheduled", arXiv 2405.15682.
     .. [Crammer2006] Crammer et al., "Online passive-aggressive algorithms", JMLR 7, 2006.
     .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
-    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
-       2012.
+    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", 2012.
+    .. [Meterez2025] Meterez et al., "Seesaw: balancing learning rate and batch size scheduling", arXiv 2510.14717.
 
     Examples
     --------
@@ -349,6 +348,7 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         batch_growth: BatchGrowth = None,
         batch_growth_interval: Integer | None = None,
         max_batch_size: LargestBatchSize = None,
+        scoring: Scoring = None,
     ) -> None:
         self.loss = loss
         self.penalty = penalty
@@ -390,3 +390,4 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         self.batch_growth = batch_growth
         self.batch_growth_interval = batch_growth_interval
         self.max_batch_size = max_batch_size
+        self.scoring = scoring

@@ -26,11 +26,12 @@ def finds_rates(final: MiniBatchEstimator) -> bool:
     return bool(final._is_auto or final.learning_rate == "dowg")
 
 
-def advised_schedule(final: MiniBatchEstimator) -> str:
+def advised_schedule(final: MiniBatchEstimator) -> Any:
     """That of the estimator, but for those whose first rate cannot be set, where another is the same from that rate."""
-    if finds_rates(final):
-        return str(final.learning_rate)
-    return {"optimal": "inverse_time", "auto": "constant"}.get(final.learning_rate, str(final.learning_rate))
+    schedule = final.learning_rate
+    if finds_rates(final) or not isinstance(schedule, str):
+        return schedule
+    return {"optimal": "inverse_time", "auto": "constant"}.get(schedule, schedule)
 
 
 class Candidates:
@@ -43,7 +44,7 @@ class Candidates:
         self.rates: dict[tuple[str, int], float] = {}
         self.without_rate: list[int] = []  # sizes at which no rate lowered the objective
 
-    def model(self, batch_size: int, schedule: str, rate: float | str | None = None, seed: int = 0) -> Any:
+    def model(self, batch_size: int, schedule: Any, rate: float | str | None = None, seed: int = 0) -> Any:
         """Without stopping rule or growth. With None it finds its rates by itself."""
         final, rate_name = self.final, self.final._rate_parameter
         as_it_is = {name: getattr(final, name) for name in ("average", "warmup") if hasattr(final, name)}
@@ -63,19 +64,20 @@ class Candidates:
     def to_time(self, batch_size: int) -> Any:
         return self.model(batch_size, self.raced_schedule, None if finds_rates(self.final) else SMALL_RATE)
 
-    def rate(self, batch_size: int, schedule: str) -> float | None:
+    def rate(self, batch_size: int, schedule: Any) -> float | None:
         """As ``eta0="auto"`` finds it."""
         if finds_rates(self.final):
             return None
-        if (schedule, batch_size) not in self.rates:
+        known = repr(schedule), batch_size
+        if known not in self.rates:
             model = self.model(batch_size, schedule, "auto")
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", ConvergenceWarning)
                 _update_once(model, self.rows)
             if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
                 self.without_rate.append(batch_size)
-            self.rates[schedule, batch_size] = float(model.eta0_)
-        return self.rates[schedule, batch_size]
+            self.rates[known] = float(model.eta0_)
+        return self.rates[known]
 
     def advised(self, estimator: Any, batch_size: int, rate: float) -> tuple[Any, float | None]:
         """A clone of the whole estimator with everything set, and its rate; NaN stands for the one that is found."""

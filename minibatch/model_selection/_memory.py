@@ -253,7 +253,8 @@ def _moments(fit: Fit) -> dict[str, Parts]:
     }
     if fit.final.shuffle and (fit.batch_size < fit.n_trained_on or fit.in_chunks):
         drawn = (2 if fit.final.shuffle == "block" else 1) * order["order of the rows"]
-        uniforms = 8 * min(UNIFORMS_AT_ONCE, fit.n_trained_on)
+        words = 3 if fit.final.shuffle == "replacement" else 1  # as integers, as shares, as places
+        uniforms = 8 * words * min(UNIFORMS_AT_ONCE, fit.n_trained_on)
         moments["while the order is drawn"] = {"order of the rows": drawn, "random numbers": uniforms}
     if isinstance(fit.problem, MLPProblem) and fit.problem.network.normalized:
         looked_at = min(ROWS_OF_STATISTICS, fit.n_trained_on)
@@ -305,5 +306,7 @@ def _evaluations(fit: Fit) -> dict[str, Parts]:
     if fit.n_held_out:
         parts = fit.problem.scores_bytes(fit.n_held_out)
         predictions = {"predictions": parts["scores"] * (1 if is_classifier(fit.final) else 2)}  # and their errors
+        if fit.final.scoring not in (None, "loss"):  # scores, probabilities and what a metric makes of them
+            predictions["predictions for a scorer"] = 4 * parts["scores"]
         moments["while validation rows are measured"] = parts | predictions | average
     return moments

@@ -7,7 +7,8 @@ updates from the first parameters go best (``_training/probe.py``); the model is
 
 import numpy as np
 
-from minibatch.schedules import Schedule, invscaling
+from minibatch.schedules import invscaling
+from minibatch.schedules._progress import Schedule
 
 __all__ = [
     "FEW_ROWS", "HIGHEST", "RATES", "RATES_OF_GRADIENTS", "SCHEDULE_FREE", "STEPS_OF_A_SIZE", "UPDATES_AT_FIRST",

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
@@ -21,6 +20,7 @@ from minibatch._base.plain import rows_to_predict
 from minibatch._base.ranges import ScheduleNames, number_above
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
+from minibatch._base.scoring import check_scoring
 from minibatch._base.solvers import check_solver
 from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.blas import n_blas_threads, one_blas_thread
@@ -33,7 +33,7 @@ from minibatch._training.epochs import Observer, Plan, Steps
 from minibatch._training.lbfgs import minimize
 from minibatch._training.loop import EpochCallbacks, Outcome, Validate
 from minibatch._training.probe import probed_rate
-from minibatch._training.rules import BestRule, Rule, ScoreRule
+from minibatch._training.rules import BestRule, Rule
 from minibatch.engine.activations import ACTIVATIONS
 from minibatch.engine.linear import SEPARATE, Objective, Solver
 from minibatch.engine.network import Network
@@ -43,7 +43,7 @@ from minibatch.neural_network._auto import rates_to_try, schedule_from
 from minibatch.neural_network._averages import AVERAGES, averaged_from, check_average, half_life_of
 from minibatch.neural_network._layers import network_that_fits
 from minibatch.neural_network._normalization import check_batches, refuse_one_row, refuse_sparse, rows_of_chunk
-from minibatch.schedules import SCHEDULES
+from minibatch.schedules._named import SCHEDULES
 
 __all__ = ["DEFAULT_RATE", "MultiLayerPerceptron", "takes_chunks"]
 
@@ -77,7 +77,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "solver": [StrOptions({*SOLVERS, "lbfgs"})],
-        "learning_rate": [ScheduleNames({"auto", *SCHEDULES} - {"optimal", "dowg"}, "learning_rate_init")],
+        "learning_rate": [ScheduleNames({"auto", *SCHEDULES} - {"optimal", "dowg"}, "learning_rate_init"), callable],
         "learning_rate_init": FIRST_RATE,
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
@@ -99,6 +99,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         self._hidden_units()
         check_rates(self)
         check_solver(self)
+        check_scoring(self.scoring)
         if partial and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it sees one chunk at a time.")
         check_average(self)
@@ -180,7 +181,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     def _rule(self, problem: Any, unit: float) -> Rule:
         patience = self.n_iter_no_change + 1  # as in scikit-learn, *more* than n_iter_no_change epochs
         if self.early_stopping:
-            return ScoreRule(self.tol, patience, unit, has_ties=is_classifier(self))
+            return self._score_rule(patience, unit)
         return BestRule(self.tol, patience, unit)
 
     def _optimize(

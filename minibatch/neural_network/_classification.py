@@ -111,7 +111,8 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, used as they are: a chunk does not know the others, so give weights of mean 1 overall.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come. Required in the first call.
+            All labels that will ever come; of an indicator matrix the numbers of its columns. Required in the first
+            call.
 
         Returns
         -------
@@ -203,7 +204,13 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
             self.__dict__.pop("classes_", None)
         first = _check_partial_fit_first_call(self, classes) if partial else reset and not goes_on
         if first:
-            given = y if not partial or type_of_target(y).startswith("multilabel") else classes
+            several = type_of_target(y).startswith("multilabel")
+            if several and partial and not np.array_equal(self.classes_, np.arange(y.shape[1])):
+                raise ValueError(
+                    f"classes must be the numbers of the columns of y, range({y.shape[1]}), where a row may have "
+                    f"several labels; got {classes!r}."
+                )
+            given = y if several or not partial else classes
             self._label_binarizer = LabelBinarizer().fit(given)
             self.classes_ = self._label_binarizer.classes_
         self._check_kind(y)
@@ -229,6 +236,11 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
         unknown = np.setdiff1d(present, self.classes_)
         if len(unknown):
             raise ValueError(f"y contains labels that are not in classes {self.classes_}: {unknown}.")
+
+    def _decode(self, target: NDArray[Any]) -> NDArray[Any]:
+        """Labels, or an indicator matrix, of what ``_encode`` makes of them."""
+        numbers = target.astype(int)
+        return numbers if target.ndim == 2 else self.classes_[numbers]
 
     def _training_weights(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool) -> dict[str, Any]:
         """Sample times class weights."""

@@ -1,11 +1,27 @@
 """The network for regression."""
 
 from minibatch._base.keywords import says_what_was_meant
-
-from minibatch._base.types import (  # isort: skip
-    Activation, BatchGrowth, BatchNormalization, BatchSize, FirstRate, Flag, Integer, Integers, LargestBatchSize,
-    LastBatch, NetworkAverage, NetworkLoss, NetworkSchedule, NetworkSolver, Number, RandomState, RateScaling, Shuffle,
-)  # fmt: skip
+from minibatch._base.types import (
+    Activation,
+    BatchGrowth,
+    BatchNormalization,
+    BatchSize,
+    FirstRate,
+    Flag,
+    Integer,
+    Integers,
+    LargestBatchSize,
+    LastBatch,
+    NetworkAverage,
+    NetworkLoss,
+    NetworkSchedule,
+    NetworkSolver,
+    Number,
+    RandomState,
+    RateScaling,
+    Scoring,
+    Shuffle,
+)
 from minibatch.neural_network._regression import RegressingNetwork
 
 __all__ = ["MiniBatchMLPRegressor"]
@@ -60,7 +76,7 @@ class MiniBatchMLPRegressor(RegressingNetwork):
     batch_size : int, float in (0, 1], 'full' or 'auto', default='auto'
         Rows per update: a number, a share of the training rows, all of them, or a number that suits them; see above.
         It is resolved in ``fit``, on the rows trained on: see ``batch_size_``.
-    learning_rate : str, default='auto'
+    learning_rate : str or callable, default='auto'
         How the learning rate changes from the first one, ``eta0``; :mod:`minibatch.schedules` has the formulas.
 
         * ``'constant'``: ``eta0``. ``'adaptive'``: ``eta0``, divided by 5 whenever the stopping rule is met.
@@ -69,15 +85,14 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         * ``'step'``: ``eta0``, times ``cycle_decay`` after every ``cycle_length``.
         * ``'cosine'``: from ``eta0`` down to 0 along a ``cycle_length``, then again.
         * ``'triangular'``, ``'triangular2'``, ``'exp_range'``: up from ``eta0`` to ``max_eta`` and down again along a
-          ``cycle_length``, over and over; the second halves the rise after every cycle, the third multiplies it by
-          ``cycle_decay`` along a cycle, little by little.
-        * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, down to almost 0 in the
-          rest.
-
-        The stopping rule does not wait for the end of a cycle; ``tol=None`` does.
+          ``cycle_length``, over and over, with a rise that stays, halves after every cycle, or falls to ``cycle_decay``
+          of itself along a cycle.
+        * ``'one_cycle'``: up from ``eta0`` to ``max_eta`` in a quarter of ``cycle_length``, then down to almost 0.
+        * A function of a :class:`minibatch.schedules.Progress`: ``eta0`` times what it gives.
 
         Here ``eta0`` is ``learning_rate_init``, and ``t`` of ``'invscaling'`` the rows seen before the epoch plus 1, as
-        in scikit-learn. Every solver but ``'lbfgs'`` has schedules (there only ``'sgd'``).
+        in scikit-learn. Every solver but ``'lbfgs'`` has schedules (there only ``'sgd'``). The stopping rule does not
+        wait for the end of a cycle; ``tol=None`` does.
 
         ``'auto'`` needs no number. Update ``t`` has the rate ``min(k, 0.3 / sqrt(t))``, with the best ``k`` of
         three (``eta0_``) in 20 updates or 512 rows, which warm starts and ``partial_fit`` keep. The model is an
@@ -91,29 +106,26 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         Exponent of ``'invscaling'``.
     max_iter : int, default=200
         Largest number of epochs of ``fit`` (iterations of ``'lbfgs'``).
-    shuffle : bool or 'block', default=True
-        Whether to draw a new order of the rows for every epoch. The order depends on ``random_state`` and the number of
-        the epoch, not on the batch size. A full batch is not shuffled: its order does not matter. ``'block'`` draws an
-        order of blocks of 256 rows, then mixes the rows of every 32 blocks: nearly sequential reading, for rows that
-        are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Batches are then
-        more alike than chance within 8192 rows; rows sorted by ``y`` converge more slowly, rows in any other order as
-        with True.
+    shuffle : bool, 'block' or 'replacement', default=True
+        Whether to draw a new order of the rows for every epoch, by ``random_state`` and the number of the epoch, not by
+        the batch size. A full batch is gradient descent: all rows once, whatever ``shuffle`` is.
+        ``'block'`` draws an order of blocks of 256 rows, then mixes the rows of every 32: nearly sequential reading,
+        for rows that are memory-mapped (``numpy.load(..., mmap_mode="r")``) or too many for the memory's caches. Rows
+        sorted by ``y`` then converge more slowly, rows in any other order as with True. ``'replacement'`` draws every
+        row of an epoch from all rows, as theory has it (:func:`minibatch.diagnostics.stability_limit`): the gradient of
+        a batch of ``B`` rows has the covariance of single rows' over ``B``, not ``1 - B / n_samples`` times that.
     random_state : int, RandomState instance or None, default=None
         Seed of the first weights (those of scikit-learn for the same seed), of the sample order, of dropout and of the
         validation split. Pass an int for reproducible models.
     tol : float or None, default=1e-4
-        Training has converged when more than ``n_iter_no_change`` epochs in a row have not lowered the objective
-        below its lowest value before by ``tol`` times the loss of the best constant. Over so many epochs it must
-        not have risen either (by more than that and three standard errors, above its lowest mean of so many
-        epochs), and it must be no higher than where the fit began (in a warm start, by that much), nor far above
-        the loss of the best constant; until then training goes on. With ``learning_rate='auto'`` the average must
-        have come to rest too. The objective of an epoch is its progressive loss (every row before it was trained
-        on) plus the penalty. The loss of the best constant, a model without columns, makes ``tol`` mean the same
-        whatever the scale of y (scikit-learn takes ``tol`` as it is); of ``'poisson'`` it counts from the least
-        possible loss. With ``early_stopping`` the validation score is compared instead. None trains for
-        ``max_iter`` epochs and keeps the last parameters. For ``'lbfgs'``, ``tol`` times the root of that loss is
-        the largest entry of the gradient to stop at (it also stops where the objective no longer falls, by the
-        default of scipy).
+        Training has converged when more than ``n_iter_no_change`` epochs in a row have not lowered the objective (the
+        progressive loss, of every row before it was trained on, plus the penalty) below its lowest value before by
+        ``tol`` times the loss of the best constant, which makes ``tol`` mean the same whatever the scale of y (of
+        ``'poisson'`` it counts from the least possible loss). It must not have risen either, by more than that and
+        three standard errors, and be no higher than where the fit began, nor far above the loss of the best constant;
+        until then training goes on. With ``learning_rate='auto'`` the average must have come to rest too. With
+        ``early_stopping`` the validation score is compared instead. None trains for ``max_iter`` epochs and keeps the
+        last parameters. For ``'lbfgs'``, ``tol`` times the root of that loss is the largest gradient to stop at.
     verbose : bool or int, default=False
         Whether to print a line for every epoch.
     warm_start : bool, default=False
@@ -127,9 +139,9 @@ class MiniBatchMLPRegressor(RegressingNetwork):
     early_stopping : bool, default=False
         Whether to hold out ``validation_fraction`` of the rows (or to use ``X_val`` of ``fit``), to stop when the
         validation score has not improved by ``tol`` for more than ``n_iter_no_change`` epochs, and to restore the
-        parameters of the best score. Of equal scores the one with the lowest validation loss is the best, and a loss
-        that falls (by ``tol`` times that of the best constant) at an equal accuracy below 1 is
-        an improvement.
+        parameters of the best score (see ``scoring``). Of equal scores the one with the lowest validation loss is the
+        best, and a loss that falls (by ``tol`` times that of the best constant) at an equal score of a classifier below
+        1 is progress.
     validation_fraction : float in [0, 1), default=0.1
         Share of the rows that ``early_stopping`` holds out; without it 0 may stand here, as in scikit-learn.
     beta_1 : float in [0, 1), default=0.9
@@ -177,39 +189,44 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         Each evaluation costs about as much as a full-batch epoch.
     max_eta : float or None, default=None
         The top of ``'triangular'``, ``'triangular2'``, ``'exp_range'`` and ``'one_cycle'``. None means four times the
-        first rate; a calibrated rate is at most a quarter of it. A range test finds it:
+        first rate; a calibrated rate is at most a quarter of it. See
         :func:`minibatch.diagnostics.learning_rate_range_test`.
     cycle_length : float or None, default=None
-        Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8, for ``'cosine'`` and
-        ``'one_cycle'`` the whole run: ``max_iter`` epochs (calls), or fewer where ``max_updates`` or the budget of a
-        curve allows fewer.
+        Epochs (calls of ``partial_fit``) of a cycle, up and down, or of a step. None means 8; for ``'cosine'`` and
+        ``'one_cycle'`` the whole run: ``max_iter`` epochs (calls), or fewer where a budget allows fewer.
     cycle_decay : float in (0, 1], default=0.5
         What ``'step'`` and ``'exp_range'`` multiply by for every ``cycle_length``.
     decay_base : bool, default=False
         Whether in ``'exp_range'`` the lower bound decays too, not only the rise above it.
     warmup : float, default=0.0
-        Epochs (calls of ``partial_fit``) in which the rate rises from 0 to that of the schedule. Large batches with
-        large rates may need some.
+        Epochs (calls of ``partial_fit``) in which the rate rises to that of the schedule: for large batches and rates.
     learning_rate_scaling : {'linear', 'sqrt', 'sde'} or None, default=None
         Whether the rates given are those of ``reference_batch_size``, to be multiplied by
-        ``batch_size / reference_batch_size`` or its root: for a search over batch sizes that does not search the rate.
-        A start, not a law: see :func:`minibatch.schedules.scale_learning_rate`, which also says what ``'linear'`` is
-        with a reference of 1. ``'sde'`` is the root for ``'adam'``, ``'adamw'`` and ``'rmsprop'``, with ``beta_1``,
-        ``beta_2`` and epsilon scaled so that their memory is as many rows: :func:`minibatch.schedules.scale_adam`. A
-        batch that grows keeps the numbers of its first size.
+        ``batch_size / reference_batch_size`` or its root, for a search over batch sizes alone: a start, not a law, see
+        :func:`minibatch.schedules.scale_learning_rate`. ``'sde'`` is the root for ``'adam'``, ``'adamw'`` and
+        ``'rmsprop'``, with ``beta_1``, ``beta_2`` and epsilon scaled so that their memory is as many rows:
+        :func:`minibatch.schedules.scale_adam`. A batch that grows keeps the numbers of its first size.
     reference_batch_size : int, default=32
         The batch size that the rates given are for; with ``'sde'``, betas and epsilon too.
-    batch_growth : float > 1, 'adaptive' or None, default=None
+    batch_growth : float > 1, 'adaptive', 'schedule' or None, default=None
         What the batch size is multiplied by, time and again: early updates need less precision than late ones, and a
-        growing batch does what a falling rate does, in fewer updates [Smith2017]_. ``'adaptive'`` looks at up to 1024
-        rows, or four batches, after every epoch, and lets the batch grow, to twice its size at most, while the standard
-        error of its gradient is more than 0.9 times the norm of the gradient (norm test [Byrd2012]_). Every ``fit``
-        begins with ``batch_size`` again; ``partial_fit`` does not grow.
+        growing batch does what a falling rate does, in fewer updates [Smith2017]_. ``'adaptive'`` lets it grow, to
+        twice its size at most, after epochs at whose end the standard error of its gradient is more than 0.9 times the
+        norm (norm test [Byrd2012]_, on up to 1024 rows or four batches). ``'schedule'`` puts growth in place of the
+        decay of ``learning_rate``. Where an epoch would begin at a rate ``1 / k`` of the highest before, its batches
+        have ``k`` times ``batch_size`` rows; rates are those of the schedule times ``k`` [Smith2017]_ or, with solvers
+        that divide by the size of gradients, ``sqrt(k)``: twice the batch and a rate over ``sqrt(2)`` for half the rate
+        [Meterez2025]_. Every ``fit`` begins with ``batch_size`` again; ``partial_fit`` does not grow.
     batch_growth_interval : int or None, default=None
-        Epochs from one growth to the next, or from one look to the next. None means 10, and 1 for ``'adaptive'``.
+        Epochs from one growth to the next, or from one look to the next. None means 10, and 1 for the two by name.
     max_batch_size : int, float in (0, 1], 'full' or None, default=None
-        Where the growth ends, said in the manner of ``batch_size``. None means all rows. A ``batch_size`` above it
-        stays.
+        Where the growth ends, said in the manner of ``batch_size``; a ``batch_size`` above it stays. None means all
+        rows, for ``'schedule'`` a tenth of them, as [Smith2017]_ has it; from there on the rate falls.
+    scoring : str, callable or None, default=None
+        The score that ``early_stopping`` looks at, on the validation set: ``validation_score`` in ``history_``. None is
+        accuracy or R squared; ``'loss'`` the mean loss, its sign changed, for which ``tol`` counts as for the
+        objective; else a name of ``sklearn.metrics.get_scorer_names()`` or a function ``scorer(estimator, X, y)``,
+        which gets ``sample_weight`` too where it has such an argument. Higher is better.
 
     Attributes
     ----------
@@ -228,7 +245,7 @@ class MiniBatchMLPRegressor(RegressingNetwork):
     best_loss_ : float or None
         The lowest of ``loss_curve_``; None with ``early_stopping``.
     validation_scores_ : list of float or None
-        Accuracy or R squared on the validation set epoch by epoch; None without one.
+        The score on the validation set epoch by epoch (see ``scoring``); None without one.
     best_validation_score_ : float or None
         The highest.
     n_layers_ : int
@@ -278,17 +295,15 @@ class MiniBatchMLPRegressor(RegressingNetwork):
     .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
     .. [Defazio2024] Defazio et al., "The road less scheduled", arXiv 2405.15682.
     .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
-    .. [Shamir2013] Shamir & Zhang, "Stochastic gradient descent for non-smooth optimization: convergence results and
-       optimal averaging schemes", ICML 2013, arXiv 1212.1824.
+    .. [Shamir2013] Shamir & Zhang, "Stochastic gradient descent for non-smooth optimization", arXiv 1212.1824.
     .. [Kingma2014] Kingma & Ba, "Adam: a method for stochastic optimization", arXiv 1412.6980.
-    .. [Srivastava2014] Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15,
-       2014.
+    .. [Srivastava2014] Srivastava et al., "Dropout", JMLR 15, 2014.
     .. [Ioffe2015] Ioffe & Szegedy, "Batch normalization", arXiv 1502.03167.
     .. [Hoffer2017] Hoffer, Hubara & Soudry, "Train longer, generalize better", NeurIPS 2017, arXiv 1705.08741.
     .. [Busbridge2023] Busbridge et al., "How to scale your EMA", NeurIPS 2023, arXiv 2307.13813.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
-    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
-       2012.
+    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", 2012.
+    .. [Meterez2025] Meterez et al., "Seesaw: balancing learning rate and batch size scheduling", arXiv 2510.14717.
     .. [Glorot2010] Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks",
        AISTATS 2010.
 
@@ -352,6 +367,7 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         batch_growth: BatchGrowth = None,
         batch_growth_interval: Integer | None = None,
         max_batch_size: LargestBatchSize = None,
+        scoring: Scoring = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -395,3 +411,4 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         self.batch_growth = batch_growth
         self.batch_growth_interval = batch_growth_interval
         self.max_batch_size = max_batch_size
+        self.scoring = scoring

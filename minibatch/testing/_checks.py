@@ -28,6 +28,7 @@ from minibatch.testing._models import (
     fitted,
     learnt,
     rounding,
+    suited,
 )
 
 __all__ = [
@@ -67,7 +68,7 @@ def check_penalty_does_not_depend_on_batch_size(estimator: Any) -> None:
     AssertionError: 12 updates on batches that all have the same mean gradient, at alpha=1: with 4 rows each they ...
     """
     X = np.tile([[1.0, 0.5, -1.0], [-0.5, 1.0, 2.0]], (12, 1))
-    y = np.tile([0, 1] if is_classifier(estimator) else [1.0, 3.0], 12)
+    y = np.tile([0, 1] if is_classifier(estimator) else suited(estimator, np.array([1.0, 3.0])), 12)
     plain = {**ONE_RATE, **TO_THE_END, **ROW_BY_ROW, "shuffle": False, "last_batch": "keep", "average": False}
     if estimator.get_params(deep=False).get("ghost_batch_size") is not None:
         plain["ghost_batch_size"] = 2
@@ -187,7 +188,7 @@ def check_seed_alone_orders_the_rows(estimator: Any) -> None:
     """
     n = 12
     X, number = np.eye(n), np.arange(n)
-    target = number % 2 if is_classifier(estimator) else 2.0 + number
+    target = number % 2 if is_classifier(estimator) else suited(estimator, 2.0 + number)
     orders = {}
     for rows in (1, 3, 4):
         orders[rows] = _turns_of_rows(estimator, X, target, rows, seed=0)

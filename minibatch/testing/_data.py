@@ -186,6 +186,7 @@ def regression_data(
     max_features: int = 4,
     max_outputs: int = 1,
     positive: bool = False,
+    shares: bool = False,
     sparse: bool | None = None,
     dtype: Any = None,
     well_scaled: bool | None = None,
@@ -209,6 +210,9 @@ def regression_data(
     positive : bool, default=False
         Whether all targets are positive, as ``loss='poisson'`` and ``'gamma'`` ask for.
 
+    shares : bool, default=False
+        Whether all targets are in [0, 1], as ``loss='log_loss'`` of regressors asks for.
+
     sparse : bool or None, default=None
         Whether X is a CSR array; None draws it.
 
@@ -225,7 +229,7 @@ def regression_data(
     -------
     strategy of tuples
         X of shape (n_samples, n_features), y of shape (n_samples,) or (n_samples, n_outputs) with values between -3 and
-        3 (1/8 and 6 if ``positive``) and, if ``weighted``, weights (n_samples,).
+        3 (1/8 and 6 if ``positive``, 0 and 1 if ``shares``) and, if ``weighted``, weights (n_samples,).
 
     Raises
     ------
@@ -246,5 +250,6 @@ def regression_data(
     X = draw(_matrices(n_samples, max_features, sparse, dtype, well_scaled))
     n_outputs = draw(st.integers(1, max_outputs))
     shape = (n_samples,) if n_outputs == 1 else (n_samples, n_outputs)
-    values = st.integers(1, 48).map(lambda number: number / 8) if positive else EIGHTHS
+    low, high = (0, 8) if shares else (1, 48) if positive else (-24, 24)
+    values = st.integers(low, high).map(lambda number: number / 8)
     return _data_set(X, draw(hnp.arrays(np.float64, shape, elements=values)), draw, weighted)

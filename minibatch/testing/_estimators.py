@@ -15,7 +15,7 @@ from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDOneClassSVM, MiniBatchSGDRegressor
 from minibatch.neural_network import MiniBatchMLPClassifier, MiniBatchMLPRegressor
-from minibatch.schedules import ONCE_A_RUN, SCHEDULES
+from minibatch.schedules._named import ONCE_A_RUN, SCHEDULES
 from minibatch.testing._data import batch_sizes
 
 __all__ = ["KINDS", "LOSSES", "OF_ALL", "OF_LINEAR", "OF_NETWORKS", "OF_ONE_CLASS", "estimators"]
@@ -34,7 +34,7 @@ OF_ALL: dict[str, list[Any]] = {
     "max_iter": [2, 1, 3, 5],
     "tol": [None, 1e-3],
     "alpha": [1e-4, 0.0, 0.01, 1.0],
-    "shuffle": [True, False, "block"],
+    "shuffle": [True, False, "block", "replacement"],
     "warm_start": [False, True],
     "last_batch": ["keep", "drop"],
     "max_updates": [None, 1, 5],
@@ -49,7 +49,7 @@ OF_ALL: dict[str, list[Any]] = {
     "warmup": [0.0, 0.5, 2],
     "learning_rate_scaling": [None, "linear", "sqrt"],
     "reference_batch_size": [32, 1],
-    "batch_growth": [None, 2, 1.5, "adaptive"],
+    "batch_growth": [None, 2, 1.5, "adaptive", "schedule"],
     "batch_growth_interval": [None, 1],
     "max_batch_size": [None, 4, 0.5, "full"],
 }
@@ -82,10 +82,10 @@ OF_ONE_CLASS: dict[str, list[Any]] = {
     "nu": [0.5, 0.1, 1.0],
     "learning_rate": [*SCHEDULES, "auto"],
 }
-# Losses of regressors that need targets above 0, or not below, are left to those who ask for them.
+# Losses of regressors that need targets above 0, not below, or in [0, 1] are left to those who ask for them.
 LOSSES: dict[type, list[str]] = {
     MiniBatchSGDClassifier: list(CLASSIFICATION),
-    MiniBatchSGDRegressor: [name for name in REGRESSION if name not in ("poisson", "gamma")],
+    MiniBatchSGDRegressor: [name for name in REGRESSION if name not in ("poisson", "gamma", "log_loss")],
     MiniBatchMLPRegressor: ["squared_error"],
 }
 
@@ -105,8 +105,10 @@ def _values_for(estimator: type) -> dict[str, list[Any]]:
 def _out_of_place(drawn: dict[str, Any]) -> set[str]:
     """Parameters whose values may not go with the others."""
     rate = drawn.get("eta0", drawn.get("learning_rate_init"))
-    schedule, solver, adaptive = drawn["learning_rate"], drawn["solver"], drawn["batch_growth"] == "adaptive"
-    endless = adaptive and drawn["max_updates"] is not None and drawn["cycle_length"] is None
+    schedule, solver, growth = drawn["learning_rate"], drawn["solver"], drawn["batch_growth"]
+    unforeseen = growth in ("adaptive", "schedule")
+    endless = unforeseen and drawn["max_updates"] is not None and drawn["cycle_length"] is None
+    level = growth == "schedule" and schedule in ("constant", "auto", "dowg", *PASSIVE)
     conflicts = {
         "multi_class": drawn.get("loss") != "log_loss",
         "alpha": schedule in ("optimal", "inverse_time") and drawn.get("alpha") == 0,
@@ -119,7 +121,7 @@ def _out_of_place(drawn: dict[str, Any]) -> set[str]:
         "beta_1": solver == "schedule_free_adamw" and drawn["beta_1"] == 0,
         "average": solver.startswith("schedule_free") or solver == "lbfgs",
         "dropout": solver == "lbfgs",
-        "batch_growth": bool(drawn.get("batch_normalization")) or (schedule in ONCE_A_RUN and endless),
+        "batch_growth": bool(drawn.get("batch_normalization")) or (schedule in ONCE_A_RUN and endless) or level,
     }
     return {name for name, conflict in conflicts.items() if conflict and name in drawn}
 
@@ -131,7 +133,7 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
     They fit any data set of :func:`classification_data` or :func:`regression_data` in a few epochs. What asks something
     of the data keeps its default, unless it is given: ``early_stopping`` (two rows to hold out), ``class_weight`` (no
     ``'balanced'`` in ``partial_fit``), ``batch_normalization`` (two rows in each batch) and the losses ``'poisson'``
-    and ``'gamma'`` (positive targets).
+    and ``'gamma'`` (positive targets) and ``'log_loss'`` of regressors (targets that are shares).
 
     Parameters
     ----------
@@ -178,7 +180,7 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
     }
     if drawn.get("multi_class") == "multinomial" and "loss" not in parameters:
         drawn["loss"] = "log_loss"
-    if drawn["learning_rate"] in PASSIVE and "loss" not in parameters:
+    if drawn["learning_rate"] in (*PASSIVE,) and "loss" not in parameters:
         drawn["loss"] = "hinge" if estimator is MiniBatchSGDClassifier else "epsilon_insensitive"
     for name in _out_of_place(drawn) - parameters.keys():
         drawn[name] = _values_for(estimator)[name][0]

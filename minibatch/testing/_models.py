@@ -2,18 +2,18 @@
 
 import re
 import warnings
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 
 __all__ = [
     "FIRST_RATE", "LEARNT", "ONE_RATE", "ROW_BY_ROW", "TO_THE_END", "adjusted", "assert_same_model", "data_for",
-    "difference", "fitted", "learnt", "rounding", "short_repr",
+    "difference", "fitted", "learnt", "rounding", "short_repr", "suited",
 ]  # fmt: skip
 
 # What a check does not want to hear about, where an estimator has it.
@@ -40,7 +40,7 @@ def adjusted(estimator: Any, **parameters: Any) -> Any:
     known = estimator.get_params(deep=False)
     if not isinstance(known.get("random_state", 0), Integral):
         parameters = {"random_state": 0, **parameters}
-    if not isinstance(known.get("learning_rate", ""), str):
+    if isinstance(known.get("learning_rate"), Real):
         parameters = {name: value for name, value in parameters.items() if name != "learning_rate"}
     if known.get("learning_rate") == "auto" and parameters.keys() & {"learning_rate_init"} & known.keys():
         parameters = {"learning_rate": "constant", **parameters}  # what such a rate means there, said without a warning
@@ -74,7 +74,13 @@ def data_for(estimator: Any, X: Any = None, y: Any = None) -> tuple[Any, Any]:
     random = np.random.default_rng(0)
     X = random.standard_normal((24, 3))
     score = X @ [1.0, -2.0, 0.5] + 0.3 * random.standard_normal(24)
-    return X, np.digitize(score, [-1.0, 1.0]) if is_classifier(estimator) else np.exp(score / 2)
+    return X, np.digitize(score, [-1.0, 1.0]) if is_classifier(estimator) else suited(estimator, np.exp(score / 2))
+
+
+def suited(estimator: Any, y: NDArray[Any]) -> NDArray[Any]:
+    """Positive targets; of the log loss shares, none of which is a half, at which a model of zeros has no slope."""
+    of_shares = is_regressor(estimator) and getattr(estimator, "loss", None) == "log_loss"
+    return y / (2.0 + y.max()) if of_shares else y
 
 
 def learnt(model: Any, X: Any) -> NDArray[Any]:

@@ -152,6 +152,17 @@ def test_continuous_labels():
     assert_refuses(model, lambda: model.fit(X, y), "continuous")
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("wrong", [-1e-9, 1.5])
+def test_shares_outside_of_0_and_1(wrong, method):
+    good = np.linspace(0, 1, len(y))
+    model = MiniBatchSGDRegressor("log_loss", max_iter=2, tol=None, random_state=0).fit(X, good)
+    bad = good.copy()
+    bad[7] = wrong
+    assert_refuses(model, lambda: getattr(model, method)(X, bad), "loss='log_loss'", r"[0, 1]", str(wrong), "Divide")
+    assert_refuses(model, lambda: model.fit(X, good, X_val=X, y_val=bad), "Validation set", "loss='log_loss'")
+
+
 @pytest.mark.parametrize(("loss", "wrong"), [("poisson", -0.5), ("gamma", 0.0), ("gamma", -1.0)])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_targets_outside_the_domain_of_the_loss(loss, wrong, method):

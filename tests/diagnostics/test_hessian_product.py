@@ -28,8 +28,8 @@ def models():
     for loss in CLASSIFICATION:
         yield MiniBatchSGDClassifier(loss, learning_rate="constant", eta0=0.02, **FEW), LABELS
     for loss in REGRESSION:
-        # both are positive
-        yield MiniBatchSGDRegressor(loss, eta0=0.02, **FEW), np.exp(Y / 3) if loss in ("poisson", "gamma") else Y
+        target = {"poisson": np.exp(Y / 3), "gamma": np.exp(Y / 3), "log_loss": 1 / (1 + np.exp(-Y))}.get(loss, Y)
+        yield MiniBatchSGDRegressor(loss, eta0=0.02, **FEW), target
     yield MiniBatchSGDClassifier("log_loss", class_weight={0: 1, 1: 5, 2: 0.2}, **FEW), LABELS
     yield MiniBatchSGDClassifier("log_loss", multi_class="multinomial", class_weight="balanced", **FEW), LABELS
     yield MiniBatchSGDClassifier("log_loss", penalty="elasticnet", l1_ratio=0.4, **FEW), LABELS

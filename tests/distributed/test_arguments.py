@@ -10,6 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.linear_model import SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier
 from minibatch.distributed import ArrayShards, _checkpoint, fit
@@ -67,6 +69,11 @@ def test_what_cannot_be_shared_is_refused():
         fit(MiniBatchMLPRegressor(solver="lbfgs"), X, X[:, 0], n_workers=2)
     with pytest.raises(ValueError, match="alpha"):
         fit(clone(LINEAR).set_params(alpha=-1.0), X, y, n_workers=2)
+    drawn = clone(LINEAR).set_params(shuffle="replacement")
+    for estimator, rows, targets in ((drawn, ArrayShards([X], [y]), None), (make_pipeline(Normalizer(), drawn), X, y)):
+        with pytest.raises(ValueError, match="shuffle='replacement' draws from all rows, but these are read in pieces"):
+            fit(estimator, rows, targets)
+        assert not hasattr(drawn, "coef_")
 
 
 def test_a_checkpoint_is_written_on_the_way_and_a_full_disk_leaves_the_last(tmp_path, monkeypatch):

@@ -21,7 +21,8 @@ from minibatch.engine.optimizers import SGD
 from references.dual_averaging import dual_averaging
 from references.gradient_descent import MARGIN_LOSSES
 
-LOSSES = {**CLASSIFICATION, **REGRESSION}
+# of classes; the log loss of shares by another name
+LOSSES = {**REGRESSION, "cross_entropy": REGRESSION["log_loss"], **CLASSIFICATION}
 N, D, PARAMETER = 23, 5, 0.3
 rng = np.random.default_rng(0)
 SINGLE_ROWS = {"_four_rows", "_one_row", "_sparse_rows"}
@@ -55,6 +56,8 @@ def targets(loss, n_outputs=2, n=N):
         return np.arange(n) % n_outputs
     if loss in MARGIN_LOSSES:
         return np.where(y > 0, 1.0, -1.0)
+    if loss == "cross_entropy":
+        return 1.0 / (1.0 + np.exp(-y))
     return np.abs(y) + 0.1 if loss in ("poisson", "gamma") else y
 
 

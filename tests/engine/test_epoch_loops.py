@@ -20,7 +20,8 @@ from minibatch.engine.optimizers import KINDS, SOLVERS
 from minibatch.engine.sparse_sgd import WINDOW
 from references.gradient_descent import MARGIN_LOSSES, descend
 
-LOSSES = {**CLASSIFICATION, **REGRESSION}
+# of classes; the log loss of shares by another name
+LOSSES = {**REGRESSION, "cross_entropy": REGRESSION["log_loss"], **CLASSIFICATION}
 N, D, EPOCHS, ETA, PARAMETER = 23, 5, 2, 0.05, 0.3
 rng = np.random.default_rng(0)
 DENSE = rng.standard_normal((N, D)) * (rng.random((N, D)) < 0.6)
@@ -55,6 +56,8 @@ def targets(loss, n_outputs=2, n=N):
     y = np.random.default_rng(1).standard_normal((n, n_outputs))
     if loss in MARGIN_LOSSES:
         return np.where(y > 0, 1.0, -1.0)
+    if loss == "cross_entropy":
+        return 1.0 / (1.0 + np.exp(-y))
     return np.abs(y) + 0.1 if loss in ("poisson", "gamma") else y
 
 

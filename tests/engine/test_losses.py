@@ -7,13 +7,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from scipy.special import expit, log_softmax
+from scipy.special import expit, log_softmax, logit
 
 from minibatch.engine.losses import CLASSIFICATION, MAX_SLOPE, REGRESSION
 from references.gradient_descent import MARGIN_LOSSES
 from references.kernels import loss_and_slope, softmax_loss_and_slopes
 
-LOSSES = {**CLASSIFICATION, **REGRESSION}
+# of classes; the log loss of shares by another name
+LOSSES = {**REGRESSION, "cross_entropy": REGRESSION["log_loss"], **CLASSIFICATION}
 STEP = 1e-5
 
 scores = st.floats(-6, 6)
@@ -46,6 +47,10 @@ BY_HAND = [
     ("quantile", 4.0, 3.0, 0.9, 0.1, 0.1),
     ("poisson", math.log(2), 3.0, 0, 2 - 3 * math.log(2), -1.0),
     ("gamma", math.log(2), 3.0, 0, math.log(2) + 1.5, -0.5),
+    ("cross_entropy", 0.0, 0.25, 0, math.log(2), 0.25),
+    ("cross_entropy", math.log(3), 0.75, 0, math.log(4) - 0.75 * math.log(3), 0.0),
+    ("cross_entropy", -math.log(3), 0.5, 0, math.log(4) - 0.5 * math.log(3), -0.25),
+    ("cross_entropy", 2.0, 1.0, 0, math.log1p(math.exp(-2)), -1 / (1 + math.exp(2))),
 ]
 
 
@@ -57,6 +62,8 @@ def target_for(loss, y):
     """``y`` moved to where the loss is defined."""
     if loss in MARGIN_LOSSES:
         return 1.0 if y > 0 else -1.0
+    if loss == "cross_entropy":
+        return expit(y)
     return abs(y) + 0.1 if loss in ("poisson", "gamma") else y
 
 
@@ -102,7 +109,7 @@ def test_value_is_finite_and_convex(loss, z, y, parameter):
 def test_a_perfect_prediction_has_the_smallest_loss_and_no_slope(loss, z, y, parameter):
     y = target_for(loss, y)
     perfect = {"poisson": math.log(y) if y > 0 else 0, "gamma": math.log(y) if y > 0 else 0}.get(loss, y)
-    perfect = 50.0 * y if loss in MARGIN_LOSSES else perfect
+    perfect = 50.0 * y if loss in MARGIN_LOSSES else logit(y) if loss == "cross_entropy" else perfect
     smallest, slope = loss_and_slope(LOSSES[loss], perfect, y, parameter)
     assert abs(slope) < 1e-12
     assert value(loss, z, y, parameter) >= smallest - 1e-12
@@ -124,6 +131,17 @@ def test_log_loss_keeps_its_digits_far_out(z, y):
     assert_allclose(slope, -y * expit(-y * z), rtol=1e-13)
     if abs(z) < 30:
         assert_allclose(found, -math.log(expit(y * z)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("z", [-800.0, -60.0, -1e-9, 0.0, 1e-9, 1.0, 30.0, 700.0])
+@pytest.mark.parametrize("y", [0.0, 1e-12, 0.3, 0.5, 1.0 - 1e-12, 1.0])
+def test_log_loss_of_shares_keeps_its_digits_far_out(z, y):
+    """Against the sum of both classes' losses, each of which has all digits; of one class alone, to the last bit."""
+    found, slope = loss_and_slope(REGRESSION["log_loss"], z, y, 0.0)
+    assert_allclose(found, y * np.logaddexp(0, -z) + (1 - y) * np.logaddexp(0, z), rtol=1e-13, atol=1e-300)
+    assert_allclose(slope, (1 - y) * expit(z) - y * expit(-z), rtol=1e-12, atol=1e-16)
+    if y in (0.0, 1.0):
+        assert (found, slope) == loss_and_slope(CLASSIFICATION["log_loss"], z, 2 * y - 1, 0.0)
 
 
 @given(st.lists(st.floats(-30, 30), min_size=2, max_size=6), st.data())

@@ -11,6 +11,8 @@ import minibatch
 PACKAGE = Path(minibatch.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40  # a function without its docstring
+# What the public classes stand in: a docstring and a signature of some forty parameters, and nothing else.
+LISTS_OF_PARAMETERS, LONGEST_LIST = ("_classifier.py", "_regressor.py", "_one_class_svm.py"), 480
 
 # What each room at the root may import of the package besides itself: only rooms that stand below it in this table.
 MAY_IMPORT = {
@@ -102,7 +104,8 @@ def test_the_engine_knows_no_scikit_learn():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_files_and_functions_are_short(path):
-    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+    most = LONGEST_LIST if path.name in LISTS_OF_PARAMETERS else LONGEST_FILE
+    assert len(path.read_text().splitlines()) <= most
     # an estimator's __init__ is one line a parameter, as scikit-learn asks for; an epoch of the engine is one function
     longest = 60 if path.parent.name == "engine" else LONGEST_FUNCTION
     assert not [f.name for f in functions_of(path) if body_length(f) > longest and f.name != "__init__"]

@@ -51,7 +51,7 @@ PUBLIC = {
         ModelCheckpoint latest_checkpoint
     """,
     "minibatch.schedules": """
-        constant cosine exp_range inverse_time invscaling one_cycle optimal scale_adam scale_learning_rate step
+        Progress constant cosine exp_range inverse_time invscaling one_cycle optimal scale_adam scale_learning_rate step
         triangular triangular2 warmup
     """,
     "minibatch.onnx": """

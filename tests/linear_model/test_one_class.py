@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from minibatch import MiniBatchSGDOneClassSVM, MiniBatchSGDRegressor
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.model_selection import MiniBatchGridSearchCV, convergence_curve
-from minibatch.schedules import SCHEDULES
+from minibatch.schedules._named import SCHEDULES
 from minibatch.testing import batch_checks, expected_failed_checks
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from minibatch import MiniBatchSGDRegressor
-from minibatch._problems.batching import power_of_two_below_root, resolve_batch_size, rows_in_batches, sample_order
+from minibatch._base.seeds import seed_of
+from minibatch._problems.batching import (
+    power_of_two_below_root,
+    resolve_batch_size,
+    rows_in_batches,
+    sample_order,
+    sample_orders,
+)
 from references.orders import order_of_epoch
 
 counts = st.integers(1, 1000)
@@ -124,6 +131,80 @@ class TestBlocks:
         for seed in range(2000):
             table[np.arange(20), sample_order(20, "block", seed, 0)] += 1
         assert abs(np.sum((table - 100) ** 2 / 100) - 19**2) < 4 * np.sqrt(2 * 19**2)
+
+
+class TestReplacement:
+    """shuffle="replacement": every place of an epoch has a row of its own drawing."""
+
+    @given(counts, st.integers(0, 2**31 - 2), st.integers(0, 50))
+    def test_it_is_a_function_of_seed_and_epoch(self, n, seed, epoch):
+        order = sample_order(n, "replacement", seed, epoch)
+        assert order.dtype == np.int64
+        assert len(order) == n
+        assert order.min() >= 0
+        assert order.max() < n
+        np.testing.assert_array_equal(order, sample_order(n, "replacement", seed, epoch))
+        several = sample_orders(n, "replacement", seed, epoch, 3)
+        np.testing.assert_array_equal(several, [sample_order(n, "replacement", seed, epoch + i) for i in range(3)])
+
+    @pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 1000])
+    def test_rows_are_those_of_the_epochs_stream(self, n, monkeypatch):
+        monkeypatch.setattr("minibatch._problems.batching.UNIFORMS_AT_ONCE", 64)
+        np.testing.assert_array_equal(
+            sample_order(n, "replacement", 5, 2), order_of_epoch(n, 5, 2, shuffle="replacement")
+        )
+
+    def test_every_row_is_as_likely_at_every_place(self):
+        """Chi-squared of row and place over 2000 epochs, to four standard errors: 10 times 9 degrees of freedom."""
+        table = np.zeros((10, 10))
+        for order in sample_orders(10, "replacement", 0, 0, 2000):
+            table[np.arange(10), order] += 1
+        assert abs(np.sum((table - 200) ** 2 / 200) - 90) < 4 * np.sqrt(2 * 90)
+
+    def test_places_are_independent(self):
+        """A row comes twice in a pair of places with the probability 1/n; a permutation has no pair."""
+        orders = sample_orders(8, "replacement", 1, 0, 4000)
+        pairs = np.mean(orders[:, 0] == orders[:, 5])
+        assert abs(pairs - 1 / 8) < 4 * np.sqrt(1 / 8 * 7 / 8 / 4000)
+
+    @pytest.mark.parametrize("size", [1, 7, 250])
+    def test_a_share_of_one_over_e_of_the_rows_does_not_come(self, size):
+        """Each row has a column of its own; the order is the same at every batch size."""
+        n = 500
+        model = MiniBatchSGDRegressor(
+            batch_size=size, shuffle="replacement", penalty=None, fit_intercept=False, learning_rate="constant",
+            eta0=1e-3, max_iter=1, tol=None, random_state=0,
+        ).fit(np.eye(n), np.ones(n))  # fmt: skip
+        drawn = np.bincount(sample_order(n, "replacement", seed_of(0), 0), minlength=n)
+        np.testing.assert_array_equal(model.coef_ == 0, drawn == 0)
+        assert abs(np.mean(drawn == 0) - np.exp(-1)) < 4 * np.sqrt(np.exp(-1) * (1 - 2 / np.e) / n)
+
+    def test_a_full_batch_has_every_row_once(self):
+        X, y = np.eye(20), np.arange(1.0, 21.0)
+        fits = [
+            MiniBatchSGDRegressor(batch_size=20, shuffle=shuffle, max_iter=2, tol=None, random_state=0).fit(X, y)
+            for shuffle in (True, "replacement")
+        ]
+        np.testing.assert_array_equal(fits[0].coef_, fits[1].coef_)
+
+    def test_batches_have_the_covariance_of_independent_rows(self):
+        """One update from 0 moves a weight along the mean target of its batch: its variance over batches is S / B with
+        replacement, and (1 - B / n) times n / (n - 1) of that without."""
+        n, size, random = 40, 20, np.random.default_rng(0)
+        y, X = random.standard_normal(n), np.ones((n, 1))
+        common = {"penalty": None, "fit_intercept": False, "learning_rate": "constant", "eta0": 0.1, "tol": None}
+        common |= {"batch_size": size, "max_updates": 1}
+        variance = {}
+        for shuffle in (True, "replacement"):
+            moved = [
+                MiniBatchSGDRegressor(shuffle=shuffle, random_state=seed, **common).fit(X, y).coef_[0]
+                for seed in range(600)
+            ]
+            variance[shuffle] = np.mean((10 * np.array(moved) - y.mean()) ** 2)
+        of_rows = np.var(y)
+        error = 4 * np.sqrt(2 / 600)  # of a variance of 600 numbers that are nearly normal
+        assert abs(variance["replacement"] / (of_rows / size) - 1) < error
+        assert abs(variance[True] / (of_rows / size * (1 - size / n) * n / (n - 1)) - 1) < error
 
 
 def test_blocks_train_a_model_like_any_order():

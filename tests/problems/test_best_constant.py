@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize_scalar
+from scipy.special import logit, rel_entr
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch._problems.best_constant import best_constant
@@ -13,6 +14,7 @@ X, y = rng.standard_normal((60, 2)), rng.gamma(2.0, 3.0, 60)
 sides = (rng.random(60) < 0.2).astype(int)
 three = rng.choice(3, 60, p=[0.2, 0.3, 0.5])
 weight = rng.random(60)
+shares = np.append(rng.random(58), [0.0, 1.0])
 STILL = {"max_updates": 1, "tol": None, "learning_rate": "constant", "random_state": 0}
 
 # The mean or the median of these is the best constant only where no residual is small.
@@ -33,6 +35,7 @@ def constant_of(model, target, sample_weight=None):
 @pytest.mark.parametrize(
     ("estimator", "target", "loss"),
     [(MiniBatchSGDRegressor, y, loss) for loss in REGRESSION]
+    + [(MiniBatchSGDRegressor, shares, "log_loss")]
     + [(MiniBatchSGDClassifier, sides, loss) for loss in CLASSIFICATION],
 )
 def test_no_constant_has_less_loss(estimator, target, loss, sample_weight):
@@ -84,6 +87,18 @@ def test_networks(loss):
     else:
         expected = np.average((y - mean) ** 2, weights=weight) / 2
     assert_allclose(constant.unit, expected, rtol=1e-12)
+
+
+def test_the_unit_of_shares_is_their_divergence_from_the_mean():
+    """Of Kullback and Leibler, on average; of labels, the entropy of the classes."""
+    constant, _ = constant_of(MiniBatchSGDRegressor("log_loss", **STILL), shares, weight)
+    mean = np.average(shares, weights=weight)
+    expected = np.average(rel_entr(shares, mean) + rel_entr(1 - shares, 1 - mean), weights=weight)
+    assert_allclose(constant.unit, expected, rtol=1e-12)
+    assert_allclose(constant.scores, logit(mean))
+    labels, _ = constant_of(MiniBatchSGDRegressor("log_loss", **STILL), sides / 1.0)
+    classes, _ = constant_of(MiniBatchSGDClassifier("log_loss", **STILL), sides)
+    assert_allclose([labels.unit, labels.loss], [classes.unit, classes.loss], rtol=1e-12)
 
 
 @pytest.mark.parametrize(("loss", "power"), [("squared_error", 2), ("absolute_error", 1), ("poisson", 1), ("gamma", 0)])

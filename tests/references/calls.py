@@ -24,7 +24,7 @@ SCHEDULE_FREE = ["schedule_free_sgd", "schedule_free_adamw"]
 OF_ALL = {
     "batch_size": [4, 1, 2, 3, 50, 0.5, 0.3, 1.0, "full", "auto"],
     "last_batch": ["keep", "drop"],
-    "shuffle": [True, False, "block"],
+    "shuffle": [True, False, "block", "replacement"],
     "max_iter": [2, 1, 4],
     "warm_start": [True, True, False],
     "tol": [None, None, 0.05, 1.0],

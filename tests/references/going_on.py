@@ -187,7 +187,7 @@ class Reference:
         p, n, size = self.parameters, len(data.X), call.batch_size
         order, penalty = np.arange(n), self.penalty(now.parts)
         if p["shuffle"] and size < n:
-            order = order_of_epoch(n, call.seed, self.count("epoch"))
+            order = order_of_epoch(n, call.seed, self.count("epoch"), p["shuffle"])
         batches = n // size if p["last_batch"] == "drop" else -(-n // size)
         budget = batches if call.max_updates is None else min(batches, call.max_updates - call.n_updates)
         loss, seen, penalties = 0.0, self.count("n_samples_seen"), []

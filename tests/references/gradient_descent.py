@@ -27,6 +27,7 @@ _SLOPES = {
     "quantile": lambda z, y, q: np.select([z > y, z < y], [1 - q, -q], 0.0),
     "poisson": lambda z, y, _: np.exp(z) - y,
     "gamma": lambda z, y, _: 1 - y * np.exp(-z),
+    "cross_entropy": lambda z, y, _: 1 / (1 + np.exp(-z)) - y,
 }
 
 

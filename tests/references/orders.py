@@ -12,7 +12,9 @@ def shuffled(values, random):
     return values
 
 
-def order_of_epoch(n, seed, epoch):
-    """The rows of an epoch with ``shuffle=True``."""
-    stream = np.random.SeedSequence(seed, spawn_key=(epoch,))
-    return np.array(shuffled(range(n), np.random.Generator(np.random.SFC64(stream))))
+def order_of_epoch(n, seed, epoch, shuffle=True):
+    """The rows of an epoch with ``shuffle=True``, or drawn with replacement."""
+    random = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(epoch,))))
+    if shuffle == "replacement":
+        return np.array([int(random.random() * n) for _ in range(n)])
+    return np.array(shuffled(range(n), random))

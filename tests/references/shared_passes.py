@@ -15,7 +15,8 @@ from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import SGD
 from references.gradient_descent import MARGIN_LOSSES
 
-LOSSES = {**CLASSIFICATION, **REGRESSION}
+# of classes; the log loss of shares by another name
+LOSSES = {**REGRESSION, "cross_entropy": REGRESSION["log_loss"], **CLASSIFICATION}
 N, D = 37, 5
 X = np.random.default_rng(0).standard_normal((N, D))
 ORDER = np.random.default_rng(1).permutation(N)
@@ -25,6 +26,8 @@ def target_of(loss, n_outputs):
     y = np.random.default_rng(2).standard_normal((N, n_outputs))
     if loss in MARGIN_LOSSES:
         return np.where(y > 0, 1.0, -1.0)
+    if loss == "cross_entropy":
+        return 1.0 / (1.0 + np.exp(-y))
     return np.abs(y) + 0.1 if loss in ("poisson", "gamma") else y
 
 

@@ -17,7 +17,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from minibatch import MiniBatchMLPClassifier, MiniBatchMLPRegressor, MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import SOLVERS
-from minibatch.schedules import SCHEDULES
+from minibatch.schedules._named import SCHEDULES
 from minibatch.testing import (
     batch_checks,
     classification_data,

@@ -103,6 +103,11 @@ FEATURES = {
 }
 
 
+@given(regression_data(max_outputs=2, shares=True))
+def test_shares_are_in_0_and_1(data):
+    assert ((data[1] >= 0) & (data[1] <= 1)).all()
+
+
 @pytest.mark.parametrize("strategy", [classification_data(), regression_data()], ids=["classes", "targets"])
 def test_troubles_are_drawn(strategy):
     sets = drawn(strategy)

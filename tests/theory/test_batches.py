@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from minibatch import MiniBatchMLPRegressor, MiniBatchSGDRegressor
 from minibatch._problems.batching import sample_order
 from minibatch.engine.optimizers import SOLVERS
-from minibatch.schedules import CYCLES, SCHEDULES
+from minibatch.schedules._named import CYCLES, SCHEDULES
 
 PLAIN = {
     "penalty": None, "fit_intercept": False, "shuffle": False, "learning_rate": "constant", "max_iter": 1, "tol": None,

@@ -18,7 +18,7 @@ Y = X @ [1.0, -2.0, 0.5, 0.0] + 3.0 + 0.1 * rng.standard_normal(200)
 
 
 def problem_of(X, y, loss="squared_error", l1=0.0, l2=0.0, outputs="separate", n_outputs=1, weight=None):
-    code = {**CLASSIFICATION, **REGRESSION}[loss]
+    code = {**REGRESSION, **CLASSIFICATION}[loss]
     objective = Objective(code, 0.1, OUTPUTS[outputs], 0, l1, l2, True)
     problem = LinearProblem.from_arrays(X, y, weight, objective, Solver(0, 0, 0, 0, 1), n_outputs)
     return DualAveragingProblem.of(problem, None)

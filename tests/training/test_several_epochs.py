@@ -10,7 +10,7 @@ from sklearn.datasets import load_iris
 from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
 from minibatch._training import loop
 from minibatch.history import History
-from minibatch.schedules import SCHEDULES
+from minibatch.schedules._named import SCHEDULES
 
 X, LABELS = load_iris(return_X_y=True)
 X = (X - X.mean(axis=0)) / X.std(axis=0)
