@@ -48,9 +48,11 @@ class MiniBatchMLPRegressor(RegressingNetwork):
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
+    loss : {'squared_error', 'poisson', 'log_loss'}, default='squared_error'
         ``(f(x) - y)^2 / 2``, or, with a log link (the prediction is ``mu = exp(f(x))``), ``mu - y log(mu)`` for
-        y >= 0.
+        y >= 0. ``'log_loss'`` is for shares and probabilities, y in [0, 1]: ``-y log(p) - (1 - y) log(1 - p)`` with the
+        prediction ``p = 1 / (1 + exp(-f(x)))``, the loss of a classifier whose row is a 1 with the weight y and a 0
+        with ``1 - y``.
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
     activation : {'identity', 'logistic', 'tanh', 'relu', 'gelu'}, default='relu'
@@ -121,9 +123,9 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         Training has converged when more than ``n_iter_no_change`` epochs in a row have not lowered the objective (the
         progressive loss, of every row before it was trained on, plus the penalty) below its lowest value before by
         ``tol`` times the loss of the best constant, which makes ``tol`` mean the same whatever the scale of y (of
-        ``'poisson'`` it counts from the least possible loss). It must not have risen either, by more than that and
-        three standard errors, and be no higher than where the fit began, nor far above the loss of the best constant;
-        until then training goes on. With ``learning_rate='auto'`` the average must have come to rest too. With
+        ``'poisson'`` and shares it counts from the least possible loss). It must not have risen either, by more than
+        that and three standard errors, and be no higher than where the fit began, nor far above the loss of the best
+        constant; until then training goes on. Where the model is an average, that must have come to rest too. With
         ``early_stopping`` the validation score is compared instead. None trains for ``max_iter`` epochs and keeps the
         last parameters. For ``'lbfgs'``, ``tol`` times the root of that loss is the largest gradient to stop at.
     verbose : bool or int, default=False

@@ -52,7 +52,7 @@ WRONG_PARAMETERS = [
 ]
 WRONG_OF_ONE = [
     (MiniBatchMLPClassifier, "class_weight", "fair"),
-    (MiniBatchMLPRegressor, "loss", "log_loss"),
+    (MiniBatchMLPRegressor, "loss", "hinge"),
     (MiniBatchMLPRegressor, "loss", "gamma"),
 ]
 

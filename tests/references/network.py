@@ -21,9 +21,10 @@ ACTIVATIONS = {
     "gelu": lambda z: z * (1 + erf(z / np.sqrt(2))) / 2,
 }
 
-# Of a row: the sum over outputs. Log losses take targets -1 and +1, the softmax class numbers.
+# Of a row: the sum over outputs. Log losses take targets -1 and +1, or from 0 to 1, the softmax class numbers.
 LOSSES = {
     "log_loss": lambda z, y: np.log(1 + np.exp(-y * z)).sum(axis=1),
+    "cross_entropy": lambda z, y: (np.log(1 + np.exp(z)) - y * z).sum(axis=1),
     "softmax": lambda z, y: np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), y],
     "squared_error": lambda z, y: ((z - y) ** 2).sum(axis=1) / 2,
     "poisson": lambda z, y: (np.exp(z) - y * z).sum(axis=1),
