@@ -33,12 +33,14 @@ _LINEAR: dict[str, dict[str, Any]] = {
     "schedules, L1": {"batch_size": 2, "penalty": "l1", **_CONSTANT},
     "schedules, other solvers": {"batch_size": 2, "solver": "adam", **_CONSTANT},
     "schedules, large batches": {"batch_size": "full", **_CONSTANT},
+    "variance reduction": {"batch_size": 2, "solver": "saga"},
 }
 _PASSIVE: dict[str, dict[str, Any]] = {
     name: {**_LINEAR[name], "learning_rate": "pa1"}
     for name in ("batches of one row", "one row, L1", "small batches", "large batches", "schedules, averaged")
 }
-_ONE_CLASS = {name: parameters for name, parameters in _LINEAR.items() if "L1" not in name and name != "validation"}
+_NOT_OF_ONE_CLASS = ("one row, L1", "validation", "schedules, L1", "variance reduction")
+_ONE_CLASS = {name: parameters for name, parameters in _LINEAR.items() if name not in _NOT_OF_ONE_CLASS}
 _NETWORKS: dict[str, dict[str, Any]] = {
     "small batches": {"batch_size": 2, "evaluate_every": 1},
     "on two threads": {"batch_size": 2, "hidden_layer_sizes": (200, 250)},

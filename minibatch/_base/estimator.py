@@ -43,7 +43,7 @@ from minibatch._base.rates import (
     schedule_for,
 )
 from minibatch._base.rows import Checked, Rows, relative_weights, split_off, with_relative_weights, within_type
-from minibatch._base.scoring import fitted_with, validation_by
+from minibatch._base.scoring import fitted_with, refuse_one_row, validation_by
 from minibatch._base.seeds import seed_of
 from minibatch._base.solvers import for_batches_of
 from minibatch._base.sparse import refuse_damaged
@@ -55,8 +55,9 @@ from minibatch._problems.state import Problem, State, Vector
 from minibatch._training.beginning import Beginning, Findings
 from minibatch._training.calibration import calibrated_rate
 from minibatch._training.epochs import Observer, Plan, Steps, alone
+from minibatch._training.lbfgs import minimize
 from minibatch._training.loop import EpochCallbacks, Outcome, Validate, training
-from minibatch._training.rules import Rule, ScoreRule
+from minibatch._training.rules import Rule
 from minibatch.history import History
 
 __all__ = ["MiniBatchEstimator"]
@@ -216,11 +217,8 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
                 raise ValueError(f"X_val and y_val go together, but {'X' if X_val is None else 'y'}_val is missing.")
             try:
                 held_out = self._checked_rows(X_val, y_val, weight_val, reset=False, dtype=rows.X.dtype)
-                few = len(held_out.target) < 2 and not is_classifier(self) and self.scoring is None
-                if self.early_stopping and few:
-                    raise ValueError(
-                        "early_stopping looks at R squared, which one row does not have; give two or more."
-                    )
+                if self.early_stopping:
+                    refuse_one_row(self, held_out)
             except ValueError as error:
                 raise ValueError(f"Validation set (X_val, y_val, sample_weight_val): {error}") from error
             return None, held_out
@@ -304,10 +302,6 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
         """When to stop; ``unit`` is that of ``tol``."""
         raise NotImplementedError
 
-    def _score_rule(self, patience: float, unit: float) -> ScoreRule:
-        by_loss = self.scoring == "loss"
-        return ScoreRule(self.tol, patience, unit, has_ties=is_classifier(self) and not by_loss, by_loss=by_loss)
-
     def _optimize(
         self,
         problem: Problem,
@@ -319,8 +313,15 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
         callbacks: EpochCallbacks | None,
         observer: Observer | None,
     ) -> Steps[Outcome]:
-        rule = self._rule(problem, 1.0 if beginning is None else beginning.constant.unit)
-        return training(problem, plan, rule, beginning, state, history, validate, callbacks, observer)
+        unit = 1.0 if beginning is None else beginning.constant.unit
+        rule, others = self._rule(problem, unit), (state, history, validate, callbacks, observer)
+        if self.solver != "lbfgs":
+            return (yield from training(problem, plan, rule, beginning, *others))
+        return minimize(problem, plan, rule if self.early_stopping else None, self._lbfgs_options(unit), *others)
+
+    def _lbfgs_options(self, unit: float) -> dict[str, float]:
+        """For SciPy; ``unit`` is that of ``tol``, whose root is the size of gradients in a score."""
+        return {"gtol": (self.tol or 0.0) * np.sqrt(unit)}
 
     def _beginning(
         self, problem: Any, state: State, theta: Vector, fresh: bool, init: tuple[Any, Any], seed: int, found: Findings

@@ -2,32 +2,45 @@
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import dataclass
 from difflib import get_close_matches
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from sklearn.base import is_regressor
+from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from minibatch._base.rows import Rows
 from minibatch._base.watch import Evaluation
 from minibatch._problems.state import Vector
 from minibatch._training.loop import Validate
+from minibatch._training.rules import ScoreRule
 
-__all__ = ["check_scoring", "fitted_with", "validation_by"]
+__all__ = ["check_scoring", "fitted_with", "refuse_one_row", "score_rule", "validation_by"]
 
 
 def check_scoring(scoring: Any) -> None:
     """Refuse a name that nobody knows."""
-    names = ["loss", *get_scorer_names()]
-    if isinstance(scoring, str) and scoring not in names:
-        near = get_close_matches(scoring, names, n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else " sklearn.metrics.get_scorer_names() lists the names."
-        raise ValueError(
-            "scoring must be 'loss', the name of a scorer of scikit-learn, a callable scorer(estimator, X, y) or None; "
-            f"got {scoring!r}.{meant}"
-        )
+    if not isinstance(scoring, str) or scoring == "loss" or scoring in (names := get_scorer_names()):
+        return
+    near = get_close_matches(scoring, ["loss", *names], n=1)
+    meant = f" Did you mean {near[0]!r}?" if near else " sklearn.metrics.get_scorer_names() lists the names."
+    raise ValueError(
+        "scoring must be 'loss', the name of a scorer of scikit-learn, a callable scorer(estimator, X, y) or None; "
+        f"got {scoring!r}.{meant}"
+    )
+
+
+def refuse_one_row(model: Any, held_out: Rows) -> None:
+    if len(held_out.target) < 2 and model.scoring is None and is_regressor(model):
+        raise ValueError("early_stopping looks at R squared, which one row does not have; give two or more.")
+
+
+def score_rule(model: Any, patience: float, unit: float) -> ScoreRule:
+    """When to stop; ``unit`` is that of ``tol`` in losses."""
+    by_loss = model.scoring == "loss"
+    return ScoreRule(model.tol, patience, unit, has_ties=is_classifier(model) and not by_loss, by_loss=by_loss)
 
 
 def fitted_with(model: Any, problem: Any, theta: Vector) -> Any:
@@ -44,7 +57,7 @@ def validation_by(model: Any, held_out: Rows, theta: Vector) -> Validate:
     before anything is trained."""
     evaluation, scoring = model._evaluation(held_out), model.scoring
     if scoring is None:
-        return evaluation.both  # type: ignore[no-any-return]
+        return evaluation.both
     scorer = None if scoring == "loss" else get_scorer(scoring)
     validate = _Validation(model, evaluation, model._decode(held_out.target), scorer)
     try:
@@ -59,7 +72,8 @@ def validation_by(model: Any, held_out: Rows, theta: Vector) -> Validate:
     return validate
 
 
-class _Validation(NamedTuple):
+@dataclass(frozen=True)
+class _Validation:
     model: Any
     evaluation: Evaluation
     y: Any  # as the user gave it

@@ -4,18 +4,37 @@ from dataclasses import replace
 from typing import Any
 
 from minibatch._base.ranges import countable
+from minibatch.engine.losses import SMOOTH
+from minibatch.engine.optimizers import VARIANCE_REDUCED
 from minibatch.schedules import scale_adam
 
-__all__ = ["WITH_SDE", "check_solver", "for_batches_of"]
+__all__ = ["WITHOUT_WORKERS", "WITH_SDE", "check_solver", "for_batches_of", "takes_chunks"]
 
 # Those whose numbers have a scaling rule from a stochastic differential equation.
 WITH_SDE = ("adam", "adamw", "rmsprop")
+# Those that only train alone, and what they have.
+_SLOPES = "a memory of every row, which workers would not share"
+WITHOUT_WORKERS = {"lbfgs": "no batches to share", "svrg": _SLOPES, "saga": _SLOPES}
 _INTERPOLATION = {"schedule_free_sgd": "momentum", "schedule_free_adamw": "beta_1"}
+
+
+def takes_chunks(estimator: Any) -> bool:
+    """Whether there is a ``partial_fit``."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
+    if estimator.solver in VARIANCE_REDUCED:
+        raise AttributeError(
+            f"partial_fit does not go with solver={estimator.solver!r}, which remembers a slope of every row and sees "
+            "all of them again; use fit, or another solver."
+        )
+    return True
 
 
 def check_solver(estimator: Any) -> None:
     """What the constraints of single parameters cannot say."""
     solver = estimator.solver
+    if solver in VARIANCE_REDUCED or solver == "lbfgs":
+        _check_without_noise(estimator)
     if solver not in _INTERPOLATION:
         return
     name = _INTERPOLATION[solver]
@@ -34,6 +53,28 @@ def check_solver(estimator: Any) -> None:
             f"batch_normalization={estimator.batch_normalization!r} does not go with solver={solver!r}: the running "
             "statistics are those of the parameters that gradients are taken at, not of their average, which predicts. "
             "Use another solver, or leave batch_normalization off."
+        )
+
+
+def _check_without_noise(estimator: Any) -> None:
+    """Solvers whose steps have no noise at the optimum."""
+    solver = estimator.solver
+    if getattr(estimator, "average", False):
+        raise ValueError(
+            f"average={estimator.average!r} does not go with solver={solver!r}, whose last parameters have no noise "
+            "that an average would take out; leave average out."
+        )
+    if solver != "lbfgs" or not hasattr(estimator, "penalty"):
+        return
+    if estimator.loss not in SMOOTH:
+        raise ValueError(
+            f"solver='lbfgs' needs a loss whose slope does not jump; got loss={estimator.loss!r}. Use "
+            f"one of {', '.join(repr(name) for name in SMOOTH)}, or another solver."
+        )
+    if estimator.penalty in ("l1", "elasticnet"):
+        raise ValueError(
+            f"solver='lbfgs' needs an objective whose slope does not jump; got penalty={estimator.penalty!r}. Use "
+            "solver='saga', or penalty='l2'."
         )
 
 

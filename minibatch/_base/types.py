@@ -94,7 +94,7 @@ Schedule: TypeAlias = (
 OneClassSchedule: TypeAlias = Schedule | Literal["auto", "optimal", "dowg"]
 LinearSchedule: TypeAlias = OneClassSchedule | Literal["pa1", "pa2"]
 NetworkSchedule: TypeAlias = Schedule | Literal["auto"]
-LinearSolver: TypeAlias = Literal[
+GradientSolver: TypeAlias = Literal[
     "sgd",
     "momentum",
     "nesterov",
@@ -105,7 +105,8 @@ LinearSolver: TypeAlias = Literal[
     "schedule_free_sgd",
     "schedule_free_adamw",
 ]
-NetworkSolver: TypeAlias = LinearSolver | Literal["lbfgs"]
+LinearSolver: TypeAlias = GradientSolver | Literal["svrg", "saga", "lbfgs"]
+NetworkSolver: TypeAlias = GradientSolver | Literal["lbfgs"]
 
 Penalty: TypeAlias = Literal["l2", "l1", "elasticnet"] | None
 MultiClass: TypeAlias = Literal["ovr", "multinomial"]

@@ -71,6 +71,7 @@ class State:
     rate_factor: float = 1.0  # what "adaptive" has made of the learning rate
     penalty_seen: float = 0.0  # sum over updates of the penalty before each, where the problem follows it
     average: Vector | None = None  # of a network's iterates, see ``averages``; means nothing before there is one
+    slopes: NDArray[np.float64] | None = None  # (rows, outputs), those that SVRG and SAGA remember
 
     def copy(self) -> "State":
         arrays = {name: value.copy() for name, value in vars(self).items() if isinstance(value, np.ndarray)}

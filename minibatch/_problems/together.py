@@ -16,6 +16,7 @@ from minibatch._problems.epochs import Passed, no_passes
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.pieces import cut
 from minibatch._problems.requests import Ran, Request
+from minibatch._problems.variance_reduced import VarianceReducedProblem
 from minibatch.engine.linear import SOFTMAX
 from minibatch.engine.optimizers import DOWG, DUAL_AVERAGING, SGD
 
@@ -93,6 +94,8 @@ def _train_of(request: Request) -> _Train | None:
     weights for every row do not pay; nor does a softmax in small ones."""
     problem, epoch = request.problem, request.epoch
     if not isinstance(problem, LinearProblem) or not isinstance(problem.data.X, np.ndarray):
+        return None
+    if isinstance(problem, VarianceReducedProblem):
         return None
     kind, objective, single = problem.solver.kind, problem.objective, epoch.batch_size == 1
     if objective.tilt or objective.passive:

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
-from minibatch._problems.mlp import MLPProblem
-from minibatch._problems.state import State, Vector
+from minibatch._problems.state import Problem, State, Vector
 from minibatch._training.epochs import Counters, Observer, Plan
 from minibatch._training.loop import EpochCallbacks, Outcome, Validate, evaluation, keep
 from minibatch._training.rules import Rule
@@ -22,7 +21,7 @@ class _Run:
 
     def __init__(
         self,
-        problem: MLPProblem,
+        problem: Problem,
         plan: Plan,
         rule: Rule | None,
         state: State,
@@ -84,19 +83,18 @@ class _Run:
 
 
 def minimize(
-    problem: MLPProblem,
+    problem: Problem,
     plan: Plan,
     rule: Rule | None,
-    gradient_tolerance: float,
-    max_evaluations: int,
+    options: dict[str, float],
     state: State,
     history: History,
     validate: Validate | None = None,
     callbacks: EpochCallbacks | None = None,
     observer: Observer | None = None,
 ) -> Outcome:
-    """L-BFGS from ``state.theta``, until the largest entry of the gradient is below ``gradient_tolerance``, or ``rule``
-    is met. ``history`` is what came before; the rows of this run are in the outcome."""
+    """L-BFGS from ``state.theta``, until ``rule`` is met or its own ``options`` end it, as the largest entry of the
+    gradient below ``gtol``. ``history`` is what came before; the rows of this run are in the outcome."""
     run = _Run(problem, plan, rule, state, history, validate, callbacks, observer)
     result = scipy.optimize.minimize(
         run.objective,
@@ -104,7 +102,7 @@ def minimize(
         method="L-BFGS-B",
         jac=True,
         callback=run.after_iteration,
-        options={"maxiter": plan.max_iter, "maxfun": max_evaluations, "gtol": gradient_tolerance},
+        options={"maxiter": plan.max_iter, **options},
     )
     status = run.status or ("converged" if result.success else "max_iter")
     if not np.isfinite(result.fun):

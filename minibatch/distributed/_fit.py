@@ -14,6 +14,7 @@ from sklearn.utils.validation import _num_samples
 
 from minibatch._base.callbacks import says_when_it_compiles
 from minibatch._base.estimator import MiniBatchEstimator
+from minibatch._base.solvers import WITHOUT_WORKERS
 from minibatch._base.trials import check_parameters
 from minibatch._base.unchanged import unchanged_on_error
 from minibatch._training.epochs import Steps, alone
@@ -261,8 +262,9 @@ def _transformed(given: Given, transformers: list[Any]) -> Given:
 
 
 def _refuse_what_cannot_be_shared(final: Any, sync: str, n_workers: int) -> None:
-    if final.solver == "lbfgs":
-        raise ValueError("solver='lbfgs' has no batches to share; use its fit, or another solver.")
+    if final.solver in WITHOUT_WORKERS:
+        what = WITHOUT_WORKERS[final.solver]
+        raise ValueError(f"solver={final.solver!r} has {what}; use its fit, or another solver.")
     if sync == "gradients" and n_workers > 1 and getattr(final, "batch_normalization", False):
         raise ValueError(
             "batch_normalization needs all rows of a batch in one place; use sync='parameters', or n_workers=1."

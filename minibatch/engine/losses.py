@@ -20,8 +20,9 @@ from minibatch.engine.elementary import exp_of_negative, log_of_one_plus
 
 __all__ = [
     "ABSOLUTE_ERROR", "CLASSIFICATION", "CROSS_ENTROPY", "EPSILON_INSENSITIVE", "GAMMA", "HINGE", "HUBER", "LOG_LOSS",
-    "MAX_SLOPE", "MODIFIED_HUBER", "PERCEPTRON", "POISSON", "QUANTILE", "REGRESSION", "SQUARED_EPSILON_INSENSITIVE",
-    "SQUARED_ERROR", "SQUARED_HINGE", "bounded", "log_loss_in_parts", "loss_and_slope", "softmax_loss_and_slopes",
+    "MAX_SLOPE", "MODIFIED_HUBER", "PERCEPTRON", "POISSON", "QUANTILE", "REGRESSION", "SMOOTH",
+    "SQUARED_EPSILON_INSENSITIVE", "SQUARED_ERROR", "SQUARED_HINGE", "bounded", "log_loss_in_parts", "loss_and_slope",
+    "softmax_loss_and_slopes",
 ]  # fmt: skip
 
 LOG_LOSS = ()
@@ -64,6 +65,12 @@ REGRESSION = {
     "gamma": GAMMA,
     "log_loss": CROSS_ENTROPY,
 }
+
+# Those whose slope does not jump.
+SMOOTH = (
+    "log_loss", "squared_hinge", "modified_huber", "squared_error", "huber", "squared_epsilon_insensitive", "poisson",
+    "gamma",
+)  # fmt: skip
 
 # A larger slope is cut to this, as in scikit-learn, which keeps a bad first step finite. The value of such a loss is
 # reported as infinite: that is how the trainer learns that a run is beyond repair.

@@ -25,13 +25,35 @@ from typing import NamedTuple
 from minibatch.engine.compile import kernel
 
 __all__ = [
-    "ADAGRAD", "ADAM", "ADAMW", "COPIES", "DOWG", "DUAL_AVERAGING", "KINDS", "MOMENTUM", "NESTEROV", "N_SCALARS",
-    "N_SLOTS", "RMSPROP", "SCHEDULE_FREE_ADAMW", "SCHEDULE_FREE_SGD", "SGD", "SOLVERS", "Step", "bias_corrections",
-    "schedule_free_step", "shrinkage", "soft_threshold", "take_step",
+    "ADAGRAD",
+    "ADAM",
+    "ADAMW",
+    "COPIES",
+    "DOWG",
+    "DUAL_AVERAGING",
+    "KINDS",
+    "MOMENTUM",
+    "NESTEROV",
+    "N_SCALARS",
+    "N_SLOTS",
+    "RMSPROP",
+    "SAGA",
+    "SCHEDULE_FREE_ADAMW",
+    "SCHEDULE_FREE_SGD",
+    "SGD",
+    "SOLVERS",
+    "SVRG",
+    "VARIANCE_REDUCED",
+    "Step",
+    "bias_corrections",
+    "schedule_free_step",
+    "shrinkage",
+    "soft_threshold",
+    "take_step",
 ]  # fmt: skip
 
 SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW = range(7)
-SCHEDULE_FREE_SGD, SCHEDULE_FREE_ADAMW, DOWG, DUAL_AVERAGING = range(7, 11)
+SCHEDULE_FREE_SGD, SCHEDULE_FREE_ADAMW, DOWG, DUAL_AVERAGING, SVRG, SAGA = range(7, 13)
 SOLVERS = {
     "sgd": SGD,
     "momentum": MOMENTUM,
@@ -43,9 +65,11 @@ SOLVERS = {
     "schedule_free_sgd": SCHEDULE_FREE_SGD,
     "schedule_free_adamw": SCHEDULE_FREE_ADAMW,
 }
+# Of linear models, on rows that come again (``engine.variance_reduced``).
+VARIANCE_REDUCED = {"svrg": SVRG, "saga": SAGA}
 # Of updates, by the names that saved models have for them: what plain SGD becomes where it finds its own rates, with
 # ``learning_rate="dowg"`` (``engine.updates``) and of linear models with "auto" (``engine.dual_averaging``).
-KINDS = {**SOLVERS, "dowg": DOWG, "dual_averaging": DUAL_AVERAGING}
+KINDS = {**SOLVERS, **VARIANCE_REDUCED, "dowg": DOWG, "dual_averaging": DUAL_AVERAGING}
 # Vectors of memory a solver keeps (the first of SGD and DoWG: only for L1).
 N_SLOTS = {
     SGD: 1,
@@ -59,6 +83,8 @@ N_SLOTS = {
     SCHEDULE_FREE_ADAMW: 2,
     DOWG: 2,
     DUAL_AVERAGING: 3,
+    SVRG: 1,
+    SAGA: 1,
 }
 # Which of them begins as a copy of the parameters: z; where the run began.
 COPIES = {SCHEDULE_FREE_SGD: 0, SCHEDULE_FREE_ADAMW: 0, DOWG: -1}

@@ -22,7 +22,7 @@ from minibatch._base.plain import rows_to_predict
 from minibatch._base.ranges import ScheduleNames, number_above, number_from
 from minibatch._base.rates import FIRST_RATE, check_rates, is_passive
 from minibatch._base.rows import Rows
-from minibatch._base.scoring import check_scoring
+from minibatch._base.scoring import check_scoring, score_rule
 from minibatch._base.solvers import check_solver
 from minibatch._base.sparse import refuse_damaged
 from minibatch._problems.batching import power_of_two_below_root
@@ -30,14 +30,16 @@ from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.dual_averaging import DualAveragingProblem, going_on
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.passive import PASSIVE, with_passive_steps
+from minibatch._problems.smoothness import rate_of_variance_reduction
 from minibatch._problems.state import State, Vector
+from minibatch._problems.variance_reduced import VarianceReducedProblem
 from minibatch._training.beginning import Findings
 from minibatch._training.epochs import Plan
 from minibatch._training.first_distance import first_distances
 from minibatch._training.loop import Outcome
 from minibatch._training.rules import BestRule, Rule, WindowRule
 from minibatch.engine.linear import Objective, Solver
-from minibatch.engine.optimizers import DOWG, SOLVERS
+from minibatch.engine.optimizers import DOWG, SOLVERS, VARIANCE_REDUCED
 from minibatch.history import History
 from minibatch.schedules._named import SCHEDULES
 
@@ -68,7 +70,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
         "learning_rate": [ScheduleNames({*SCHEDULES, *PASSIVE, "auto"}, "eta0"), callable],
         "eta0": FIRST_RATE,
-        "solver": [StrOptions(set(SOLVERS))],
+        "solver": [StrOptions({*SOLVERS, *VARIANCE_REDUCED, "lbfgs"})],
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "adam_epsilon": [number_above(0)],
         "n_jobs": [Integral, None],
@@ -103,7 +105,8 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
 
     def _solver(self) -> Solver:
         numbers = (self.momentum, self.beta_1, self.beta_2, self.adam_epsilon)
-        kind = DOWG if self.learning_rate == "dowg" else SOLVERS[self.solver]
+        name = "sgd" if self.solver == "lbfgs" else self.solver
+        kind = DOWG if self.learning_rate == "dowg" else {**SOLVERS, **VARIANCE_REDUCED}[name]
         return Solver(kind, *(float(number) for number in numbers))
 
     def _n_threads(self) -> int:
@@ -112,23 +115,40 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: Mapping[str, Any]) -> Plan:
         plan = super()._plan(n_samples, rate, seed, partial, limits)
         # with a rate of its own the model is an average already
-        averaged = self.average and not self._has_no_schedule()
+        averaged = self.average and not self._finds_rates()
         return plan._replace(average_from=int(self.average) if averaged else None)
 
     @property
     def _is_auto(self) -> bool:
         """Whether nobody set a rate; with a solver other than plain SGD it is calibrated, and constant."""
-        return self.learning_rate == "auto"
+        return self.learning_rate == "auto" and self.solver != "lbfgs"
+
+    def _finds_rates(self) -> bool:
+        """Whether the engine does, update by update."""
+        return self._is_auto and self.solver == "sgd"
 
     def _has_no_schedule(self) -> bool:
-        return self._is_auto and self.solver == "sgd"
+        return self._finds_rates() or self.solver == "lbfgs"
+
+    def _rate(self, problem: Any, n_rows: int, theta: Vector, fresh: bool, partial: bool, seed: int) -> Rate:
+        if self._is_auto and self.solver in VARIANCE_REDUCED:
+            batch_size = self._resolved_batch_size(n_rows)
+            eta0 = rate_of_variance_reduction(problem, min(batch_size, problem.n_samples))
+            if np.isfinite(eta0):
+                return Rate(eta0, batch_size, calibrated=True)
+        return super()._rate(problem, n_rows, theta, fresh, partial, seed)
+
+    def _lbfgs_options(self, unit: float) -> dict[str, float]:
+        """A linear objective has one minimum, which more steps come nearer to until rounding hides it."""
+        rounding = {"ftol": 64 * np.finfo(np.float64).eps, "maxls": 50}
+        return {**super()._lbfgs_options(unit), **rounding, "maxfun": np.inf}
 
     def _auto_batch_size(self, n_samples: int) -> int:
         return power_of_two_below_root(n_samples)
 
     def _rule(self, problem: Any, unit: float) -> Rule:
         if self.early_stopping:
-            return self._score_rule(self.n_iter_no_change, unit)
+            return score_rule(self, self.n_iter_no_change, unit)
         if self._ends_as_in_scikit_learn(problem):
             return BestRule(self.tol, self.n_iter_no_change, is_scikit_learns=True)
         return WindowRule(self.tol, self.n_iter_no_change, unit)
@@ -144,7 +164,9 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool, stack: ExitStack, found: Findings
     ) -> Any:
         problem: Any = super()._problem_of(rows, kept, normalize, stack, found)
-        if self._has_no_schedule():
+        if self.solver in VARIANCE_REDUCED:
+            return VarianceReducedProblem.of(problem)
+        if self._finds_rates():
             _zeros(problem)  # refuses what is too much, before there are numbers of every column
             if found.moments is not None:
                 return DualAveragingProblem.with_moments(problem, found.moments)
@@ -162,7 +184,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
             self.__dict__.pop(name, None)
         super()._publish(problem, outcome, history, rate)
         self.t_ = outcome.state.schedule_updates + 1.0
-        if self.average and not self._has_no_schedule():
+        if self.average and not self._finds_rates():
             self.__dict__.update(self._average_attributes(problem, outcome.state))
 
     def _initial_theta(self, problem: LinearProblem, fresh: bool, init: tuple[Any, Any]) -> Vector:

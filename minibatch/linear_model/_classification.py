@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classi
 
 from minibatch._base.fitted import refuse_unfitted
 from minibatch._base.rows import Rows, relative_weights, times_class_weights
+from minibatch._base.solvers import takes_chunks
 from minibatch._base.targets import (
     check_class_weight,
     numbers_of_known,
@@ -89,6 +90,7 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
         init, validation = (coef_init, intercept_init), (X_val, y_val, sample_weight_val)
         return self._train(X, y, sample_weight, init=init, validation=validation)
 
+    @available_if(takes_chunks)
     def partial_fit(
         self, X: Matrix, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:

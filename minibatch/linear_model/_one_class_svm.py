@@ -2,7 +2,7 @@
 
 from numbers import Real
 
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from minibatch._base.keywords import says_what_was_meant
 from minibatch._base.ranges import ScheduleNames
@@ -11,16 +11,17 @@ from minibatch._base.types import (
     BatchSize,
     FirstRate,
     Flag,
+    GradientSolver,
     Integer,
     LargestBatchSize,
     LastBatch,
-    LinearSolver,
     Number,
     OneClassSchedule,
     RandomState,
     RateScaling,
     Shuffle,
 )
+from minibatch.engine.optimizers import SOLVERS
 from minibatch.linear_model._one_class import OneClassLinearModel
 from minibatch.schedules._named import SCHEDULES
 
@@ -118,14 +119,14 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         the precision that single rows have after 20. The stopping rule does not wait for the end of a cycle;
         ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
-        First learning rate; not used by ``learning_rate='auto'`` and ``'optimal'``, which find their own. The best one
-        depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver, schedule and batch
-        size, on up to 4000 of the rows, judges them on up to 2000 others, and lowers the best for the length of the
-        whole run (of 20 epochs, or of the run where the schedule is as long). It goes below 0.01 only where trials say
-        enough, and is at most what curvature allows full batches. It costs a fifth to a half of 20 epochs of 6000 rows,
-        no more for more rows; of 1000 rows of 784 columns or more it learns too little. See ``eta0_``, and
-        ``docs/rates.md`` for what was measured. ``partial_fit`` does so on its first chunk, which should be a large
-        one. Of ``'dowg'`` it is the length of the first step, well below what there is to go.
+        First learning rate; not used by ``learning_rate='auto'`` and ``'optimal'``, which find their own. The
+        best one depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver,
+        schedule and batch size, in short runs on up to 4000 of the rows, judges them on up to 2000 others,
+        and lowers the best for the length of the whole run. It goes below 0.01 only where trials say enough,
+        and is at most what curvature allows full batches. It costs a fifth to a half of 20 epochs of 6000 rows,
+        no more for more rows. See ``eta0_``, and ``docs/rates.md`` for how near the best it comes.
+        ``partial_fit`` does so on its first chunk, which should be a large one. Of ``'dowg'`` it is the length of
+        the first step, well below what there is to go.
     power_t : float, default=0.5
         Exponent of ``'invscaling'``.
     warm_start : bool, default=False
@@ -143,10 +144,10 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
     solver : str, default='sgd'
         How a batch's gradient becomes an update: ``'sgd'``, ``'momentum'``, ``'nesterov'``, ``'adagrad'``,
-        ``'rmsprop'``, ``'adam'``, ``'adamw'``, ``'schedule_free_sgd'`` or ``'schedule_free_adamw'``. All but the two
-        with ``'adamw'``, which decay the weights beside the step [Loshchilov2017]_, lead to the same optimum. On
-        sparse rows ``'sgd'`` costs the stored values, the others all weights, per update.
-
+        ``'rmsprop'``, ``'adam'``, ``'adamw'``, ``'schedule_free_sgd'`` or ``'schedule_free_adamw'``.
+        All but the two with ``'adamw'``, which decay the weights beside the step [Loshchilov2017]_, lead to the same
+        optimum. On sparse rows ``'sgd'``, ``'svrg'`` and ``'saga'`` cost the stored values, the others all weights, per
+        update.
         The schedule-free solvers [Defazio2024]_ take gradients at ``y = (1 - b) z + b x``, step from ``z`` and average:
         ``x += eta_t^2 / (eta_1^2 + ... + eta_t^2) (z - x)``. The model is ``x``; progressive losses are those at ``y``.
         ``b`` is ``momentum`` (of the second: ``beta_1``) and above 0; a step is ``z -= eta (g + alpha y)``, in the
@@ -248,13 +249,17 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
     .. [Scholkopf2001] Schölkopf et al., "Estimating the support of a high-dimensional distribution", Neural Computation
        13, 2001.
     .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
-    .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed", arXiv 2305.16284.
-    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning", JMLR 11, 2010.
+    .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed: an efficient universal parameter-free gradient descent
+       method", arXiv 2305.16284.
+    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning and online optimization", JMLR 11,
+       2010.
     .. [Defazio2024] Defazio et al., "The road less scheduled", arXiv 2405.15682.
     .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
-    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", 2012.
-    .. [Meterez2025] Meterez et al., "Seesaw: balancing learning rate and batch size scheduling", arXiv 2510.14717.
+    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
+       2012.
+    .. [Meterez2025] Meterez et al., "Seesaw: accelerating training by balancing learning rate and batch size
+       scheduling", arXiv 2510.14717.
 
     Examples
     --------
@@ -269,7 +274,8 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
     _parameter_constraints: dict = {
         **{name: of for name, of in OneClassLinearModel._parameter_constraints.items() if name not in _NOT_HERE},
         "nu": [Interval(Real, 0, 1, closed="right")],
-        "learning_rate": [ScheduleNames({*SCHEDULES, "auto"}, "eta0"), callable],
+        "learning_rate": [ScheduleNames({*SCHEDULES, "auto"}, "eta0")],
+        "solver": [StrOptions(set(SOLVERS))],
     }
 
     @says_what_was_meant
@@ -291,7 +297,7 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         n_iter_no_change: Integer = 5,
         batch_size: BatchSize = 32,
         last_batch: LastBatch = "keep",
-        solver: LinearSolver = "sgd",
+        solver: GradientSolver = "sgd",
         momentum: Number = 0.9,
         beta_1: Number = 0.9,
         beta_2: Number = 0.999,

@@ -4,8 +4,9 @@ from typing import Any, Self
 
 from numpy.typing import ArrayLike, NDArray
 
+from minibatch._base.solvers import takes_chunks
 from minibatch._base.targets import RegressionTarget
-from minibatch._base.types import Matrix, checks_parameters
+from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.linear import LinearProblem
 from minibatch.engine.losses import REGRESSION
 from minibatch.linear_model._base import LinearModel
@@ -69,6 +70,7 @@ class RegressingLinearModel(RegressionTarget, LinearModel):
         init, validation = (coef_init, intercept_init), (X_val, y_val, sample_weight_val)
         return self._train(X, y, sample_weight, init=init, validation=validation)
 
+    @available_if(takes_chunks)
     def partial_fit(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a chunk of rows, going on from the last call.
 

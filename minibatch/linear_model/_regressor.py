@@ -131,14 +131,14 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
 
         The stopping rule does not wait for the end of a cycle; ``tol=None`` does.
     eta0 : float or 'auto', default=0.01
-        First learning rate; not used by ``learning_rate='auto'`` and ``'optimal'``, which find their own. The best one
-        depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver, schedule and batch
-        size, on up to 4000 of the rows, judges them on up to 2000 others, and lowers the best for the length of the
-        whole run (of 20 epochs, or of the run where the schedule is as long). It goes below 0.01 only where trials say
-        enough, and is at most what curvature allows full batches. It costs a fifth to a half of 20 epochs of 6000 rows,
-        no more for more rows; of 1000 rows of 784 columns or more it learns too little. See ``eta0_``, and
-        ``docs/rates.md`` for what was measured. ``partial_fit`` does so on its first chunk, which should be a large
-        one. Of ``'dowg'`` it is the length of the first step, well below what there is to go.
+        First learning rate; not used by ``learning_rate='auto'`` and ``'optimal'``, which find their own. The
+        best one depends on ``batch_size``: tune them together. ``'auto'`` tries rates, with this solver,
+        schedule and batch size, in short runs on up to 4000 of the rows, judges them on up to 2000 others,
+        and lowers the best for the length of the whole run. It goes below 0.01 only where trials say enough,
+        and is at most what curvature allows full batches. It costs a fifth to a half of 20 epochs of 6000 rows,
+        no more for more rows. See ``eta0_``, and ``docs/rates.md`` for how near the best it comes.
+        ``partial_fit`` does so on its first chunk, which should be a large one. Of ``'dowg'`` it is the length of
+        the first step, well below what there is to go.
         Of ``'pa1'`` and ``'pa2'`` it is the ``C`` of [Crammer2006]_: make it small for noisy data.
     power_t : float, default=0.25
         Exponent of ``'invscaling'``.
@@ -165,16 +165,26 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
         Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
     solver : str, default='sgd'
         How a batch's gradient becomes an update: ``'sgd'``, ``'momentum'``, ``'nesterov'``, ``'adagrad'``,
-        ``'rmsprop'``, ``'adam'``, ``'adamw'``, ``'schedule_free_sgd'`` or ``'schedule_free_adamw'``. All but the two
-        with ``'adamw'``, which decay the weights beside the step [Loshchilov2017]_, lead to the same optimum. On
-        sparse rows ``'sgd'`` costs the stored values, the others all weights, per update.
-
+        ``'rmsprop'``, ``'adam'``, ``'adamw'``, ``'schedule_free_sgd'``, ``'schedule_free_adamw'``, ``'svrg'``,
+        ``'saga'`` or ``'lbfgs'``.
+        All but the two with ``'adamw'``, which decay the weights beside the step [Loshchilov2017]_, lead to the same
+        optimum. On sparse rows ``'sgd'``, ``'svrg'`` and ``'saga'`` cost the stored values, the others all weights, per
+        update.
         The schedule-free solvers [Defazio2024]_ take gradients at ``y = (1 - b) z + b x``, step from ``z`` and average:
         ``x += eta_t^2 / (eta_1^2 + ... + eta_t^2) (z - x)``. The model is ``x``; progressive losses are those at ``y``.
         ``b`` is ``momentum`` (of the second: ``beta_1``) and above 0; a step is ``z -= eta (g + alpha y)``, in the
         second with ``g`` over the root of its mean square. The rate need not fall; the authors advise a ``warmup`` and
         10 to 50 times the rate of a momentum of 0.9, or 1 to 10 times that of ``'adamw'``.
         L1 is a proximal step of ``z``, so that weights of ``x`` only tend to 0. ``average`` does not go with them.
+
+        ``'svrg'`` [Johnson2013]_ and ``'saga'`` [Defazio2014]_ remember a slope ``r_i`` of every row and step along
+        ``mean_B (s_i - r_i) x_i + mean_all r_i x_i``, whose noise ends at the optimum: a constant rate reaches it at
+        every batch size. ``'svrg'`` takes all slopes anew before each epoch, in one more pass, ``'saga'`` those of the
+        batch. With ``learning_rate='auto'`` the rate is ``1 / (a L + (1 - a) M)``, ``a = n (B - 1) / (B (n - 1))``,
+        from the largest curvatures ``L`` of the objective and ``M`` of a row's; that of ``eta0='auto'`` for losses
+        whose slopes grow without bound or jump. ``'lbfgs'`` hands the objective to :func:`scipy.optimize.minimize`,
+        whatever ``batch_size`` is: without L1, for losses whose slopes do not jump. These three know neither
+        ``partial_fit`` nor ``average``.
     momentum : float in [0, 1), default=0.9
         Of ``'momentum'`` and ``'nesterov'``: ``v = momentum v + g; w -= eta v``. The effective rate is
         ``eta / (1 - momentum)``. Of ``'schedule_free_sgd'``: ``b``.
@@ -275,14 +285,22 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
     .. [Tsuruoka2009] Tsuruoka, Tsujii & Ananiadou, "Stochastic gradient descent training for L1-regularized log-linear
        models with cumulative penalty", ACL 2009.
     .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
-    .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed", arXiv 2305.16284.
-    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning", JMLR 11, 2010.
+    .. [Khaled2023] Khaled, Mishchenko & Jin, "DoWG unleashed: an efficient universal parameter-free gradient descent
+       method", arXiv 2305.16284.
+    .. [Xiao2010] Xiao, "Dual averaging methods for regularized stochastic learning and online optimization", JMLR 11,
+       2010.
     .. [Defazio2024] Defazio et al., "The road less scheduled", arXiv 2405.15682.
     .. [Crammer2006] Crammer et al., "Online passive-aggressive algorithms", JMLR 7, 2006.
     .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
+    .. [Johnson2013] Johnson & Zhang, "Accelerating stochastic gradient descent using predictive variance reduction",
+       NIPS 2013.
+    .. [Defazio2014] Defazio, Bach & Lacoste-Julien, "SAGA: a fast incremental gradient method", NIPS 2014,
+       arXiv 1407.0202.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
-    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", 2012.
-    .. [Meterez2025] Meterez et al., "Seesaw: balancing learning rate and batch size scheduling", arXiv 2510.14717.
+    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
+       2012.
+    .. [Meterez2025] Meterez et al., "Seesaw: accelerating training by balancing learning rate and batch size
+       scheduling", arXiv 2510.14717.
 
     Examples
     --------

@@ -14,6 +14,8 @@ from minibatch._problems.linear import LinearProblem
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.pieces import Threads
 from minibatch._problems.state import rows_of, values_of_row
+from minibatch._problems.variance_reduced import VarianceReducedProblem
+from minibatch.engine.optimizers import VARIANCE_REDUCED
 from minibatch.model_selection._memory_result import Parts
 
 __all__ = ["MOST", "Fit", "fit_of"]
@@ -90,7 +92,9 @@ def fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: A
     n_parameters, batch_size = problem.n_parameters, final._resolved_batch_size(problem.n_samples)
     growth = growth_of(final, problem.n_samples)
     n_remembered = problem.n_trained if isinstance(problem, MLPProblem) else n_parameters
-    finds_rates = isinstance(problem, LinearProblem) and final._has_no_schedule()
+    finds_rates = isinstance(problem, LinearProblem) and final._finds_rates()
+    if final.solver in VARIANCE_REDUCED:
+        problem = VarianceReducedProblem.of(problem)
     if finds_rates:
         problem = DualAveragingProblem.with_moments(problem, ColumnMoments(np.zeros(1), np.zeros(1), 1.0))
     return Fit(

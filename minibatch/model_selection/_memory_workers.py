@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from minibatch._base.solvers import WITHOUT_WORKERS
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.pieces import ALONE
 from minibatch.distributed._communicator import Lonely
@@ -24,8 +25,9 @@ def refuse_what_cannot_be_shared(final: Any, n_workers: int, sync: str) -> None:
     """As ``distributed.fit`` does."""
     if n_workers == 1:
         return
-    if final.solver == "lbfgs":
-        raise ValueError("solver='lbfgs' has no batches to share; use n_workers=1, or another solver.")
+    if final.solver in WITHOUT_WORKERS:
+        what = WITHOUT_WORKERS[final.solver]
+        raise ValueError(f"solver={final.solver!r} has {what}; use n_workers=1, or another solver.")
     if sync == "gradients" and getattr(final, "batch_normalization", False):
         raise ValueError(
             "batch_normalization needs all rows of a batch in one place; use sync='parameters', or n_workers=1."

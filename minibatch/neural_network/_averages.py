@@ -9,22 +9,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from minibatch._base.ranges import number_above
 from minibatch.neural_network._auto import SCHEDULE_FREE
 
-__all__ = ["AVERAGES", "EMA", "averaged_from", "check_average", "half_life_of"]
+__all__ = ["AVERAGES", "EMA", "averaged_from", "half_life_of"]
 
 EMA = "ema"
 AVERAGES: dict[str, list[Any]] = {
     "average": [Interval(Integral, 0, None, closed="neither"), "boolean", StrOptions({EMA})],
     "average_half_life": [number_above(0)],
 }
-
-
-def check_average(estimator: Any) -> None:
-    """L-BFGS keeps no iterates; the solvers that average by themselves are refused where solvers are."""
-    if estimator.average and estimator.solver == "lbfgs":
-        raise ValueError(
-            f"average={estimator.average!r} does not go with solver='lbfgs', whose iterates come without the noise of "
-            "batches: the last is the best. Leave average out, or use another solver."
-        )
 
 
 def averaged_from(estimator: Any) -> int | None:

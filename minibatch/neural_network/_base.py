@@ -20,7 +20,7 @@ from minibatch._base.plain import rows_to_predict
 from minibatch._base.ranges import ScheduleNames, number_above
 from minibatch._base.rates import FIRST_RATE, check_rates
 from minibatch._base.rows import Rows
-from minibatch._base.scoring import check_scoring
+from minibatch._base.scoring import check_scoring, score_rule
 from minibatch._base.solvers import check_solver
 from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.blas import n_blas_threads, one_blas_thread
@@ -30,7 +30,6 @@ from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import State, Vector, rows_of
 from minibatch._training.beginning import Beginning, Findings
 from minibatch._training.epochs import Observer, Plan, Steps
-from minibatch._training.lbfgs import minimize
 from minibatch._training.loop import EpochCallbacks, Outcome, Validate
 from minibatch._training.probe import probed_rate
 from minibatch._training.rules import BestRule, Rule
@@ -40,21 +39,14 @@ from minibatch.engine.network import Network
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
 from minibatch.neural_network._auto import rates_to_try, schedule_from
-from minibatch.neural_network._averages import AVERAGES, averaged_from, check_average, half_life_of
+from minibatch.neural_network._averages import AVERAGES, averaged_from, half_life_of
 from minibatch.neural_network._layers import network_that_fits
 from minibatch.neural_network._normalization import check_batches, refuse_one_row, refuse_sparse, rows_of_chunk
 from minibatch.schedules._named import SCHEDULES
 
-__all__ = ["DEFAULT_RATE", "MultiLayerPerceptron", "takes_chunks"]
+__all__ = ["DEFAULT_RATE", "MultiLayerPerceptron"]
 
 DEFAULT_RATE = 0.001
-
-
-def takes_chunks(self: Any) -> bool:
-    """Whether there is a ``partial_fit``."""
-    if self.solver == "lbfgs":
-        raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
-    return True
 
 
 class MultiLayerPerceptron(MiniBatchEstimator):
@@ -102,7 +94,6 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         check_scoring(self.scoring)
         if partial and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it sees one chunk at a time.")
-        check_average(self)
         if self.solver == "lbfgs" and (self.dropout > 0.0 or self.batch_normalization):
             name = "dropout" if self.dropout > 0.0 else "batch_normalization"
             raise ValueError(
@@ -181,7 +172,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     def _rule(self, problem: Any, unit: float) -> Rule:
         patience = self.n_iter_no_change + 1  # as in scikit-learn, *more* than n_iter_no_change epochs
         if self.early_stopping:
-            return self._score_rule(patience, unit)
+            return score_rule(self, patience, unit)
         return BestRule(self.tol, patience, unit)
 
     def _optimize(
@@ -195,15 +186,12 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         callbacks: EpochCallbacks | None,
         observer: Observer | None,
     ) -> Steps[Outcome]:
+        others = state, history, validate, callbacks, observer
         with one_blas_thread():  # all the time, so that other fits can see this one
-            if self.solver != "lbfgs":
-                others = validate, callbacks, observer
-                return (yield from super()._optimize(problem, plan, beginning, state, history, *others))
-            unit = 1.0 if beginning is None else beginning.constant.unit
-            rule = self._rule(problem, unit) if self.early_stopping else None
-            # the gradient of the last layer is of the size of y, the root of that of the loss
-            tolerance = (self.tol or 0.0) * np.sqrt(unit)
-            return minimize(problem, plan, rule, tolerance, self.max_fun, state, history, validate, callbacks, observer)
+            return (yield from super()._optimize(problem, plan, beginning, *others))
+
+    def _lbfgs_options(self, unit: float) -> dict[str, float]:
+        return {**super()._lbfgs_options(unit), "maxfun": self.max_fun}
 
     def _objective(self, loss: tuple[int, ...], outputs: tuple[int, ...] = SEPARATE) -> Objective:
         return Objective(loss, 0.0, outputs, 0, 0.0, float(self.alpha), True)

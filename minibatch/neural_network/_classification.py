@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import (
 )
 
 from minibatch._base.rows import Rows, times_class_weights
+from minibatch._base.solvers import takes_chunks
 from minibatch._base.targets import (
     check_class_weight,
     numbers_of_known,
@@ -29,7 +30,7 @@ from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.mlp import MLPProblem
 from minibatch.engine.linear import SOFTMAX
 from minibatch.engine.losses import LOG_LOSS
-from minibatch.neural_network._base import MultiLayerPerceptron, takes_chunks
+from minibatch.neural_network._base import MultiLayerPerceptron
 
 __all__ = ["ClassifyingNetwork"]
 

@@ -298,15 +298,19 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
     .. [Loshchilov2017] Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv 1711.05101.
     .. [Defazio2024] Defazio et al., "The road less scheduled", arXiv 2405.15682.
     .. [Bottou2010] Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
-    .. [Shamir2013] Shamir & Zhang, "Stochastic gradient descent for non-smooth optimization", arXiv 1212.1824.
+    .. [Shamir2013] Shamir & Zhang, "Stochastic gradient descent for non-smooth optimization: convergence results and
+       optimal averaging schemes", ICML 2013, arXiv 1212.1824.
     .. [Kingma2014] Kingma & Ba, "Adam: a method for stochastic optimization", arXiv 1412.6980.
-    .. [Srivastava2014] Srivastava et al., "Dropout", JMLR 15, 2014.
+    .. [Srivastava2014] Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15,
+       2014.
     .. [Ioffe2015] Ioffe & Szegedy, "Batch normalization", arXiv 1502.03167.
     .. [Hoffer2017] Hoffer, Hubara & Soudry, "Train longer, generalize better", NeurIPS 2017, arXiv 1705.08741.
     .. [Busbridge2023] Busbridge et al., "How to scale your EMA", NeurIPS 2023, arXiv 2307.13813.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
-    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", 2012.
-    .. [Meterez2025] Meterez et al., "Seesaw: balancing learning rate and batch size scheduling", arXiv 2510.14717.
+    .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
+       2012.
+    .. [Meterez2025] Meterez et al., "Seesaw: accelerating training by balancing learning rate and batch size
+       scheduling", arXiv 2510.14717.
     .. [Glorot2010] Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks",
        AISTATS 2010.
 

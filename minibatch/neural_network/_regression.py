@@ -5,11 +5,12 @@ from typing import Any, Self
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import StrOptions
 
+from minibatch._base.solvers import takes_chunks
 from minibatch._base.targets import RegressionTarget
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.mlp import MLPProblem
 from minibatch.engine.losses import CROSS_ENTROPY, POISSON, SQUARED_ERROR
-from minibatch.neural_network._base import MultiLayerPerceptron, takes_chunks
+from minibatch.neural_network._base import MultiLayerPerceptron
 
 __all__ = ["LOSSES", "RegressingNetwork"]
 

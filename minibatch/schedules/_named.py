@@ -103,8 +103,7 @@ def _factors(schedule: UserSchedule, now: Progress) -> Rates:
 
 def schedule_of(learning_rate: str | UserSchedule, shape: Shape) -> Schedule:
     """The schedule of that name, or of the user's, as a function of the progress alone."""
-    by_name = isinstance(learning_rate, str)
-    function = SCHEDULES[learning_rate] if by_name else partial(_of_user, learning_rate)
+    function = SCHEDULES[learning_rate] if isinstance(learning_rate, str) else partial(_of_user, learning_rate)
 
     def rates(now: Progress) -> Rates:
         with np.errstate(all="ignore"):  # they are looked at below

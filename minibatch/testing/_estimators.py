@@ -11,8 +11,8 @@ from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.trials import check_parameters
 from minibatch._problems.passive import PASSIVE
 from minibatch.engine.activations import ACTIVATIONS
-from minibatch.engine.losses import CLASSIFICATION, REGRESSION
-from minibatch.engine.optimizers import SOLVERS
+from minibatch.engine.losses import CLASSIFICATION, REGRESSION, SMOOTH
+from minibatch.engine.optimizers import SOLVERS, VARIANCE_REDUCED
 from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDOneClassSVM, MiniBatchSGDRegressor
 from minibatch.neural_network import MiniBatchMLPClassifier, MiniBatchMLPRegressor
 from minibatch.schedules._named import ONCE_A_RUN, SCHEDULES
@@ -64,7 +64,7 @@ OF_LINEAR: dict[str, list[Any]] = {
     "multi_class": ["ovr", "multinomial"],
     "learning_rate": [*SCHEDULES, *PASSIVE],
     "eta0": [0.01, 0.1, "auto"],
-    "solver": list(SOLVERS),
+    "solver": [*SOLVERS, *VARIANCE_REDUCED, "lbfgs"],
 }
 OF_NETWORKS: dict[str, list[Any]] = {
     "hidden_layer_sizes": [(1,), (3,), (2, 2)],
@@ -80,6 +80,7 @@ OF_NETWORKS: dict[str, list[Any]] = {
 OF_ONE_CLASS: dict[str, list[Any]] = {
     **OF_LINEAR,
     "nu": [0.5, 0.1, 1.0],
+    "solver": list(SOLVERS),
     "learning_rate": [*SCHEDULES, "auto"],
 }
 # Losses of regressors that need targets above 0, not below, or in [0, 1] are left to those who ask for them.
@@ -119,7 +120,9 @@ def _out_of_place(drawn: dict[str, Any]) -> set[str]:
         "solver": schedule in ("dowg", *PASSIVE),
         "momentum": solver == "schedule_free_sgd" and drawn["momentum"] == 0,
         "beta_1": solver == "schedule_free_adamw" and drawn["beta_1"] == 0,
-        "average": solver.startswith("schedule_free") or solver == "lbfgs",
+        "average": solver.startswith("schedule_free") or solver == "lbfgs" or solver in VARIANCE_REDUCED,
+        "penalty": solver == "lbfgs" and drawn.get("penalty") in ("l1", "elasticnet"),
+        "loss": solver == "lbfgs" and drawn.get("loss", SMOOTH[0]) not in SMOOTH,
         "dropout": solver == "lbfgs",
         "batch_growth": bool(drawn.get("batch_normalization")) or (schedule in ONCE_A_RUN and endless) or level,
     }

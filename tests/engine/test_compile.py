@@ -31,6 +31,8 @@ from minibatch.engine import (
     shuffle,
     sparse_sgd,
     updates,
+    variance_reduced,
+    variance_reduced_sparse,
 )
 from minibatch.engine import compile as compile_options
 from minibatch.engine.inlined import X86
@@ -67,6 +69,9 @@ ENTRIES = [
     sgd.four_row_epoch,
     shuffle.shuffle_rows,
     sparse_sgd.lazy_sgd_epoch,
+    variance_reduced.memory_of_slopes,
+    variance_reduced.variance_reduced_epoch,
+    variance_reduced_sparse.sparse_variance_reduced_epoch,
 ]
 
 FIT = """

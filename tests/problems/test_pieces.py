@@ -16,7 +16,7 @@ from minibatch import (
     MiniBatchSGDClassifier,
     MiniBatchSGDRegressor,
 )
-from minibatch._problems import dual_averaging, linear_loops, mlp, single_rows
+from minibatch._problems import dual_averaging, linear_loops, mlp, single_rows, variance_reduced
 from minibatch._problems.pieces import cut, pool_of, share_out
 from references.pieces import calls_of, small_pieces
 
@@ -38,14 +38,17 @@ LINEAR_LOOPS = {
     "dual_averaging_rows_epoch": {"batch_size": 1},
     "dual_averaging_epoch": {"batch_size": 4},
     "dual_averaging_sparse_epoch": {"batch_size": 4, "penalty": "l1"},
+    "variance_reduced_epoch": {"batch_size": 4, "solver": "saga"},
+    "sparse_variance_reduced_epoch": {"batch_size": 4, "solver": "saga"},
 }
 
 
 @pytest.mark.parametrize("name", LINEAR_LOOPS)
 def test_a_call_of_a_linear_loop_is_one_piece(monkeypatch, name):
     """And the pieces together are the epoch, with the model of one call: to rounding, as any cut between batches."""
-    rows = sp.csr_array(X) if name in ("lazy_sgd_epoch", "dual_averaging_sparse_epoch") else X
-    module = next(module for module in (single_rows, linear_loops, dual_averaging) if hasattr(module, name))
+    rows = sp.csr_array(X) if "sparse" in name or "lazy" in name else X
+    modules = single_rows, linear_loops, dual_averaging, variance_reduced
+    module = next(module for module in modules if hasattr(module, name))
     model = MiniBatchSGDRegressor(max_iter=2, tol=None, random_state=0, **LINEAR_LOOPS[name])
     with calls_of(monkeypatch, module, name) as calls:
         whole = model.fit(rows, TARGET[:, 0]).coef_

@@ -2,7 +2,7 @@
 
 import numba
 
-from minibatch.engine import activations, dropout, losses, optimizers, products, tiles
+from minibatch.engine import activations, dropout, losses, optimizers, products, tiles, variance_reduced_sparse
 from minibatch.engine.compile import OPTIONS
 
 
@@ -30,3 +30,4 @@ product_of_few_rows = _called(products.product_of_few_rows)
 product_bt_of_few_rows = _called(products.product_bt_of_few_rows)
 add_column_sums = _called(products.add_column_sums)
 add_column_products = _called(products.add_column_products)
+moved_to_update = _called(variance_reduced_sparse.moved_to_update)

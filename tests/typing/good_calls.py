@@ -11,10 +11,15 @@ from minibatch import (
     MiniBatchSGDClassifier,
     MiniBatchSGDRegressor,
 )
+from minibatch.schedules import Progress
 
 X = np.random.default_rng(0).normal(size=(24, 3))
 target = X @ np.array([1.0, -2.0, 0.5])
 labels = np.where(target > 0, "above", "below")
+
+
+def halves(now: Progress) -> np.ndarray:
+    return 0.5**now.epochs
 
 
 def batch_sizes() -> None:
@@ -27,6 +32,7 @@ def batch_sizes() -> None:
         MiniBatchSGDClassifier(batch_size=np.float64(0.5)),
         MiniBatchSGDClassifier(batch_size=2, batch_growth=2, max_batch_size="full"),
         MiniBatchSGDClassifier(batch_size=2, batch_growth="adaptive", batch_growth_interval=1, max_batch_size=0.5),
+        MiniBatchSGDClassifier(batch_size=2, batch_growth="schedule", learning_rate=halves, shuffle="replacement"),
     ):
         estimator.fit(X, labels)
 
@@ -62,6 +68,13 @@ def parameters() -> None:
         hidden_layer_sizes=[4, np.int64(3)], n_iter_no_change=np.inf, max_iter=3, tol=None, verbose=False
     ).fit(X, target)
     MiniBatchMLPRegressor(hidden_layer_sizes=np.array([4, 3]), solver="lbfgs", max_iter=3).fit(X, target)
+    MiniBatchMLPRegressor(
+        learning_rate=lambda now: 1.0, early_stopping=True, scoring="neg_mean_absolute_error", max_iter=3
+    ).fit(X, target)
+    MiniBatchSGDClassifier(early_stopping=True, scoring=lambda model, X, y: float(model.score(X, y)), max_iter=3).fit(
+        X, labels
+    )
+    MiniBatchSGDRegressor("log_loss", scoring="loss", max_iter=3, tol=None).fit(X, np.abs(np.tanh(target)))
 
 
 def data() -> None:
