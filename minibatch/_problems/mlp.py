@@ -107,8 +107,8 @@ class MLPProblem(ProblemOnRows):
 
     def in_whole_batches(self) -> "MLPProblem":
         """With all rows of a batch normalised alike."""
-        normalization = self.network.normalization._replace(chunk=WHOLE_BATCH)
-        return replace(self, network=self.network._replace(normalization=normalization))
+        normalization: Any = self.network.normalization
+        return replace(self, network=self.network._replace(normalization=normalization._replace(chunk=WHOLE_BATCH)))
 
     def with_statistics(self, theta: Vector) -> Vector:
         """With those of the rows as running statistics, from some of them: as training normalizes from the first batch
