@@ -146,6 +146,7 @@ def main():
     if options.backend == "processes":
         losses = accuracy()
         if options.out is not None:
+            options.out.mkdir(parents=True, exist_ok=True)
             draw(speeds, losses, options.out)
 
 

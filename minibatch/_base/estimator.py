@@ -54,9 +54,9 @@ from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import Problem, State, Vector
 from minibatch._training.beginning import Beginning, Findings
 from minibatch._training.calibration import calibrated_rate
-from minibatch._training.epochs import Observer, Plan, Steps, alone
+from minibatch._training.epochs import Plan, Steps, alone
 from minibatch._training.lbfgs import minimize
-from minibatch._training.loop import EpochCallbacks, Outcome, Validate, training
+from minibatch._training.loop import Outcome, training
 from minibatch._training.rules import Rule
 from minibatch.history import History
 
@@ -303,25 +303,19 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
         raise NotImplementedError
 
     def _optimize(
-        self,
-        problem: Problem,
-        plan: Plan,
-        beginning: Beginning | None,
-        state: State,
-        history: History,
-        validate: Validate | None,
-        callbacks: EpochCallbacks | None,
-        observer: Observer | None,
+        self, problem: Problem, plan: Plan, beginning: Beginning | None, state: State, history: History, *watch: Any
     ) -> Steps[Outcome]:
+        """Train, with what is handed on to those that watch: ``validate``, ``callbacks`` and ``observer``."""
         unit = 1.0 if beginning is None else beginning.constant.unit
-        rule, others = self._rule(problem, unit), (state, history, validate, callbacks, observer)
+        rule = self._rule(problem, unit)
         if self.solver != "lbfgs":
-            return (yield from training(problem, plan, rule, beginning, *others))
-        return minimize(problem, plan, rule if self.early_stopping else None, self._lbfgs_options(unit), *others)
+            return (yield from training(problem, plan, rule, beginning, state, history, *watch))
+        # the root of the unit of ``tol`` is the size of gradients in a score
+        options = {"gtol": (self.tol or 0.0) * np.sqrt(unit), **self._lbfgs_options()}
+        return minimize(problem, plan, rule if self.early_stopping else None, options, state, history, *watch)
 
-    def _lbfgs_options(self, unit: float) -> dict[str, float]:
-        """For SciPy; ``unit`` is that of ``tol``, whose root is the size of gradients in a score."""
-        return {"gtol": (self.tol or 0.0) * np.sqrt(unit)}
+    def _lbfgs_options(self) -> dict[str, float]:
+        raise NotImplementedError
 
     def _beginning(
         self, problem: Any, state: State, theta: Vector, fresh: bool, init: tuple[Any, Any], seed: int, found: Findings

@@ -23,6 +23,7 @@ __all__ = [
     "ClassificationLoss",
     "FirstRate",
     "Flag",
+    "GradientSolver",
     "Integer",
     "Integers",
     "LargestBatchSize",

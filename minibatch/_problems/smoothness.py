@@ -18,7 +18,7 @@ from minibatch.engine.losses import (
     SQUARED_HINGE,
 )
 
-__all__ = ["rate_of_variance_reduction"]
+__all__ = ["LARGEST_CURVATURE", "POWER_ITERATIONS", "SOFTMAX_CURVATURE", "rate_of_variance_reduction"]
 
 # The largest second derivative of a loss in the score; of a softmax, of the norm of its Hessian.
 LARGEST_CURVATURE = {
@@ -77,9 +77,9 @@ def _largest_eigenvalue(X: NDArray[np.floating], of_rows: NDArray[np.float64], i
     direction[-1] *= intercept
     for _ in range(POWER_ITERATIONS):
         direction /= np.linalg.norm(direction)
-        with one_blas_thread():
-            images = of_rows * (X @ direction[:-1] + direction[-1])
-            direction = np.append(X.T @ images, intercept * images.sum())
+        with one_blas_thread():  # in the type of X, of which NumPy would make a copy in another
+            images = of_rows * (X @ direction[:-1].astype(X.dtype) + direction[-1])
+            direction = np.append(X.T @ images.astype(X.dtype), intercept * images.sum())
         norm = float(np.linalg.norm(direction))
         if not 0.0 < norm < np.inf:
             break

@@ -1,6 +1,7 @@
 """A linear model trained with SVRG or SAGA: what is remembered of the rows, and which loop trains what."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +11,14 @@ from minibatch._problems.linear import LinearProblem
 from minibatch._problems.linear_loops import UPDATE_WORK
 from minibatch._problems.pieces import at_once, cut
 from minibatch._problems.state import State
-from minibatch.engine.linear import BLOCK_ROWS, Parameters
-from minibatch.engine.optimizers import SAGA, SVRG
+from minibatch.engine.linear import BLOCK_ROWS, ROWS_PER_SUM
+from minibatch.engine.optimizers import SAGA, SVRG, VARIANCE_REDUCED
 from minibatch.engine.rows import CSR
 from minibatch.engine.sparse_sgd import WINDOW
 from minibatch.engine.variance_reduced import memory_of_slopes, variance_reduced_epoch
 from minibatch.engine.variance_reduced_sparse import sparse_variance_reduced_epoch
 
-__all__ = ["VarianceReducedProblem"]
+__all__ = ["PASSES", "VarianceReducedProblem", "as_its_solver_asks"]
 
 PASSES = 3  # over the weights, or the stored values, of an update, beside one of plain SGD
 
@@ -26,18 +27,14 @@ PASSES = 3  # over the weights, or the stored values, of an update, beside one o
 class VarianceReducedProblem(LinearProblem):
     """The slopes of all rows are in the state, their mean gradient in its slot."""
 
-    @classmethod
-    def of(cls, problem: LinearProblem) -> "VarianceReducedProblem":
-        """The same rows, objective and solver."""
-        return cls(**{part.name: getattr(problem, part.name) for part in fields(problem)})
-
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
         # watched, an epoch comes in several calls
         if state.slopes is None or (self.solver.kind == SVRG and state.schedule_epochs % 1.0 == 0.0):
             self._remember(state)
         if self.rows is not None:
             epoch = epoch._replace(order=self.rows[epoch.order])
-        theta, mean, losses = self.parameters(state.theta), self._mean(state), np.zeros(self.n_outputs)
+        theta, mean = self.parameters(state.theta), self.parameters(state.slots[0])
+        losses = np.zeros(self.n_outputs)
         scores, follow = np.empty((epoch.batch_size, self.n_outputs)), self.solver.kind == SAGA
         for part in epoch.parts(self._batches_at_once(epoch)):
             numbers = self.data, part.order, part.etas, part.batch_size, self.n_samples, self.objective, theta, mean
@@ -55,24 +52,29 @@ class VarianceReducedProblem(LinearProblem):
         return 1
 
     def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
-        found = {"slopes of the rows": 8 * self.n_outputs * len(self.data.y)}
-        found["batch buffers"] = 8 * max(batch_size, BLOCK_ROWS) * self.n_outputs
+        found = {
+            "batch buffers": 8 * max(batch_size, BLOCK_ROWS) * self.n_outputs,
+            "mean gradient": (8 + self.data.y.itemsize) * self.n_parameters,
+        }
         if isinstance(self.data.X, CSR):
             found["lazy updates"] = 4 * self.n_outputs * self.n_features + 8 * (WINDOW + 1)
         return found
 
+    def slopes_bytes(self) -> int:
+        """What a state has of the rows."""
+        return 8 * self.n_outputs * len(self.data.y)
+
     def _remember(self, state: State) -> None:
         """The slopes of all rows at the parameters, and their mean gradient."""
-        theta, mean = self.parameters(state.theta), self._mean(state)
-        state.slots[:] = 0.0
+        theta, part = (self.parameters(array) for array in (state.theta, np.empty_like(state.theta)))
+        total, rows = np.zeros(self.n_parameters), self._all_rows
         state.slopes = np.zeros((len(self.data.y), self.n_outputs))
-        rows, scores, losses = self._all_rows, self._block_scores(BLOCK_ROWS, self.n_outputs), np.zeros(self.n_outputs)
-        for begin, end in cut(0, len(rows), max(1, at_once(self._row_work))):
-            here = rows[begin:end]
-            memory_of_slopes(self.data, here, len(rows), self.objective, theta, state.slopes, mean, scores, losses)
-
-    def _mean(self, state: State) -> Parameters:
-        return self.parameters(state.slots[0])
+        more = part, self.parameters(total), self._block_scores(ROWS_PER_SUM, self.n_outputs), np.zeros(self.n_outputs)
+        step = max(1, at_once(self._row_work + UPDATE_WORK * self.n_parameters / ROWS_PER_SUM))
+        for begin, end in cut(0, len(rows), step):
+            memory_of_slopes(self.data, rows[begin:end], self.objective, theta, state.slopes, *more)
+        total /= len(rows)
+        state.slots[0] = total
 
     def _batches_at_once(self, epoch: Epoch) -> int:
         work = PASSES * epoch.batch_size * self._row_work
@@ -80,3 +82,10 @@ class VarianceReducedProblem(LinearProblem):
             n_batches = at_once(work)
             return n_batches - n_batches % WINDOW if n_batches > WINDOW else max(1, n_batches)
         return max(1, at_once(work + PASSES * UPDATE_WORK * self.n_parameters))
+
+
+def as_its_solver_asks(problem: Any) -> Any:
+    """The same problem, with a memory of slopes if its solver has one."""
+    if problem.solver.kind not in VARIANCE_REDUCED.values():
+        return problem
+    return VarianceReducedProblem(**{part.name: getattr(problem, part.name) for part in fields(problem)})

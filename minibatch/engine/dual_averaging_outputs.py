@@ -20,7 +20,7 @@ from minibatch.engine.dual_averaging_fours import (
 from minibatch.engine.dual_averaging_sums import UNIT, share_of_sums
 from minibatch.engine.four_rows import add_four_rows_to_both, prefetch_rows
 from minibatch.engine.lanes import LANES, lanes
-from minibatch.engine.linear import AHEAD, ONE_VS_REST, two_rows
+from minibatch.engine.linear import AHEAD, two_rows
 
 __all__ = [
     "AT_ONCE", "add_steps_of_outputs", "fill_products", "fill_targets", "fill_with_zeros", "run_side_by_side",
@@ -35,7 +35,7 @@ def fill_targets(data, i, first, n, objective, targets, weights):
     """What outputs ``first`` to ``first + n - 1`` are to give for a row, and what it weighs."""
     (_, y, weight, class_weight), output = data, np.uintp(objective.first_output + first)
     s = float(weight[i]) if weight.shape[0] > 0 else 1.0
-    if objective.outputs == ONE_VS_REST:
+    if len(objective.outputs) == 2:  # one against the rest
         own = np.int64(y[i, 0]) - objective.first_output - first
         for k in range(n):
             of_rest, of_class = class_weight[0, output + np.uintp(k)], class_weight[1, output + np.uintp(k)]

@@ -32,7 +32,7 @@ __all__ = [
 
 # How the outputs read the target: a column of y each; class k against the rest; or all together through a softmax. As
 # codes of losses are, these are tuples: Numba compiles a softmax only where there is one, and then nothing else.
-SEPARATE, ONE_VS_REST, SOFTMAX = (0,), (1,), ()
+SEPARATE, ONE_VS_REST, SOFTMAX = (0,), (0, 0), ()
 
 # Rows are asked for this far ahead of their use. Measured: a shuffled epoch in batches of one on 200,000 x 100 float64
 # takes 20 ms with, 47 ms without.
@@ -95,7 +95,7 @@ def target_of_output(row, k, y, weight, class_weight, objective):
     """What output ``k`` (not of a softmax) is to give for a row, and what the row weighs."""
     output = objective.first_output + k
     s = weight[row] if weight.shape[0] > 0 else 1.0
-    if objective.outputs == ONE_VS_REST:
+    if len(objective.outputs) == 2:  # one against the rest
         own = np.int64(y[row, 0]) == output
         return (1.0 if own else -1.0), s * class_weight[1 if own else 0, output]
     return float(y[row, output]), float(s)
@@ -163,10 +163,11 @@ def slopes_from_scores(outputs, order, start, stop, y, weight, class_weight, sco
             losses[0] += softmax_slopes(order[r], y, weight, scores, r - start)
         return
     loss = objective.loss
-    if outputs == ONE_VS_REST and scores.shape[1] >= CLASSES_AT_ONCE:
-        for r in range(start, stop):
-            one_vs_rest_slopes(loss, order[r], y, weight, class_weight, scores, r - start, objective, losses)
-        return
+    if len(outputs) == 2:  # one against the rest
+        if scores.shape[1] >= CLASSES_AT_ONCE:
+            for r in range(start, stop):
+                one_vs_rest_slopes(loss, order[r], y, weight, class_weight, scores, r - start, objective, losses)
+            return
     for k in range(scores.shape[1]):
         losses[k] += slopes_of_output(loss, k, order, start, stop, y, weight, class_weight, scores, objective)
 

@@ -13,11 +13,22 @@ Lacoste-Julien, NIPS 2014, arXiv 1407.0202) replaces those of a batch by the new
 """
 
 from minibatch.engine.compile import entry, joining, kernel
-from minibatch.engine.linear import add_rows, places_ahead, row_at, scores_of_rows, slopes_from_scores
+from minibatch.engine.linear import (
+    ROWS_PER_SUM,
+    add_parameters,
+    add_rows,
+    places_ahead,
+    row_at,
+    scores_of_rows,
+    slopes_from_scores,
+)
 from minibatch.engine.optimizers import shrinkage, soft_threshold
 from minibatch.engine.rows import prefetch
 
-__all__ = ["changes_of_slopes", "memory_of_slopes", "move_intercept", "variance_reduced_epoch"]
+__all__ = [
+    "changes_of_slopes", "memory_of_slopes", "move_by_batch", "move_intercept", "move_weights",
+    "variance_reduced_epoch",
+]  # fmt: skip
 
 
 @joining
@@ -93,21 +104,25 @@ def variance_reduced_epoch(stamp):
 
 @entry
 def memory_of_slopes(stamp):
-    def memory_of_slopes(data, order, n_rows, objective, theta, memory, mean, scores, losses):
-        """Remember the slopes of the rows in ``order``, some of ``n_rows``, and add them to ``mean``."""
+    def memory_of_slopes(data, order, objective, theta, memory, part, total, scores, losses):
+        """Remember the slopes of the rows in ``order``, and add the gradient of their summed losses to ``total``
+        (float64). ``part`` is a buffer like ``theta``."""
         _ = stamp
         _, y, weight, class_weight = data
-        for start in range(0, order.shape[0], scores.shape[0]):
-            stop = min(start + scores.shape[0], order.shape[0])
-            scores_of_rows(data, order, start, stop, theta.weights, theta.intercept, 1.0, scores)
-            slopes_from_scores(
-                objective.outputs, order, start, stop, y, weight, class_weight, scores, objective, losses
-            )
-            for k in range(scores.shape[1]):
-                for r in range(start, stop):
-                    memory[order[r], k] = scores[r - start, k]
-                mean.intercept[k] += (
-                    add_rows(data.X, order, start, stop, scores, k, 1.0 / n_rows, mean.weights) / n_rows
+        for begin in range(0, order.shape[0], ROWS_PER_SUM):
+            part.weights[:] = 0.0
+            part.intercept[:] = 0.0
+            end = min(begin + ROWS_PER_SUM, order.shape[0])
+            for start in range(begin, end, scores.shape[0]):
+                stop = min(start + scores.shape[0], end)
+                scores_of_rows(data, order, start, stop, theta.weights, theta.intercept, 1.0, scores)
+                slopes_from_scores(
+                    objective.outputs, order, start, stop, y, weight, class_weight, scores, objective, losses
                 )
+                for k in range(scores.shape[1]):
+                    for r in range(start, stop):
+                        memory[order[r], k] = scores[r - start, k]
+                    part.intercept[k] += add_rows(data.X, order, start, stop, scores, k, 1.0, part.weights)
+            add_parameters(part, total)
 
     return memory_of_slopes

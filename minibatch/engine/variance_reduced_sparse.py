@@ -21,7 +21,7 @@ from minibatch.engine.sgd import rescale
 from minibatch.engine.sparse_sgd import SMALLEST_LAZY_SCALE, WINDOW, last_update_below
 from minibatch.engine.variance_reduced import changes_of_slopes, move_intercept
 
-__all__ = ["moved_to_update", "sparse_variance_reduced_epoch"]
+__all__ = ["moved_to_update", "settle_columns", "settle_rows", "sparse_variance_reduced_epoch"]
 
 
 @kernel

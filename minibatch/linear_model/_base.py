@@ -32,7 +32,7 @@ from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.passive import PASSIVE, with_passive_steps
 from minibatch._problems.smoothness import rate_of_variance_reduction
 from minibatch._problems.state import State, Vector
-from minibatch._problems.variance_reduced import VarianceReducedProblem
+from minibatch._problems.variance_reduced import as_its_solver_asks
 from minibatch._training.beginning import Findings
 from minibatch._training.epochs import Plan
 from minibatch._training.first_distance import first_distances
@@ -138,10 +138,9 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
                 return Rate(eta0, batch_size, calibrated=True)
         return super()._rate(problem, n_rows, theta, fresh, partial, seed)
 
-    def _lbfgs_options(self, unit: float) -> dict[str, float]:
-        """A linear objective has one minimum, which more steps come nearer to until rounding hides it."""
-        rounding = {"ftol": 64 * np.finfo(np.float64).eps, "maxls": 50}
-        return {**super()._lbfgs_options(unit), **rounding, "maxfun": np.inf}
+    def _lbfgs_options(self) -> dict[str, float]:
+        """The objective has one minimum, which more steps come nearer to until rounding hides it."""
+        return {"ftol": 2.0**-46, "maxls": 50, "maxfun": np.inf}
 
     def _auto_batch_size(self, n_samples: int) -> int:
         return power_of_two_below_root(n_samples)
@@ -165,7 +164,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
     ) -> Any:
         problem: Any = super()._problem_of(rows, kept, normalize, stack, found)
         if self.solver in VARIANCE_REDUCED:
-            return VarianceReducedProblem.of(problem)
+            return as_its_solver_asks(problem)
         if self._finds_rates():
             _zeros(problem)  # refuses what is too much, before there are numbers of every column
             if found.moments is not None:

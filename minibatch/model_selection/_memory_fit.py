@@ -14,8 +14,7 @@ from minibatch._problems.linear import LinearProblem
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.pieces import Threads
 from minibatch._problems.state import rows_of, values_of_row
-from minibatch._problems.variance_reduced import VarianceReducedProblem
-from minibatch.engine.optimizers import VARIANCE_REDUCED
+from minibatch._problems.variance_reduced import VarianceReducedProblem, as_its_solver_asks
 from minibatch.model_selection._memory_result import Parts
 
 __all__ = ["MOST", "Fit", "fit_of"]
@@ -86,15 +85,12 @@ def fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: A
     X = np.broadcast_to(np.zeros((), dtype), (len(y), n_features))
     problem: Any = final._new_problem(X, final._encode(y, True), None, threads=Threads(final._n_threads(), None))
     coded_by_sign = is_classifier(final) and isinstance(problem, LinearProblem) and bool(problem.data.y.min() < 0)
-    problem = _with_rows(problem, n_samples, n_held_out)
+    problem = as_its_solver_asks(_with_rows(problem, n_samples, n_held_out))
     if density is not None:
         problem = replace(problem, data=problem.data._replace(X=_sparse_rows(n_samples, n_features, density, dtype)))
     n_parameters, batch_size = problem.n_parameters, final._resolved_batch_size(problem.n_samples)
     growth = growth_of(final, problem.n_samples)
-    n_remembered = problem.n_trained if isinstance(problem, MLPProblem) else n_parameters
     finds_rates = isinstance(problem, LinearProblem) and final._finds_rates()
-    if final.solver in VARIANCE_REDUCED:
-        problem = VarianceReducedProblem.of(problem)
     if finds_rates:
         problem = DualAveragingProblem.with_moments(problem, ColumnMoments(np.zeros(1), np.zeros(1), 1.0))
     return Fit(
@@ -110,13 +106,20 @@ def fit_of(final: Any, n_features: int, n_samples: int, n_outputs: int, dtype: A
         n_columns=problem.data.y.shape[1],
         itemsize=dtype.itemsize,
         sparse=density is not None,
-        state={
-            "parameters": dtype.itemsize * n_parameters,
-            "optimizer memory": dtype.itemsize * problem.n_slots * n_remembered,
-            "average of the parameters": 0 if finds_rates else _of_average(final, dtype) * n_parameters,
-        },
+        state=_bytes_of_state(problem, dtype.itemsize, 0 if finds_rates else _of_average(final, dtype)),
         moments_of_columns=16 * n_features if finds_rates else 0,
     )
+
+
+def _bytes_of_state(problem: Any, itemsize: int, of_average: int) -> Parts:
+    """``of_average`` are those of a parameter in an average."""
+    n_remembered = problem.n_trained if isinstance(problem, MLPProblem) else problem.n_parameters
+    return {
+        "parameters": itemsize * problem.n_parameters,
+        "optimizer memory": itemsize * problem.n_slots * n_remembered,
+        "average of the parameters": of_average * problem.n_parameters,
+        "slopes of the rows": problem.slopes_bytes() if isinstance(problem, VarianceReducedProblem) else 0,
+    }
 
 
 def _of_average(final: Any, dtype: Any) -> int:

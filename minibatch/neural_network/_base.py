@@ -29,8 +29,8 @@ from minibatch._problems.mlp import MLPProblem, scores_of
 from minibatch._problems.pieces import pool_of
 from minibatch._problems.state import State, Vector, rows_of
 from minibatch._training.beginning import Beginning, Findings
-from minibatch._training.epochs import Observer, Plan, Steps
-from minibatch._training.loop import EpochCallbacks, Outcome, Validate
+from minibatch._training.epochs import Plan, Steps
+from minibatch._training.loop import Outcome
 from minibatch._training.probe import probed_rate
 from minibatch._training.rules import BestRule, Rule
 from minibatch.engine.activations import ACTIVATIONS
@@ -176,22 +176,13 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         return BestRule(self.tol, patience, unit)
 
     def _optimize(
-        self,
-        problem: Any,
-        plan: Plan,
-        beginning: Beginning | None,
-        state: State,
-        history: History,
-        validate: Validate | None,
-        callbacks: EpochCallbacks | None,
-        observer: Observer | None,
+        self, problem: Any, plan: Plan, beginning: Beginning | None, state: State, history: History, *watch: Any
     ) -> Steps[Outcome]:
-        others = state, history, validate, callbacks, observer
         with one_blas_thread():  # all the time, so that other fits can see this one
-            return (yield from super()._optimize(problem, plan, beginning, *others))
+            return (yield from super()._optimize(problem, plan, beginning, state, history, *watch))
 
-    def _lbfgs_options(self, unit: float) -> dict[str, float]:
-        return {**super()._lbfgs_options(unit), "maxfun": self.max_fun}
+    def _lbfgs_options(self) -> dict[str, float]:
+        return {"maxfun": self.max_fun}
 
     def _objective(self, loss: tuple[int, ...], outputs: tuple[int, ...] = SEPARATE) -> Objective:
         return Objective(loss, 0.0, outputs, 0, 0.0, float(self.alpha), True)

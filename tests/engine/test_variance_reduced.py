@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from minibatch._problems.epochs import Epoch
 from minibatch._problems.linear import OUTPUTS, LinearProblem
-from minibatch._problems.variance_reduced import VarianceReducedProblem
+from minibatch._problems.variance_reduced import as_its_solver_asks
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import KINDS, VARIANCE_REDUCED
@@ -49,7 +49,7 @@ def problem_of(X, y, loss, solver, *, l1=0.0, l2=0.0, weight=None, fit_intercept
     problem = LinearProblem.from_arrays(
         X, y.astype(float), weight, objective, Solver(KINDS[solver], 0.9, 0.9, 0.999, 1e-8), n_outputs
     )
-    return VarianceReducedProblem.of(problem)
+    return as_its_solver_asks(problem)
 
 
 def train(problem, batch_size, etas=ETA, epochs=2, orders=None, stretches=1):

@@ -93,6 +93,7 @@ class TestAgainstTracemalloc:
             {"average": True, "early_stopping": True, "solver": "adam", "learning_rate": "constant"},
             {"evaluate_every": 1},
             {"penalty": "l1"},
+            {"solver": "saga", "early_stopping": True},
             {"shuffle": "block"},
             {"batch_growth": 4.0, "batch_growth_interval": 1, "solver": "momentum", "learning_rate": "constant"},
         ],
