@@ -38,6 +38,13 @@ NETWORK = [
     {"early_stopping": True, "evaluate_every": 1},
     {"solver": "lbfgs"},
     {"batch_normalization": True},
+    {
+        "batch_normalization": True,
+        "batch_size": 8,
+        "ghost_batch_size": 4,
+        "learning_rate": "constant",
+        "average": "ema",
+    },
 ]
 LOG_LOSS = [{"loss": "log_loss"} | parameters for parameters in LINEAR]
 KINDS = [
@@ -45,6 +52,7 @@ KINDS = [
     *product([MiniBatchSGDClassifier], LOG_LOSS),
     *product([MiniBatchSGDClassifier], [{"multi_class": "multinomial"} | parameters for parameters in LOG_LOSS]),
     *product([MiniBatchMLPClassifier, MiniBatchMLPRegressor], NETWORK),
+    (MiniBatchMLPRegressor, {"loss": "log_loss"}),
 ]
 
 

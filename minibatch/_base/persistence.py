@@ -53,6 +53,7 @@ class OptimizerMemory(NamedTuple):
     scalars: NDArray[np.float64] = np.zeros((1, 0))  # the solver's, a row for every objective
     moments: ColumnMoments | None = None  # of the rows seen, where the solver needs the scales of columns
     iterate: NDArray[np.floating[Any]] = np.empty(0)  # the last, where the model is the average of a network's
+    n_averaged: int = 0  # of these
 
 
 def plain_state(attributes: dict[str, Any]) -> dict[str, Any]:

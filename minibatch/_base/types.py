@@ -33,6 +33,7 @@ __all__ = [
     "Matrix",
     "Method",
     "MultiClass",
+    "NetworkAverage",
     "NetworkClassWeight",
     "NetworkLoss",
     "NetworkSchedule",
@@ -118,7 +119,8 @@ ClassificationLoss: TypeAlias = (
 RegressionLoss: TypeAlias = SharedLoss | Literal["absolute_error", "quantile", "poisson", "gamma", "log_loss"]
 
 Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu", "gelu"]
-NetworkLoss: TypeAlias = Literal["squared_error", "poisson"]
+NetworkLoss: TypeAlias = Literal["squared_error", "poisson", "log_loss"]
+NetworkAverage: TypeAlias = Flag | Integer | Literal["ema"]
 NetworkClassWeight: TypeAlias = ClassWeight | list[dict[Any, Any]]  # for several labels a row
 BatchNormalization: TypeAlias = Flag | Literal["input"]
 

@@ -34,6 +34,7 @@ class Epoch(NamedTuple):
     first_averaged: int  # iterates are added to the average from this batch on
     noisy: bool  # a batch is not all there is to train on
     seed: int  # of what is random besides the order
+    whole: int = 1  # batches of a whole epoch, of which this may be a part
 
     def as_rows(self) -> "Epoch":
         """One pass as several are written."""

@@ -1,5 +1,6 @@
 """Where the parameters of a network lie, and the buffers of its passes: makes what ``engine.network`` describes."""
 
+import sys
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
@@ -11,7 +12,9 @@ from minibatch._problems.state import Vector
 from minibatch.engine.network import Network, Normalization, Work
 from minibatch.engine.rows import CSR
 
-__all__ = ["Layers", "buffer_sizes", "buffer_type", "buffers", "layers_of", "network_of"]
+__all__ = ["WHOLE_BATCH", "Layers", "buffer_sizes", "buffer_type", "buffers", "layers_of", "network_of"]
+
+WHOLE_BATCH = sys.maxsize  # rows, however many there are
 
 
 class Layers(NamedTuple):
@@ -31,8 +34,9 @@ def network_of(
     normalized: bool = False,
     normalized_inputs: bool = False,
     dropout: float = 0.0,  # not 0: another type, for which all would be compiled again
+    chunk: int = WHOLE_BATCH,
 ) -> Network:
-    """The layout for layers of so many units, inputs first."""
+    """The layout for layers of so many units, inputs first; ``chunk`` rows of a batch are normalised by themselves."""
     sizes = [n_inputs * n_units for n_inputs, n_units in pairwise(units)]
     hidden = units[1:-1] if normalized else []
     at, starts = 0, []
@@ -52,7 +56,7 @@ def network_of(
         n_parameters=n_parameters,
         activation=activation,
         dropout=dropout,
-        normalization=Normalization(scales_at, means_at, variances_at, normalized_inputs) if normalized else (),
+        normalization=Normalization(scales_at, means_at, variances_at, normalized_inputs, chunk) if normalized else (),
     )
 
 
@@ -88,6 +92,7 @@ def buffer_sizes(network: Network, n_rows: int, X: Any, *, gradient: bool = True
         "means": n_statistics,
         "inverse_deviations": n_statistics,
         "shares": n_rows if network.normalized else 0,
+        "sums": 2 * n_hidden if network.normalized else 0,
         "deltas": n_rows * (n_hidden + n_outputs),
         "gradient": network.n_trained if gradient else 0,
     }

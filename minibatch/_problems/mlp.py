@@ -1,7 +1,7 @@
 """Multi-layer perceptrons: batches of any size, on threads."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.extmath import row_norms
 
+from minibatch._problems.averages import shares_of_updates
 from minibatch._problems.batching import Order
 from minibatch._problems.blas import one_blas_thread
 from minibatch._problems.epochs import Epoch
-from minibatch._problems.layout import buffer_sizes, buffer_type, buffers
+from minibatch._problems.layout import WHOLE_BATCH, buffer_sizes, buffer_type, buffers
 from minibatch._problems.meeting import on_threads_that_meet
+from minibatch._problems.mlp_work import BLOCK_WORK, UPDATE_WORK, rows_at_once, work_of_row
 from minibatch._problems.pieces import Threads, at_once, cut, share_out
 from minibatch._problems.state import ProblemOnRows, RowGradients, State, Vector, blocks_of_rows, data_of
 from minibatch.engine.compile import COMPILED
@@ -23,20 +25,17 @@ from minibatch.engine.mlp_by_inputs import mlp_epoch_by_inputs
 from minibatch.engine.network import Network, Work
 from minibatch.engine.optimizers import Step
 from minibatch.engine.rows import CSR
+from minibatch.schedules._progress import Rates
 
 __all__ = [
-    "BLOCK_ROWS", "BLOCK_WORK", "FEW_ROWS", "LARGE_BATCH", "MAX_SHARES", "ROWS_OF_STATISTICS", "ROWS_OF_UPDATE",
-    "SHARE_WORK", "SMALL_WORK", "STORED_WORK", "UNIT_WORK", "UPDATE_WORK", "WEIGHT_WORK", "MLPProblem", "scores_of",
+    "BLOCK_ROWS", "FEW_ROWS", "LARGE_BATCH", "MAX_SHARES", "ROWS_OF_STATISTICS", "ROWS_OF_UPDATE", "SHARE_WORK",
+    "SMALL_WORK", "MLPProblem", "scores_of",
 ]  # fmt: skip
 
 # The work on a batch is cut into shares that threads take, by the data alone, so that results do not depend on the
 # number of threads: from SMALL_WORK multiplications by a weight on (an update counts as ROWS_OF_UPDATE rows), of
 # SHARE_WORK, at most MAX_SHARES. A share goes through the network in blocks of BLOCK_ROWS rows, which the cache holds.
 SMALL_WORK, SHARE_WORK, MAX_SHARES, BLOCK_ROWS, ROWS_OF_UPDATE = 300_000, 10_000_000, 8, 256, 4
-# Work (see ``pieces``) of a row: a weight, there and back; a stored value and a unit; a unit and its activation. Of a
-# parameter: in a block of rows, and in an update. Measured on 784-100-10: 11 us a row in batches of 32, and alone 43 us
-# with plain SGD, 98 us with Adam.
-WEIGHT_WORK, STORED_WORK, UNIT_WORK, BLOCK_WORK, UPDATE_WORK = 0.4, 2.0, 20.0, 1.0, 2.5
 FEW_ROWS = 64  # batches of so many are shared out by inputs (``engine.mlp_by_inputs``)
 # Threads meet twice in a batch and share out its rows first and then its weights; from so many rows on, or more than a
 # piece, each sums up the gradient of its own rows instead, and they meet once. Measured on 784-100-10 and 16-100-26:
@@ -70,6 +69,7 @@ class MLPProblem(ProblemOnRows):
     """A network on dense (C order) or CSR rows."""
 
     network: Network
+    half_life: float | None = field(default=None, kw_only=True)  # of an average of the iterates: see ``averages``
 
     @classmethod
     def from_arrays(
@@ -105,13 +105,18 @@ class MLPProblem(ProblemOnRows):
         first = self._first_state(theta, self.n_trained, np.zeros(0))
         return replace(first, average=theta.copy() if averaged else None)
 
+    def in_whole_batches(self) -> "MLPProblem":
+        """With all rows of a batch normalised alike."""
+        normalization: Any = self.network.normalization
+        return replace(self, network=self.network._replace(normalization=normalization._replace(chunk=WHOLE_BATCH)))
+
     def with_statistics(self, theta: Vector) -> Vector:
         """With those of the rows as running statistics, from some of them: as training normalizes from the first batch
         on. A copy; without batch normalization, as it is."""
         if not self.network.normalized:
             return theta
         n_rows = min(self.n_samples, ROWS_OF_STATISTICS)
-        some = self.on_rows(np.linspace(0, self.n_samples - 1, n_rows).astype(np.int64))
+        some = self.in_whole_batches().on_rows(np.linspace(0, self.n_samples - 1, n_rows).astype(np.int64))
         state = some.new_state(theta, False)
         some.run_epoch(state, Epoch(np.arange(n_rows), np.zeros(1), n_rows, 1, False, 0))  # at the rate 0
         return state.theta
@@ -173,7 +178,7 @@ class MLPProblem(ProblemOnRows):
 
         def share_gradients(share: int) -> Iterator[None]:
             work = works[share]
-            step = _rows_at_once(self.network, self.data.X, work.n_rows, 1 + len(directions))
+            step = rows_at_once(self.network, self.data.X, work.n_rows, 1 + len(directions))
             for begin, end in cut(bounds[share], bounds[share + 1], step):
                 with one_blas_thread():
                     mlp_row_gradients(
@@ -199,10 +204,10 @@ class MLPProblem(ProblemOnRows):
 
     @cached_property
     def _row_work(self) -> float:
-        return _row_work(self.network, self.data.X)
+        return work_of_row(self.network, self.data.X)
 
     def _batch_work(self, batch_size: int) -> float:
-        n_blocks = 1 if self.network.normalized else -(-batch_size // BLOCK_ROWS)
+        n_blocks = -(-batch_size // (self.network.chunk if self.network.normalized else BLOCK_ROWS))
         return batch_size * self._row_work + (UPDATE_WORK + BLOCK_WORK * n_blocks) * self.n_parameters
 
     def _is_large(self, batch_size: int) -> bool:
@@ -213,7 +218,7 @@ class MLPProblem(ProblemOnRows):
     def _block_rows(self, batch_size: int) -> int:
         """Rows that the shares of a batch take at once."""
         most = BLOCK_ROWS * _n_shares(self.network, batch_size)
-        return batch_size if self.network.normalized else min(batch_size, most)
+        return min(batch_size, self.network.chunk + 1 if self.network.normalized else most)  # a row may come along
 
     def _is_small(self, batch_size: int) -> bool:
         """``engine.mlp_by_inputs`` says what it is not for."""
@@ -232,6 +237,12 @@ class MLPProblem(ProblemOnRows):
             yield part
             _count(state, part)
 
+    def _shares(self, state: State, part: Epoch) -> Rates:
+        """What updates weigh in an average, of the solver's or of the state's."""
+        if state.average is None:
+            return state.shares(part.etas)
+        return shares_of_updates(state, part, self.half_life)
+
     def _by_inputs(self, state: State, epoch: Epoch, losses: Vector, threads: Threads) -> None:
         """Small batches: every thread keeps its weights."""
         (n_shares, n_outputs), memory = losses.shape, _memory(state)
@@ -243,7 +254,7 @@ class MLPProblem(ProblemOnRows):
         all_losses = np.zeros((threads.number, n_outputs))
 
         for part in self._parts(state, epoch):
-            rates = part.etas, state.shares(part.etas)
+            rates = part.etas, self._shares(state, part)
 
             def train(
                 thread: int, first: int, last: int, barrier: Vector, part: Epoch = part, rates: Any = rates
@@ -262,7 +273,7 @@ class MLPProblem(ProblemOnRows):
         n_shares, memory = len(losses), _memory(state)
         work = self._new_buffers(self._block_rows(epoch.batch_size))
         for part in self._parts(state, epoch):
-            rates = part.etas, state.shares(part.etas)
+            rates = part.etas, self._shares(state, part)
 
             def train(
                 thread: int, first: int, last: int, barrier: Vector, part: Epoch = part, rates: Any = rates
@@ -286,7 +297,7 @@ class MLPProblem(ProblemOnRows):
                 works[0].gradient[:] += work.gradient
             if self.partners is not None:
                 (works[0].gradient[:],) = self.partners.added(works[0].gradient)
-            step = Step(state.slot_updates + 1, batch.etas[0], state.shares(batch.etas)[0])
+            step = Step(state.slot_updates + 1, batch.etas[0], self._shares(state, batch)[0])
             mlp_update(state.theta, works[0], *memory, step, self.objective, self.solver, self.network)
             _count(state, batch)
         if self.partners is not None:
@@ -330,7 +341,7 @@ class MLPProblem(ProblemOnRows):
         seed: int, factor: float,
     ) -> None:  # fmt: skip
         """Leave ``factor`` times the gradients of shares of the rows in their buffers, and add their losses."""
-        step = _rows_at_once(self.network, self.data.X, works[0].n_rows)
+        step = rows_at_once(self.network, self.data.X, works[0].n_rows)
         first, last = self._own_part(len(rows))
         bounds = first + _share_bounds(last - first, len(works))
 
@@ -346,21 +357,6 @@ class MLPProblem(ProblemOnRows):
         share_out(threads, gradient, len(works))
 
 
-def _row_work(network: Network, X: Any) -> float:
-    """Of the mean row, forward and backward."""
-    n_inputs, n_units, *_ = network.units
-    work = WEIGHT_WORK * network.n_weights + UNIT_WORK * network.units[1:].sum()
-    if isinstance(X, CSR):
-        work += (STORED_WORK * len(X.data) / (len(X.indptr) - 1) - WEIGHT_WORK * n_inputs) * n_units
-    return float(work)
-
-
-def _rows_at_once(network: Network, X: Any, block_rows: int, n_times: int = 1) -> int:
-    """How many rows are a piece: whole blocks, so that the cut changes no digit."""
-    work = block_rows * _row_work(network, X) + BLOCK_WORK * network.n_parameters
-    return block_rows * max(1, at_once(n_times * work))
-
-
 def _memory(state: State) -> tuple[Vector, Vector, Vector]:
     """The optimizer's slots, which solvers with fewer never touch; the average, empty if there is none."""
     first, second, *_ = *state.slots, state.theta, state.theta
@@ -368,8 +364,8 @@ def _memory(state: State) -> tuple[Vector, Vector, Vector]:
 
 
 def _count(state: State, done: Epoch) -> None:
-    state.slot_updates += len(done.etas)
-    state.schedule_updates += len(done.etas)
+    n_averaged = 0 if state.average is None else max(0, len(done.etas) - done.first_averaged)
+    state.count(len(done.etas), n_averaged)
 
 
 def scores_of(X: Any, n_rows: int, network: Network, theta: Vector, threads: Threads) -> NDArray[Any]:
@@ -381,7 +377,7 @@ def scores_of(X: Any, n_rows: int, network: Network, theta: Vector, threads: Thr
 
     def score(share: int) -> Iterator[None]:
         work = free.pop()
-        for begin, end in cut(bounds[share], bounds[share + 1], _rows_at_once(network, X, work.n_rows)):
+        for begin, end in cut(bounds[share], bounds[share + 1], rows_at_once(network, X, work.n_rows)):
             with one_blas_thread():
                 mlp_scores(X, order, begin, end, network, theta, work, scores)
             yield

@@ -24,7 +24,6 @@ from minibatch._problems.batching import Order
 from minibatch._problems.epochs import Epoch, Passed
 from minibatch._problems.partners import Partners
 from minibatch._problems.pieces import ALONE, Threads, at_once, cut
-from minibatch._problems.tail_average import weights_of_newest
 from minibatch.engine.linear import Data, Objective, Parameters, Solver, losses_of_scores
 from minibatch.engine.optimizers import (
     COPIES,
@@ -54,7 +53,7 @@ LOSS_WORK = 50  # of a row and an output, see ``pieces``
 @dataclass
 class State:
     """All that training changes. ``slots`` and ``scalars`` are the optimizer's memory, ``total`` is the sum of
-    ``n_averaged`` iterates, ``average`` a mean of all of them in which the latest weigh most.
+    ``n_averaged`` iterates, ``average`` a mean of them.
 
     Of a schedule-free solver ``theta`` is where gradients are taken, ``y = (1 - beta) z + beta x`` with ``z`` in the
     first slot; the model is the average ``x``.
@@ -71,7 +70,7 @@ class State:
     schedule_epochs: float = 0.0  # epochs since then, in fractions
     rate_factor: float = 1.0  # what "adaptive" has made of the learning rate
     penalty_seen: float = 0.0  # sum over updates of the penalty before each, where the problem follows it
-    average: Vector | None = None  # see ``tail_average``
+    average: Vector | None = None  # of a network's iterates, see ``averages``; means nothing before there is one
     slopes: NDArray[np.float64] | None = None  # (rows, outputs), those that SVRG and SAGA remember
 
     def copy(self) -> "State":
@@ -101,8 +100,6 @@ class State:
 
     def result(self) -> Vector:
         """The parameters to predict with: the average, once there is one."""
-        if self.average is not None:
-            return self.average
         if self.beta > 0.0:
             x, z = self.theta.copy(), self.slots[0]
             with np.errstate(over="ignore", invalid="ignore"):
@@ -110,6 +107,8 @@ class State:
             return x
         if self.n_averaged == 0:
             return self.theta
+        if self.average is not None:
+            return self.average
         return (self.total / self.n_averaged).astype(self.theta.dtype)
 
     def fits(self, slots: Vector, scalars: NDArray[np.float64]) -> bool:
@@ -131,10 +130,8 @@ class State:
         self.schedule_updates += n_updates
 
     def shares(self, etas: Rates) -> Rates:
-        """What each of the next updates weighs in an average: of a schedule-free solver its ``z``, ``eta^2`` over the
-        sum of those so far, which is remembered; in ``average`` its parameters. Others do not look at it."""
-        if self.average is not None:
-            return weights_of_newest(self.schedule_updates + 1, len(etas))
+        """What ``z`` after each of the next updates weighs in the average of a schedule-free solver: ``eta^2`` over the
+        sum of those so far, which is remembered. Others do not look at it."""
         if self.beta == 0.0:
             return etas
         with np.errstate(over="ignore", invalid="ignore"):

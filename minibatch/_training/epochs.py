@@ -52,6 +52,7 @@ class Plan(NamedTuple):
     orders: Callable[..., Order] = sample_orders
     longer: int = 1  # calls of several epochs may be so many times longer than is good for one fit
     n_rows: int | None = None  # of an epoch, where those of the problem are a sample of them
+    in_chunks: bool = False  # it matters which rows of a batch lie side by side, also where that is all rows
 
     def rows_of(self, problem: Problem) -> int:
         return problem.n_samples if self.n_rows is None else self.n_rows
@@ -149,15 +150,15 @@ def next_epochs(problem: Problem, plan: Plan, state: State, clock: Counters, n_e
     n, batch_size = plan.rows_of(problem), plan.batch_size
     _, whole = rows_in_batches(n, batch_size, plan.last_batch)
     n_rows, n_batches = rows_in_batches(n, batch_size, plan.last_batch, clock.batches_left(plan))
-    # the order of the rows in a full batch does not matter, and reading them in their own is faster; a full batch has
-    # all rows once with shuffle="replacement" too, for it is gradient descent on the objective
-    shuffle = plan.shuffle if batch_size < n else False
+    # the order of the rows in a full batch matters to chunks alone, and reading them in their own is faster; a full
+    # batch has all rows once with shuffle="replacement" too, for it is gradient descent on the objective
+    shuffle = plan.shuffle if batch_size < n else plan.in_chunks and bool(plan.shuffle)
     orders = plan.orders(n, shuffle, plan.seed, clock.epoch, n_epochs)[:, :n_rows]
     orders = orders if orders.strides[1] == 0 else np.ascontiguousarray(orders)  # where others have it, it has no room
     etas = _rates(plan, state, clock, n_batches, whole, n_rows, n_epochs)
     first_averaged = _first_averaged(plan, clock.n_samples_seen, n_rows, n_batches)
     seed = epoch_seed(plan.seed, clock.epoch) if problem.is_random else 0
-    return Epoch(orders, etas, batch_size, first_averaged, plan.noisy, seed)
+    return Epoch(orders, etas, batch_size, first_averaged, plan.noisy, seed, whole)
 
 
 def next_rate(problem: Problem, plan: Plan, state: State, clock: Counters) -> float:

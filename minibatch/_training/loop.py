@@ -271,7 +271,7 @@ def _average_falls(rule: Rule, beginning: Beginning | None, state: State) -> boo
     hides that their average still improves."""
     if state.average is None or beginning is None or rule.status != "converged":
         return False
-    before, rule.of_average = rule.of_average, beginning.objective(state.average)
+    before, rule.of_average = rule.of_average, beginning.objective(state.result())
     return rule.of_average < before - rule.least
 
 

@@ -118,12 +118,13 @@ class Trials:
         """The parameters after some of the updates; the same rows in the same order whatever the rates."""
         state, batch_size = problem.new_state(self.theta, self.run.averaged), min(self._batch_size, problem.n_samples)
         noisy, done = batch_size < problem.n_samples, 0
+        _, whole = rows_in_batches(problem.n_samples, batch_size, self.run.last_batch)
         for order, n_batches in self._orders(problem.n_samples, batch_size, len(rates)):
             looks = ends[(ends > done) & (ends < done + n_batches)] - done
             for first, last in pairwise([0, *looks.tolist(), n_batches]):
                 here, rows = rates[done + first : done + last], order[first * batch_size : last * batch_size]
                 first_averaged = 0 if self.run.averaged else len(here)
-                problem.run_epoch(state, Epoch(rows, here, batch_size, first_averaged, noisy, self.seed + done))
+                problem.run_epoch(state, Epoch(rows, here, batch_size, first_averaged, noisy, self.seed + done, whole))
                 if not np.isfinite(state.theta).all():
                     yield state.theta
                     return

@@ -1,4 +1,9 @@
-"""Batch normalization, forward and backward."""
+"""Batch normalization, forward and backward.
+
+A batch may be cut into chunks with statistics of their own ("ghost batches", Hoffer et al. 2017, arXiv 1705.08741),
+each of which is a block. The running statistics go towards the mean over the chunks, at the rate of the batch: the same
+updates lead them to the same place, whatever the batch size. (Hoffer et al. let chunk after chunk count as a batch.)
+"""
 
 from math import sqrt
 from typing import NamedTuple
@@ -10,13 +15,22 @@ from minibatch.engine.network import layer_rows, part
 from minibatch.engine.products import add_column_products, add_column_sums
 
 __all__ = [
-    "STATISTICS_RATE", "VARIANCE_EPSILON", "Statistics", "normalize", "normalize_backward", "running_statistics",
-    "standardize", "standardize_inputs", "statistics_of_batch",
+    "STATISTICS_RATE", "VARIANCE_EPSILON", "Statistics", "normalize", "normalize_backward", "rate_of_block",
+    "running_statistics", "standardize", "standardize_inputs", "statistics_of_block",
 ]  # fmt: skip
 
 # Added to variances; what a new batch weighs in the running statistics (PyTorch's values). The first batches weigh the
 # same, so that the statistics do not begin somewhere else.
 VARIANCE_EPSILON, STATISTICS_RATE = 1e-5, 0.1
+
+
+@kernel
+def rate_of_block(n_earlier, start, block, stop):
+    """At which the running statistics go towards those of a block of the batch from ``start`` to ``stop``, before which
+    there were ``n_earlier``: when all of its blocks are done, each weighs its share of the rows in the batch's weight.
+    """
+    rate = max(STATISTICS_RATE, 1.0 / (n_earlier + 1))
+    return rate * ((block.stop - block.start) / (stop - start - rate * (stop - block.stop)))
 
 
 class Statistics(NamedTuple):
@@ -39,8 +53,8 @@ def running_statistics(normalization, work):
 
 
 @kernel
-def statistics_of_batch(normalization, block, weight, work, rate, whole):
-    """Those of a batch, which is all there is to train on where it is ``whole``: then its variance is the one looked
+def statistics_of_block(normalization, block, weight, work, rate, whole):
+    """Those of a block, which is all there is to train on where it is ``whole``: then its variance is the one looked
     for, and a row of weight 2 counts as two rows. Else it is an estimate, made unbiased (by n / (n - 1), where all
     weigh alike). Where fewer than two rows have weight there is nothing to estimate: the running statistics serve."""
     if len(normalization) == 0:
@@ -127,20 +141,25 @@ def normalize(layer, z, network, theta, work, statistics):
 @kernel
 def normalize_backward(layer, delta, network, theta, work, statistics, keep):
     """Gradients of scale and intercept, added to what is there where that is to ``keep``; ``delta`` becomes the
-    derivative in what was normalised. Mean and deviation of the batch's own depend on every row of ``delta`` with
+    derivative in what was normalised. Mean and deviation of the block's own depend on every row of ``delta`` with
     weight."""
     (n_rows, units), (rate, shares, total, _) = delta.shape, statistics
+    at, n_hidden = network.hidden_at[layer], network.hidden_at[-1]
     normalized = layer_rows(work.normalized, work, network, layer, 0, n_rows)
-    inverse = part(work.inverse_deviations, network.hidden_at[layer], units)
+    inverse = part(work.inverse_deviations, at, units)
     scale = part(theta, network.normalization.scales_at[layer], units)
+    intercept_sums, scale_sums = part(work.sums, at, units), part(work.sums, n_hidden + at, units)
     scale_gradient = part(work.gradient, network.normalization.scales_at[layer], units)
     intercept_gradient = part(work.gradient, network.intercepts_at[layer], units)
-    add_column_sums(delta, keep, intercept_gradient)
-    add_column_products(delta, normalized, keep, scale_gradient)
+    add_column_sums(delta, False, intercept_sums)
+    add_column_products(delta, normalized, False, scale_sums)
+    for j in range(units):
+        intercept_gradient[j] = intercept_sums[j] + (intercept_gradient[j] if keep else 0.0)
+        scale_gradient[j] = scale_sums[j] + (scale_gradient[j] if keep else 0.0)
     for r in range(n_rows):
         share = shares[r] if shares.shape[0] > 0 else 1.0
         for j in range(units):
             through_batch = 0.0
             if rate > 0.0:
-                through_batch = share * (intercept_gradient[j] + normalized[r, j] * scale_gradient[j]) / total
+                through_batch = share * (intercept_sums[j] + normalized[r, j] * scale_sums[j]) / total
             delta[r, j] = scale[j] * inverse[j] * (delta[r, j] - through_batch)

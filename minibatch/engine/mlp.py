@@ -4,10 +4,10 @@ See ``engine.network`` for the conventions and ``engine.passes`` for the passes.
 """
 
 from minibatch.engine.barrier import wait_for_others
-from minibatch.engine.batch_normalization import STATISTICS_RATE, running_statistics, statistics_of_batch
+from minibatch.engine.batch_normalization import rate_of_block, running_statistics, statistics_of_block
 from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.matrices import input_product, is_sparse, matrix
-from minibatch.engine.network import block_of, layer_rows, part, weights_of
+from minibatch.engine.network import block_of, blocks_of_batch, layer_rows, part, weights_of
 from minibatch.engine.optimizers import Step, bias_corrections, take_step
 from minibatch.engine.passes import (
     delta_below,
@@ -103,8 +103,9 @@ def mlp_epoch(stamp):
         ``etas`` and ``shares`` hold the rate and the share of each batch, in an average of the solver's or in
         ``average``, ``n_updates`` counts the earlier updates of the optimizer, ``n_earlier`` those of the running
         statistics, ``seed`` is dropout's; a batch that is ``whole`` is all there is to train on.
-        The work on a block is cut into as many shares as ``losses`` has rows, by rows for the deltas (with batch
-        normalization, the first share takes them all) and by inputs of the layers for gradient and update. This call
+        The work on a block (with batch normalization: all rows of a batch, or a chunk with statistics of its own) is
+        cut into as many shares as ``losses`` has rows, by rows for the deltas (with batch normalization, the first
+        share takes them all) and by inputs of the layers for gradient and update. This call
         does shares ``first_share`` to ``last_share``; ``n_threads`` such calls meet at the barrier.
         """
         _ = stamp
@@ -112,17 +113,20 @@ def mlp_epoch(stamp):
         for batch in range(etas.shape[0]):
             start, step = batch * batch_size, Step(n_updates + batch + 1, etas[batch], shares[batch])
             stop = min(start + batch_size, order.shape[0])
-            rate = max(STATISTICS_RATE, 1.0 / (n_earlier + batch + 1))
-            for begin in range(start, stop, work.n_rows):
-                block = block_of(order, begin, min(begin + work.n_rows, stop))
-                begun, complete, n_rows = begin > start, block.stop == stop, block.stop - begin
+            size, n_blocks = blocks_of_batch(network.normalization, work, stop - start)
+            for b in range(n_blocks):
+                begun, complete, begin = b > 0, b == n_blocks - 1, start + b * size
+                block = block_of(order, begin, stop if complete else begin + size)
+                n_rows, rate = block.stop - begin, rate_of_block(n_earlier + batch, start, block, stop)
                 for share in range(first_share, last_share):
                     if len(network.normalization) > 0:
                         low, high = 0, n_rows if share == 0 else 0
                     else:
                         low, high = share * n_rows // n_shares, (share + 1) * n_rows // n_shares
                     if low < high:
-                        statistics = statistics_of_batch(network.normalization, block, data.weight, work, rate, whole)
+                        statistics = statistics_of_block(
+                            network.normalization, block, data.weight, work, rate, whole and n_blocks == 1
+                        )
                         deltas_of_rows(
                             data, block, low, high, objective, network, theta, work, statistics, network.dropout, seed,
                             1.0 / (stop - start), begun, losses[share],

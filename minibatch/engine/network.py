@@ -15,18 +15,20 @@ from minibatch.engine.compile import kernel
 from minibatch.engine.matrices import matrix
 
 __all__ = [
-    "Block", "Network", "Normalization", "Work", "block_of", "layer_rows", "normalizes_inputs", "part", "weights_of",
+    "Block", "Network", "Normalization", "Work", "block_of", "blocks_of_batch", "layer_rows", "normalizes_inputs",
+    "part", "weights_of",
 ]  # fmt: skip
 
 
 class Normalization(NamedTuple):
     """Where in ``theta`` scales, running means and running variances of hidden layers begin; whether the inputs are
-    normalised too, whose statistics come last."""
+    normalised too, whose statistics come last; how many rows of a batch are normalised by themselves, 2 or more."""
 
     scales_at: np.ndarray
     means_at: np.ndarray
     variances_at: np.ndarray
     of_inputs: bool
+    chunk: int
 
 
 class Network(NamedTuple):
@@ -54,6 +56,10 @@ class Network(NamedTuple):
     def normalized_inputs(self):
         return self.normalized and self.normalization.of_inputs
 
+    @property
+    def chunk(self):
+        return self.normalization.chunk
+
 
 class Work(NamedTuple):
     """Buffers for a block of so many rows. ``values``, ``slopes`` (d value / d z) and so on hold the matrices of all
@@ -67,6 +73,7 @@ class Work(NamedTuple):
     means: np.ndarray  # of a batch: hidden units, then inputs
     inverse_deviations: np.ndarray
     shares: np.ndarray  # of its rows in its weight
+    sums: np.ndarray  # the block's own part in the gradients of hidden intercepts, then of scales
     deltas: np.ndarray
     gradient: np.ndarray  # (n_trained,)
 
@@ -87,6 +94,17 @@ def block_of(order, start, stop):
         if order[r] != order[r - 1] + 1:
             return Block(order, start, stop, False)
     return Block(order, start, stop, True)
+
+
+@kernel
+def blocks_of_batch(normalization, work, n_rows):
+    """How many rows a block has, and how many blocks are a batch of ``n_rows``, of which the last takes the rest. What
+    is normalised by itself is a block; a row that would be left alone goes with the one before."""
+    if len(normalization) == 0:
+        size, left = work.n_rows, n_rows
+    else:
+        size, left = min(normalization.chunk, n_rows), n_rows - 1
+    return size, max(1, (left + size - 1) // size)
 
 
 @kernel

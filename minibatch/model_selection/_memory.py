@@ -251,14 +251,15 @@ def _moments(fit: Fit) -> dict[str, Parts]:
         "while rates are computed": order | {"rates": _RATES * fit.n_batches},
         "in an epoch": {"order of the rows": trained, "rates": 8 * fit.n_batches, **buffers},
     }
-    if fit.final.shuffle and fit.batch_size < fit.n_trained_on:
+    if fit.final.shuffle and (fit.batch_size < fit.n_trained_on or fit.in_chunks):
         drawn = (2 if fit.final.shuffle == "block" else 1) * order["order of the rows"]
         words = 3 if fit.final.shuffle == "replacement" else 1  # as integers, as shares, as places
         uniforms = 8 * words * min(UNIFORMS_AT_ONCE, fit.n_trained_on)
         moments["while the order is drawn"] = {"order of the rows": drawn, "random numbers": uniforms}
     if isinstance(fit.problem, MLPProblem) and fit.problem.network.normalized:
         looked_at = min(ROWS_OF_STATISTICS, fit.n_trained_on)
-        moments["before the first epoch"] = fit.problem.epoch_bytes(looked_at, False) | {"copies": state}
+        buffers = fit.problem.in_whole_batches().epoch_bytes(looked_at, False)
+        moments["before the first epoch"] = buffers | {"copies": state}
     if fit.final.max_iter > 1:
         # the new copy is made before the old one goes
         moments["between epochs"] = {"copies": state}

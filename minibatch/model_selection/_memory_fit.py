@@ -50,6 +50,12 @@ class Fit(NamedTuple):
         return -(-self.n_trained_on // self.batch_size)
 
     @property
+    def in_chunks(self) -> bool:
+        """Whether chunks of a full batch are normalized by themselves, so that its rows are shuffled."""
+        network = getattr(self.problem, "network", None)
+        return network is not None and network.normalized and network.chunk < self.n_trained_on
+
+    @property
     def values_of_row(self) -> float:
         return values_of_row(self.problem.data.X) if self.sparse else self.n_features
 
@@ -118,8 +124,8 @@ def _bytes_of_state(problem: Any, itemsize: int, of_average: int) -> Parts:
 
 def _of_average(final: Any, dtype: Any) -> int:
     """Bytes of a parameter in an average."""
-    if not hasattr(final, "average"):  # a network
-        return dtype.itemsize if final._is_auto else 0
+    if hasattr(final, "hidden_layer_sizes"):  # a network
+        return dtype.itemsize if final.average or final._is_auto else 0
     return 8 if final.average else 0
 
 

@@ -8,7 +8,6 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -39,21 +38,15 @@ from minibatch.engine.linear import SEPARATE, Objective, Solver
 from minibatch.engine.network import Network
 from minibatch.engine.optimizers import SOLVERS
 from minibatch.history import History
-from minibatch.neural_network._auto import SCHEDULE_FREE, rates_to_try, schedule_from
+from minibatch.neural_network._auto import rates_to_try, schedule_from
+from minibatch.neural_network._averages import AVERAGES, averaged_from, half_life_of
 from minibatch.neural_network._layers import network_that_fits
+from minibatch.neural_network._normalization import check_batches, refuse_one_row, refuse_sparse, rows_of_chunk
 from minibatch.schedules._named import SCHEDULES
 
 __all__ = ["DEFAULT_RATE", "MultiLayerPerceptron"]
 
 DEFAULT_RATE = 0.001
-
-
-def _refuse_sparse(X: Any) -> None:
-    if sp.issparse(X):
-        raise ValueError(
-            "batch_normalization='input' subtracts the mean of every column, which leaves no zeros in a sparse X. Use "
-            "batch_normalization=True, which normalizes only the hidden units, or a dense X."
-        )
 
 
 class MultiLayerPerceptron(MiniBatchEstimator):
@@ -86,6 +79,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "batch_normalization": ["boolean", StrOptions({"input"})],
+        "ghost_batch_size": [Interval(Integral, 2, None, closed="left"), None],
+        **AVERAGES,
     }
     _rate_parameter = "learning_rate_init"
     _usual_rate = 0.001
@@ -135,10 +130,10 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         return Rate(eta0, batch_size, calibrated=False, probed=True)
 
     def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: Mapping[str, Any]) -> Plan:
-        if self._is_auto and "schedule" not in limits:
-            averaged = {} if self.solver in SCHEDULE_FREE else {"average_from": 0}
-            limits = {"schedule": schedule_from(rate.eta0, self.solver), **averaged, **limits}
-        return super()._plan(n_samples, rate, seed, partial, limits)
+        of_auto = {"schedule": schedule_from(rate.eta0, self.solver)} if self._is_auto else {}
+        in_chunks = bool(self.batch_normalization) and rows_of_chunk(self) < n_samples
+        fields = {"average_from": averaged_from(self), "in_chunks": in_chunks, **of_auto, **limits}
+        return super()._plan(n_samples, rate, seed, partial, fields)
 
     def _hidden_units(self) -> list[int]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
@@ -159,32 +154,8 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         return n_blas_threads()
 
     def _check_batches(self, n_samples: int) -> None:
-        if not self.batch_normalization:
-            return
-        batch_size, keeps = self._resolved_batch_size(n_samples), self.last_batch == "keep"
-        if batch_size == 1:
-            self._refuse_one_row(f"batch_size={self.batch_size!r} gives", "Use a larger batch_size")
-        if keeps and n_samples % batch_size == 1:
-            self._refuse_one_row(
-                f"the last batch of {n_samples} rows is", "Use last_batch='drop' or another batch_size"
-            )
-        if self.batch_growth == "adaptive":
-            raise ValueError(
-                "batch_growth='adaptive' looks at the gradients of single rows, but with batch normalization the rows "
-                "of a batch share them. Give a factor instead."
-            )
-        if self.batch_growth is not None and keeps:
-            raise ValueError(
-                f"batch_growth={self.batch_growth!r} with batch_normalization={self.batch_normalization!r} may leave a "
-                "last batch of a single row, which batch normalization cannot use; set last_batch='drop'."
-            )
-
-    def _refuse_one_row(self, cause: str, remedy: str) -> None:
-        raise ValueError(
-            f"batch_normalization={self.batch_normalization!r} needs batches of two rows or more, but {cause} one of a "
-            "single row: a unit's deviation from the mean of one row is always 0, so nothing could be learnt. "
-            f"{remedy}."
-        )
+        if self.batch_normalization:
+            check_batches(self, n_samples)
 
     def _drops_short_batches(self) -> bool:
         return self.last_batch == "drop" or bool(self.batch_normalization)
@@ -230,11 +201,13 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     ) -> MLPProblem:
         normalized, of_input = bool(self.batch_normalization), self.batch_normalization == "input"
         if of_input:
-            _refuse_sparse(X)
+            refuse_sparse(X)
         units = [X.shape[1], *self._hidden_units(), n_outputs]
         n_parameters = sum((n_inputs + 1) * n_units for n_inputs, n_units in pairwise(units))
         refuse_unaddressable(n_parameters, self._size_in_words(X.shape[1]))
-        network = network_of(units, ACTIVATIONS[self.activation], normalized, of_input, float(self.dropout))
+        chunk = rows_of_chunk(self)
+        network = network_of(units, ACTIVATIONS[self.activation], normalized, of_input, float(self.dropout), chunk)
+        more["half_life"] = half_life_of(self)
         return MLPProblem.from_arrays(X, y, weight, objective, self._solver(), network, **more)
 
     def _size_in_words(self, n_features: int) -> str:
@@ -250,7 +223,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     def _training_weights(self, rows: Rows, kept: NDArray[np.int64] | None, normalize: bool) -> dict[str, Any]:
         weights = super()._training_weights(rows, kept, normalize)
         if normalize and self.batch_normalization and np.count_nonzero(weights["weight"]) == 1:
-            self._refuse_one_row("the weights leave", "Give more rows a positive sample_weight")
+            refuse_one_row(self, "the weights leave", "Give more rows a positive sample_weight")
         return weights
 
     def _initial_theta(self, problem: MLPProblem, fresh: bool, init: Any) -> Vector:
@@ -289,8 +262,10 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         if not fresh:
             state.schedule_updates = self._optimizer.schedule_updates
             state.rate_factor = self._optimizer.rate_factor if plan.adaptive else 1.0
-            if plan.average_from is not None and len(self._optimizer.iterate):
-                state.theta = self._optimizer.iterate.astype(theta.dtype)  # of which theta is the average
+            memory = self._optimizer
+            if plan.average_from is not None and len(memory.iterate):
+                state.theta = memory.iterate.astype(theta.dtype)  # of which theta is the average
+                state.n_averaged = memory.n_averaged or memory.schedule_updates  # all, in files that do not say it
         return state
 
     def _fitted_attributes(self, problem: MLPProblem, theta: Vector) -> dict[str, Any]:
@@ -309,8 +284,9 @@ class MultiLayerPerceptron(MiniBatchEstimator):
 
     def _publish(self, problem: Any, outcome: Outcome, history: History, rate: Rate) -> None:
         super()._publish(problem, outcome, history, rate)
-        if outcome.state.average is not None:
-            self._optimizer = self._optimizer._replace(iterate=outcome.state.theta)
+        state = outcome.state
+        if state.average is not None and state.n_averaged > 0:
+            self._optimizer = self._optimizer._replace(iterate=state.theta, n_averaged=state.n_averaged)
         self.t_ = history.last("n_samples_seen")
         # nobody but scikit-learn's tests asks for it
         self._no_improvement_count = getattr(outcome.rule, "n_unimproved", 0)
@@ -367,7 +343,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         network, dtype = self._fitted_network(), self.coefs_[0].dtype
         X = rows_to_predict(self, X, dtype, dtype=dtype, order="C")
         if network.normalized_inputs:
-            _refuse_sparse(X)
+            refuse_sparse(X)
         with ExitStack() as stack:
             threads = pool_of(self._n_threads(), stack)
             return scores_of(rows_of(X), X.shape[0], network, self._theta(), threads)

@@ -9,6 +9,7 @@ from scipy.special import expit
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     check_classification_targets,
@@ -39,6 +40,11 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
 
     classes_: NDArray[Any]
     _label_binarizer: LabelBinarizer
+
+    _parameter_constraints: dict = {
+        **MultiLayerPerceptron._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
 
     @checks_parameters
     def fit(

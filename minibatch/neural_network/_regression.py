@@ -3,21 +3,28 @@
 from typing import Any, Self
 
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import StrOptions
 
 from minibatch._base.solvers import takes_chunks
 from minibatch._base.targets import RegressionTarget
 from minibatch._base.types import Matrix, available_if, checks_parameters
 from minibatch._problems.mlp import MLPProblem
-from minibatch.engine.losses import POISSON, SQUARED_ERROR
+from minibatch.engine.losses import CROSS_ENTROPY, POISSON, SQUARED_ERROR
 from minibatch.neural_network._base import MultiLayerPerceptron
 
 __all__ = ["LOSSES", "RegressingNetwork"]
 
-LOSSES = {"squared_error": SQUARED_ERROR, "poisson": POISSON}
+LOSSES = {"squared_error": SQUARED_ERROR, "poisson": POISSON, "log_loss": CROSS_ENTROPY}
+_OUT_ACTIVATIONS = {"squared_error": "identity", "poisson": "exp", "log_loss": "logistic"}
 
 
 class RegressingNetwork(RegressionTarget, MultiLayerPerceptron):
     """The network for regression but for the list of its parameters."""
+
+    _parameter_constraints: dict = {
+        **MultiLayerPerceptron._parameter_constraints,
+        "loss": [StrOptions(set(LOSSES))],
+    }
 
     @checks_parameters
     def fit(
@@ -38,7 +45,7 @@ class RegressingNetwork(RegressionTarget, MultiLayerPerceptron):
             Training rows. C-ordered float32 and float64 arrays and CSR matrices are used as they are, others are
             converted once. The parameters have the type of X. Scale the columns: see ``StandardScaler``.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
+            Targets, those of ``'log_loss'`` in [0, 1].
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative; only their ratios matter.
         X_val, y_val, sample_weight_val : array-like, default=None
@@ -92,7 +99,8 @@ class RegressingNetwork(RegressionTarget, MultiLayerPerceptron):
         return self._train(X, y, sample_weight, partial=True)
 
     def predict(self, X: Matrix) -> NDArray[Any]:
-        """Predicted targets: the scores of the last layer, or their exponential for ``loss='poisson'``.
+        """Predicted targets: the scores of the last layer, for ``loss='poisson'`` their exponential, for ``'log_loss'``
+        their logistic function, the probability.
 
         Parameters
         ----------
@@ -115,4 +123,4 @@ class RegressingNetwork(RegressionTarget, MultiLayerPerceptron):
         return self._target_shape[0] if self._target_shape else 1
 
     def _out_activation(self) -> str:
-        return "exp" if self.loss == "poisson" else "identity"
+        return _OUT_ACTIVATIONS[self.loss]

@@ -1,7 +1,5 @@
 """The network for regression."""
 
-from sklearn.utils._param_validation import StrOptions
-
 from minibatch._base.keywords import says_what_was_meant
 from minibatch._base.types import (
     Activation,
@@ -14,6 +12,7 @@ from minibatch._base.types import (
     Integers,
     LargestBatchSize,
     LastBatch,
+    NetworkAverage,
     NetworkLoss,
     NetworkSchedule,
     NetworkSolver,
@@ -23,7 +22,7 @@ from minibatch._base.types import (
     Scoring,
     Shuffle,
 )
-from minibatch.neural_network._regression import LOSSES, RegressingNetwork
+from minibatch.neural_network._regression import RegressingNetwork
 
 __all__ = ["MiniBatchMLPRegressor"]
 
@@ -49,9 +48,11 @@ class MiniBatchMLPRegressor(RegressingNetwork):
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
+    loss : {'squared_error', 'poisson', 'log_loss'}, default='squared_error'
         ``(f(x) - y)^2 / 2``, or, with a log link (the prediction is ``mu = exp(f(x))``), ``mu - y log(mu)`` for
-        y >= 0.
+        y >= 0. ``'log_loss'`` is for shares and probabilities, y in [0, 1]: ``-y log(p) - (1 - y) log(1 - p)`` with the
+        prediction ``p = 1 / (1 + exp(-f(x)))``, the loss of a classifier whose row is a 1 with the weight y and a 0
+        with ``1 - y``.
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
     activation : {'identity', 'logistic', 'tanh', 'relu', 'gelu'}, default='relu'
@@ -122,9 +123,9 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         Training has converged when more than ``n_iter_no_change`` epochs in a row have not lowered the objective (the
         progressive loss, of every row before it was trained on, plus the penalty) below its lowest value before by
         ``tol`` times the loss of the best constant, which makes ``tol`` mean the same whatever the scale of y (of
-        ``'poisson'`` it counts from the least possible loss). It must not have risen either, by more than that and
-        three standard errors, and be no higher than where the fit began, nor far above the loss of the best constant;
-        until then training goes on. With ``learning_rate='auto'`` the average must have come to rest too. With
+        ``'poisson'`` and shares it counts from the least possible loss). It must not have risen either, by more than
+        that and three standard errors, and be no higher than where the fit began, nor far above the loss of the best
+        constant; until then training goes on. Where the model is an average, that must have come to rest too. With
         ``early_stopping`` the validation score is compared instead. None trains for ``max_iter`` epochs and keeps the
         last parameters. For ``'lbfgs'``, ``tol`` times the root of that loss is the largest gradient to stop at.
     verbose : bool or int, default=False
@@ -163,9 +164,23 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         before a trained scale and the intercept [Ioffe2015]_. Rows count by their weights. Predictions use running
         statistics, in which a batch weighs 0.1 (the first ten, equally), its variance made unbiased where it is not all
         there is to train on. Every batch needs two rows or more; one in which fewer have weight is normalized by the
-        running statistics. Batches then differ in more than noise: the objective depends on ``batch_size``.
+        running statistics. The objective depends on ``batch_size`` then, or on ``ghost_batch_size`` alone.
         ``'input'`` does it to the columns of a dense X as well (without scale and intercept): a ``StandardScaler`` that
         learns along with ``partial_fit``.
+    ghost_batch_size : int or None, default=None
+        Rows of a batch that ``batch_normalization`` normalizes by themselves [Hoffer2017]_, a single last row with the
+        others; running statistics go towards the mean over these chunks. Batches of 1, 2, 3, ... chunks have one
+        objective. Small chunks are noise, which may regularize; 32 is a usual number. None: all rows of the batch.
+    average : bool, int or 'ema', default=False
+        Whether the model, which is evaluated, early-stopped on and predicted with, is an average of the parameters
+        after every update: of all, with an int of those after so many rows, with ``'ema'`` an exponential one. It takes
+        the noise out of small batches and high rates: try it before a smaller rate. Training goes on from the last
+        parameters. False: these, and with ``learning_rate='auto'`` the average that it has. Running statistics are
+        averaged too, which suits parameters that are near each other. Not with ``'lbfgs'`` and schedule-free solvers.
+    average_half_life : float, default=1.0
+        Of ``'ema'``, in epochs (calls of ``partial_fit``): of ``m`` updates an epoch each makes ``average +=
+        (1 - 2^(-1 / (m average_half_life))) (w - average)``, the first ones the mean. An epoch forgets as much whatever
+        the batch size, which is the scaling rule of [Busbridge2023]_. For the default see ``docs/rates_networks.md``.
     last_batch : {'keep', 'drop'}, default='keep'
         Whether a short last batch makes an update (with the mean over its own rows) or is left out of the epoch.
     max_updates : int or None, default=None
@@ -244,20 +259,19 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         What makes a prediction out of the last layer.
     t_ : int
         Rows seen.
+    eta0_ : float
+        Learning rate that the schedule begins with, before ``warmup``: given, scaled or found; NaN for ``'lbfgs'``.
+    status_ : str
+        Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
+        ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is no longer finite (all that is
+        said of a call of ``partial_fit``); or it ended above where it began and above that of the best constant, and
+        was not coming down.
     n_iter_ : int
         Epochs of the last call.
     n_updates_ : int
         Updates done, those of earlier calls included where training went on.
     batch_size_ : int
         Rows of a batch, resolved; after growth, of the last epoch. ``history_`` has that of every epoch.
-    eta0_ : float
-        First rate of the schedule, before ``warmup``: given, scaled, calibrated or ``'optimal'``; NaN for ``'lbfgs'``.
-    status_ : str
-        Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
-        ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is not finite, or ended above
-        where it began and above that of the best constant and was not coming down, or, in batches of one row that end
-        as in scikit-learn, above its lowest. Of ``partial_fit`` and of a perceptron, whose loss has no scale, only the
-        first is said.
     history_ : History
         What happened, epoch by epoch; of more than 10,000 calls of ``partial_fit``, so many as are kept.
     n_features_in_ : int
@@ -290,6 +304,8 @@ class MiniBatchMLPRegressor(RegressingNetwork):
     .. [Srivastava2014] Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15,
        2014.
     .. [Ioffe2015] Ioffe & Szegedy, "Batch normalization", arXiv 1502.03167.
+    .. [Hoffer2017] Hoffer, Hubara & Soudry, "Train longer, generalize better", NeurIPS 2017, arXiv 1705.08741.
+    .. [Busbridge2023] Busbridge et al., "How to scale your EMA", NeurIPS 2023, arXiv 2307.13813.
     .. [Smith2017] Smith et al., "Don't decay the learning rate, increase the batch size", arXiv 1711.00489.
     .. [Byrd2012] Byrd et al., "Sample size selection in optimization methods for machine learning", Math. Program. 134,
        2012.
@@ -311,11 +327,6 @@ class MiniBatchMLPRegressor(RegressingNetwork):
     >>> round(model.fit(X, y).score(X, y), 1)
     0.7
     """
-
-    _parameter_constraints: dict = {
-        **RegressingNetwork._parameter_constraints,
-        "loss": [StrOptions(set(LOSSES))],
-    }
 
     @says_what_was_meant
     def __init__(
@@ -347,6 +358,9 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         max_fun: Integer = 15000,
         dropout: Number = 0.0,
         batch_normalization: BatchNormalization = False,
+        ghost_batch_size: Integer | None = None,
+        average: NetworkAverage = False,
+        average_half_life: Number = 1.0,
         last_batch: LastBatch = "keep",
         max_updates: Integer | None = None,
         evaluate_every: Integer | None = None,
@@ -388,6 +402,9 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         self.max_fun = max_fun
         self.dropout = dropout
         self.batch_normalization = batch_normalization
+        self.ghost_batch_size = ghost_batch_size
+        self.average = average
+        self.average_half_life = average_half_life
         self.last_batch = last_batch
         self.max_updates = max_updates
         self.evaluate_every = evaluate_every

@@ -47,6 +47,10 @@ def check_penalty_does_not_depend_on_batch_size(estimator: Any) -> None:
     Two rows alternate, so every batch of an even size has the same mean gradient. Twelve updates, in as many epochs as
     they take, must lead to the same place from batches of 2 to 24 rows.
 
+    Batch normalization is set aside, with which rows of a batch share their gradients, unless ``ghost_batch_size`` is
+    set: batches of whole chunks have one objective. It is set to 2 here, for the batches to be such; running statistics
+    must agree as well.
+
     Parameters
     ----------
     estimator : estimator with parameters ``batch_size``, ``max_iter`` and ``shuffle``
@@ -66,6 +70,9 @@ def check_penalty_does_not_depend_on_batch_size(estimator: Any) -> None:
     X = np.tile([[1.0, 0.5, -1.0], [-0.5, 1.0, 2.0]], (12, 1))
     y = np.tile([0, 1] if is_classifier(estimator) else suited(estimator, np.array([1.0, 3.0])), 12)
     plain = {**ONE_RATE, **TO_THE_END, **ROW_BY_ROW, "shuffle": False, "last_batch": "keep", "average": False}
+    if estimator.get_params(deep=False).get("ghost_batch_size") is not None:
+        plain["ghost_batch_size"] = 2
+        del plain["batch_normalization"]
 
     def after_twelve_updates(rows: int, alpha: float) -> Any:
         model = adjusted(estimator, **plain, alpha=alpha, batch_size=rows, max_iter=rows // 2)
@@ -98,7 +105,7 @@ def check_full_batch_ignores_the_order_of_rows(estimator: Any, X: Any = None, y:
     """
     X, y = data_for(estimator, X, y)
     n = len(y)
-    plain = {**ONE_RATE, **TO_THE_END, "dropout": 0.0, "batch_size": n, "max_iter": 5}
+    plain = {**ONE_RATE, **TO_THE_END, "dropout": 0.0, "ghost_batch_size": None, "batch_size": n, "max_iter": 5}
     order = np.random.default_rng(0).permutation(n)
     straight, mixed = (
         learnt(fitted(adjusted(estimator, **plain), rows, target), X) for rows, target in ((X, y), (X[order], y[order]))
@@ -163,6 +170,7 @@ def check_weights_are_repetitions(estimator: Any, X: Any = None, y: Any = None) 
         weight[0] = 0
     rows = np.repeat(np.arange(len(y)), weight)
     plain = {**ONE_RATE, **TO_THE_END, "dropout": 0.0, "class_weight": None, "max_iter": 5, "average": False}
+    plain["ghost_batch_size"] = None  # a repeated row may be in two chunks
     weighted = fitted(adjusted(estimator, **plain, batch_size=len(y)), X, y, sample_weight=weight)
     repeated = fitted(adjusted(estimator, **plain, batch_size=len(rows)), X[rows], y[rows])
     assert_same_model(learnt(weighted, X), learnt(repeated, X), "Weights and repeated rows in full batches")
@@ -229,7 +237,8 @@ def check_partial_fits_over_slices_are_an_epoch(estimator: Any, X: Any = None, y
     """``partial_fit`` on one batch after the other is an epoch of ``fit`` in this order.
 
     For a target that must be positive (a log link) ``fit`` may begin at the mean of y, which no chunk knows: there the
-    slices after the first are compared with one chunk of them all.
+    slices after the first are compared with one chunk of them all. ``average='ema'``, which counts calls as epochs, is
+    set aside.
 
     Parameters
     ----------
@@ -239,6 +248,8 @@ def check_partial_fits_over_slices_are_an_epoch(estimator: Any, X: Any = None, y
     """
     X, y = data_for(estimator, X, y)
     plain = {**ONE_RATE, **TO_THE_END, **ROW_BY_ROW, "shuffle": False, "last_batch": "keep"}
+    if isinstance(estimator.get_params(deep=False).get("average"), str):
+        plain["average"] = False
     size = max(2, len(y) // 4)
     labels = {"classes": np.unique(y)} if is_classifier(estimator) else {}
     whole = adjusted(estimator, **plain, batch_size=size, max_iter=1)

@@ -71,6 +71,8 @@ OF_NETWORKS: dict[str, list[Any]] = {
     "activation": list(ACTIVATIONS),
     "nesterovs_momentum": [True, False],
     "dropout": [0.0, 0.3],
+    "average": [False, True, 3, "ema"],
+    "average_half_life": [1.0, 0.1, 20],
     "learning_rate": [*(name for name in SCHEDULES if name not in ("optimal", "dowg")), "auto"],
     "learning_rate_init": [0.001, 0.1, "auto"],
     "solver": ["adam", *(name for name in SOLVERS if name != "adam"), "lbfgs"],

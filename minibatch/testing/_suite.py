@@ -128,6 +128,8 @@ def expected_failed_checks(estimator: MiniBatchEstimator) -> dict[str, str]:
         reason = "a row of weight 2 is in one batch, a repeated row in two"
     elif estimator.early_stopping:
         reason = "a row of weight 2 is held out or not, a repeated row may be both"
+    elif parameters.get("batch_normalization") and (parameters["ghost_batch_size"] or _REPEATED_ROWS) < _REPEATED_ROWS:
+        reason = "a row of weight 2 is in one chunk, a repeated row in two"
     elif parameters.get("dropout"):
         reason = "dropout draws once for a row of weight 2, and twice for a repeated row"
     else:

@@ -83,6 +83,7 @@ CASES = [
     (NC, {"hidden_layer_sizes": np.array([3]), "solver": "sgd", "learning_rate": "adaptive"}, "labels", "dense"),
     (NC, {"random_state": np.random.RandomState(3)}, "sparse labels", "float32"),
     (NR, {"batch_normalization": True, "learning_rate_init": "auto"}, "numbers", "float32"),
+    (NR, {"average": "ema", "average_half_life": 0.5, "early_stopping": True}, "number", "dense"),
 ]
 every_case = pytest.mark.parametrize(
     ("estimator", "parameters", "target", "rows"),

@@ -45,6 +45,8 @@ OF_NETWORKS = {
     "sgd": {"solver": "sgd"},
     "normalized": {"batch_normalization": True, "dropout": 0.3},
     "normalized input": {"batch_normalization": "input"},
+    "averaged later": {"learning_rate": "constant", "average": 60},
+    "averaged": {"learning_rate": "constant", "average": "ema", "batch_normalization": True, "ghost_batch_size": 4},
 }
 CASES = [
     pytest.param(estimator, parameters, id=f"{estimator.__name__}-{name}")

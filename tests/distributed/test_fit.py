@@ -116,6 +116,9 @@ SOLVERS = {
     "network with batch normalization": clone(NETWORK).set_params(
         max_iter=6, learning_rate_init=0.01, batch_normalization=True
     ),
+    "network with chunks, averaged": clone(NETWORK).set_params(
+        max_iter=6, learning_rate_init=0.01, batch_normalization=True, ghost_batch_size=10, average="ema"
+    ),
 }
 
 

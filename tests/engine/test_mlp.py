@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 from minibatch._problems import meeting, mlp
 from minibatch._problems.blas import n_blas_threads, one_blas_thread
 from minibatch._problems.epochs import Epoch
-from minibatch._problems.layout import layers_of, network_of
+from minibatch._problems.layout import buffers, layers_of, network_of
 from minibatch._problems.mlp import MLPProblem
 from minibatch._problems.pieces import Threads
 from minibatch.engine.activations import ACTIVATIONS
@@ -44,7 +45,7 @@ TARGETS = {  # loss, outputs, target
 
 def problem_of(target="softmax", X=X, activation="tanh", alpha=0.05, solver="sgd", weight=None, units=UNITS, **more):
     loss, outputs, y = TARGETS[target]
-    layout = {name: more.pop(name) for name in ("normalized", "normalized_inputs", "dropout") if name in more}
+    layout = {name: more.pop(name) for name in ("normalized", "normalized_inputs", "dropout", "chunk") if name in more}
     network = network_of(units, ACTIVATIONS[activation], **layout)
     objective = Objective(loss, 0.0, outputs, 0, 0.0, alpha, True)
     y = more.pop("y", y)
@@ -101,12 +102,15 @@ def test_gradient_with_running_statistics_is_the_derivative_of_the_loss():
     assert_allclose(gradient, expected[:n], atol=1e-7)
 
 
-def batch_normalized_objective(problem, theta, inputs):
-    """With the statistics of the batch, whose rows count by their weights, in plain NumPy."""
+def batch_normalized_objective(problem, theta, inputs, bounds=(0, N)):
+    """With the statistics of the batch, or of chunks of it, whose rows count by their weights, in plain NumPy."""
 
-    def standardized(z):
-        mean = np.average(z, axis=0, weights=WEIGHT)
-        return (z - mean) / np.sqrt(np.average((z - mean) ** 2, axis=0, weights=WEIGHT) + VARIANCE_EPSILON)
+    def standardized(values):
+        return np.concatenate([of_chunk(values[a:b], WEIGHT[a:b]) for a, b in pairwise(bounds)])
+
+    def of_chunk(z, weights):
+        mean = np.average(z, axis=0, weights=weights)
+        return (z - mean) / np.sqrt(np.average((z - mean) ** 2, axis=0, weights=weights) + VARIANCE_EPSILON)
 
     layers = layers_of(problem.network, theta)
     values = standardized(X) if inputs else X
@@ -124,6 +128,68 @@ def test_a_step_follows_the_gradient_through_the_batch_statistics(inputs):
     after, _ = trained(problem, N, epochs=1)
     slope = central_differences(lambda theta: batch_normalized_objective(problem, theta, inputs), before)
     assert_allclose(after[:n], (before - 0.1 * slope)[:n], atol=1e-8)
+
+
+# chunk sizes, and where the chunks of 23 rows begin and end: the last of 11 takes the row that would be alone
+CHUNKS = [(5, (0, 5, 10, 15, 20, 23)), (11, (0, 11, 23)), (12, (0, 12, 23)), (22, (0, 23)), (23, (0, 23))]
+
+
+@pytest.mark.parametrize("inputs", [False, True])
+@pytest.mark.parametrize(("chunk", "bounds"), CHUNKS)
+def test_a_step_follows_the_gradient_through_the_statistics_of_chunks(chunk, bounds, inputs):
+    problem = problem_of(normalized=True, normalized_inputs=inputs, weight=WEIGHT, chunk=chunk)
+    before, n = start_of(problem), problem.network.n_trained
+    after, _ = trained(problem, N, epochs=1)
+    slope = central_differences(lambda theta: batch_normalized_objective(problem, theta, inputs, bounds), before)
+    assert_allclose(after[:n], (before - 0.1 * slope)[:n], atol=1e-8)
+
+
+@pytest.mark.parametrize(("chunk", "bounds"), CHUNKS)
+def test_what_leaves_a_chunk_has_mean_0_and_variance_1(chunk, bounds, monkeypatch):
+    """Each chunk in turn is the last one, which the buffers hold in the end."""
+    works, problem = [], problem_of(normalized=True, normalized_inputs=True, chunk=chunk, units=[D, 4, K])
+    monkeypatch.setattr(mlp, "buffers", lambda *sizes, **more: works.append(buffers(*sizes, **more)) or works[-1])
+    n_rows, weights = bounds[-1] - bounds[-2], layers_of(problem.network, start_of(problem)).weights[0]
+    for shift in range(0, N, 4):
+        order = np.roll(np.arange(N), shift)
+        trained(problem, N, epochs=1, order=order)
+        hidden, last = works[-1].normalized[: 4 * n_rows].reshape(n_rows, 4), X[order[-n_rows:]]
+        z = (last - last.mean(axis=0)) / np.sqrt(last.var(axis=0) + VARIANCE_EPSILON) @ weights
+        assert_allclose(hidden.mean(axis=0), 0.0, atol=1e-12)
+        assert_allclose(hidden.var(axis=0), z.var(axis=0) / (z.var(axis=0) + VARIANCE_EPSILON), rtol=1e-9)
+        assert_allclose(hidden, (z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + VARIANCE_EPSILON), atol=1e-9)
+
+
+@pytest.mark.parametrize("noisy", [True, False])
+def test_running_statistics_go_towards_the_mean_over_the_chunks(noisy):
+    problem = problem_of(normalized=True, normalized_inputs=True, chunk=5)
+    state = problem.new_state(start_of(problem), averaged=False)
+    mean, variance, parts = np.zeros(D), np.zeros(D), [slice(a, b) for a, b in pairwise(CHUNKS[0][1])]
+    for t in range(1, 15):
+        problem.run_epoch(state, Epoch(np.arange(N), np.zeros(1), N, 1, noisy, 0))
+        rate, sizes = max(STATISTICS_RATE, 1 / t), [len(X[part]) for part in parts]
+        mean += rate * (np.average([X[part].mean(axis=0) for part in parts], axis=0, weights=sizes) - mean)
+        own = [X[part].var(axis=0, ddof=1) for part in parts]  # unbiased: a chunk is never all there is
+        variance += rate * (np.average(own, axis=0, weights=sizes) - variance)
+    layers = layers_of(problem.network, state.theta)
+    assert_allclose(layers.means[-1], mean, atol=1e-12)
+    assert_allclose(layers.variances[-1], variance, atol=1e-12)
+
+
+@pytest.mark.skipif(not COMPILED, reason="plain Python runs on one thread")
+@pytest.mark.parametrize("rows", [X, SPARSE], ids=["dense", "csr"])
+def test_chunks_on_any_threads(rows, monkeypatch):
+    kind = {"normalized": True, "weight": WEIGHT, "chunk": 4, "solver": "adam", "dropout": 0.2}
+    whole = trained(problem_of(X=rows, **kind), 11, epochs=5)
+    make_small_cuts(monkeypatch, "by rows")
+    alone = trained(problem_of(X=rows, **kind), 11, epochs=5)
+    assert_allclose(alone[0], whole[0], atol=1e-11)
+    with ThreadPoolExecutor(2) as pool:
+        for n_threads in (2, 3):
+            problem = problem_of(X=rows, **kind, threads=Threads(n_threads, pool))
+            shared = trained(problem, 11, epochs=5)
+            assert_array_equal(shared[0], alone[0])
+            assert shared[1] == alone[1]
 
 
 @pytest.mark.skipif(not COMPILED, reason="plain Python runs on one thread")

@@ -130,6 +130,8 @@ class TestAgainstTracemalloc:
             {"early_stopping": True, "solver": "sgd"},
             {"evaluate_every": 1},
             {"batch_normalization": True, "batch_size": 500},
+            {"batch_normalization": True, "batch_size": "full", "ghost_batch_size": 100},
+            {"learning_rate": "constant", "average": "ema"},
             {"solver": "lbfgs"},
             {"solver": "lbfgs", "early_stopping": True},
             {"batch_growth": 16.0, "batch_growth_interval": 1},

@@ -165,3 +165,104 @@ def test_records_with_batch_normalization_use_the_running_statistics():
     value = mean_loss(net_of(model), X, target, loss, "tanh")
     assert_allclose(model.history_["train_loss"][-1], value, rtol=1e-10)
     assert_allclose(model.history_["objective"][-1], value + penalty(net_of(model), 0.05), rtol=1e-10)
+
+
+# ---------------------------------------------------------------------- chunks of a batch
+
+
+@NORMALIZATIONS
+@pytest.mark.parametrize("weights", [None, weight, HOLES], ids=["unweighted", "weighted", "holes"])
+@pytest.mark.parametrize(
+    ("solver", "batch_size", "ghost_batch_size"),
+    [("sgd", 10, 4), ("adam", 7, 3), ("sgd", 9, 2), ("sgd", "full", 5), ("sgd", "full", 23)],
+)
+def test_chunks_step_by_step(solver, batch_size, ghost_batch_size, weights, normalization):
+    """Short last chunks, and single rows that go with the chunk before; of a full batch too."""
+    parameters = {"batch_normalization": normalization, "ghost_batch_size": ghost_batch_size, "solver": solver}
+    parameters |= {"alpha": 0.05, "epsilon": 1e-4}
+    model = fitted(
+        "classes", sample_weight=weights, max_iter=4, learning_rate_init=0.05, batch_size=batch_size, **parameters
+    )
+    rows = N if batch_size == "full" else batch_size
+    expected = reference("classes", weights=weights, epochs=4, etas=0.05, batch_size=rows, **parameters)
+    assert_same_net(model, expected, rtol=1e-7, atol=1e-9)
+    whole = {**parameters, "ghost_batch_size": None}
+    if ghost_batch_size < 23:
+        assert changed(model, fitted("classes", sample_weight=weights, max_iter=4, batch_size=batch_size, **whole))
+
+
+@NORMALIZATIONS
+@every_task
+@pytest.mark.parametrize(("batch_size", "ghost_batch_size"), [(8, 8), (8, 100), ("full", N), ("full", 10**30)])
+def test_one_chunk_is_the_batch(task, batch_size, ghost_batch_size, normalization):
+    """To the last digit; also where one is as large as all batches, and rows are shuffled."""
+    parameters = {"batch_normalization": normalization, "batch_size": batch_size, "shuffle": True}
+    chunk = fitted(task, ghost_batch_size=ghost_batch_size, **parameters)
+    assert_array_equal(theta(chunk), theta(fitted(task, **parameters)))
+
+
+@pytest.mark.parametrize("layout", [np.asarray, sp.csr_array], ids=["dense", "csr"])
+def test_a_batch_steps_by_the_mean_of_its_chunks(layout):
+    """Batches of 1, 2, 3 and 4 chunks have one objective: gradients of the chunks of 6 rows, and running statistics."""
+    parameters = {"batch_normalization": True, "ghost_batch_size": 6, "max_updates": 1, "alpha": 0.05}
+    start, rows = theta(start_of("regression", batch_normalization=True)), layout(X)
+    n_trained = len(start) - 2 * 7
+    single = []
+    for first in range(0, N, 6):
+        order = np.r_[first:N, 0:first]
+        model = model_of("regression", batch_size=6, **parameters).fit(rows[order], y[order])
+        single.append(theta(model))
+    for n_chunks in (2, 3):
+        found = theta(model_of("regression", batch_size=6 * n_chunks, **parameters).fit(rows, y))
+        assert_allclose(found, np.mean(single[:n_chunks], axis=0), atol=1e-12)
+    found = theta(model_of("regression", batch_size="full", shuffle=False, **parameters).fit(rows, y))
+    assert_allclose(found, np.mean(single, axis=0), atol=1e-12)
+    assert np.abs(found - start)[:n_trained].max() > 1e-3
+
+
+def test_rows_of_a_full_batch_are_shuffled_into_chunks():
+    """Else sorted rows would only ever be normalized among their like."""
+    parameters = {"batch_normalization": True, "batch_size": "full"}
+    for more, depends in (({}, False), ({"ghost_batch_size": 6}, True)):
+        shuffled, sorted_ = (fitted("regression", shuffle=s, **parameters, **more) for s in (True, False))
+        assert changed(shuffled, sorted_) == depends
+        assert_array_equal(theta(shuffled), theta(fitted("regression", shuffle=True, **parameters, **more)))
+
+
+def test_chunks_of_float32():
+    parameters = {"batch_normalization": "input", "batch_size": 10, "ghost_batch_size": 4, "sample_weight": weight}
+    model = fitted("classes", X.astype(np.float32), **parameters)
+    assert {part.dtype for part in (*model.coefs_, *model.scales_, *model.running_means_)} == {np.dtype(np.float32)}
+    assert_same_net(model, fitted("classes", X, **parameters), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("average", [False, "ema"])
+def test_a_fit_with_chunks_goes_on(average):
+    parameters = {"batch_normalization": True, "batch_size": 10, "ghost_batch_size": 5, "last_batch": "drop"}
+    parameters |= {"solver": "adam", "shuffle": True, "average": average}
+    once = fitted("classes", max_iter=5, warm_start=True, **parameters)
+    once = pickle.loads(pickle.dumps(once)).fit(X, three)
+    assert_same_net(once, fitted("classes", max_iter=10, **parameters), rtol=1e-11)
+
+
+def test_partial_fits_with_chunks_are_an_epoch():
+    parameters = {"batch_normalization": True, "batch_size": 8, "ghost_batch_size": 4, "max_iter": 1}
+    model = model_of("classes", **parameters)
+    for start in range(0, N, 8):
+        model.partial_fit(X[start : start + 8], three[start : start + 8], classes=np.unique(three))
+    assert_same_net(model, fitted("classes", **parameters), rtol=1e-11)
+
+
+def test_without_batch_normalization_there_are_no_chunks():
+    assert_array_equal(theta(fitted("classes", ghost_batch_size=2)), theta(fitted("classes")))
+
+
+def test_a_fit_begins_with_statistics_of_all_rows_whatever_the_chunks():
+    """By which its end is judged: rows that are sorted do not lie in chunks there."""
+    order = np.argsort(y)
+    problems = []
+    for size in (None, 2):
+        model = model_of("regression", batch_normalization=True, ghost_batch_size=size)
+        problem = model._new_problem(X[order], y[order], None)
+        problems.append(problem.with_statistics(problem.new_state(np.ones(problem.n_parameters), False).theta))
+    assert_array_equal(*problems)

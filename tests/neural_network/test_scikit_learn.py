@@ -20,7 +20,6 @@ from references.network_tasks import (
     Y,
     assert_same_net,
     changed,
-    every_task,
     fitted,
     model_of,
     start_of,
@@ -39,6 +38,7 @@ THEIR_TASKS = {
     "outputs": (MLPRegressor, {}),
     "poisson": (MLPRegressor, {"loss": "poisson"}),
 }
+their_tasks = pytest.mark.parametrize("task", THEIR_TASKS)
 IGNORED = {"tol": 0.0, "n_iter_no_change": 1000}  # scikit-learn's way to train for max_iter epochs
 
 
@@ -66,7 +66,7 @@ def assert_same_predictions(ours, theirs):
         assert_allclose(ours.predict(X_new), theirs.predict(X_new), rtol=1e-8)
 
 
-@every_task
+@their_tasks
 @pytest.mark.parametrize("activation", ["logistic", "relu"])
 @pytest.mark.parametrize("hidden_layer_sizes", [(5,), (4, 3)])
 def test_the_first_parameters_are_those_of_scikit_learn(task, activation, hidden_layer_sizes):
@@ -79,7 +79,7 @@ def test_the_first_parameters_are_those_of_scikit_learn(task, activation, hidden
     assert not np.array_equal(theta(start), theta(start_of(task, **{**parameters, "random_state": 8})))
 
 
-@every_task
+@their_tasks
 @pytest.mark.parametrize("alpha", [0.0, 0.1])
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, True), (0.9, False), (0.9, True)])
 def test_sgd_is_scikit_learns(task, alpha, momentum, nesterov):
@@ -91,7 +91,7 @@ def test_sgd_is_scikit_learns(task, alpha, momentum, nesterov):
         assert getattr(ours, name) == getattr(theirs, name)
 
 
-@every_task
+@their_tasks
 @pytest.mark.parametrize("alpha", [0.0, 0.1])
 def test_adam_is_scikit_learns(task, alpha):
     """But for epsilon, which is added to the root of the second moment before its correction there."""
@@ -162,7 +162,7 @@ def lbfgs_fitted(task, **parameters):
     return ours, theirs, *(mean_loss(net, X, numbers, loss, "tanh") + penalty(net, 0.05) for net in nets)
 
 
-@pytest.mark.parametrize("task", [task for task in TASKS if task != "outputs"])
+@pytest.mark.parametrize("task", [task for task in THEIR_TASKS if task != "outputs"])
 def test_lbfgs_is_scikit_learns_for_a_while(task):
     """Rounding grows from iteration to iteration. (Of several outputs, scikit-learn's loss is the mean and its gradient
     that of the sum.)"""
@@ -171,7 +171,7 @@ def test_lbfgs_is_scikit_learns_for_a_while(task):
     assert ours.n_iter_ == theirs.n_iter_ == 15
 
 
-@every_task
+@their_tasks
 def test_lbfgs_reaches_the_objective_of_scikit_learn(task):
     ours, _, objective, theirs = lbfgs_fitted(task, max_iter=1000)
     assert ours.status_ == "converged"

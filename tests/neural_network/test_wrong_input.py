@@ -34,6 +34,9 @@ WRONG_PARAMETERS = [
     ("beta_2", -0.1),
     ("epsilon", 0.0),
     ("power_t", -1.0),
+    *(("ghost_batch_size", value) for value in (0, 1, -2, 2.5, "auto")),
+    *(("average", value) for value in (-1, 0, 1.5, "mean", None)),
+    *(("average_half_life", value) for value in (0.0, -1.0, np.inf, np.nan, "epoch")),
     ("dropout", 1.0),
     ("dropout", -0.1),
     ("dropout", np.nan),
@@ -49,7 +52,7 @@ WRONG_PARAMETERS = [
 ]
 WRONG_OF_ONE = [
     (MiniBatchMLPClassifier, "class_weight", "fair"),
-    (MiniBatchMLPRegressor, "loss", "log_loss"),
+    (MiniBatchMLPRegressor, "loss", "hinge"),
     (MiniBatchMLPRegressor, "loss", "gamma"),
 ]
 

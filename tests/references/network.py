@@ -21,9 +21,10 @@ ACTIVATIONS = {
     "gelu": lambda z: z * (1 + erf(z / np.sqrt(2))) / 2,
 }
 
-# Of a row: the sum over outputs. Log losses take targets -1 and +1, the softmax class numbers.
+# Of a row: the sum over outputs. Log losses take targets -1 and +1, or from 0 to 1, the softmax class numbers.
 LOSSES = {
     "log_loss": lambda z, y: np.log(1 + np.exp(-y * z)).sum(axis=1),
+    "cross_entropy": lambda z, y: (np.log(1 + np.exp(z)) - y * z).sum(axis=1),
     "softmax": lambda z, y: np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), y],
     "squared_error": lambda z, y: ((z - y) ** 2).sum(axis=1) / 2,
     "poisson": lambda z, y: (np.exp(z) - y * z).sum(axis=1),
@@ -104,42 +105,62 @@ def gradient(net, *arguments):
     return result
 
 
+def chunks_of(rows, size):
+    """Rows that are normalised by themselves; one that would be left alone goes with those before."""
+    if size is None or len(rows) < 2:
+        return [rows]
+    chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return chunks if len(chunks) == 1 or len(chunks[-1]) > 1 else [*chunks[:-2], np.concatenate(chunks[-2:])]
+
+
+def statistics(net, X, weights, activation, whole):
+    """Means and variances of the rows; made unbiased, where they are not all there is."""
+    unbiased = 1.0 if whole else 1 / (1 - ((weights / weights.sum()) ** 2).sum())
+    found = [moments(z, weights) for z in forward(net, X, activation, True, weights)[1]]
+    return [mean for mean, _ in found], [unbiased * variance for _, variance in found]
+
+
 def train(
     net, X, target, loss, activation, *, batch_size, etas, solver="sgd", alpha=0.0, weights=None, epochs=1,
-    last_batch="keep", **solver_parameters,
+    last_batch="keep", ghost_batch_size=None, iterates=None, **solver_parameters,
 ):  # fmt: skip
     """The net after so many epochs; ``etas`` is a rate, or one rate an epoch. Only ``coefs`` are penalised. Gradients
-    of the schedule-free solvers are taken elsewhere than at the net that is returned."""
+    of the schedule-free solvers are taken elsewhere than at the net that is returned. The nets after all updates are
+    added to ``iterates``."""
     n, updates = len(X), 0
     s = np.ones(n) if weights is None else weights / weights.mean()
     optimizers = [Optimizer(solver, noisy=False, **solver_parameters) for _ in net.trained]
     for epoch in range(epochs):
         eta = etas if np.isscalar(etas) else etas[epoch]
         for start in range(0, n, batch_size):
-            rows = slice(start, min(start + batch_size, n))
+            rows = np.arange(start, min(start + batch_size, n))
             if last_batch == "drop" and start + batch_size > n:
                 continue
             updates += 1
-            of_batch = np.count_nonzero(s[rows]) > 1  # else there is no variance: the running one serves
-            slopes = gradient(net, X[rows], target[rows], loss, activation, s[rows], of_batch)
-            if net.scales and of_batch:
-                # a new batch weighs 0.1, the first ten all the same
-                share, raw = max(0.1, 1 / updates), forward(net, X[rows], activation, True, s[rows])[1]
-                found = [moments(z, s[rows]) for z in raw]
-                # made unbiased, where a batch is not all there is
-                unbiased = 1 / (1 - ((s[rows] / s[rows].sum()) ** 2).sum()) if batch_size < n else 1.0
-                means = [(1 - share) * old + share * new for old, (new, _) in zip(net.means, found, strict=True)]
-                variances = [
-                    (1 - share) * old + share * unbiased * new
-                    for old, (_, new) in zip(net.variances, found, strict=True)
-                ]
-                net = net._replace(means=means, variances=variances)
+            slopes = [np.zeros_like(part) for part in net.trained]
+            chunks, share = chunks_of(rows, ghost_batch_size), max(0.1, 1 / updates)  # the first ten weigh the same
+            sums, left = [[(1 - share) * old for old in part] for part in (net.means, net.variances)], 1 - share
+            for own in chunks:
+                of_batch = np.count_nonzero(s[own]) > 1  # else there is no variance: the running one serves
+                found = gradient(net, X[own], target[own], loss, activation, s[own], of_batch)
+                slopes = [slope + len(own) / len(rows) * g for slope, g in zip(slopes, found, strict=True)]
+                if net.scales:
+                    whole = batch_size >= n and len(chunks) == 1
+                    new = statistics(net, X[own], s[own], activation, whole) if of_batch else (net.means, net.variances)
+                    weight = share * len(own) / len(rows)
+                    left += weight
+                    both = zip(sums, new, strict=True)
+                    sums = [[a + weight * b for a, b in zip(*pair, strict=True)] for pair in both]
+                    means, variances = ([a / left for a in part] for part in sums)
+                    net = net._replace(means=means, variances=variances)
             net = net.with_trained(
                 [
                     optimizer.step(part, g, eta, 0.0, alpha if k < len(net.coefs) else 0.0)
                     for k, (optimizer, part, g) in enumerate(zip(optimizers, net.trained, slopes, strict=True))
                 ]
             )
+            if iterates is not None:
+                iterates.append(net)
     return net.with_trained([o.model(part) for o, part in zip(optimizers, net.trained, strict=True)])
 
 

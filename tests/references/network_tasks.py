@@ -18,6 +18,8 @@ Y = np.c_[y, X[:, 0] ** 2]
 counts = rng.poisson(np.exp(0.4 * y)) / 1.0
 counts /= counts.mean()  # a log link begins at the mean: here, as in scikit-learn, at 0
 weight = rng.random(N)
+shares = 1 / (1 + np.exp(-Y + 0.5))
+shares[:2] = [[0.0, 1.0], [1.0, 0.5]]
 X_new = rng.standard_normal((12, D))
 
 # estimator, further parameters, y, loss of the reference, y as the reference takes it
@@ -28,6 +30,7 @@ TASKS = {
     "regression": (MiniBatchMLPRegressor, {}, y, "squared_error", y[:, None]),
     "outputs": (MiniBatchMLPRegressor, {}, Y, "squared_error", Y),
     "poisson": (MiniBatchMLPRegressor, {"loss": "poisson"}, counts, "poisson", counts[:, None]),
+    "shares": (MiniBatchMLPRegressor, {"loss": "log_loss"}, shares, "cross_entropy", shares),
 }
 every_task = pytest.mark.parametrize("task", TASKS)
 NET = {"hidden_layer_sizes": (4, 3), "activation": "tanh"}

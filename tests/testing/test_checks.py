@@ -46,6 +46,9 @@ def test_our_estimators(estimator, check):
     + [MiniBatchSGDClassifier("log_loss", multi_class="multinomial", average=True)]
     + [MiniBatchMLPClassifier((3,), solver=solver) for solver in [*SOLVERS, "lbfgs"]]
     + [MiniBatchMLPRegressor(hidden_layer_sizes=(3, 2), activation="tanh", dropout=0.5, batch_normalization=True)]
+    + [MiniBatchMLPRegressor(hidden_layer_sizes=(3,), batch_normalization=True, ghost_batch_size=8)]
+    + [MiniBatchMLPClassifier((3,), batch_normalization="input", ghost_batch_size=3, learning_rate="constant")]
+    + [MiniBatchMLPClassifier((3,), average=average) for average in (True, 10, "ema")]
 )
 def test_our_estimators_with_other_parameters(estimator, check):
     check(estimator)

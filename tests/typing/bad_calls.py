@@ -26,6 +26,8 @@ def parameters() -> None:
     MiniBatchMLPClassifier(hidden_layer_sizes="large")  # error
     MiniBatchMLPClassifier(learning_rate="optimal")  # error
     MiniBatchMLPClassifier(batch_normalization="inputs")  # error
+    MiniBatchMLPClassifier(average="mean")  # error
+    MiniBatchMLPClassifier(ghost_batch_size="auto")  # error
     MiniBatchMLPClassifier(n_jobs=2)  # error
     MiniBatchMLPRegressor(batch_size="ful")  # error
     MiniBatchMLPRegressor(batch_growth="fast")  # error

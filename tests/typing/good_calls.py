@@ -58,6 +58,12 @@ def parameters() -> None:
     MiniBatchMLPClassifier(
         8, "gelu", class_weight="balanced", dropout=0.1, batch_normalization="input", max_iter=3, tol=None
     ).fit(X, labels)
+    MiniBatchMLPClassifier(8, average="ema", average_half_life=np.float32(0.5), solver="sgd", max_iter=3, tol=None).fit(
+        X, labels
+    )
+    MiniBatchMLPRegressor(batch_normalization=True, ghost_batch_size=4, average=np.int64(9), max_iter=3, tol=None).fit(
+        X, target
+    )
     MiniBatchMLPRegressor(
         hidden_layer_sizes=[4, np.int64(3)], n_iter_no_change=np.inf, max_iter=3, tol=None, verbose=False
     ).fit(X, target)
