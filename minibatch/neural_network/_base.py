@@ -105,18 +105,21 @@ class MultiLayerPerceptron(MiniBatchEstimator):
         super()._check_before_data(partial, watched)
         given = self.learning_rate == "auto" and self.solver != "lbfgs" and not self._is_auto
         if given and not watched and not (partial and hasattr(self, "history_")):
-            message = f"learning_rate_init={self.learning_rate_init!r} makes the rate constant, as in scikit-learn; "
+            scaled = self.learning_rate_scaling is not None
+            name = "learning_rate_scaling" if scaled else "learning_rate_init"
+            message = f"{name}={getattr(self, name)!r} makes the rate constant, as in scikit-learn; "
             message += "learning_rate='auto' finds its rates by itself. Set learning_rate='constant', or leave "
-            message += "learning_rate_init out."
+            message += f"{name} out."
             # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
             warnings.warn(message, UserWarning, stacklevel=6 if partial else 7)
 
     @property
     def _is_auto(self) -> bool:
-        """Whether training finds its rates by itself, and averages. A rate of the user's own is a constant one, as it
-        is in scikit-learn: code that sets it there need say no more here."""
-        found = self.learning_rate == "auto" and self.learning_rate_init in (DEFAULT_RATE, "auto")
-        return found and self.solver != "lbfgs"
+        """Whether training finds its rates by itself, and averages. A rate of the user's own, or one to be scaled, is a
+        constant one, as it is in scikit-learn: code that sets it there need say no more here."""
+        if self.learning_rate != "auto" or self.solver == "lbfgs":
+            return False
+        return self.learning_rate_init in (DEFAULT_RATE, "auto") and self.learning_rate_scaling is None
 
     def _rate(self, problem: Any, n_rows: int, theta: Vector, fresh: bool, partial: bool, seed: int) -> Rate:
         if not self._is_auto:

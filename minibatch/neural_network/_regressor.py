@@ -101,7 +101,8 @@ class MiniBatchMLPRegressor(RegressingNetwork):
         average of the parameters, ``average += 9 / (t + 8) (w - average)`` [Shamir2013]_. See
         ``docs/rates_networks.md``.
     learning_rate_init : float or 'auto', default=0.001
-        First learning rate; with ``learning_rate='auto'`` any number but 0.001 is a constant one, with a warning.
+        First learning rate; with ``learning_rate='auto'`` any number but 0.001 is a constant one, with a warning, and
+        so is any that is to be scaled (``learning_rate_scaling``).
         Tune it together with ``batch_size``. With other schedules ``'auto'`` finds one in some 20 short runs, as the
         linear models do (``eta0_``), ``partial_fit`` on its first chunk; see ``docs/rates_networks.md``.
     power_t : float, default=0.5

@@ -177,10 +177,18 @@ def test_a_rate_to_be_found_is_found():
         assert_array_equal(theta(fitted(learning_rate_init="auto")), theta(fitted()))
 
 
-@pytest.mark.parametrize(("name", "value"), [("learning_rate_scaling", "sqrt"), ("warmup", 1.0)])
-def test_what_does_nothing_is_refused(name, value):
-    with pytest.raises(ValueError, match=rf"{name}=.* does nothing with learning_rate='auto'"):
-        fitted(**{name: value})
+def test_a_rate_to_be_scaled_is_constant():
+    with pytest.warns(UserWarning, match=r"learning_rate_scaling='sqrt' makes the rate constant"):
+        model = fitted(learning_rate_scaling="sqrt")
+    same = fitted(learning_rate="constant", learning_rate_scaling="sqrt")
+    assert_array_equal(theta(model), theta(same))
+    with pytest.raises(ValueError, match="learning_rate_scaling='sqrt' scales a rate"):
+        fitted(learning_rate_scaling="sqrt", learning_rate_init="auto")
+
+
+def test_what_does_nothing_is_refused():
+    with pytest.raises(ValueError, match="warmup=.* does nothing with learning_rate='auto'"):
+        fitted(warmup=1.0)
 
 
 def test_last_parameters_that_do_not_fit_are_refused():
