@@ -173,7 +173,7 @@ def test_any_estimator_fits_any_data_of_its_kind(data, model):
 
 DEFAULTS = {estimator: estimator().get_params() for estimator in ALL}
 LEFT_ALONE = {  # they ask something of the data, or are of no interest here
-    "batch_normalization", "ghost_batch_size", "class_weight", "early_stopping", "validation_fraction",
+    "batch_normalization", "ghost_batch_size", "class_weight", "early_stopping", "scoring", "validation_fraction",
     "n_iter_no_change", "verbose", "max_fun", "max_eta", "adam_epsilon",
 }  # fmt: skip
 
