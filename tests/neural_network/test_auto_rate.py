@@ -187,7 +187,7 @@ def test_a_rate_to_be_scaled_is_constant():
 
 
 def test_what_does_nothing_is_refused():
-    with pytest.raises(ValueError, match="warmup=.* does nothing with learning_rate='auto'"):
+    with pytest.raises(ValueError, match=r"warmup=.* does nothing with learning_rate='auto'"):
         fitted(warmup=1.0)
 
 
