@@ -18,9 +18,9 @@ def parameters() -> None:
     MiniBatchSGDClassifier("hing")  # error
     MiniBatchSGDClassifier("log_loss", "l2")  # error
     MiniBatchSGDClassifier(penalty="l3")  # error
-    MiniBatchSGDRegressor(loss="log_loss")  # error
+    MiniBatchSGDRegressor(loss="hinge")  # error
     MiniBatchSGDRegressor(class_weight="balanced")  # error
-    MiniBatchSGDRegressor(solver="lbfgs")  # error
+    MiniBatchSGDRegressor(solver="newton")  # error
     MiniBatchSGDRegressor(eta0="automatic")  # error
     MiniBatchSGDRegressor(last_batch="dropp")  # error
     MiniBatchMLPClassifier(hidden_layer_sizes="large")  # error
