@@ -201,6 +201,13 @@ def test_lbfgs_needs_smooth_objectives():
         C("log_loss", solver="lbfgs", penalty="l1").fit(Xc, yc)
 
 
+def test_lbfgs_at_the_minimum_has_looked_once():
+    model = R(solver="lbfgs").fit(Xd, np.zeros(len(yd)))
+    assert model.status_ == "converged"
+    assert model.history_["objective"].tolist() == [0.0]
+    assert not model.coef_.any()
+
+
 def test_lbfgs_has_a_history_early_stopping_and_no_rate():
     model = C("log_loss", solver="lbfgs", early_stopping=True, evaluate_every=1, random_state=0).fit(Xc, yc)
     assert model.history_.n_epochs == model.n_iter_
