@@ -44,10 +44,9 @@ def score_rule(model: Any, patience: float, unit: float) -> ScoreRule:
 
 
 def fitted_with(model: Any, problem: Any, theta: Vector) -> Any:
-    """A copy of the model with these parameters, for predictions on checked rows: arrays, without names of columns."""
+    """A copy of the model with these parameters, for predictions."""
     fitted = copy(model)
-    for before in ("feature_names_in_", "_n_averaged"):  # the second says that there are averages of an earlier fit
-        fitted.__dict__.pop(before, None)
+    fitted.__dict__.pop("_n_averaged", None)  # which says that there are averages: those of an earlier fit
     fitted.__dict__.update(model._fitted_attributes(problem, theta))
     return fitted
 
@@ -92,8 +91,10 @@ class _Validation:
         problem, rows, scorer = self.evaluation.problem, self.evaluation.rows, self.scorer
         weights = {} if rows.weight is None or not _takes_weights(scorer) else {"sample_weight": rows.weight}
         assert scorer is not None
+        fitted = fitted_with(self.model, problem, theta)
+        fitted.__dict__.pop("feature_names_in_", None)  # checked rows are arrays, without names of columns
         with np.errstate(over="ignore", invalid="ignore"):
-            found = scorer(fitted_with(self.model, problem, theta), rows.X, self.y, **weights)
+            found = scorer(fitted, rows.X, self.y, **weights)
         try:
             return float(found)
         except (TypeError, ValueError):
