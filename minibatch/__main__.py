@@ -52,6 +52,8 @@ _NETWORKS: dict[str, dict[str, Any]] = {
 _KINDS: tuple[tuple[str, int, type, dict[str, Any], dict[str, dict[str, Any]]], ...] = (
     ("linear", 0, MiniBatchSGDRegressor, {}, _LINEAR),
     ("linear, log loss", 2, MiniBatchSGDClassifier, {"loss": "log_loss"}, _LINEAR),
+    ("linear, classes against the rest", 3, MiniBatchSGDClassifier, {}, _LINEAR),
+    ("linear, log loss against the rest", 3, MiniBatchSGDClassifier, {"loss": "log_loss"}, _LINEAR),
     ("linear, softmax", 3, MiniBatchSGDClassifier, {"loss": "log_loss", "multi_class": "multinomial"}, _LINEAR),
     ("passive-aggressive", 2, MiniBatchSGDClassifier, {"loss": "hinge"}, _PASSIVE),
     ("one class", 0, MiniBatchSGDOneClassSVM, {}, _ONE_CLASS),

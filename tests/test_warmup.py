@@ -17,7 +17,7 @@ from minibatch import (
     MiniBatchSGDRegressor,
 )
 from minibatch.__main__ import main
-from minibatch.engine import linear, mlp, mlp_by_inputs, sgd, sparse_sgd
+from minibatch.engine import linear, mlp, mlp_by_inputs, sgd, sparse_sgd, variance_reduced, variance_reduced_sparse
 from minibatch.engine.compile import COMPILED
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
@@ -30,6 +30,7 @@ LINEAR = [
     {"solver": "momentum", "early_stopping": True},
     {"batch_size": 1, "average": 3},
     {"learning_rate": "constant", "batch_size": 8},
+    {"solver": "saga", "batch_size": 4},
 ]
 NETWORK = [
     {},
@@ -56,7 +57,7 @@ KINDS = [
 ]
 
 
-ENGINES = (linear, mlp, mlp_by_inputs, sgd, sparse_sgd)
+ENGINES = (linear, mlp, mlp_by_inputs, sgd, sparse_sgd, variance_reduced, variance_reduced_sparse)
 
 
 def compiled():
