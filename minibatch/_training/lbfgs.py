@@ -1,7 +1,6 @@
 """The full-batch objective in the hands of ``scipy.optimize.minimize``: a second trainer beside ``loop.training``."""
 
 import time
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -105,9 +104,6 @@ def minimize(
         callback=run.after_iteration,
         options={"maxiter": plan.max_iter, **options},
     )
-    if run.done.n_epochs == 0:  # the start is the minimum: the one look at it is the history
-        with suppress(StopIteration):
-            run.after_iteration(result)
     status = run.status or ("converged" if result.success else "max_iter")
     if not np.isfinite(result.fun):
         status = "diverged"

@@ -149,8 +149,9 @@ def test_sparse_rows_give_the_same_history_and_predictions(task):
     models = [clone(model).fit(rows, y, sample_weight=weight) for rows in (X, sp.csr_array(X), sp.csc_matrix(X))]
     name = "objective" if model.solver == "lbfgs" else "progressive_loss"
     for other in models[1:]:
-        assert other.status_ == models[0].status_
-        assert_allclose(other.history_[name], models[0].history_[name], rtol=1e-6, atol=1e-9)
+        assert (other.status_, other.n_iter_) == (models[0].status_, models[0].n_iter_)
+        if other.n_iter_ > 0:  # L-BFGS may begin at the minimum
+            assert_allclose(other.history_[name], models[0].history_[name], rtol=1e-6, atol=1e-9)
         assert_allclose(theta(other), theta(models[0]), rtol=1e-6, atol=1e-8)
 
 

@@ -48,7 +48,7 @@ def no_fit(monkeypatch):
         ({"param_range": [8, np.nan]}, "'batch_size' parameter.*Got nan"),
         ({"param_range": [[8]]}, "'batch_size' parameter"),
         ({"param_name": "eta0", "param_range": [0.1, -1.0]}, "'?eta0"),
-        ({"param_name": "loss", "param_range": ["squared_error", "log_loss"]}, "'loss' parameter.*'log_loss'"),
+        ({"param_name": "loss", "param_range": ["squared_error", "hinge"]}, "'loss' parameter.*'hinge'"),
         ({"param_name": "train_size", "param_range": [0.5, 0.0]}, r"train_size must .*got 0\.0 in param_range"),
         ({"param_name": "train_size", "param_range": [1.5]}, r"train_size must .*got 1\.5"),
         ({"param_name": "train_size", "param_range": [16, 17]}, "train_size must .*16; got 17"),

@@ -1,6 +1,7 @@
 """The memory of a fit, against what tracemalloc sees of one."""
 
 import gc
+import sys
 import tracemalloc
 import warnings
 
@@ -183,6 +184,7 @@ def linear_problem(sparse, solver):
     return MiniBatchSGDRegressor(solver=solver)._new_problem(sp.csr_array(X) if sparse else X, y, None)
 
 
+@pytest.mark.skipif(sys.gettrace() is not None, reason="what measures coverage allocates memory as well")
 @pytest.mark.parametrize("batch_size", [10, 1000, 9000])
 @pytest.mark.parametrize("average", [False, True])
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
