@@ -36,15 +36,15 @@ class VarianceReducedProblem(LinearProblem):
         theta, mean = self.parameters(state.theta), self.parameters(state.slots[0])
         losses = np.zeros(self.n_outputs)
         scores, follow = np.empty((epoch.batch_size, self.n_outputs)), self.solver.kind == SAGA
+        sparse, window = isinstance(self.data.X, CSR), np.empty(WINDOW + 1)
+        # updates that weights have seen, zeros again at the end of a call; or a gradient
+        of_weights = np.zeros((self.n_outputs, self.n_features), np.int32 if sparse else state.theta.dtype)
         for part in epoch.parts(self._batches_at_once(epoch)):
             numbers = self.data, part.order, part.etas, part.batch_size, self.n_samples, self.objective, theta, mean
-            if isinstance(self.data.X, CSR):
-                seen = np.zeros((self.n_outputs, self.n_features), np.int32)
-                window = np.empty(WINDOW + 1)
-                sparse_variance_reduced_epoch(*numbers, state.slopes, follow, scores, losses, seen, window)
+            if sparse:
+                sparse_variance_reduced_epoch(*numbers, state.slopes, follow, scores, losses, of_weights, window)
             else:
-                gradient = np.empty((self.n_outputs, self.n_features), state.theta.dtype)
-                variance_reduced_epoch(*numbers, gradient, state.slopes, follow, scores, losses)
+                variance_reduced_epoch(*numbers, of_weights, state.slopes, follow, scores, losses)
             state.count(len(part.etas), 0)
         return losses[: self.n_objectives]
 

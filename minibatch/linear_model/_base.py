@@ -120,7 +120,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
 
     @property
     def _is_auto(self) -> bool:
-        """Whether nobody set a rate; with a solver other than plain SGD it is calibrated, and constant."""
+        """Whether nobody set a rate; with a solver other than plain SGD it is found beforehand, and constant."""
         return self.learning_rate == "auto" and self.solver != "lbfgs"
 
     def _finds_rates(self) -> bool:
