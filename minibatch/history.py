@@ -30,8 +30,10 @@ class History(Mapping[str, NDArray[Any]]):
     second, then every fourth and so on, evenly over the stream, with the first and the last, and the counts of all.
     Rows of ``fit`` stay.
 
-    Columns
-    -------
+    Notes
+    -----
+    The columns:
+
     epoch, n_updates, n_samples_seen : int
         Counted from the first ``fit``; a warm start and ``partial_fit`` go on counting.
     seconds : float

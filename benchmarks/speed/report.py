@@ -21,7 +21,7 @@ def cells(table, row):
 
 
 def markdown(table, rows, machine):
-    """The table, with what it was measured on."""
+    """The table as a page, with what it was measured on."""
     lines = [cells(table, row) for row in rows]
     columns = list(dict.fromkeys(name for line in lines for name in line))
     text = markdown_table(columns, [[line.get(name, "-") for name in columns] for line in lines])
@@ -30,7 +30,7 @@ def markdown(table, rows, machine):
     versions = ", ".join(f"{name} {version}" for name, version in installed.items())
     rates = ", ".join(f"{rate:g} GFLOP/s in {dtype}" for dtype, rate in machine["gemm_gflops"].items())
     about = f"{machine['processor']}, {machine['cores']} cores, GEMM {rates}. {versions}."
-    return f"{table.title}: median (lowest to highest){others}.\n\n{text}\n{about}\n"
+    return f"# {table.title}\n\nMedian (lowest to highest){others}.\n\n{text}\n{about}\n"
 
 
 def save(table, rows, machine, folder):

@@ -1,0 +1,92 @@
+"""The documentation site: ``pip install -e ".[docs]" && sphinx-build -W -b html docs docs/_build/html``.
+
+Nothing is fetched from elsewhere, so that the site builds, and reads, without a network. With ``-D plot_gallery=0`` the
+examples are shown and not run.
+"""
+
+import inspect
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import minibatch
+
+project = "scikit-minibatch"
+author = "The scikit-minibatch developers"
+copyright = author
+version = release = minibatch.__version__
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "**/*.fragment.md", "performance/*", "papers/*.fragment.md", "gallery/*.md5"]
+templates_path = ["_templates"]
+nitpicky = False
+
+# ---------------------------------------------------------------------- text
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath", "substitution"]
+myst_heading_anchors = 4
+myst_substitutions = {"version": release}
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+suppress_warnings = ["config.cache"]  # sphinx-gallery's configuration holds a function
+
+# ---------------------------------------------------------------------- reference
+autosummary_generate = True
+autodoc_typehints = "none"  # types stand in the parameters' descriptions
+autodoc_inherit_docstrings = True
+numpydoc_show_class_members = False  # the template of a class lists them
+numpydoc_xref_param_type = False
+default_role = "py:obj"
+
+
+def skip_what_scikit_learn_documents(app, what, name, member, skip, options):
+    """Methods that come from scikit-learn's base classes refer to sections of its own site."""
+    module = getattr(inspect.unwrap(member) if callable(member) else member, "__module__", None) or ""
+    return True if module.startswith("sklearn") else None
+
+
+# ---------------------------------------------------------------------- gallery
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"/distributed_",  # these need a cluster
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "matplotlib_animations": False,
+    "show_signature": False,
+    "abort_on_example_error": True,
+}
+
+# ---------------------------------------------------------------------- pages
+html_theme = "pydata_sphinx_theme"
+html_title = "scikit-minibatch"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_logo = "_static/logo.svg"
+html_favicon = "_static/favicon.svg"
+html_extra_path = ["llms.txt"]
+html_copy_source = False
+html_show_sourcelink = False
+html_sidebars = {"index": [], "quickstart": [], "choose": [], "glossary": [], "changelog": []}
+html_theme_options = {
+    "logo": {"text": "scikit-minibatch", "alt_text": "scikit-minibatch"},
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 6,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip_what_scikit_learn_documents)
