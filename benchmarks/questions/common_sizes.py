@@ -83,7 +83,7 @@ def main():
         (
             "The larger the better, up to what memory holds.",
             among(whole <= SLACK),
-            f"{SIZES[-1]:,} rows are within a fifth of the quickest size's time on {np.sum(whole <= SLACK)} of {len(found)}",
+            f"{SIZES[-1]:,} rows are within a fifth of the quickest on {np.sum(whole <= SLACK)} of {len(found)}",
         ),
     ]
     about = (

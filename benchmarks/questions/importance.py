@@ -27,7 +27,7 @@ def summaries(name, model):
             model.set_params(**parameters), X, y, param_range=SIZES, cv=FOLDS, budget={"epochs": EPOCHS}
         )
         found[rates] = curve.summary_["mean_test_score"]
-        seconds = curve.summary_["mean_seconds"]
+        seconds = curve.summary_["seconds"]
     megabytes = [memory_required(model.set_params(batch_size=size), X, y).total / 1e6 for size in SIZES]
     return found, seconds, np.array(megabytes)
 

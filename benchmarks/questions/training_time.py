@@ -25,7 +25,7 @@ def summary(name, model, loss):
         evaluations_per_epoch=4,
     )  # fmt: skip
     found = curve.summary_
-    return found["mean_seconds"] / EPOCHS, found["epochs_to_target"], found["seconds_to_target"]
+    return found["seconds"] / EPOCHS, found["epochs_to_target"], found["seconds_to_target"]
 
 
 def main():

@@ -37,8 +37,8 @@ PUBLIC = {
     """,
     "minibatch.plotting": """
         BatchSharpnessDisplay BatchSizeLearningRateDisplay BatchSizeScalingDisplay ConvergenceDisplay
-        GeneralizationGapDisplay HessianSpectrumDisplay LearningRateRangeDisplay LossInterpolationDisplay
-        NoiseScaleDisplay WorkersSimulationDisplay
+        GeneralizationGapDisplay HessianSpectrumDisplay LearningCurveDisplay LearningRateRangeDisplay
+        LossInterpolationDisplay NoiseScaleDisplay WorkersSimulationDisplay
     """,
     "minibatch.testing": """
         batch_checks batch_sizes check_all_rows_are_a_full_batch
