@@ -26,7 +26,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "**/*.fragment.md", "performance/*", "papers/*.fragment.md", "gallery/*.md5"]
+exclude_patterns = ["_build", "**/*.fragment.md", "papers/*.fragment.md", "gallery/*.md5"]
 templates_path = ["_templates"]
 nitpicky = False
 
@@ -49,7 +49,8 @@ default_role = "py:obj"
 
 def skip_what_scikit_learn_documents(app, what, name, member, skip, options):
     """Methods that come from scikit-learn's base classes refer to sections of its own site."""
-    module = getattr(inspect.unwrap(member) if callable(member) else member, "__module__", None) or ""
+    member = member.fget if isinstance(member, property) else inspect.unwrap(member) if callable(member) else member
+    module = getattr(member, "__module__", None) or ""
     return True if module.startswith("sklearn") else None
 
 

@@ -71,7 +71,7 @@ def rows_of(dtype, sparse, n=60):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("sparse", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_later_fits_compile_nothing(capsys, sparse):
     main(["warmup", *(["--sparse"] if sparse else [])])
     told, before = capsys.readouterr().out, compiled()

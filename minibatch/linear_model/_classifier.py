@@ -275,7 +275,7 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
         What happened, epoch by epoch; of more than 10,000 calls of ``partial_fit``, so many as are kept.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the columns, where X has any.
 
     See Also

@@ -1,5 +1,6 @@
 """LearningCurveDisplay: training and test loss or score against the number of training rows, with a power law."""
 
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -84,7 +85,7 @@ class LearningCurveDisplay(CurveDisplay):
 
     _options = {
         "y": [StrOptions({"loss", "score"})],
-        "extrapolate_to": [Interval(int, 1, None, closed="left"), None],
+        "extrapolate_to": [Interval(Integral, 1, None, closed="left"), None],
         "errorbar_kw": [dict, None],
         "line_kw": [dict, None],
     }

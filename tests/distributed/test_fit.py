@@ -54,7 +54,7 @@ SAME = {
 
 
 @pytest.mark.parametrize("name", SAME)
-@pytest.mark.parametrize("n_workers", [1, 3])
+@pytest.mark.parametrize("n_workers", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_sharing_gradients_gives_the_model_of_fit(name, n_workers, started):
     model, rows = SAME[name]
     weight = None if "network" in name else WEIGHT
@@ -122,7 +122,9 @@ SOLVERS = {
 }
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in ("auto", "network"))) for name in SOLVERS]
+)
 def test_sharing_parameters_trains_as_well_with_every_memory(name, started):
     alone = clone(SOLVERS[name]).fit(X, y)
     shared = fit(clone(SOLVERS[name]).set_params(batch_size=25), X, y, n_workers=2, sync="parameters", period=4)
@@ -131,6 +133,7 @@ def test_sharing_parameters_trains_as_well_with_every_memory(name, started):
     assert shared.status_ == "max_iter"
 
 
+@pytest.mark.slow
 def test_more_workers_than_rows_is_legal(started):
     few = MiniBatchSGDRegressor(learning_rate="constant", eta0=0.1, batch_size=2, max_iter=2, tol=None)
     rows, targets = X[:2], X[:2, 0]
@@ -162,6 +165,7 @@ def test_a_worker_that_is_killed_is_started_anew_and_the_model_stays_the_same(sy
     assert_allclose(parameters(model), parameters(expected), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes cannot be stopped here")
 def test_a_worker_that_stands_still_is_started_anew(started, monkeypatch):
     lose(monkeypatch, {3}, signal.SIGSTOP)
@@ -170,6 +174,7 @@ def test_a_worker_that_stands_still_is_started_anew(started, monkeypatch):
     assert_allclose(parameters(model), parameters(clone(LINEAR).fit(X, y)), rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_workers_that_are_lost_again_and_again_end_the_fit(started, monkeypatch):
     lose(monkeypatch, range(100), signal.SIGKILL)
     monkeypatch.setattr(processes, "MOST_LOST", 1)

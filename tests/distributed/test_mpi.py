@@ -15,7 +15,13 @@ pytestmark = pytest.mark.skipif(MPIRUN is None, reason="needs mpirun")
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("gradients", 3), ("parameters", 2), ("sources", 2), ("errors", 2), ("interrupted", 3), ("stopped", 3)],
+    [
+        ("gradients", 3),
+        *(
+            pytest.param(*of, marks=pytest.mark.slow)
+            for of in (("parameters", 2), ("sources", 2), ("errors", 2), ("interrupted", 3), ("stopped", 3))
+        ),
+    ],
 )
 def test_ranks(name, number, tmp_path):
     program = [sys.executable, "-m", "mpi4py", str(Path(__file__).with_name("on_ranks.py")), name, str(tmp_path)]

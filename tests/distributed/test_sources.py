@@ -106,8 +106,15 @@ def test_transformers_learn_in_a_pass_of_their_own(small_windows):
         assert_array_equal(read.predict(X), whole.predict(X))
 
 
-@pytest.mark.parametrize("sync", ["gradients", "parameters"])
-@pytest.mark.parametrize("name", ["auto", "network"])
+@pytest.mark.parametrize(
+    ("name", "sync"),
+    [
+        ("auto", "gradients"),
+        ("network", "parameters"),
+        pytest.param("auto", "parameters", marks=pytest.mark.slow),
+        pytest.param("network", "gradients", marks=pytest.mark.slow),
+    ],
+)
 def test_two_workers_read_what_they_need(sync, name, small_windows, monkeypatch):
     model, rows, targets, weight = SAME[name]
     model = clone(model).set_params(max_iter=8, shuffle=True)

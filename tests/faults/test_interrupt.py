@@ -114,11 +114,13 @@ FITS = {
     "network, L-BFGS": (MiniBatchMLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs"), "fit"),
 }
 
+SLOW = ("linear, calibrated, validated", "network, large batches", "network, partial_fit")
+
 
 @pytest.mark.parametrize("fitted", [False, True])
 @pytest.mark.parametrize(
     ("model", "method"),
-    [pytest.param(*of, id=name, marks=[pytest.mark.slow] * ("calibrated" in name)) for name, of in FITS.items()],
+    [pytest.param(*of, id=name, marks=[pytest.mark.slow] * (name in SLOW)) for name, of in FITS.items()],
 )
 def test_an_interrupt_at_any_line_changes_nothing(monkeypatch, model, method, fitted):
     """Attributes, the memory of the optimizer and the history among them, the setting of BLAS, threads; then it fits as

@@ -88,15 +88,25 @@ class TestAgainstTracemalloc:
     @pytest.mark.parametrize(
         "parameters",
         [
-            {"early_stopping": True},
-            {"average": True},
-            {"average": True, "learning_rate": "constant"},
             {"average": True, "early_stopping": True, "solver": "adam", "learning_rate": "constant"},
-            {"evaluate_every": 1},
-            {"penalty": "l1"},
             {"solver": "saga", "early_stopping": True},
-            {"shuffle": "block"},
-            {"batch_growth": 4.0, "batch_growth_interval": 1, "solver": "momentum", "learning_rate": "constant"},
+            *(
+                pytest.param(parameters, marks=pytest.mark.slow)
+                for parameters in (
+                    {"early_stopping": True},
+                    {"average": True},
+                    {"average": True, "learning_rate": "constant"},
+                    {"evaluate_every": 1},
+                    {"penalty": "l1"},
+                    {"shuffle": "block"},
+                    {
+                        "batch_growth": 4.0,
+                        "batch_growth_interval": 1,
+                        "solver": "momentum",
+                        "learning_rate": "constant",
+                    },
+                )
+            ),
         ],
         ids=str,
     )
