@@ -81,7 +81,7 @@ class CriticalBatchSize:
         ``E_min``.
 
     unsure : tuple of str
-        What to doubt.
+        What to doubt (MB221 to MB225, MB231 to MB233).
 
     n_rows : int
         Rows that all branches trained on: what the answer cost.

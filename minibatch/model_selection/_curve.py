@@ -144,12 +144,12 @@ def convergence_curve(
     Warns
     -----
     FitFailedWarning
-        Once, saying how many fits failed, and why.
+        Once, saying how many fits failed, and why (MB111).
     UserWarning
         Once, naming the folds whose test part has a class that its training part lacks. Their score is what ``score``
-        says, which counts such rows as errors; their test loss is not defined, and NaN.
+        says, which counts such rows as errors; their test loss is not defined, and NaN (MB401).
     ConvergenceWarning
-        Once, naming the values that diverged. The others are not affected.
+        Once, naming the values that diverged (MB110). The others are not affected.
 
     References
     ----------

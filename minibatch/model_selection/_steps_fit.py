@@ -53,7 +53,7 @@ class StepsFit:
         Numbers of updates fitted to, and those left out because they are not finite.
 
     warnings : tuple of str
-        What the data cannot tell, and what to do.
+        What the data cannot tell, and what to do (MB231 to MB233).
     """
 
     min_steps: float

@@ -63,7 +63,7 @@ class StepsToTargetResult:
         ``status``, ``updates`` to the target or NaN, ``n_updates`` done, and the ``value`` then. The status is
         ``'reached'``, ``'diverged'``, ``'pruned'`` (stopped where another rate needed no more updates, or as soon as it
         was too slow to need as few), ``'stalled'`` (too slow to reach the target within ``max_updates``), or
-        ``'censored'`` (not reached within ``max_updates``).
+        ``'censored'`` (not reached within ``max_updates``): MB114.
 
     target : Target
         ``name`` and ``value`` of what was to be reached.
@@ -75,7 +75,7 @@ class StepsToTargetResult:
         ``S_min (1 + B_c / B)`` fitted to ``updates``; None where ``warnings`` say why.
 
     warnings : tuple of str
-        What to be careful about, and what to do.
+        What to be careful about, and what to do (MB231 to MB239).
     """
 
     batch_sizes: NDArray[np.int64]

@@ -138,7 +138,8 @@ def steps_to_target(
     Warns
     -----
     UserWarning
-        If ``y_test`` has classes that y lacks: the test score is what ``score`` says, which counts such rows as errors.
+        If ``y_test`` has classes that y lacks: the test score is what ``score`` says, which counts such rows as errors
+        (MB401).
 
     See Also
     --------
