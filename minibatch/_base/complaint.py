@@ -27,12 +27,14 @@ def _why(model: Any, problem: Problem, outcome: Outcome, beginning: Beginning) -
     constant, end = beginning.constant, beginning.objective(outcome.state.result())
     more = "Consider increasing max_iter to improve the fit."
     if constant.is_comparable and end > beginning.first:
-        return f"{more} The objective is {end:.3g}, still above the {beginning.first:.3g} at which the fit began."
+        return (
+            f"{more} The objective is {end:.3g}, still above the {beginning.first:.3g} at which the fit began. [MB107]"
+        )
     if constant.is_comparable and end > constant.loss and _has_a_scale(model):
         return (
             f"The model is still worse than a constant, with |y| up to {largest_value(problem.data.y):.3g}: scale y "
             "with TransformedTargetRegressor(model, transformer=StandardScaler()), use a higher learning rate, or "
-            "increase max_iter."
+            "increase max_iter. [MB108]"
         )
     return f"{more} {outcome.why()}"
 
@@ -56,7 +58,7 @@ def _divergence(model: Any, problem: Any, outcome: Outcome, beginning: Beginning
     if "learning_rate" not in outcome.history:
         return (
             f"The objective is not finite after iteration {last('epoch')}, {sizes}; the last finite parameters are "
-            f"kept. {remedy[0].upper()}{remedy[1:]}."
+            f"kept. {remedy[0].upper()}{remedy[1:]}. [MB109]"
         )
     where = f"in epoch {last('epoch')} (by update {last('n_updates')})"
     rate = f"at learning rate {last('learning_rate'):.3g}, batch size {last('batch_size')}, {sizes}"
@@ -66,10 +68,10 @@ def _divergence(model: Any, problem: Any, outcome: Outcome, beginning: Beginning
     elif model.learning_rate in ("auto", "optimal", "dowg"):  # none begins at this rate
         lower = f"Set learning_rate='constant' and a low {model._rate_parameter}"
     if beginning is None or not np.isfinite(last("progressive_objective", np.nan)):
-        return f"Diverged {where} {rate}; the last finite parameters are kept. {lower}, or {remedy}."
+        return f"Diverged {where} {rate}; the last finite parameters are kept. {lower}, or {remedy}. [MB109]"
     first, end = beginning.first, beginning.objective(outcome.state.result())
     what = f"training ended {where} with an objective of {end:.3g}, above the {first:.3g} of its beginning"
     if end <= first and outcome.rule is not None:
         lowest, last_seen = min(outcome.rule.objectives), outcome.rule.objectives[-1]
         what = f"the objective had risen from {lowest:.3g} to {last_seen:.3g} when training ended {where}"
-    return f"Diverged: {what}, {rate}. {lower}, or {remedy}."
+    return f"Diverged: {what}, {rate}. {lower}, or {remedy}. [MB109]"

@@ -107,7 +107,7 @@ def _warn_of_unknown(names: set[str]) -> None:
         warnings.warn(
             f"A saved model has {', '.join(sorted(names))}, of a newer version of minibatch, which this version leaves "
             "out: the model predicts the same, but may not train on in the same way. To go on with it, update "
-            "(pip install -U scikit-minibatch).",
+            "(pip install -U scikit-minibatch). [MB504]",
             stacklevel=5,
         )
 

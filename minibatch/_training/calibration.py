@@ -109,7 +109,7 @@ def _highest(trials: Trials, problem: Any, rate: float, random: np.random.Genera
 def _warn(rate: float) -> None:
     warnings.warn(
         f"The calibration found no learning rate that lowers the objective from where training begins; it goes on at "
-        f"{rate:.2g}. Give a number where that is too low.",
+        f"{rate:.2g}. Give a number where that is too low. [MB303]",
         ConvergenceWarning,
         stacklevel=2,
     )

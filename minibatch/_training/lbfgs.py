@@ -107,4 +107,4 @@ def minimize(
     status = run.status or ("converged" if result.success else "max_iter")
     if not np.isfinite(result.fun):
         status = "diverged"
-    return run.outcome()._replace(status=status, why=lambda: f"L-BFGS says: {result.message}")
+    return run.outcome()._replace(status=status, why=lambda: f"L-BFGS says: {result.message} [MB105]")

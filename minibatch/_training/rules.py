@@ -107,14 +107,14 @@ class _Objectives:
             lowest = int(np.nanargmin(self.objectives))
             return (
                 f"The objective has risen since epoch {lowest + 1} of this fit, from {self.objectives[lowest]:.3g} to "
-                f"{self.objectives[-1]:.3g}: a lower or decaying learning rate would go lower."
+                f"{self.objectives[-1]:.3g}: a lower or decaying learning rate would go lower. [MB106]"
             )
         if falls:
             unit = "" if self.unit == 1.0 else f" times {self.unit:.3g}, what a constant leaves to gain"
-            return f"The objective is still descending by more than tol={self.tol:g}{unit}."
+            return f"The objective is still descending by more than tol={self.tol:g}{unit}. [MB105]"
         if noisy:
-            return "Noise floor reached: a larger batch_size or a decaying learning_rate would go lower."
-        return "The full-batch objective no longer descends by tol: a lower learning rate would go lower."
+            return "Noise floor reached: a larger batch_size or a decaying learning_rate would go lower. [MB106]"
+        return "The full-batch objective no longer descends by tol: a lower learning rate would go lower. [MB106]"
 
 
 @dataclass
@@ -139,7 +139,7 @@ class WindowRule(_Objectives):
 
     def why_not_met(self, noisy: bool) -> str:
         if len(self._counted()) < 2:
-            return "One epoch is too few to tell more."
+            return "One epoch is too few to tell more. [MB105]"
         return self._why(self.tol is not None and self.gain() > self.least, noisy)
 
 
@@ -208,5 +208,5 @@ class ScoreRule(_Objectives):
 
     def why_not_met(self, noisy: bool) -> str:
         if self.n_unimproved == 0:
-            return "The validation score is still improving."
-        return f"The validation score last improved by tol {self.n_unimproved} epochs before the end."
+            return "The validation score is still improving. [MB105]"
+        return f"The validation score last improved by tol {self.n_unimproved} epochs before the end. [MB105]"

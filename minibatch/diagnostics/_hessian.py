@@ -113,7 +113,7 @@ class HessianSpectrumResult:
         if not self.converged.all():
             remarks.append(
                 "not converged: kinks of the objective (hinge, ReLU) near the parameters, columns of X that are not "
-                "scaled, or eigenvalues too close together"
+                "scaled, or eigenvalues too close together [MB214]"
             )
         return remarks
 

@@ -114,8 +114,8 @@ class GradientNoiseCurve:
             f"{rows_in_words(self.n_rows, self.n_samples)}"
         )
         n_carried = int(np.sum(self.carried_by_few))
-        words += f"; at {n_open} of them only a lower bound" if n_open else ""
-        return words + (f"; at {n_carried} a few rows carry it: intervals are too narrow" if n_carried else "")
+        words += f"; at {n_open} of them only a lower bound [MB209]" if n_open else ""
+        return words + (f"; at {n_carried} a few rows carry it: intervals are too narrow [MB210]" if n_carried else "")
 
     def _rows(self) -> list[list[Any]]:
         columns = self._columns() | {"resolved": np.where(self.resolved, "yes", "no")}

@@ -115,7 +115,10 @@ class GradientNoiseResult:
             return f"{what}: none, for there is neither gradient nor noise in {rows}"
         if not self.resolved:
             gradient = "gradient" if bent is None else "curvature along the gradient"
-            return f"{what}: above {low} ({self.confidence:g} confidence); {rows} do not tell the {gradient} from zero"
+            return (
+                f"{what}: above {low} ({self.confidence:g} confidence); {rows} do not tell the {gradient} from zero "
+                "[MB209]"
+            )
         probed = bent is not None and bent.n_probes > 0
         if self.reference == "train" and self.n_rows == self.n_samples and not probed:
             return f"{what}: {short(self.noise_scale)} rows, exact for {rows}"
@@ -147,7 +150,7 @@ class GradientNoiseResult:
         rows = "row carries" if few == 1 else f"{few} rows carry"
         return [
             f"a few rows carry the noise: the largest {rows} {self.largest_share:.0%} of the trace, so the interval is "
-            "too narrow; look at more rows, or at columns and targets with heavy tails"
+            "too narrow; look at more rows, or at columns and targets with heavy tails [MB210]"
         ]
 
     def __repr__(self) -> str:

@@ -76,7 +76,7 @@ class StabilityLimit(float):
         return "" if self.exact else f"an upper bound: the noise of batches of {self.batch_size} lowers it"
 
     def _doubt(self) -> str:
-        return "" if self.converged else "not converged: scale X, or look at a model farther from kinks (ReLU)"
+        return "" if self.converged else "not converged: scale X, or look at a model farther from kinks (ReLU) [MB214]"
 
     def __repr__(self) -> str:
         more = self._bound() or f"full batch: {short(self.full_batch)}"

@@ -123,7 +123,7 @@ class Checkpoint:
         except OSError as error:
             warnings.warn(
                 f"checkpoint={str(self._path.parent)!r} cannot be written ({error.strerror or error}); training goes "
-                "on, and what was kept before is there. Free some room, or give another folder.",
+                "on, and what was kept before is there. Free some room, or give another folder. [MB503]",
                 RuntimeWarning,
                 stacklevel=2,
             )

@@ -140,7 +140,7 @@ def fit(
     Warns
     -----
     RuntimeWarning
-        If a worker is lost and started anew, or a checkpoint cannot be written: training goes on.
+        If a worker is lost and started anew (MB502), or a checkpoint cannot be written (MB503): training goes on.
 
     Notes
     -----

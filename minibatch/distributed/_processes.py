@@ -303,7 +303,7 @@ class Processes:
                 f"{self._n_lost} times in a row workers were lost; at last: {said}. (Status -9: killed, as the system "
                 "does where memory is short.) Take fewer workers, smaller batches, or a longer timeout."
             )
-        warnings.warn(f"Lost: {said}. Started anew.", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"Lost: {said}. Started anew. [MB502]", RuntimeWarning, stacklevel=2)
 
 
 def _address_in(folder: str) -> str | None:

@@ -148,7 +148,7 @@ class RayWorkers:
                 f"{self._n_lost} times in a row workers were lost; at last: {said}. Take fewer workers, smaller "
                 "batches, or a longer timeout."
             )
-        warnings.warn(f"Lost: {said}. Started anew.", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"Lost: {said}. Started anew. [MB502]", RuntimeWarning, stacklevel=2)
 
 
 class _Actor:

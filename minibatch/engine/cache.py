@@ -181,7 +181,7 @@ def _say_that_nothing_is_kept(directory, reason):
     warnings.warn(
         f"Compiled code is not kept in {directory}: {reason}. Every new process will compile for some seconds. Set the "
         "environment variable NUMBA_CACHE_DIR to a directory that can be written, or MINIBATCH_NUMBA_CACHE=0 to do "
-        "without the cache.",
+        "without the cache. [MB501]",
         RuntimeWarning,
         stacklevel=2,
     )

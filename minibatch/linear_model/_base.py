@@ -83,7 +83,7 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         if ignored and not watched and not (partial and hasattr(self, "history_")):
             message = f"eta0={self.eta0!r} is not used: "
             message += f"learning_rate={self.learning_rate!r} {by[self.learning_rate]}. Use "
-            message += "another learning_rate, for instance 'constant' or 'invscaling', or leave eta0 out."
+            message += "another learning_rate, for instance 'constant' or 'invscaling', or leave eta0 out. [MB301]"
             # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
             warnings.warn(message, UserWarning, stacklevel=6 if partial else 7)
 

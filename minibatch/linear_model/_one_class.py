@@ -81,8 +81,9 @@ class OneClassLinearModel(OutlierMixin, LinearModel):
         Warns
         -----
         ConvergenceWarning
-            If training diverged (the last finite parameters are kept) or reached ``max_iter`` first; the message says
-            whether the objective was still descending or had reached the noise of the batch size.
+            If training diverged (MB109; the last finite parameters are kept) or reached ``max_iter`` first (MB105 to
+            MB108); the message says whether the objective was still descending or had reached the noise of the batch
+            size.
         """
         intercept_init = None if offset_init is None else -np.asarray(offset_init, dtype=np.float64)
         return self._train(X, None, sample_weight, init=(coef_init, intercept_init))

@@ -227,10 +227,11 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
     eta0_ : float
         First rate of the schedule, before ``warmup``: given, scaled, calibrated or ``'optimal'``; NaN for ``'lbfgs'``.
     status_ : str
-        Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'stopped_by_callback'``; or,
-        whatever ended it, ``'diverged'``: the objective is no longer finite; or it ended clearly above where it began,
-        and was not coming down; or, in batches of one row that end as in scikit-learn, above its lowest. Of a call of
-        ``partial_fit`` only the first is said.
+        Why training stopped: ``'converged'`` (MB101), ``'max_updates'`` (MB103), ``'stopped_by_callback'`` (MB104),
+        ``'max_iter'`` (MB105); or, whatever ended it, ``'diverged'`` (MB109): the objective is no longer finite; or it
+        ended clearly above where it began, and was not coming down; or, in batches of one row that end as in
+        scikit-learn, above its lowest. Of a call of ``partial_fit`` only the first is said. ``docs/warnings.md`` has a
+        section a code.
     history_ : History
         What happened, epoch by epoch; of more than 10,000 calls of ``partial_fit``, so many as are kept.
     n_features_in_ : int

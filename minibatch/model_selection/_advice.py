@@ -172,35 +172,36 @@ def _doubts(found: Findings, best: int, paths: list[Path]) -> list[str]:
         if path.batch_size == best and path.learning_rate > 0 and left > LEVELS[-1] * (first - lowest):
             doubts.append(
                 f"The run that is advised ended with {left / (first - lowest):.1%} of the fall left: a lower rate ends "
-                "lower."
+                "lower. [MB201]"
             )
     if best == found.sizes[-1] < found.n_samples:
-        doubts.append("max_memory bounds the batch size.")
+        doubts.append("max_memory bounds the batch size. [MB202]")
     return doubts
 
 
 def _doubts_about_runs(found: Findings, paths: list[Path]) -> list[str]:
     candidates, doubts, (first, lowest) = found.candidates, [], lowest_of(paths)
     if not lowest < first:
-        doubts.append("No run lowered the objective: the size is that of the law alone.")
+        doubts.append("No run lowered the objective: the size is that of the law alone. [MB203]")
     if slow := [path.batch_size for path in paths if path.ended == "too slow"]:
         doubts.append(
-            f"max_seconds cut off the runs with batches of {', '.join(map(str, slow))}: their order may change later."
+            f"max_seconds cut off the runs with batches of {', '.join(map(str, slow))}: their order may change later. "
+            "[MB204]"
         )
     if candidates.without_rate:
         named = ", ".join(map(str, candidates.without_rate))
-        doubts.append(f"No rate was found that lowers the objective with batches of {named}.")
+        doubts.append(f"No rate was found that lowers the objective with batches of {named}. [MB205]")
     if candidates.raced_schedule != candidates.schedule:
         doubts.append(
             f"Sizes were compared at constant rates, since learning_rate={candidates.schedule!r} depends on how long "
-            "training will last."
+            "training will last. [MB206]"
         )
     apart = found.times.spreads > AGREE
     if apart.any():
         named = ", ".join(map(str, found.times.batch_sizes[apart]))
         doubts.append(
             f"Times of updates on {named} rows were up to a factor of {found.times.spreads.max():.2g} apart; the "
-            "machine may have been busy."
+            "machine may have been busy. [MB207]"
         )
     return doubts
 
@@ -208,20 +209,20 @@ def _doubts_about_runs(found: Findings, paths: list[Path]) -> list[str]:
 def _doubts_about_noise(noise: GradientNoiseCurve) -> list[str]:
     doubts, (start, end) = [], noise.noise_scales[[0, -1]]
     if noise.status == "diverged":
-        doubts.append("The short run diverged: the noise is that of its beginning.")
+        doubts.append("The short run diverged: the noise is that of its beginning. [MB208]")
     if not noise.resolved.all():
         doubts.append(
             f"At {np.sum(~noise.resolved)} of {len(noise.resolved)} looks, {noise.n_rows} rows do not tell the "
-            "gradient from its noise: the noise scale may be larger."
+            "gradient from its noise: the noise scale may be larger. [MB209]"
         )
     if noise.carried_by_few.any():
         doubts.append(
             f"At {np.sum(noise.carried_by_few)} of {len(noise.carried_by_few)} looks, a few of the {noise.n_rows} rows "
-            "looked at carry the noise: its scale is rougher than its interval says."
+            "looked at carry the noise: its scale is rougher than its interval says. [MB210]"
         )
     if end > CHANGED * start:
         doubts.append(
             f"The noise scale rose from {short(start)} to {short(end)} rows along the run: a longer training wants "
-            "larger batches at its end (see batch_growth)."
+            "larger batches at its end (see batch_growth). [MB211]"
         )
     return doubts

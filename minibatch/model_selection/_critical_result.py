@@ -81,7 +81,7 @@ class CriticalBatchSize:
         ``E_min``.
 
     unsure : tuple of str
-        What to doubt.
+        What to doubt (MB221 to MB225, MB231 to MB233).
 
     n_rows : int
         Rows that all branches trained on: what the answer cost.
@@ -183,21 +183,22 @@ def _doubts(point: Point, window: int) -> tuple[str, ...]:
     if len(point.sizes) == 0:
         said.append(
             f"the objective does not fall within {window} rows in the smallest batches: training has come to rest "
-            "here, or needs a larger window"
+            "here, or needs a larger window [MB221]"
         )
     elif point.fit is None:
         said.append(
             f"{np.isfinite(point.rows).sum()} batch sizes reached the target, and the law needs three: give "
-            "batch_sizes that are closer to each other, or smaller"
+            "batch_sizes that are closer to each other, or smaller [MB222]"
         )
     else:
-        said += [warning[0].lower() + warning[1:].rstrip(".") for warning in point.fit.warnings]
+        said += [warning[0].lower() + warning[1:].replace(". [", " [") for warning in point.fit.warnings]
     if point.n_updates == 0:
-        said.append("measured where training begins; it grows as training goes on (after=...)")
+        said.append("measured where training begins; it grows as training goes on (after=...) [MB223]")
     if point.remembers and len(point.sizes) > 0:
         said.append(
-            f"branches begin with the optimizer's memory of batches of {point.own_size}, which favours sizes near it"
+            f"branches begin with the optimizer's memory of batches of {point.own_size}, which favours sizes near it "
+            "[MB224]"
         )
     if window > point.n_samples:
-        said.append(f"a branch goes through the {point.n_samples} rows more than once")
+        said.append(f"a branch goes through the {point.n_samples} rows more than once [MB225]")
     return tuple(said)

@@ -144,12 +144,12 @@ def convergence_curve(
     Warns
     -----
     FitFailedWarning
-        Once, saying how many fits failed, and why.
+        Once, saying how many fits failed, and why (MB111).
     UserWarning
         Once, naming the folds whose test part has a class that its training part lacks. Their score is what ``score``
-        says, which counts such rows as errors; their test loss is not defined, and NaN.
+        says, which counts such rows as errors; their test loss is not defined, and NaN (MB401).
     ConvergenceWarning
-        Once, naming the values that diverged. The others are not affected.
+        Once, naming the values that diverged (MB110). The others are not affected.
 
     References
     ----------
@@ -258,7 +258,7 @@ def _warn_of_unknown_classes(parameter: Varied, fits: list[list[WatchedFit]]) ->
     message = (
         f"The test part has classes that the training part lacks in fold {named}{where}: its test loss is NaN, and its "
         "score counts their rows as errors. Use fewer, stratified folds, larger training parts, or leave out rare "
-        "classes."
+        "classes. [MB401]"
     )
     warnings.warn(message, UserWarning, stacklevel=4)
 
@@ -269,6 +269,6 @@ def _warn_of_divergence(parameter: Varied, fits: list[list[WatchedFit]]) -> None
         named = ", ".join(f"{value!r}" for value, count in zip(parameter.values, counts, strict=True) if count)
         message = (
             f"{sum(counts)} of {sum(map(len, fits))} fits diverged, at {parameter.name} {named}; the "
-            "others are not affected. A lower learning rate, or scaled columns, would help."
+            "others are not affected. A lower learning rate, or scaled columns, would help. [MB110]"
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=4)

@@ -47,7 +47,7 @@ def warn_of_failures(fits: Sequence[Sequence[WatchedFit]]) -> None:
         raise ValueError(f"All the {len(every)} fits failed.\n\n{why}")
     warnings.warn(
         f"{failures.total()} fits failed out of a total of {len(every)}. Their scores are error_score. If these "
-        f"failures are not expected, set error_score='raise'.\n\n{why}",
+        f"failures are not expected, set error_score='raise'. [MB111]\n\n{why}",
         FitFailedWarning,
         stacklevel=4,
     )

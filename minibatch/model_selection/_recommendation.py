@@ -62,7 +62,7 @@ class BatchSizeRecommendation:
         Why this batch size.
 
     unsure : tuple of str
-        What to doubt.
+        What to doubt (MB201 to MB213).
 
     seconds : float
         What this advice took, by the clock on the wall.

@@ -56,7 +56,7 @@ class ConvergenceCurve:
 
         - the parameter and those paired with it, under their names.
         - ``status``: how training ended, as ``status_`` of the estimators, or ``max_samples`` or ``max_seconds`` for
-          those budgets; counted where folds differ.
+          those budgets (MB113); counted where folds differ.
         - with a target: ``reached``, the share of folds that reached it, and ``epochs_to_target``,
           ``updates_to_target``, ``samples_to_target``, ``seconds_to_target``: what was spent at the first evaluation
           that reached it, as medians over the folds that did; NaN where none did. Where ``reached`` is below 1 they

@@ -86,7 +86,7 @@ class ConvergenceScorer:
             # metrics refuse the infinite predictions of a fit that diverged, and rows that lack a class of the model;
             # what else is known is kept (a search cannot do with a scorer that raises in some of its folds)
             if np.isfinite(loss) or not known:
-                warnings.warn(f"Scoring failed, and the score is NaN: {error}", UserWarning, stacklevel=2)
+                warnings.warn(f"Scoring failed, and the score is NaN: {error} [MB402]", UserWarning, stacklevel=2)
             scores = dict.fromkeys(scorings, np.nan)
         return {**scores, "loss": loss if np.isfinite(loss) else np.nan, **_training(final)}
 

@@ -88,9 +88,9 @@ class MiniBatchGridSearchCV(GridSearchCV):
     cv_results_ : dict of ndarray
         As of `GridSearchCV`, and in addition
 
-        - ``status``, of every candidate: ``'failed'`` or ``'diverged'`` if a fold did, else ``'dropped'`` if it did not
-          get to its end, else the ``status_`` of its fits, the first where they differ; ``split0_status`` and so on are
-          those of the folds.
+        - ``status``, of every candidate: ``'failed'`` (MB111) or ``'diverged'`` if a fold did, else ``'dropped'``
+          (MB112) if it did not get to its end, else the ``status_`` of its fits, the first where they differ;
+          ``split0_status`` and so on are those of the folds.
         - ``mean_n_iter``, ``mean_n_updates``, ``mean_seconds``, ``mean_batch_size``: means over the folds of epochs,
           updates, seconds of training and rows in a batch. ``round``, with ``factor``: the last in which it took part,
           from 0.
@@ -109,9 +109,9 @@ n_features_in_, feature_names_in_
     Warns
     -----
     FitFailedWarning
-        Once, saying how many fits failed, and why.
+        Once, saying how many fits failed, and why: the one of scikit-learn, without a code (see MB111).
     ConvergenceWarning
-        Once, saying how many diverged. Nobody is warned of fits whose ``status`` is ``'max_iter'``.
+        Once, saying how many diverged (MB110). Nobody is warned of fits whose ``status`` is ``'max_iter'``.
 
     See Also
     --------

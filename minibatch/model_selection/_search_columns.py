@@ -56,6 +56,6 @@ def warn_of_divergence(results: dict[str, Any], n_splits: int) -> None:
         message = (
             f"{diverged.sum()} of {diverged.size} fits diverged, of {diverged.any(axis=0).sum()} candidates; "
             "cv_results_['status'] says of which. The others are not affected. A lower learning rate, or scaled "
-            "columns, would help."
+            "columns, would help. [MB110]"
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=5)

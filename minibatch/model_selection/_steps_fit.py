@@ -53,7 +53,7 @@ class StepsFit:
         Numbers of updates fitted to, and those left out because they are not finite.
 
     warnings : tuple of str
-        What the data cannot tell, and what to do.
+        What the data cannot tell, and what to do (MB231 to MB233).
     """
 
     min_steps: float
@@ -275,17 +275,19 @@ def _warnings(best: float, low: float, high: float, sizes: _Array, x: _Array) ->
     if best < x.min():
         return (
             f"critical_batch_size is below the smallest size, {sizes.min():g}: only its upper bound is known. Add "
-            "smaller sizes.",
+            "smaller sizes. [MB231]",
         )
     if best > x.max():
         return (
             f"critical_batch_size is above the largest size, {sizes.max():g}: only its lower bound is known. Add "
-            "larger sizes.",
+            "larger sizes. [MB232]",
         )
     sides = [side for side, is_open in (("lower", low == -np.inf), ("upper", high == np.inf)) if is_open]
     if not sides:
         return ()
-    return (f"The scatter leaves critical_batch_size without {' and '.join(sides)} bound. Add sizes, or repeats.",)
+    return (
+        f"The scatter leaves critical_batch_size without {' and '.join(sides)} bound. Add sizes, or repeats. [MB233]",
+    )
 
 
 def _scaled(ends: tuple[float, float], unit: float) -> tuple[float, float]:

@@ -56,14 +56,14 @@ class StepsToTargetResult:
     regimes : list of str
         In words: ``'perfect scaling'`` (slope up to -0.8: twice the batch, half the updates), ``'diminishing
         returns'``, ``'plateau'`` (from -0.2 on), ``'not reached'``; ``'-'`` for a size alone. Where an interval does
-        not tell one from the next, both: ``'perfect scaling or diminishing returns'``. ``'unsure'`` may be any.
+        not tell one from the next, both: ``'perfect scaling or diminishing returns'``. ``'unsure'`` may be any (MB240).
 
     trials : dict {str: ndarray}
         One entry a trial: ``batch_size``, ``learning_rate``, ``momentum`` (where several were tried), ``repeat``,
         ``status``, ``updates`` to the target or NaN, ``n_updates`` done, and the ``value`` then. The status is
         ``'reached'``, ``'diverged'``, ``'pruned'`` (stopped where another rate needed no more updates, or as soon as it
         was too slow to need as few), ``'stalled'`` (too slow to reach the target within ``max_updates``), or
-        ``'censored'`` (not reached within ``max_updates``).
+        ``'censored'`` (not reached within ``max_updates``): MB114.
 
     target : Target
         ``name`` and ``value`` of what was to be reached.
@@ -75,7 +75,7 @@ class StepsToTargetResult:
         ``S_min (1 + B_c / B)`` fitted to ``updates``; None where ``warnings`` say why.
 
     warnings : tuple of str
-        What to be careful about, and what to do.
+        What to be careful about, and what to do (MB231 to MB239).
     """
 
     batch_sizes: NDArray[np.int64]
@@ -225,10 +225,10 @@ def _trials(sizes: NDArray[np.int64], found: list[Found], task: Task) -> dict[st
 def _fit(sizes: NDArray[np.int64], updates: _Array, confidence: float) -> tuple[StepsFit | None, tuple[str, ...]]:
     """The fit and its warnings, or why there is none."""
     if (updates == 0).any():
-        return None, ("No fit: the target is met before the first update. Choose one that is harder to reach.",)
+        return None, ("No fit: the target is met before the first update. Choose one that is harder to reach. [MB234]",)
     reached = int(np.isfinite(updates).sum())
     if reached < 3:
-        return None, (f"No fit: it needs three batch sizes that reach the target; {reached} did.",)
+        return None, (f"No fit: it needs three batch sizes that reach the target; {reached} did. [MB235]",)
     fit = fit_steps_to_target(sizes, updates, confidence=confidence)
     return fit, fit.warnings
 
@@ -236,7 +236,7 @@ def _fit(sizes: NDArray[np.int64], updates: _Array, confidence: float) -> tuple[
 def _about_rates(sizes: NDArray[np.int64], best: _Array, rates: list[float]) -> list[str]:
     """Where another rate may be better."""
     if len(rates) == 1:
-        return ["There is one learning rate: no batch size is at its own, so they cannot be compared."]
+        return ["There is one learning rate: no batch size is at its own, so they cannot be compared. [MB236]"]
     if not rates:
         return []
     said = []
@@ -245,7 +245,7 @@ def _about_rates(sizes: NDArray[np.int64], best: _Array, rates: list[float]) -> 
         if here.any():
             said.append(
                 f"The best rate is the {name}, {rate:g}, at {_named_sizes(sizes[here])}: add {side} ones, for fewer "
-                "updates."
+                "updates. [MB237]"
             )
     return said
 
@@ -257,12 +257,12 @@ def _about_missing(sizes: NDArray[np.int64], found: list[Found], task: Task) -> 
     remedy = "scale X" if np.isnan(task.candidates[0][0]) else "add lower learning_rates"
     said = []
     if diverged.any():
-        said.append(f"Every trial diverged at {_named_sizes(sizes[diverged])}: {remedy}.")
+        said.append(f"Every trial diverged at {_named_sizes(sizes[diverged])}: {remedy}. [MB238]")
     slow = missed & ~diverged
     if slow.any():
         said.append(
             f"{task.target} was not reached within max_updates={task.looks[-1]} at {_named_sizes(sizes[slow])}: "
-            "allow more, or choose an easier target."
+            "allow more, or choose an easier target. [MB239]"
         )
     return said
 

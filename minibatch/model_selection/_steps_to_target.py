@@ -138,7 +138,8 @@ def steps_to_target(
     Warns
     -----
     UserWarning
-        If ``y_test`` has classes that y lacks: the test score is what ``score`` says, which counts such rows as errors.
+        If ``y_test`` has classes that y lacks: the test score is what ``score`` says, which counts such rows as errors
+        (MB401).
 
     See Also
     --------
@@ -289,7 +290,7 @@ def _speak_of_unknown_classes(unknown: list[Any], goal: Target) -> None:
             f"{lacking}, whose rows have no loss. Leave these rows out, train on rows of these classes too, or give a "
             "target that counts them as errors: ('test_score', ...)."
         )
-    warnings.warn(f"{lacking}: the test score counts their rows as errors.", UserWarning, stacklevel=3)
+    warnings.warn(f"{lacking}: the test score counts their rows as errors. [MB401]", UserWarning, stacklevel=3)
 
 
 def _first_row(X: Any, y: Any) -> tuple[Any, Any]:

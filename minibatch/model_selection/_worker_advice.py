@@ -87,8 +87,10 @@ def doubts_about_workers(
         return []
     doubts = []
     if shared.ratio >= 1.0:
-        doubts.append(f"{shared.team.n_workers} workers are predicted to be slower than one.")
+        doubts.append(f"{shared.team.n_workers} workers are predicted to be slower than one. [MB212]")
     fastest = int(sizes[np.argmin(expected)])
     if fastest > n_raced and expected.min() < (1.0 - SAVED) * expected[sizes == best][0]:
-        doubts.append(f"By the law batches of {fastest} are faster still; runs see {n_raced:,} rows and do not tell.")
+        doubts.append(
+            f"By the law batches of {fastest} are faster still; runs see {n_raced:,} rows and do not tell. [MB213]"
+        )
     return doubts

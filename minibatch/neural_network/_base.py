@@ -109,7 +109,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
             name = "learning_rate_scaling" if scaled else "learning_rate_init"
             message = f"{name}={getattr(self, name)!r} makes the rate constant, as in scikit-learn; "
             message += "learning_rate='auto' finds its rates by itself. Set learning_rate='constant', or leave "
-            message += f"{name} out."
+            message += f"{name} out. [MB302]"
             # to the caller of partial_fit or fit; around the latter is a decorator of scikit-learn's
             warnings.warn(message, UserWarning, stacklevel=6 if partial else 7)
 

@@ -86,8 +86,9 @@ class ClassifyingNetwork(ClassifierMixin, MultiLayerPerceptron):
         Warns
         -----
         ConvergenceWarning
-            If training diverged (the last finite parameters are kept) or reached ``max_iter`` first; the message says
-            whether the objective was still descending or had reached the noise of the batch size.
+            If training diverged (MB109; the last finite parameters are kept) or reached ``max_iter`` first (MB105 to
+            MB108); the message says whether the objective was still descending or had reached the noise of the batch
+            size.
         """
         return self._train(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 

@@ -265,10 +265,10 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
     eta0_ : float
         Learning rate that the schedule begins with, before ``warmup``: given, scaled or found; NaN for ``'lbfgs'``.
     status_ : str
-        Why training stopped: ``'converged'``, ``'max_iter'``, ``'max_updates'``, ``'early_stopped'``,
-        ``'stopped_by_callback'``; or, whatever ended it, ``'diverged'``: the objective is no longer finite (all that is
-        said of a call of ``partial_fit``); or it ended above where it began and above that of the best constant, and
-        was not coming down.
+        Why training stopped: ``'converged'`` (MB101), ``'early_stopped'`` (MB102), ``'max_updates'`` (MB103),
+        ``'stopped_by_callback'`` (MB104), ``'max_iter'`` (MB105); or, whatever ended it, ``'diverged'`` (MB109): the
+        objective is no longer finite (all that is said of a call of ``partial_fit``); or it ended above where it began
+        and above that of the best constant, and was not coming down. ``docs/warnings.md`` has a section a code.
     n_iter_ : int
         Epochs of the last call.
     n_updates_ : int

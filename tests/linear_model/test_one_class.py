@@ -232,7 +232,7 @@ def test_rows_around_the_origin_leave_nothing_to_find(batch_size):
 @pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
 def test_a_rate_that_is_too_high_is_said():
     model = MiniBatchSGDOneClassSVM(nu=0.5, learning_rate="constant", eta0=1e3, batch_size=8, random_state=0)
-    with pytest.warns(match=r"Diverged.*scale X with StandardScaler\(with_mean=False\)\.$"):
+    with pytest.warns(match=r"Diverged.*scale X with StandardScaler\(with_mean=False\)\. \[MB109\]$"):
         model.fit(X)
     assert model.status_ == "diverged"
 

@@ -172,7 +172,7 @@ def test_a_size_that_the_memory_bounds_is_a_doubt(known_times, monkeypatch):
     monkeypatch.setattr(_recommend, "memory_required", lambda _, n_features, size, **__: SimpleNamespace(total=size))
     advice = recommend_batch_size(AUTO, X, Y, max_memory=20, random_state=0)
     assert advice.batch_size == advice.table["batch_size"][-1] == 16
-    assert "max_memory bounds the batch size." in advice.unsure
+    assert "max_memory bounds the batch size. [MB202]" in advice.unsure
 
 
 def test_the_memory_is_that_of_the_estimator_as_it_is(known_times):
@@ -309,7 +309,7 @@ def test_nothing_to_learn_is_a_doubt(known_times):
     model = MiniBatchSGDClassifier("log_loss", fit_intercept=False, random_state=0)
     advice = recommend_batch_size(model, np.zeros((40, 2)), np.tile([0, 1], 20), random_state=0)
     assert 1 <= advice.batch_size <= 40
-    assert "No run lowered the objective: the size is that of the law alone." in advice.unsure
+    assert "No run lowered the objective: the size is that of the law alone. [MB203]" in advice.unsure
 
 
 def test_columns_that_are_not_scaled_get_their_rates(known_times):

@@ -76,7 +76,7 @@ def test_slow_networks_want_large_batches(known_times):
     )
     assert fast.batch_size < slow.batch_size
     assert slow.batch_size >= 256
-    assert "8 workers are predicted to be slower than one." in slow.unsure
+    assert "8 workers are predicted to be slower than one. [MB212]" in slow.unsure
     assert f"With batches of {slow.batch_size} an update is fastest with one worker on this network." in slow.reason
     assert not any("slower than one" in doubt for doubt in fast.unsure)
 
@@ -107,7 +107,7 @@ def test_up_to_how_many_workers_it_pays():
 def test_sizes_beyond_the_runs_are_a_doubt():
     sizes, expected = 4 ** np.arange(4), np.array([4.0, 2.0, 1.5, 1.0])
     assert doubts_about_workers(shared(), sizes, expected, 16, 16) == [
-        "By the law batches of 64 are faster still; runs see 16 rows and do not tell."
+        "By the law batches of 64 are faster still; runs see 16 rows and do not tell. [MB213]"
     ]
     assert doubts_about_workers(shared(), sizes, expected, 16, 64) == []
     assert doubts_about_workers(None, sizes, expected, 16, 16) == []

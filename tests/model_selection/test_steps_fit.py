@@ -120,7 +120,8 @@ class TestWhatDataCannotTell:
         assert fit.min_samples_interval[0] < 10_000 < fit.min_samples_interval[1]
         assert_allclose(fit.predict(SIZES) * SIZES, 10_000, rtol=0.02)
         assert fit.warnings == (
-            "critical_batch_size is above the largest size, 4096: only its lower bound is known. Add larger sizes.",
+            "critical_batch_size is above the largest size, 4096: only its lower bound is known. Add larger sizes. "
+            "[MB232]",
         )
 
     def test_where_batches_gain_nothing_there_is_only_an_upper_bound(self):
@@ -145,7 +146,7 @@ class TestWhatDataCannotTell:
         assert 8 < fit.critical_batch_size < 512
         assert fit.interval == (0.0, np.inf)
         assert fit.warnings == (
-            "The scatter leaves critical_batch_size without lower and upper bound. Add sizes, or repeats.",
+            "The scatter leaves critical_batch_size without lower and upper bound. Add sizes, or repeats. [MB233]",
         )
 
     def test_sizes_that_did_not_reach_the_target_are_left_out_and_counted(self):

@@ -75,8 +75,8 @@ class TestWhatIsSaid:
         assert np.isnan([result.critical_batch_size, *result.interval]).all()
         assert result.warnings == (
             "train_loss <= 1e-09 was not reached within max_updates=30 at batch sizes 1, 12, 240: allow more, or "
-            "choose an easier target.",
-            "No fit: it needs three batch sizes that reach the target; 0 did.",
+            "choose an easier target. [MB239]",
+            "No fit: it needs three batch sizes that reach the target; 0 did. [MB235]",
         )
         assert "no fit" in repr(result)
 
@@ -94,7 +94,7 @@ class TestWhatIsSaid:
     def test_divergence_everywhere(self, target):
         result = steps(learning_rates=[1e3, 1e5], target=target)
         assert set(result.trials["status"]) == {"diverged"}
-        assert result.warnings[0] == "Every trial diverged at batch sizes 1, 12, 240: add lower learning_rates."
+        assert result.warnings[0] == "Every trial diverged at batch sizes 1, 12, 240: add lower learning_rates. [MB238]"
         assert "not reached within" not in repr(result)
 
     @pytest.mark.parametrize("target", [("train_loss", 1e6), ("train_score", -1e6)])
@@ -103,7 +103,7 @@ class TestWhatIsSaid:
         for name in ("updates", "samples", "epochs"):
             assert_array_equal(getattr(result, name), 0)
         assert result.warnings == (
-            "No fit: the target is met before the first update. Choose one that is harder to reach.",
+            "No fit: the target is met before the first update. Choose one that is harder to reach. [MB234]",
         )
         assert result.regimes == ["-"] * 3
         assert not result.at_edge.any()
@@ -111,7 +111,7 @@ class TestWhatIsSaid:
     def test_fewer_than_three_sizes_have_no_fit(self):
         result = steps(batch_sizes=[4, 15])
         assert np.isfinite(result.updates).all()
-        assert result.warnings[-1] == "No fit: it needs three batch sizes that reach the target; 2 did."
+        assert result.warnings[-1] == "No fit: it needs three batch sizes that reach the target; 2 did. [MB235]"
         assert np.isnan(steps(batch_sizes=[4]).slopes).all()
 
     def test_the_fit_is_quoted(self):

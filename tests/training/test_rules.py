@@ -82,9 +82,9 @@ def test_a_better_score_counts_more_than_any_loss():
 def test_the_rule_still_improving_says_so():
     rule = BestRule(1e-3, 5)
     shown(rule, [3.0, 2.0, 1.0])
-    assert rule.why_not_met(True) == "The objective is still descending by more than tol=0.001."
+    assert rule.why_not_met(True) == "The objective is still descending by more than tol=0.001. [MB105]"
     rule.unit = 5.0
     assert "tol=0.001 times 5, what a constant leaves to gain." in rule.why_not_met(True)
     score = ScoreRule(1e-3, 5)
     shown(score, np.zeros(3), [0.1, 0.2, 0.3], np.zeros(3))
-    assert score.why_not_met(True) == "The validation score is still improving."
+    assert score.why_not_met(True) == "The validation score is still improving. [MB105]"
