@@ -24,7 +24,9 @@ from minibatch.onnx import register_converters
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X.astype(np.float32), y, random_state=0, stratify=y)
-network = MiniBatchMLPClassifier((64, 32), batch_normalization=True, batch_size=32, max_iter=30, random_state=0)
+network = MiniBatchMLPClassifier(
+    (64, 32), batch_normalization=True, batch_size=32, max_iter=30, tol=None, random_state=0
+)
 pipeline = make_pipeline(StandardScaler(), network).fit(X_train, y_train)
 print(f"trained: {pipeline.score(X_test, y_test):.3f} of the test rows are right")
 

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import SGDClassifier
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from minibatch import MiniBatchSGDClassifier
 from minibatch.model_selection import convergence_curve
@@ -40,13 +40,15 @@ print(f"{X.shape[0]:,} paragraphs, {X.shape[1]:,} words, {X.nnz / X.shape[0]:.0f
 # %%
 # Three sizes
 # -----------
+folds = StratifiedKFold(3, shuffle=True, random_state=0)
 model = MiniBatchSGDClassifier("log_loss", alpha=1e-5, tol=None, random_state=0)
-curve = convergence_curve(model, X, y, param_range=[1, 32, "full"], cv=3, budget={"epochs": 20}, target=0.9)
+curve = convergence_curve(model, X, y, param_range=[1, 32, "full"], cv=folds, budget={"epochs": 20}, target=0.8)
 print(curve)
 
 # %%
 # Beside scikit-learn, which goes row by row:
-score = cross_val_score(SGDClassifier("log_loss", alpha=1e-5, max_iter=20, tol=None, random_state=0), X, y, cv=3)
+row_by_row = SGDClassifier("log_loss", alpha=1e-5, max_iter=20, tol=None, random_state=0)
+score = cross_val_score(row_by_row, X, y, cv=folds)
 print(f"SGDClassifier: {score.mean():.3f} ± {score.std():.3f}")
 
 # %%

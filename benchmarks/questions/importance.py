@@ -28,7 +28,9 @@ def summaries(name, model):
         )
         found[rates] = curve.summary_["mean_test_score"]
         seconds = curve.summary_["seconds"]
-    megabytes = [memory_required(model.set_params(batch_size=size), X, y).total / 1e6 for size in SIZES]
+    outputs = len(np.unique(y))
+    given = {"n_samples": len(X), "n_outputs": outputs, "dtype": X.dtype}
+    megabytes = [memory_required(model, X.shape[1], size, **given).total / 1e6 for size in SIZES]
     return found, seconds, np.array(megabytes)
 
 
