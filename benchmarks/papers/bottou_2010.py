@@ -1,8 +1,8 @@
 """Bottou 2010: gradient descent by single rows finds in a few passes what other solvers take far longer for.
 
 Two tables, both on generated rows: text of the shape of RCV1 (words by Zipf's law, TF-IDF, rows of length 1), fewer
-documents; and dense rows of the shape of ALPHA, where one averaged pass is to come near the optimum. The rate falls as
-``eta0 / (1 + alpha eta0 t)``, of averaged descent to the power of 0.75; eta0 is found on the first 1,000 rows, as there.
+documents; and dense rows of the shape of ALPHA, where two averaged passes are to come near the optimum. The rate falls
+as ``eta0 / (1 + alpha eta0 t)``, of averaged descent to the power of 0.75; eta0 is found on 1,000 rows, as there.
 
     python benchmarks/papers/bottou_2010.py
 """
@@ -52,7 +52,7 @@ def text(n_documents, n_words, rng):
 
 
 def dense(n_rows, n_columns, rng):
-    """Correlated columns, as the Hessian of real ones has eigenvalues of all sizes; about a fifth of labels are noise."""
+    """Correlated columns: the Hessian has eigenvalues of all sizes, as that of real ones. Labels are noisy."""
     scales = np.arange(1, n_columns + 1) ** -0.5
     turned = np.linalg.qr(rng.standard_normal((n_columns, n_columns)))[0]
     scores = rng.standard_normal((n_rows, n_columns))
@@ -71,7 +71,7 @@ def sgd(loss, alpha, eta0, passes, average=False):
 
 
 def first_rate(loss, alpha, X, y):
-    """From 1 doubled, or halved, as long as a pass over the first rows ends at a lower objective; the lower end of these."""
+    """From 1 doubled or halved, as long as a pass over the first rows ends lower; the lower end of the bracket."""
 
     def objective(eta0):
         model = sgd(loss, alpha, eta0, 1)
@@ -115,7 +115,7 @@ def text_table(rows, n_train):
 
 
 def dense_curve(rows, n_train):
-    """Test errors in percent by passes, of both; and at the optimum. Averages begin after the first pass, or with it."""
+    """Test errors in percent by passes, and at the optimum. Averages begin after the first pass, or with it."""
     X, y = rows
     parts = X[:n_train], y[:n_train], X[n_train:], y[n_train:]
     eta0 = first_rate("log_loss", DENSE_ALPHA, *parts[:2])
@@ -162,7 +162,10 @@ def claims(texts, errors, best):
         Claim(
             "log loss: the same", "0 points (both 5.14 %)", [log_error - newton_error], (-0.15, 0.15), np.nan, "points"
         ),
-        Claim("hinge: seconds of the exact solver over SGD's", "2.5 to 16,000", [svm_seconds / hinge_seconds], (2.5, 16_000), 1),
+        Claim(
+            "hinge: seconds of the exact solver over SGD's", "2.5 to 16,000", [svm_seconds / hinge_seconds],
+            (2.5, 16_000), 1,
+        ),
         Claim("log loss: the same", "8 (33 and 4 s)", [newton_seconds / log_seconds], (2, 50), 1),
         Claim(
             "dense rows: averaged SGD after 2 passes above the optimum", "0.01 points (21.87 and 21.86 %)",

@@ -1,7 +1,7 @@
-"""Goyal et al. 2017: with warm-up and a rate in proportion to it, a batch of 32 times the size ends where the small one does.
+"""Goyal et al. 2017: with warm-up and a rate in proportion, 32 times the batch ends where the small one does.
 
-A network with one hidden layer on Fashion-MNIST, momentum 0.9, rates that fall to a tenth after each third of the epochs.
-The rate of the small batch is the best of some, on rows of its own.
+A network with one hidden layer on Fashion-MNIST, momentum 0.9, rates that fall to a tenth after each third of the
+epochs. The rate of the small batch is the best of some, on rows of its own.
 
     MINIBATCH_DATA=folder python benchmarks/papers/goyal_2017.py
 """

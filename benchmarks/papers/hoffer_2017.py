@@ -1,7 +1,7 @@
 """Hoffer et al. 2017: train longer, generalize better. The gap of large batches is one of too few updates.
 
-Keskar's network F1, narrower, on images of MNIST: momentum 0.9, a rate of 0.1 that falls to a tenth after each fifth of the
-epochs, small batches and 32 times as large ones. These are adapted step by step: a rate times the root of 32, batch
+Keskar's network F1, narrower, on images of MNIST: momentum 0.9, a rate of 0.1 that falls to a tenth after each fifth of
+the epochs, small batches and 32 times as large ones. These are adapted step by step: a rate times the root of 32, batch
 normalization over as many rows as a small batch has ("ghost"), and 32 times the epochs, which are as many updates.
 
     MINIBATCH_DATA=folder python benchmarks/papers/hoffer_2017.py

@@ -1,4 +1,4 @@
-"""Masters and Luschi 2018: at a fixed number of epochs small batches are best, and allow more rates; at equal updates not.
+"""Masters and Luschi 2018: at equal epochs small batches are best, and allow more rates; at equal updates not.
 
 Plain SGD, no momentum; rates are per row of a batch, ``eta / m``, as theirs. A network with one hidden layer, on a few
 thousand images of MNIST; the score is that of the last epoch.
@@ -81,10 +81,8 @@ def table(by_epochs, by_updates):
     """Means over seeds."""
     epochs, updates = by_epochs.max(axis=2).mean(axis=0), by_updates.max(axis=2).mean(axis=0)
     columns = ["m", f"accuracy after {EPOCHS} epochs, %", "usable rates", f"accuracy after {UPDATES} updates, %"]
-    lines = zip(SIZES, epochs, usable(by_epochs).mean(axis=0), updates, strict=True)
-    return columns, [
-        [f"{m:,}", f"{at_epochs:.1f}", number(n), f"{at_updates:.1f}"] for m, at_epochs, n, at_updates in lines
-    ]
+    rows = zip(SIZES, epochs, usable(by_epochs).mean(axis=0), updates, strict=True)
+    return columns, [[f"{m:,}", f"{first:.1f}", number(n), f"{second:.1f}"] for m, first, n, second in rows]
 
 
 def draw(epochs, updates):

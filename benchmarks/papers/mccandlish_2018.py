@@ -1,7 +1,7 @@
-"""McCandlish et al. 2018: the gradient noise scale grows along training, and is of the order of the critical batch size.
+"""McCandlish et al. 2018: the gradient noise scale grows in training, and is of the order of the critical batch size.
 
-A network with one hidden layer on images of MNIST, plain SGD. The noise scale is tr(S) / |G|^2 of all rows; the critical
-batch size comes from branches of the same run, whose batches have 1, 4, 16, ... rows, each at its own rate.
+A network with one hidden layer on images of MNIST, plain SGD. The noise scale is tr(S) / |G|^2 of all rows; critical
+batch sizes come from branches of the same run, whose batches have 1, 4, 16, ... rows, each at its own rate.
 
     MINIBATCH_DATA=folder python benchmarks/papers/mccandlish_2018.py
 """

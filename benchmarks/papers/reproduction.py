@@ -44,8 +44,8 @@ COLUMNS = ["claim", "published", "ours", "band", "agrees", "seconds"]
 class Claim(NamedTuple):
     """What was published, what is found, and where that counts as the same.
 
-    ``ours`` has a value of every seed, of which the median counts. ``nothing`` is the value that would say that there is
-    no effect: 0 for a difference, 1 for a ratio; NaN where there is none.
+    ``ours`` has a value of every seed, of which the median counts. ``nothing`` is the value that would say that there
+    is no effect: 0 for a difference, 1 for a ratio; NaN where there is no such value.
     """
 
     claim: str
@@ -84,7 +84,7 @@ class Claim(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a script found: claims, tables ``{name: (columns, rows)}``, a figure, and what all of it is about."""
+    """What a script found: claims, tables ``{name: (columns, rows)}`` of text, and a figure of matplotlib."""
 
     claims: Sequence[Claim]
     tables: Mapping[str, tuple[list[str], list[list[str]]]]
@@ -102,13 +102,13 @@ def mean_and_spread(values: Sequence[float], digits: int = 2) -> str:
 
 
 def mnist(n_train: int, n_test: int, name: str = "mnist") -> tuple[Any, Any, Any, Any]:
-    """The first rows of the training part, in [0, 1], and of the test part: X, y, X_test, y_test."""
+    """The first rows of the training part and of the test part, in [0, 1]: X, y, X_test, y_test."""
     folder = os.environ.get("MINIBATCH_DATA")
     path = Path(folder or ".") / f"{name}.npz"
     if not folder or not path.exists():
         raise SystemExit(
-            f"This paper is about images: it needs {name}.npz, with X of shape (70000, 784), y and n_train=60000, in the "
-            "folder that MINIBATCH_DATA names."
+            f"This paper is about images: it needs {name}.npz, with X of shape (70000, 784), y and n_train=60000, in "
+            "the folder that MINIBATCH_DATA names."
         )
     archive = np.load(path)
     X, y, start = archive["X"], archive["y"], int(archive["n_train"])
@@ -141,30 +141,26 @@ def reproduce(script: str, measure: Callable[[bool], Found]) -> None:
 
 def write_pages(folder: Path = FOLDER) -> None:
     """The tables of all pages, from the figures saved."""
-    saved = {name: json.loads((folder / f"{name}.json").read_text()) for name in PAPERS if _has(folder, name)}
+    files = {name: folder / f"{name}.json" for name in PAPERS}
+    saved = {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
     for page in folder.glob("*.md"):
         page.write_text(filled(page.read_text(), saved))
 
 
 def filled(text: str, saved: Mapping[str, Any]) -> str:
-    """A page with each of its tables as the saved figures have it; tables of scripts that never ran stay."""
-    return BLOCK.sub(
-        lambda block: (
-            block[1] + _table(block[2], block[3], saved) + block[4] if block[2] in {"all", *saved} else block[0]
-        ),
-        text,
-    )
+    """A page with its tables as the saved figures have them; tables of scripts that never ran stay."""
 
+    def anew(block: re.Match[str]) -> str:
+        begin, name, which, end = block.groups()
+        return begin + _table(name, which, saved) + end if name == "all" or name in saved else block[0]
 
-def _has(folder: Path, name: str) -> bool:
-    return (folder / f"{name}.json").exists()
+    return BLOCK.sub(anew, text)
 
 
 def _table(name: str, which: str, saved: Mapping[str, Any]) -> str:
     if name == "all":
-        rows = [
-            [f"[{PAPERS[each]}]({each}.md)", *line] for each in PAPERS if each in saved for line in _lines(saved[each])
-        ]
+        links = {each: f"[{title}]({each}.md)" for each, title in PAPERS.items() if each in saved}
+        rows = [[link, *row] for each, link in links.items() for row in _lines(saved[each])]
         return markdown_table(["paper", *COLUMNS], rows)
     if which == "claims":
         return markdown_table(COLUMNS, _lines(saved[name]))

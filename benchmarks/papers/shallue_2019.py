@@ -1,7 +1,7 @@
-"""Shallue et al. 2019: twice the batch needs half the updates, up to a point, and then no fewer; momentum moves the point.
+"""Shallue et al. 2019: twice the batch needs half the updates, up to a point, and then no fewer; momentum moves it.
 
-A network with one hidden layer on images of MNIST, to a test accuracy that was fixed beforehand. Every batch size has its
-own rate, the best of a grid; plain descent and momentum of 0.9 have grids of the same effective rates.
+A network with one hidden layer on images of MNIST, to a test accuracy that was fixed beforehand. Every batch size has
+its own rate, the best of a grid; plain descent and momentum of 0.9 have grids of the same effective rates.
 
     MINIBATCH_DATA=folder python benchmarks/papers/shallue_2019.py
 """

@@ -1,8 +1,8 @@
 """Smith 2017: rates that go up and down between the ends of a range test reach the plateau of a fixed rate far earlier.
 
 A network with one hidden layer on Fashion-MNIST, batches of 100 and momentum 0.9 as there. The run has his proportions:
-cycles of 4,000 of 70,000 updates, the highest rate six times the lowest, the fixed rate the lowest, with a tenth of it in the
-last seventh.
+cycles of 4,000 of 70,000 updates, the highest rate six times the lowest, the fixed rate the lowest, with a tenth of it
+in the last seventh.
 
     MINIBATCH_DATA=folder python benchmarks/papers/smith_2017.py
 """
