@@ -53,12 +53,12 @@ def text(n_documents, n_words, rng):
 
 def dense(n_rows, n_columns, rng):
     """Correlated columns: the Hessian has eigenvalues of all sizes, as that of real ones. Labels are noisy."""
-    scales = np.arange(1, n_columns + 1) ** -0.5
-    turned = np.linalg.qr(rng.standard_normal((n_columns, n_columns)))[0]
-    scores = rng.standard_normal((n_rows, n_columns))
-    X = normalize((scores * scales) @ turned)
+    scales = np.arange(1, n_columns + 1, dtype=np.float32)[:, None] ** -0.5
+    turned = np.linalg.qr(rng.standard_normal((n_columns, n_columns), dtype=np.float32))[0]
+    scores = rng.standard_normal((n_rows, n_columns), dtype=np.float32)
+    X = normalize(scores @ (scales * turned))
     margin = scores @ rng.standard_normal(n_columns) / np.sqrt(n_columns)
-    return X.astype(np.float32), (rng.random(n_rows) < 1.0 / (1.0 + np.exp(-4.0 * margin))).astype(int)
+    return X, (rng.random(n_rows) < 1.0 / (1.0 + np.exp(-4.0 * margin))).astype(int)
 
 
 def sgd(loss, alpha, eta0, passes, average=False):

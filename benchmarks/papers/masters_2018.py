@@ -8,6 +8,7 @@ thousand images of MNIST; the score is that of the last epoch.
 
 import numpy as np
 from reproduction import Claim, Found, mnist, number, reproduce
+from sklearn.base import clone
 from sklearn.model_selection import ShuffleSplit
 
 from minibatch import MiniBatchMLPClassifier
@@ -16,7 +17,7 @@ from minibatch.plotting import BatchSizeLearningRateDisplay
 
 SIZES = (2, 8, 32, 128, 512, 2048)
 N_TRAIN, N_TEST, SEEDS = 4_000, 4_000, 5
-EPOCHS, UPDATES = 10, 600
+EPOCHS, UPDATES = 10, 300
 USABLE = 2.0  # points of accuracy behind the best rate of all
 
 
@@ -24,7 +25,7 @@ def search(model, base_rates, X, y, n_seeds, **budget):
     """Every batch size at its own rates, on random splits, of which each has its own seed."""
     grid = [{"batch_size": [m], "learning_rate_init": [rate * m for rate in base_rates]} for m in SIZES]
     splits = ShuffleSplit(n_seeds, train_size=N_TRAIN, test_size=N_TEST, random_state=0)
-    return MiniBatchGridSearchCV(model.set_params(**budget), grid, cv=splits, refit=False).fit(X, y)
+    return MiniBatchGridSearchCV(clone(model).set_params(**budget), grid, cv=splits, refit=False).fit(X, y)
 
 
 def scores(found, n_base_rates):
@@ -44,7 +45,7 @@ def measure(quick):
         (32,), solver="sgd", momentum=0.0, learning_rate="constant", tol=None, random_state=0
     )  # fmt: skip
     epochs = search(model, fine, *data, 1 if quick else SEEDS, max_iter=1 if quick else EPOCHS)
-    updates = search(model, coarse, *data, 1 if quick else 3, max_iter=10_000, max_updates=5 if quick else UPDATES)
+    updates = search(model, coarse, *data, 1 if quick else 3, max_iter=100_000, max_updates=5 if quick else UPDATES)
     by_epochs, by_updates = scores(epochs, len(fine)), scores(updates, len(coarse))
     return Found(claims(by_epochs, by_updates), {"sizes": table(by_epochs, by_updates)}, draw(epochs, updates))
 

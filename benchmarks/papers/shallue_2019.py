@@ -29,7 +29,7 @@ def measure(quick):
         model = MiniBatchMLPClassifier((32,), solver="momentum", momentum=momentum, alpha=0.0, random_state=0)
         found[name] = steps_to_target(
             model, X, y, batch_sizes=sizes, learning_rates=(1.0 - momentum) * rates, target=("test_score", target),
-            max_updates=20_000, X_test=X_test, y_test=y_test, n_repeats=1 if quick else 5, random_state=0,
+            max_updates=20_000, X_test=X_test, y_test=y_test, n_repeats=1 if quick else 3, random_state=0,
         )  # fmt: skip
     return Found(claims(**found), {"updates": table(**found)}, draw(found))
 
@@ -68,10 +68,10 @@ def table(plain, momentum):
 def draw(found):
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained", sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4.2), layout="constrained", sharey=True)
     for ax, (name, result) in zip(axes, found.items(), strict=True):
         BatchSizeScalingDisplay.from_steps(result, ax=ax)
-        ax.set_title(f"{name}: critical batch size {number(result.critical_batch_size)}")
+        ax.set_title(name, loc="left")
     return figure
 
 

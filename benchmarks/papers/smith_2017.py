@@ -112,7 +112,7 @@ def table(accuracy):
 def draw(ranges, curve):
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, 1, figsize=(9, 9), layout="constrained")
+    figure, axes = plt.subplots(2, 1, figsize=(10, 9), layout="constrained")
     LearningRateRangeDisplay.from_result(ranges, ax=axes[0])
     ConvergenceDisplay.from_curve(curve, ax=axes[1], y="test_score", std_display_style=None)
     return figure
