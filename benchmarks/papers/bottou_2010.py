@@ -123,7 +123,7 @@ def dense_curve(rows, n_train):
         name: [timed(sgd("log_loss", DENSE_ALPHA, eta0, n, start(n)), *parts)[1] for n in PASSES]
         for name, start in (("SGD", lambda n: False), ("averaged SGD", lambda n: True if n == 1 else n_train))
     }
-    best = MiniBatchSGDClassifier("log_loss", solver="lbfgs", alpha=DENSE_ALPHA, max_iter=1_000)
+    best = MiniBatchSGDClassifier("log_loss", solver="lbfgs", alpha=DENSE_ALPHA, max_iter=2_000, tol=1e-8)
     return errors, timed(best, *parts)[1]
 
 
