@@ -128,7 +128,7 @@ def dense_curve(rows, n_train):
 
 
 def measure(quick):
-    n_text, n_dense, n_columns = (4_000, 2_000, 50) if quick else (100_000, 100_000, 500)
+    n_text, n_dense, n_columns = (4_000, 2_000, 50) if quick else (200_000, 100_000, 500)
     rng = np.random.default_rng(0)
     texts = text_table(text(n_text, 47_152, rng), 4 * n_text // 5)
     errors, best = dense_curve(dense(n_dense, n_columns, rng), n_dense // 2)
