@@ -54,9 +54,9 @@ def picture(found):
 
 
 def main():
-    X, y = rows("mnist", 6000)
+    X, y = rows("letter", 6000)
     rng = np.random.default_rng(0)
-    noisy = np.where(rng.random(len(y)) < 0.1, rng.integers(0, 10, len(y)), y)  # there is something to learn by heart
+    noisy = np.where(rng.random(len(y)) < 0.1, rng.integers(0, 26, len(y)), y)  # there is something to learn by heart
     found = {name: scores(*part, X, noisy) for name, part in PARTS.items()}
     leads = {name: lead(test) for name, (_, test) in found.items()}
     gaps = {name: 100 * (train - test).mean(axis=1)[[0, -1]] for name, (train, test) in found.items()}
@@ -84,7 +84,7 @@ def main():
     with plt.rc_context(STYLE):
         figure = picture(found)
     about = (
-        f"{N_ROWS:,} training rows of mnist, a tenth of the labels drawn anew, {N_SPLITS} splits; ± is an interval of "
+        f"{N_ROWS:,} training rows of letter, a tenth of the labels drawn anew, {N_SPLITS} splits; ± is an interval of "
         "95 %. One rate: 0.1 at every size."
     )
     write("generalization", figure, claims, about)

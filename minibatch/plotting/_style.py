@@ -97,12 +97,12 @@ def parameter_words(name: str) -> str:
 
 
 def value_words(value: Any) -> str:
-    """A value of a parameter, short.
+    """A value of a parameter, short; of a function, as a schedule may be one, its name.
 
-    >>> [value_words(value) for value in (0.0158489319, 1e8, "full", 100000)]
-    ['0.01585', '1e+08', 'full', '100000']
+    >>> [value_words(value) for value in (0.0158489319, 1e8, "full", 100000, max)]
+    ['0.01585', '1e+08', 'full', '100000', 'max']
     """
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(getattr(value, "__name__", value))
 
 
 def value_labels(curve: ConvergenceCurve, separator: str = " ") -> list[str]:
