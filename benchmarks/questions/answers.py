@@ -34,6 +34,12 @@ def listed(values, digits=".4g"):
     return ", ".join("-" if np.isnan(value) else f"{value:{digits}}" for value in np.asarray(values, float))
 
 
+def among(cases):
+    """The verdict on a claim that holds in all of several cases, in some, or in none."""
+    held = [bool(case) for case in cases]
+    return all(held) if all(held) or not any(held) else None
+
+
 def write(name, figure, claims, about):
     """The picture, and the table of claims: (what people say, True, None or False, what was measured)."""
     figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
