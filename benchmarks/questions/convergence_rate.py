@@ -11,9 +11,9 @@ from minibatch.model_selection import fit_steps_to_target, steps_to_target
 ROWS, SEEDS, EPOCHS, ALPHA = 8000, 3, 100, 0.1
 SIZES = 4 ** np.arange(7)
 MODELS = {
-    "adult, log loss": ("adult", MiniBatchSGDClassifier("log_loss")),
-    "bike_hour, Poisson loss": ("bike_hour", MiniBatchSGDRegressor("poisson")),
-    "letter, network": ("letter", MiniBatchMLPClassifier((32,))),
+    "adult (log loss)": ("adult", MiniBatchSGDClassifier("log_loss")),
+    "bike_hour (Poisson loss)": ("bike_hour", MiniBatchSGDRegressor("poisson")),
+    "letter (network)": ("letter", MiniBatchMLPClassifier((32,))),
 }
 
 
@@ -85,7 +85,7 @@ def claims_about_updates(found):
         ),
         (
             "A larger batch converges in fewer passes over the rows.",
-            among(np.diff(passes, axis=1).ravel() < 0),
+            among(more <= 1),
             f"{SIZES[-1]} rows need {listed(more, '.2g')} times the passes of the size with the fewest ({names})",
         ),
     ]
@@ -113,9 +113,10 @@ def claims_about_rates(ridge, runs):
         ),
         (
             "Small batches cannot converge linearly.",
-            bool(svrg[-1] > full[-1]),
-            f"with SVRG, at a constant rate, batches of 32 rows come to an excess of {max(svrg[-1], 0):.0e} in "
-            f"{EPOCHS} epochs; full batches to {full[-1]:.0e}, single rows at a falling rate to {falling[-1]:.0e}",
+            bool(svrg[-1] > 1e-12),
+            f"with SVRG, at a constant rate, batches of 32 rows come below an excess of 1e-12 in "
+            f"{np.argmax(svrg < 1e-12) + 1} epochs; full batches come to {full[-1]:.0e} in {EPOCHS}, single rows at a "
+            f"falling rate to {falling[-1]:.0e}",
         ),
     ]
 

@@ -16,8 +16,8 @@ from minibatch.model_selection import memory_required
 ROWS, SIZES, MEGABYTE = 10_000, [1, 4, 16, 64, 256, 1024, 4096, 10_000], 1e6
 FEW = {"max_iter": 1, "tol": None, "random_state": 0}
 MODELS = {
-    "adult, linear model": ("adult", MiniBatchSGDClassifier("log_loss", **FEW)),
-    "mnist, 100 hidden units": ("mnist", MiniBatchMLPClassifier((100,), **FEW)),
+    "adult (linear model)": ("adult", MiniBatchSGDClassifier("log_loss", **FEW)),
+    "mnist (100 hidden units)": ("mnist", MiniBatchMLPClassifier((100,), **FEW)),
 }
 
 
@@ -56,7 +56,7 @@ def of_scikit_learn():
 def of_solvers():
     """What the network takes with each solver, in batches of 64 rows."""
     X, y = rows("mnist", ROWS)
-    _, model = MODELS["mnist, 100 hidden units"]
+    _, model = MODELS["mnist (100 hidden units)"]
     return {name: said(clone(model).set_params(solver=name), X, y, 64) for name in ("sgd", "adam")}
 
 
@@ -73,9 +73,9 @@ def claims_of(found, theirs, solvers):
     in_proportion = np.concatenate([values > 3.5 for values in factors.values()])
     errors = [np.abs(totals - peaks).max() / peaks.max() for _, totals, peaks in found.values()]
     adds = np.array([peaks[-1] - peaks[0] for *_, peaks in found.values()] + [theirs[-1] - theirs[0]])
-    of_rows = np.array([of_rows for of_rows, _, _ in found.values()] + [found["mnist, 100 hidden units"][0]])
+    of_rows = np.array([of_rows for of_rows, _, _ in found.values()] + [found["mnist (100 hidden units)"][0]])
     more = (solvers["adam"].total - solvers["sgd"].total) / MEGABYTE
-    network = found["mnist, 100 hidden units"][2]
+    network = found["mnist (100 hidden units)"][2]
     rise = network[SIZES.index(64)] - network[0]
     return [
         (
@@ -109,13 +109,14 @@ def main():
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
         for ax, (title, (of_rows, totals, peaks)) in zip(axes, found.items(), strict=True):
-            ax.loglog(SIZES, totals, color="C0", label="memory_required")
-            ax.loglog(SIZES, peaks, "o", color="C0", label="measured")
+            ax.semilogx(SIZES, totals, color="C0", label="memory_required")
+            ax.semilogx(SIZES, peaks, "o", color="C0", label="measured")
             ax.axhline(of_rows, color="0.4", ls=":", label="the rows themselves")
             ax.set(title=title, xlabel="batch size")
-        axes[1].loglog(SIZES, theirs, "s--", color="C1", label="scikit-learn, measured")
+        axes[1].semilogx(SIZES, theirs, "s--", color="C1", label="scikit-learn, measured")
         axes[0].set(ylabel="MB beside the rows")
         for ax in axes:
+            ax.set_ylim(0, None)
             ax.legend()
     about = f"{ROWS:,} rows of float32; peaks by `tracemalloc`, of one epoch."
     write("memory", figure, claims_of(found, theirs, of_solvers()), about)
