@@ -3,9 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from answers import STYLE, among, listed, rows, write
+from sklearn.base import clone
 from targets import loss_to_reach
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch.diagnostics import stability_limit
 from minibatch.model_selection import fit_steps_to_target, steps_to_target
 
 ROWS, SEEDS, EPOCHS, ALPHA = 8000, 3, 100, 0.1
@@ -41,6 +43,8 @@ class Ridge:
         weights = np.linalg.solve(hessian, self.X.T @ self.y / len(y))
         self.least = self.objective(weights)
         curvatures = np.linalg.eigvalsh(hessian)
+        self.model = MiniBatchSGDRegressor(alpha=ALPHA, fit_intercept=False, batch_size=1, shuffle="replacement")
+        self.stable_rate = float(stability_limit(self.model, self.X, self.y))
         self.lowest, self.highest = curvatures[curvatures > 1.001 * ALPHA].min(), curvatures.max()
 
     def objective(self, weights):
@@ -48,23 +52,21 @@ class Ridge:
 
     def excess(self, size, **parameters):
         """Of the objective over the least, epoch by epoch: means over the seeds."""
-        model = MiniBatchSGDRegressor(
-            alpha=ALPHA, fit_intercept=False, batch_size=size, max_iter=EPOCHS, tol=None, evaluate_every=1,
-            shuffle="replacement",
-        ).set_params(**parameters)  # fmt: skip
+        model = clone(self.model).set_params(batch_size=size, max_iter=EPOCHS, tol=None, evaluate_every=1, **parameters)
         runs = [model.set_params(random_state=seed).fit(self.X, self.y).history_["objective"] for seed in range(SEEDS)]
         return np.mean(runs, axis=0) - self.least
 
 
 def runs_of(ridge):
     """What runs are called, and what they are."""
-    high, low = 0.02 / ridge.highest, 0.01 / ridge.highest
+    high, low = 0.5 * ridge.stable_rate, 0.25 * ridge.stable_rate
     constant = {"learning_rate": "constant"}
     return {
         "full batches, constant rate": ridge.excess("full", eta0=2 / (ridge.lowest + ridge.highest), **constant),
         "single rows, constant rate": ridge.excess(1, eta0=high, **constant),
         "single rows, half that rate": ridge.excess(1, eta0=low, **constant),
         "single rows, falling rate": ridge.excess(1, eta0=high, learning_rate="inverse_time"),
+        "each row once an epoch, constant rate": ridge.excess(1, eta0=high, shuffle=True, **constant),
         "32 rows, SVRG": ridge.excess(32, solver="svrg", shuffle=True),
     }
 
@@ -92,7 +94,7 @@ def claims_about_updates(found):
 
 
 def claims_about_rates(ridge, runs):
-    full, high, low, falling, svrg = runs.values()
+    full, high, low, falling, once, svrg = runs.values()
     half = EPOCHS // 2
     contraction = (full[-1] / full[half]) ** (1 / (EPOCHS - 1 - half))
     of_theory = ((ridge.highest - ridge.lowest) / (ridge.highest + ridge.lowest)) ** 2
@@ -103,13 +105,19 @@ def claims_about_rates(ridge, runs):
         (
             "Full batches converge linearly: every update leaves the same share.",
             bool(abs(contraction / of_theory - 1) < 0.01),
-            f"an update leaves {contraction:.4f} of the excess; theory: {of_theory:.4f} at this rate, 2 / (m + L)",
+            f"an update leaves {contraction:.4f} of the excess; theory: {of_theory:.4f} at 2 / (m + L)",
         ),
         (
             "Single rows converge sublinearly.",
             among([power < -0.8, floors[0] < falling[-1]]),
             f"at a falling rate the excess goes as time to the power of {power:.2f}; at a constant one it ends at a "
             f"floor, {floors[0] / floors[1]:.2g} times as high at twice the rate",
+        ),
+        (
+            "How rows are drawn makes no difference.",
+            bool(0.5 < once[half:].mean() / floors[0] < 2),
+            f"with every row once an epoch the floor is {once[half:].mean() / floors[0]:.2g} times as high as with rows "
+            "drawn anew for every batch",
         ),
         (
             "Small batches cannot converge linearly.",
