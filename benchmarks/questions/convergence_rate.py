@@ -116,8 +116,8 @@ def claims_about_rates(ridge, runs):
         (
             "How rows are drawn makes no difference.",
             bool(0.5 < once[half:].mean() / floors[0] < 2),
-            f"with every row once an epoch the floor is {once[half:].mean() / floors[0]:.2g} times as high as with rows "
-            "drawn anew for every batch",
+            f"with every row once an epoch the floor is {once[half:].mean() / floors[0]:.2g} times as high as with "
+            "rows drawn anew for every batch",
         ),
         (
             "Small batches cannot converge linearly.",
