@@ -6,6 +6,10 @@ examples are shown and not run.
 
 import inspect
 import os
+import re
+
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -21,7 +25,6 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
@@ -70,6 +73,7 @@ sphinx_gallery_conf = {
 
 # ---------------------------------------------------------------------- pages
 html_theme = "pydata_sphinx_theme"
+html_math_renderer = "mathml"
 html_title = "scikit-minibatch"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
@@ -84,10 +88,20 @@ html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "header_links_before_dropdown": 6,
+    "navbar_persistent": ["search-button"],
     "footer_start": ["copyright"],
     "footer_end": [],
 }
 
 
+def write_formula(writer, node):
+    """MathML, which browsers draw by themselves: no script that would be fetched from elsewhere."""
+    block = isinstance(node, nodes.math_block)
+    formula = tex2mathml(re.sub(r"\\[bB]ig[lr]?(?![a-z])", "", node.astext()), as_block=block)  # these stretch anyway
+    writer.body.append(f'<div class="math">{formula}</div>\n' if block else formula)
+    raise nodes.SkipNode
+
+
 def setup(app):
+    app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("autodoc-skip-member", skip_what_scikit_learn_documents)

@@ -43,7 +43,7 @@ def among(cases):
 def write(name, figure, claims, about):
     """The picture, and the table of claims: (what people say, True, None or False, what was measured)."""
     figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
-    lines = ["| what people say | in our measurements | |", "|---|---|---|"]
+    lines = ["| what people say | in our measurements | what was measured |", "|---|---|---|"]
     for said, holds, measured in claims:
         word, style = VERDICTS[holds]
         lines.append(f"| {said} | [{word}]{{.{style}}} | {measured} |")
