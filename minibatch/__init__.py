@@ -4,7 +4,7 @@ from minibatch.history import History
 from minibatch.linear_model import MiniBatchSGDClassifier, MiniBatchSGDOneClassSVM, MiniBatchSGDRegressor
 from minibatch.neural_network import MiniBatchMLPClassifier, MiniBatchMLPRegressor
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 __all__ = [
     "History",
     "MiniBatchMLPClassifier",
