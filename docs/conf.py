@@ -31,7 +31,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "**/*.fragment.md", "papers/*.fragment.md", "gallery/*.md5"]
 templates_path = ["_templates"]
-nitpicky = False
+toc_object_entries_show_parents = "hide"  # method(), not Class.method(), beside a page
 
 # ---------------------------------------------------------------------- text
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath", "substitution"]
