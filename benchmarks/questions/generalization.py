@@ -11,7 +11,7 @@ from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier
 from minibatch.model_selection import convergence_curve
 
 SIZES = [8, 32, 128, 512, "full"]
-N_ROWS, N_SPLITS, EPOCHS = 2000, 5, 40
+N_ROWS, N_SPLITS, EPOCHS = 2000, 5, 20
 FOLDS = ShuffleSplit(N_SPLITS, train_size=N_ROWS, test_size=4000, random_state=0)
 LINEAR = MiniBatchSGDClassifier("log_loss", multi_class="multinomial", tol=None, random_state=0)
 OWN_RATES = MiniBatchMLPClassifier(

@@ -6,15 +6,15 @@ from answers import STYLE, among, listed, rows, write
 from sklearn.model_selection import ShuffleSplit
 
 from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier
-from minibatch.model_selection import convergence_curve, memory_required
+from minibatch.model_selection import convergence_curve
 
 SIZES = [1, 8, 64, 512, "full"]
 FOLDS = ShuffleSplit(3, test_size=0.25, random_state=0)
 EPOCHS = 20
 TASKS = {
-    "adult, linear": ("adult", MiniBatchSGDClassifier("log_loss", tol=None, random_state=0)),
-    "covtype, linear": ("covtype_93k", MiniBatchSGDClassifier("log_loss", tol=None, random_state=0)),
-    "letter, network": ("letter", MiniBatchMLPClassifier((50,), solver="sgd", tol=None, random_state=0)),
+    "adult (linear)": ("adult", MiniBatchSGDClassifier("log_loss", tol=None, random_state=0)),
+    "covtype (linear)": ("covtype_93k", MiniBatchSGDClassifier("log_loss", tol=None, random_state=0)),
+    "letter (network)": ("letter", MiniBatchMLPClassifier((50,), solver="sgd", tol=None, random_state=0)),
 }
 RATES = {"one rate for all": {"learning_rate": "constant"}, "its own rates": {"learning_rate": "auto"}}
 
@@ -28,26 +28,22 @@ def summaries(name, model):
         )
         found[rates] = curve.summary_["mean_test_score"]
         seconds = curve.summary_["seconds"]
-    outputs = len(np.unique(y))
-    given = {"n_samples": len(X), "n_outputs": outputs, "dtype": X.dtype}
-    megabytes = [memory_required(model, X.shape[1], size, **given).total / 1e6 for size in SIZES]
-    return found, seconds, np.array(megabytes)
+    return found, seconds
 
 
 def main():
     found = {task: summaries(*task_of) for task, task_of in TASKS.items()}
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained", sharey=True)
-        for ax, (task, (scores, _, _)) in zip(axes, found.items(), strict=True):
+        for ax, (task, (scores, _)) in zip(axes, found.items(), strict=True):
             for (rates, values), style in zip(scores.items(), ("s--", "o-"), strict=True):
                 ax.plot(values, style, label=rates)
             ax.set(title=task, xticks=range(len(SIZES)), xticklabels=SIZES, xlabel="batch size")
         axes[0].set_ylabel(f"test accuracy after {EPOCHS} epochs")
         axes[0].legend()
-    points = {rates: [100 * np.ptp(scores[rates]) for scores, _, _ in found.values()] for rates in RATES}
+    points = {rates: [100 * np.ptp(scores[rates]) for scores, _ in found.values()] for rates in RATES}
     one, own = points.values()
-    times = [seconds.max() / seconds.min() for _, seconds, _ in found.values()]
-    memory = [megabytes.max() / megabytes.min() for _, _, megabytes in found.values()]
+    times = [seconds.max() / seconds.min() for _, seconds in found.values()]
     names = ", ".join(TASKS)
     claims = [
         (
@@ -60,11 +56,6 @@ def main():
             "It decides how long training takes.",
             among(np.array(times) > 2),
             f"the slowest size takes {listed(times, '.1f')} times as long for {EPOCHS} epochs as the quickest",
-        ),
-        (
-            "It decides how much memory training takes.",
-            among(np.array(memory) > 1.5),
-            f"the largest need is {listed(memory, '.1f')} times the smallest (`memory_required`)",
         ),
     ]
     about = f"20,000 rows at most, three splits, {EPOCHS} epochs; the one rate is the default of the constant schedule."
