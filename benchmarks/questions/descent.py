@@ -33,6 +33,7 @@ def main():
             for size, name in SIZES.items():
                 ax.loglog(auto[size][x], auto[size]["objective"] / optimum - 1, label=f"{name} ({size})")
             ax.set(xlabel={"epoch": "epochs", "n_updates": "updates", "seconds": "seconds"}[x])
+            ax.minorticks_off()
         axes[0].set_ylabel("objective above the optimum, relative")
         axes[0].legend()
     above = {size: 100 * (auto[size]["objective"][-1] / optimum - 1) for size in SIZES}
