@@ -1,5 +1,6 @@
 """Two workers beside one, and what many would gain, by batch size: python benchmarks/questions/distributed.py"""
 
+import os
 import warnings
 
 import matplotlib.pyplot as plt
@@ -12,7 +13,7 @@ from minibatch.distributed import fit, simulate_workers
 from minibatch.model_selection import recommend_batch_size
 from minibatch.plotting import WorkersSimulationDisplay
 
-REPEATS, EPOCHS, ROWS = 3, 10, 20_000
+REPEATS, EPOCHS, ROWS = 2, 5, 20_000
 NETWORK = (5e-5, 1.25e9)  # latency in seconds, bytes a second: 10 Gbit Ethernet with a round figure for TCP
 WORKERS, SIZES = [1, 4, 16, 64, 256, 1024, 4096, 10_000], 4 ** np.arange(3, 9)
 MODELS = {
@@ -20,7 +21,7 @@ MODELS = {
         "covtype_93k",
         None,
         MiniBatchSGDClassifier("log_loss"),
-        [32, 1024, 16_384],
+        [1024, 16_384, 65_536],
         [1, 32, 1024],
     ),
     "mnist (network)": ("mnist", ROWS, MiniBatchMLPClassifier((100,)), [256, 4096], [32]),
@@ -28,7 +29,7 @@ MODELS = {
 
 
 def compared(model, X, y, sync, size):
-    """Seconds of one worker over those of two, the fastest of alternating fits each; and the fitted models."""
+    """Seconds of one worker over those of two, the fastest of alternating fits; and the fitted models."""
     model = clone(model).set_params(batch_size=size, max_iter=EPOCHS, tol=None, random_state=0)
     seconds, fitted = {1: [], 2: []}, {}
     for _ in range(REPEATS):
@@ -43,7 +44,7 @@ def log_loss_of(model, X, y):
 
 
 def measured(name, most, model, of_gradients, of_parameters):
-    """By what is shared and batch size: the speed-up, and how far the loss (gradients: the weights) is from one's."""
+    """By what is shared and batch size: the speed-up, and how far the loss is from that of one."""
     X, y = rows(name, most)
     found = {}
     for sync, sizes in (("gradients", of_gradients), ("parameters", of_parameters)):
@@ -110,6 +111,7 @@ def claims_about_many(many):
 
 def main():
     warnings.simplefilter("ignore")
+    load = os.getloadavg()[0]
     found = {title: measured(*of) for title, of in MODELS.items()}
     advice, many = simulated()
     with plt.rc_context(STYLE):
@@ -125,9 +127,10 @@ def main():
         right.set_title("1 to 10,000 workers, computed")
     a, b = (1e6 * seconds for seconds in advice.seconds_per_update)
     about = (
-        f"Two workers: {EPOCHS} epochs on a machine of two cores, the fastest of {REPEATS} runs, {ROWS:,} rows of "
-        f"mnist. Many: computed for the linear model, with {a:.2g} us for an update and {b:.2g} us for a row, a "
-        f"critical batch size of {advice.critical_batch_size:.2g}, and 10 Gbit Ethernet."
+        f"Two workers: {EPOCHS} epochs on a machine of two cores, on which other programs ran (load {load:.1f} before, "
+        f"{os.getloadavg()[0]:.1f} after); the faster of {REPEATS} runs, {ROWS:,} rows of mnist. Many: computed for the "
+        f"linear model, with {a:.2g} us for an update and {b:.2g} us for a row, a critical batch size of "
+        f"{advice.critical_batch_size:.2g}, and 10 Gbit Ethernet."
     )
     write("distributed", figure, claims_about_two(found) + claims_about_many(many), about)
 
