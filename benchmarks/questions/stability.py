@@ -10,7 +10,7 @@ from sklearn.base import clone
 from minibatch import MiniBatchMLPClassifier, MiniBatchSGDRegressor
 from minibatch.diagnostics import stability_limit
 
-ROWS, SEEDS, UPDATES, EPOCHS, ACCURACY, ALPHA = 8000, 3, 500, 4, 1.05, 0.1
+ROWS, SEEDS, UPDATES, EPOCHS, ACCURACY, ALPHA = 4000, 3, 200, 4, 1.05, 0.1
 SIZES = [1, 4, 16, 64, 256, 1024, "full"]
 LEAST_SQUARES = MiniBatchSGDRegressor(shuffle="replacement", alpha=ALPHA, fit_intercept=False)
 
@@ -34,11 +34,11 @@ def holds(model, X, y, rate):
 
 
 def largest_rate(model, X, y):
-    """Below which all tried hold: twofold steps from below, since runs may come back from far too high, then halves."""
+    """Below which all tried hold: from below in fourfold steps, as runs come back from far too high, then by halves."""
     low = 1e-4
-    while holds(model, X, y, 2 * low):
-        low *= 2
-    high = 2 * low
+    while holds(model, X, y, 4 * low):
+        low *= 4
+    high = 4 * low
     while high / low > ACCURACY:
         middle = np.sqrt(low * high)
         low, high = (middle, high) if holds(model, X, y, middle) else (low, middle)
