@@ -11,6 +11,7 @@ from minibatch import MiniBatchMLPClassifier, MiniBatchSGDRegressor
 from minibatch.diagnostics import stability_limit
 
 ROWS, SEEDS, UPDATES, EPOCHS, ACCURACY, ALPHA = 4000, 3, 200, 4, 1.05, 0.1
+EPOCHS_OF_NOISE = 200
 SIZES = [1, 4, 16, 64, 256, 1024, "full"]
 LEAST_SQUARES = MiniBatchSGDRegressor(shuffle="replacement", alpha=ALPHA, fit_intercept=False)
 
@@ -62,11 +63,12 @@ def fluctuations(rates):
     found = []
     for size, rate in zip(SIZES[:-1], rates, strict=True):
         model = clone(LEAST_SQUARES).set_params(
-            learning_rate="constant", eta0=rate, batch_size=size, max_iter=200, tol=None, evaluate_every=1
+            learning_rate="constant", eta0=rate, batch_size=size, max_iter=EPOCHS_OF_NOISE, tol=None, evaluate_every=1
         )
         runs = [model.set_params(random_state=seed).fit(X, y, coef_init=optimum) for seed in range(SEEDS)]
-        excess = np.array([run.history_["objective"][100:] - least for run in runs])
-        found.append(excess.mean() if all(run.status_ != "diverged" for run in runs) else np.nan)
+        objectives = [run.history_["objective"] for run in runs]
+        held = all(len(of) == EPOCHS_OF_NOISE and np.isfinite(of).all() for of in objectives)
+        found.append(np.mean(objectives, axis=0)[EPOCHS_OF_NOISE // 2 :].mean() - least if held else np.nan)
     return np.array(found)
 
 
