@@ -62,18 +62,20 @@ def main():
         steps.legend(title="batch size")
         noise.loglog(SIZES, errors, "o", label="measured on adult")
         noise.loglog(SIZES, errors[0] / np.sqrt(SIZES), ":", color="0.4", label="one row's / √(batch size)")
-        noise.set(title="Error of a batch's gradient", xlabel="batch size", ylabel="relative to the gradient of all rows")
+        noise.set(
+            title="Error of a batch's gradient", xlabel="batch size", ylabel="relative to the gradient of all rows"
+        )
         noise.legend()
     claims = [
         (
             "A batch's gradient is right on average.",
             bool(biases.max() < 1e-6),
-            f"the mean over an epoch's batches differs from the gradient of all rows by {biases.max():.0e} of it at most",
+            f"an epoch's batches on average differ from the gradient of all rows by {biases.max():.0e} of it",
         ),
         (
             "Its error falls as one over the root of the batch size.",
             bool(abs(slope + 0.5) < 0.05),
-            f"errors at {listed(SIZES)} rows: {listed(errors)} times the gradient; slope {slope:.2f} on logarithmic axes",
+            f"at {listed(SIZES)} rows {listed(errors, '.3g')} times the gradient; slope {slope:.2f} of the logarithms",
         ),
         (
             "An epoch has as many updates as batches fit into the rows.",
