@@ -144,7 +144,7 @@ def main():
         for title, excess in runs.items():
             right.semilogy(np.arange(1, EPOCHS + 1), np.maximum(excess, 1e-16), label=title)
         right.set(title="Strongly convex: excess of the objective", xlabel="epochs", ylim=(1e-13, None))
-        right.legend(fontsize=7)
+        right.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     about = (
         f'{ROWS:,} rows at most, {SEEDS} seeds. Updates with `learning_rate="auto"`; the strongly convex objective is '
         f"that of least squares with `alpha={ALPHA}` on bike_hour, rows drawn with replacement."

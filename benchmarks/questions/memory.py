@@ -13,7 +13,7 @@ from sklearn.neural_network import MLPClassifier
 from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier
 from minibatch.model_selection import memory_required
 
-ROWS, SIZES, MEGABYTE = 10_000, [1, 4, 16, 64, 256, 1024, 4096, 10_000], 1e6
+ROWS, SIZES, MEGABYTE = 10_000, [4, 16, 64, 256, 1024, 4096, 10_000], 1e6
 FEW = {"max_iter": 1, "tol": None, "random_state": 0}
 MODELS = {
     "adult (linear model)": ("adult", MiniBatchSGDClassifier("log_loss", **FEW)),
@@ -23,7 +23,7 @@ MODELS = {
 
 def peak(model, X, y):
     """Megabytes at the peak of a fit beside X and y, when all code is loaded."""
-    clone(model).fit(X[:1000], y[:1000])
+    clone(model).fit(X, y)
     gc.collect()
     tracemalloc.start()
     try:
@@ -81,19 +81,20 @@ def claims_of(found, theirs, solvers):
         (
             "Memory grows in proportion to the batch size.",
             among(in_proportion),
-            "four times the batch takes so many times the memory, from 1 to 4096 rows: "
+            f"four times the batch takes so many times the memory, from {SIZES[0]} to {SIZES[-2]} rows: "
             + "; ".join(f"{name} {listed(values, '.2f')}" for name, values in factors.items()),
         ),
         (
             "Memory limits the batch size.",
             among(adds > of_rows),
-            f"all rows as one batch take {listed(adds, '.2g')} MB more than single rows, and the rows themselves are "
+            f"all rows as one batch take {listed(adds, '.2g')} MB more than {SIZES[0]}, and the rows themselves are "
             f"{listed(of_rows, '.2g')} MB ({', '.join(factors)})",
         ),
         (
             "The solver counts more than the batch size.",
             bool(more > rise),
-            f"the network with Adam takes {more:.2g} MB more than with plain SGD; 64 rows {rise:.2g} MB more than 1",
+            f"the network with Adam takes {more:.2g} MB more than with plain SGD, and 64 rows {rise:.2g} MB more "
+            f"than {SIZES[0]}",
         ),
         (
             "What a fit takes can be known before.",
