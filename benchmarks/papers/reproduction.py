@@ -45,7 +45,7 @@ class Claim(NamedTuple):
     """What was published, what is found, and where that counts as the same.
 
     ``ours`` has a value of every seed, of which the median counts. ``nothing`` is the value that would say that there
-    is no effect: 0 for a difference, 1 for a ratio; NaN where there is no such value.
+    is no effect: 0 for a difference, 1 for a ratio, what there was before; NaN where there is no such value.
     """
 
     claim: str
