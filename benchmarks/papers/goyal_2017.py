@@ -59,7 +59,10 @@ def claims(errors):
             "test error, linear: 32 times the batch over the small one", "1.006 (23.74 and 23.60 %)", linear / small,
             (0.9, 1.1), np.nan,
         ),
-        Claim("test error, linear: 8 times the batch over the small one", "level up to 32 times", near / small, (0.9, 1.1), np.nan),
+        Claim(
+            "test error, linear: 8 times the batch over the small one", "level up to 32 times", near / small,
+            (0.9, 1.1), np.nan,
+        ),
         Claim("test error, 32 times: square root over linear", "1.10 (26.22 %)", root / linear, (1.0, 1.5), 1.0),
         Claim("test error, 32 times: rate as it is over linear", "1.76 (41.67 %)", none / linear, (1.1, 4.0), 1.0),
         Claim(
