@@ -13,8 +13,8 @@ from minibatch import MiniBatchMLPClassifier
 from minibatch.model_selection import steps_to_target
 from minibatch.plotting import BatchSizeScalingDisplay
 
-SIZES = (4, 16, 64, 256, 1024, 4096)
-EFFECTIVE_RATES = 2.0 ** np.arange(-6, 4)  # eta / (1 - momentum)
+SIZES = (4, 16, 64, 256, 1024)
+EFFECTIVE_RATES = 2.0 ** np.arange(-4, 3)  # eta / (1 - momentum)
 TARGET = 0.93
 MOMENTA = {"plain": 0.0, "momentum": 0.9}
 
