@@ -102,7 +102,7 @@ def text_table(rows, n_train):
         C = 1.0 / (alpha * n_train)
         rivals = {
             "hinge": LinearSVC(C=C, loss="hinge", max_iter=10_000, random_state=0),
-            "log_loss": LogisticRegression(C=C, solver="newton-cg", tol=1e-3),
+            "log_loss": LogisticRegression(C=C, solver="newton-cg"),
         }
         models = {type(rivals[loss]).__name__: rivals[loss]}
         passes = {"hinge": 5, "log_loss": 12}[loss]  # those of his program's documentation

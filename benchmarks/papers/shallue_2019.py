@@ -13,9 +13,9 @@ from minibatch import MiniBatchMLPClassifier
 from minibatch.model_selection import steps_to_target
 from minibatch.plotting import BatchSizeScalingDisplay
 
-SIZES = (4, 16, 64, 256, 1024, 4096)
-EFFECTIVE_RATES = 2.0 ** np.arange(-6, 4)  # eta / (1 - momentum)
-TARGET = 0.93
+SIZES = (1, 4, 16, 64, 256, 1024)
+EFFECTIVE_RATES = 2.0 ** np.arange(-7, 4)  # eta / (1 - momentum)
+TARGET = 0.9
 MOMENTA = {"plain": 0.0, "momentum": 0.9}
 
 
@@ -29,7 +29,7 @@ def measure(quick):
         model = MiniBatchMLPClassifier((32,), solver="momentum", momentum=momentum, alpha=0.0, random_state=0)
         found[name] = steps_to_target(
             model, X, y, batch_sizes=sizes, learning_rates=(1.0 - momentum) * rates, target=("test_score", target),
-            max_updates=20_000, X_test=X_test, y_test=y_test, n_repeats=1 if quick else 3, random_state=0,
+            max_updates=30_000, X_test=X_test, y_test=y_test, random_state=0,
         )  # fmt: skip
     return Found(claims(**found), {"updates": table(**found)}, draw(found))
 
