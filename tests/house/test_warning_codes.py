@@ -21,7 +21,6 @@ SECTIONS = dict(re.findall(r"^\(mb(\d{3})\)=\n(.*?)(?=^\(mb\d{3}\)=|^## |\Z)", P
 ENDS = re.compile(r"(?<=\S) \[MB\d{3}\]\Z")
 # `complaint` writes what these warn of; it is called below
 WARN_OF_A_COMPLAINT = {"_base/estimator.py", "distributed/_fit.py"}
-SHOWN_NOWHERE = {"501", "502", "503"}  # need a machine that fails; tests/faults and tests/distributed have them
 
 
 def docstrings_of(tree):
@@ -82,13 +81,16 @@ def test_every_section_says_what_was_seen_why_and_what_to_do_with_an_example(cod
     assert section.startswith(f"### MB{code}: ")
     places = [section.index(f"**{words}:**") for words in ("Seen", "Why", "What to do")]
     assert places == sorted(places)
-    assert code in SHOWN_NOWHERE or ">>> " in section
+    assert ">>> " in section or code == "501"  # which is about another process
 
 
 @pytest.mark.parametrize("code", sorted({code for _, text in messages() for code in re.findall(r"MB(\d{3})", text)}))
 def test_the_examples_show_the_messages(code):
-    """Examples of the page are run as doctests: a code that stands there is one that was seen."""
-    assert code in SHOWN_NOWHERE or f"[MB{code}]" in SECTIONS[code].partition(">>> ")[2]
+    """They are run as doctests: a code there was seen. Left out are those that need a machine that is busy or fails."""
+    example = SECTIONS[code].partition("```")[2]
+    assert re.search(rf"\[MB{code}\]$|\[MB{code}\]['.,]", example, re.MULTILINE)
+    if code not in ("201", "207", "501", "502", "503"):
+        assert "+SKIP" not in example
 
 
 @pytest.mark.parametrize("kind", [MiniBatchSGDClassifier, MiniBatchSGDOneClassSVM, MiniBatchMLPRegressor])
@@ -135,7 +137,7 @@ CONSTANT = {"learning_rate": "constant", "batch_size": "full", "random_state": 0
         ({"eta0": 1e-3, "max_iter": 1}, 0.0, "105"),
         ({"eta0": 0.1, "max_iter": 3, "early_stopping": True}, 0.0, "105"),
         ({"solver": "lbfgs", "max_iter": 1}, 0.0, "105"),
-        ({"eta0": 0.1, "max_iter": 8, "batch_size": 2}, 0.0, "106"),
+        ({"eta0": 0.1, "max_iter": 9, "batch_size": 4, "tol": 0.05}, 0.0, "106"),
         ({"eta0": 1e-3, "max_iter": 4}, 1e3, "108"),
         ({"eta0": 3.0, "max_iter": 4}, 0.0, "109"),
         ({"eta0": 1e3, "max_iter": 400}, 0.0, "109"),
