@@ -11,8 +11,8 @@ from minibatch.model_selection import convergence_curve
 SIZES = [1, 4, 16, 64, 256, 1024, 4096]
 FOLDS = ShuffleSplit(3, test_size=0.25, random_state=0)
 TASKS = {
-    "adult, linear": ("adult", MiniBatchSGDClassifier("log_loss"), 0.33),
-    "letter, network": ("letter", MiniBatchMLPClassifier((100,), solver="sgd", learning_rate="auto"), 0.6),
+    "adult (linear)": ("adult", MiniBatchSGDClassifier("log_loss"), 0.33),
+    "letter (network)": ("letter", MiniBatchMLPClassifier((100,), solver="sgd", learning_rate="auto"), 0.6),
 }
 EPOCHS = 60
 
