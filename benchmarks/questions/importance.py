@@ -44,6 +44,9 @@ def main():
     points = {rates: [100 * np.ptp(scores[rates]) for scores, _ in found.values()] for rates in RATES}
     one, own = points.values()
     times = [seconds.max() / seconds.min() for _, seconds in found.values()]
+    best = {
+        task: tuple(SIZES[int(np.argmax(values))] for values in scores.values()) for task, (scores, _) in found.items()
+    }
     names = ", ".join(TASKS)
     claims = [
         (
@@ -51,6 +54,12 @@ def main():
             among(np.array([one, own]).ravel() > 5),
             f"best less worst size, in points of accuracy ({names}): {listed(one, '.1f')} at one rate for all sizes, "
             f"{listed(own, '.1f')} where each has its own rates",
+        ),
+        (
+            "The size that is best at one rate is the best.",
+            among(ours == other for ours, other in best.values()),
+            "best sizes at one rate, and at own rates: "
+            + "; ".join(f"{task} {ours}, {other}" for task, (ours, other) in best.items()),
         ),
         (
             "It decides how long training takes.",

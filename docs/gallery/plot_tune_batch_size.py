@@ -9,7 +9,8 @@ Is that fair? The check is what one would do without it: every batch size along 
 seven times the fits. ``MiniBatchGridSearchCV`` finds what ``GridSearchCV`` would find, in less time. The table has both
 scores in cross-validation, that at rates of its own and that at the best of seven (which this very score has picked),
 and what each size took to bring the training objective down to a target: the size that needs the fewest epochs is not
-the one that needs the fewest updates, and neither need be the fastest. The picture shows the runs at their own rates.
+the one that needs the fewest updates, and neither need be the fastest. The picture shows the fits of the search at
+their own rates, by epochs and by updates.
 
 A quarter of 1797 rows is 449, and leaves one row over: an update that follows one row at a rate for 449. So short last
 batches are dropped.
@@ -32,6 +33,7 @@ from sklearn.preprocessing import StandardScaler
 
 from minibatch import MiniBatchSGDClassifier
 from minibatch.model_selection import MiniBatchGridSearchCV
+from minibatch.plotting import ConvergenceDisplay
 
 BATCH_SIZES = [1, 8, 32, 128, 0.25, "full"]
 RATES = np.logspace(-3, 0, 7)
@@ -80,19 +82,7 @@ def table(alone, joint, runs, target):
     return pd.DataFrame(rows).set_index("batch_size").rename(columns={"epoch": "epochs", "n_updates": "updates"})
 
 
-def draw(axes, runs, target):
-    """Objective against epochs (left) and against updates (right); the marks tell sizes apart without colour."""
-    colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(runs)))
-    for (size, history), colour, mark in zip(runs.items(), colours, "osD^vX", strict=True):
-        for ax, name in zip(axes, ("epoch", "n_updates"), strict=True):
-            every = np.unique(np.geomspace(1, EPOCHS, 9).astype(int)) - 1
-            ax.plot(history[name], history["objective"], color=colour, marker=mark, markevery=list(every), label=size)
-    for ax, label in zip(axes, ("Epochs", "Updates"), strict=True):
-        ax.axhline(target, color="0.5", linestyle=":", linewidth=1)
-        ax.set(xscale="log", yscale="log", xlabel=label, ylabel="Training objective")
-
-
-figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained", sharey="row")
+figure, axes = plt.subplots(2, 2, figsize=(14, 8), layout="constrained")
 for row, (name, load) in enumerate({"digits": load_digits, "breast cancer": load_breast_cancer}.items()):
     X, y = load(return_X_y=True)
     alone = search(model(), X, y, batch_size=BATCH_SIZES)
@@ -106,10 +96,9 @@ for row, (name, load) in enumerate({"digits": load_digits, "breast cancer": load
     print(f"Scores, and the cost of a training objective of {target:.3g}:")
     shown = table(best_of_each_size(alone), best_of_each_size(joint), runs, target)
     print(shown.to_string(float_format="{:.3g}".format, na_rep="never"))
-    draw(axes[row], runs, target)
-    axes[row, 0].set_title(f"{name.capitalize()}: the same runs, by epochs ...", loc="left", fontsize="medium")
-    axes[row, 1].set_title("... and by updates (dotted: the target)", loc="left", fontsize="medium")
-    axes[row, 1].legend(title="batch_size", loc="center left", bbox_to_anchor=(1.02, 0.5))
+    for ax, x in zip(axes[row], ("epoch", "n_updates"), strict=True):
+        ConvergenceDisplay.from_search(alone, range(len(BATCH_SIZES)), ax=ax, x=x, log_y=True)
+        ax.set_title(f"{name.capitalize()}\n{ax.get_title(loc='left')}", loc="left", fontsize="medium")
 
 figure.savefig("tune_batch_size.png", dpi=120)
 print("\nPicture: tune_batch_size.png")
