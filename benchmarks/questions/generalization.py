@@ -41,15 +41,16 @@ def lead(test):
 
 
 def picture(found):
-    figure, axes = plt.subplots(1, 4, figsize=(12, 3.4), layout="constrained", sharey=True)
-    for ax, (title, parts) in zip(axes, found.items(), strict=True):
+    figure, axes = plt.subplots(2, 2, figsize=(9, 6), layout="constrained", sharex=True, sharey=True)
+    for ax, (title, parts) in zip(axes.flat, found.items(), strict=True):
         for values, name, style in zip(parts, ("training rows", "test rows"), ("s--", "o-"), strict=True):
             means, spread = values.mean(axis=1), values.std(axis=1)
             ax.errorbar(range(len(SIZES)), means, spread, fmt=style, capsize=2, label=name)
         ax.set_title(title, fontsize=9)
-        ax.set(xticks=range(len(SIZES)), xticklabels=SIZES, xlabel="batch size")
-    axes[0].set_ylabel("accuracy, a tenth of the labels drawn anew")
-    axes[0].legend()
+        ax.set(xticks=range(len(SIZES)), xticklabels=SIZES)
+    figure.supxlabel("batch size")
+    figure.supylabel("accuracy, a tenth of the labels drawn anew")
+    axes[0, 0].legend()
     return figure
 
 
