@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from minibatch.model_selection import ConvergenceCurve
+from minibatch.model_selection import ConvergenceCurve, PowerLaw
 from minibatch.plotting._display import CurveDisplay
 from minibatch.plotting._style import (
     capital,
@@ -179,14 +179,15 @@ class LearningCurveDisplay(CurveDisplay):
     ) -> None:
         curve = self.curve
         sizes, alive = curve.folds_["n_samples"].mean(axis=1), counted(curve)
-        self.errorbars_ = []
+        self.errorbars_: list[Any] = []
         for part, marker, color in (("train", "s", "C0"), ("test", "o", "C1")):
             values = np.ma.masked_array(curve.folds_[f"{part}_{y}"], ~alive)
             style = {"fmt": marker, "color": color, "markersize": 5.0, "capsize": 3.0}
             style["label"] = f"{'training' if part == 'train' else 'test'} rows"
             means, spread = (found.filled(np.nan) for found in (values.mean(axis=1), values.std(axis=1)))
             self.errorbars_.append(ax.errorbar(sizes, means, spread, **merged(style, errorbar_kw)))
-        self.law_, self.lines_ = None, []
+        self.law_: PowerLaw | None = None
+        self.lines_: list[Any] = []
         if len(sizes) >= _LEAST_SIZES and alive.all():
             self._draw_law(ax, sizes, y, extrapolate_to, line_kw)
         ax.set_xscale("log")
