@@ -54,13 +54,13 @@ def main():
             f'{above[1]:.2g} % with `"auto"`, whose model is an average',
         ),
         (
-            "Batch descent is the exact one.",
+            "Batch descent ends nearest to the optimum.",
             bool(above["full"] < min(above[1], above[32])),
             f'after {EPOCHS} epochs with `"auto"`, % above the optimum at 1, 32 and all rows: '
             + listed(list(above.values()), ".2g"),
         ),
         (
-            "Mini-batches are the best of both.",
+            "Mini-batches need no more epochs than single rows, and fewer than full batches.",
             bool(first[32] <= 2 * first[1] and first[32] < first["full"]),
             "epochs to 5 % above the optimum: " + ", ".join(f"{first[size]} ({name})" for size, name in SIZES.items()),
         ),

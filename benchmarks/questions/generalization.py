@@ -76,7 +76,7 @@ def main():
             + "; ".join(f"{name} {listed(gap, '.1f')}" for name, gap in gaps.items()),
         ),
         (
-            "Training longer closes the gap.",
+            "Training longer makes up for a large batch.",
             bool(abs(leads[EQUAL_UPDATES][0]) < abs(leads[EQUAL_EPOCHS][0]) / 2),
             f"the lead of the small batch is {shown[EQUAL_EPOCHS]} points after equal epochs, {shown[EQUAL_UPDATES]} "
             "after equal updates",

@@ -91,7 +91,7 @@ def claims_of(found, theirs, solvers):
             f"{listed(of_rows, '.2g')} MB ({', '.join(factors)})",
         ),
         (
-            "The solver counts more than the batch size.",
+            "The solver counts more than a batch of some dozen rows.",
             bool(more > rise),
             f"the network with Adam takes {more:.2g} MB more than with plain SGD, and 64 rows {rise:.2g} MB more "
             f"than {SIZES[0]}",

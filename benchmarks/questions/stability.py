@@ -84,7 +84,7 @@ def claims_of(found, numbers, at_one_rate, in_proportion):
     alike = np.abs(relative - 1) < 0.25
     return [
         (
-            "Large batches are more stable.",
+            "Larger batches are more stable, up to some hundreds of rows.",
             bool(
                 (rates[:, 1:] > 0.8 * np.maximum.accumulate(rates, axis=1)[:, :-1]).all()
                 and (rates[:, -1] > 2 * rates[:, 0]).all()
