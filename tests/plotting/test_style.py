@@ -17,6 +17,7 @@ from minibatch.diagnostics import (
     loss_interpolation,
 )
 from minibatch.distributed import simulate_workers
+from minibatch.model_selection import convergence_curve
 from minibatch.plotting import (
     BatchSharpnessDisplay,
     BatchSizeLearningRateDisplay,
@@ -24,6 +25,7 @@ from minibatch.plotting import (
     ConvergenceDisplay,
     GeneralizationGapDisplay,
     HessianSpectrumDisplay,
+    LearningCurveDisplay,
     LearningRateRangeDisplay,
     LossInterpolationDisplay,
     NoiseScaleDisplay,
@@ -70,6 +72,8 @@ def draw(request, curve, many, results):
         return lambda ax: cls.from_result(results[cls], ax=ax)
     if cls is BatchSizeLearningRateDisplay:
         return lambda ax: rate_map(budget="5 epochs a fit").plot(ax, **options)
+    if cls is LearningCurveDisplay:
+        many = convergence_curve(SGD, X, Y, param_name="train_size", param_range=[20, 35, 50, 80], cv=3)
     return lambda ax: cls.from_curve(uneven(curve) if "log_y" in options else many, ax=ax, **options)
 
 
