@@ -1,7 +1,7 @@
 """Epochs of the main kernels: pytest benchmarks/kernels --benchmark-only
 
 ``--benchmark-autosave`` keeps what was measured, ``--benchmark-compare`` compares with it on the same machine;
-`gate.py` compares two versions in one process.
+`gate.py` compares two versions by turns.
 """
 
 import warnings
