@@ -1,9 +1,9 @@
 """Is this tree slower than another version? python benchmarks/kernels/gate.py REVISION [--most 1.25] [--rounds 15]
 
 Each version has a process of its own, and they fit by turns, so that a machine which slows down slows both. (In one
-process, two copies of the same version came out 1.6 to 8 times apart.) What counts is the median, over the rounds, of the
-ratio of two fits that follow one another. A task that is above the limit is measured again with three times the rounds
-before it fails, and the exit status is 1.
+process, two copies of the same version came out 1.6 to 8 times apart.) What counts is the median, over the rounds, of
+the ratio of two fits that follow one another. A task that is above the limit is measured again with three times the
+rounds before it fails, and the exit status is 1.
 """
 
 import argparse
