@@ -29,24 +29,20 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "**/*.fragment.md", "papers/*.fragment.md", "gallery/*.md5"]
+exclude_patterns = ["_build", "*.fragment.md", "**/*.fragment.md"]  # parts, which pages include
 templates_path = ["_templates"]
 toc_object_entries_show_parents = "hide"  # method(), not Class.method(), beside a page
 
 # ---------------------------------------------------------------------- text
-myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath", "substitution"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
-myst_substitutions = {"version": release}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
-suppress_warnings = ["config.cache"]  # sphinx-gallery's configuration holds a function
 
 # ---------------------------------------------------------------------- reference
 autosummary_generate = True
 autodoc_typehints = "none"  # types stand in the parameters' descriptions
-autodoc_inherit_docstrings = True
 numpydoc_show_class_members = False  # the template of a class lists them
-numpydoc_xref_param_type = False
 default_role = "py:obj"
 
 
@@ -65,8 +61,6 @@ sphinx_gallery_conf = {
     "ignore_pattern": r"/distributed_",  # these need a cluster
     "download_all_examples": False,
     "remove_config_comments": True,
-    "show_memory": False,
-    "matplotlib_animations": False,
     "show_signature": False,
     "abort_on_example_error": True,
 }
@@ -78,7 +72,7 @@ html_title = "scikit-minibatch"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_logo = "_static/logo.svg"
-html_favicon = "_static/favicon.svg"
+html_favicon = html_logo
 html_extra_path = ["llms.txt"]
 html_copy_source = False
 html_show_sourcelink = False
