@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
+from minibatch._problems.blas import one_blas_thread
 from minibatch._problems.state import Problem, State, Vector
 from minibatch._training.epochs import Counters, Observer, Plan
 from minibatch._training.loop import EpochCallbacks, Outcome, Validate, evaluation, keep
@@ -96,14 +97,15 @@ def minimize(
     """L-BFGS from ``state.theta``, until ``rule`` is met or its own ``options`` end it, as the largest entry of the
     gradient below ``gtol``. ``history`` is what came before; the rows of this run are in the outcome."""
     run = _Run(problem, plan, rule, state, history, validate, callbacks, observer)
-    result = scipy.optimize.minimize(
-        run.objective,
-        state.theta.astype(np.float64),
-        method="L-BFGS-B",
-        jac=True,
-        callback=run.after_iteration,
-        options={"maxiter": plan.max_iter, **options},
-    )
+    with one_blas_thread():  # others, awake after its small products, would keep cores from the threads of the problem
+        result = scipy.optimize.minimize(
+            run.objective,
+            state.theta.astype(np.float64),
+            method="L-BFGS-B",
+            jac=True,
+            callback=run.after_iteration,
+            options={"maxiter": plan.max_iter, **options},
+        )
     status = run.status or ("converged" if result.success else "max_iter")
     if not np.isfinite(result.fun):
         status = "diverged"

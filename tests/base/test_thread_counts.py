@@ -4,17 +4,20 @@ import os
 import threading
 
 import pytest
+import scipy.optimize
 from joblib import parallel_config
 from sklearn.model_selection import KFold, cross_validate
 
 from minibatch._problems import mlp
 from minibatch.engine.compile import COMPILED
 from references.fits import (
+    FOUR,
     LINEAR,
     NETWORKS,
     X_LARGE,
     Y_LARGE,
     Counted,
+    blas_settings,
     large_model_of,
     n_helpers,
     target_of,
@@ -103,3 +106,20 @@ def test_linear_models_have_the_threads_they_are_told_to(backend, n_jobs, helper
         own = helpers if estimator is LINEAR[0] else 0  # one output is one share
         assert (found <= (2 * own if backend == "threading" else own)).all()
         assert backend == "threading" or (found == own).all()
+
+
+@pytest.mark.parametrize("estimator", FOUR)
+def test_blas_has_one_thread_in_lbfgs(estimator, monkeypatch):
+    """Others stay awake for a while after each of its products, on the cores that the rows' threads need."""
+    original, inside = scipy.optimize.minimize, []
+
+    def counted(objective, *arguments, **more):
+        inside.extend(blas_settings())
+        return original(objective, *arguments, **more)
+
+    monkeypatch.setattr(scipy.optimize, "minimize", counted)
+    model = large_model_of(estimator, solver="lbfgs")
+    if estimator is LINEAR[0]:
+        model.set_params(loss="log_loss")
+    model.fit(X_LARGE, target_of(estimator, Y_LARGE))
+    assert set(inside) == {1}

@@ -1,5 +1,7 @@
 """This package's hand-over of a linear objective to SciPy's L-BFGS, which has no batches."""
 
+import os
+
 name = "ours, lbfgs"
 requires = "scikit-minibatch"
 
@@ -12,7 +14,13 @@ def fit(task, model=None):
     from minibatch import MiniBatchSGDClassifier
 
     return MiniBatchSGDClassifier(
-        "log_loss", alpha=task.alpha, solver="lbfgs", max_iter=task.length, tol=None, multi_class="multinomial"
+        "log_loss",
+        alpha=task.alpha,
+        solver="lbfgs",
+        max_iter=task.length,
+        tol=None,
+        multi_class="multinomial",
+        n_jobs=os.cpu_count(),
     ).fit(task.X, task.y)
 
 
