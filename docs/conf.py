@@ -25,6 +25,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx_codeautolink",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
@@ -53,6 +54,17 @@ def skip_what_scikit_learn_documents(app, what, name, member, skip, options):
     return True if module.startswith("sklearn") else None
 
 
+# names in code lead to the reference; the gallery has linked those of its scripts by itself
+suppress_warnings = ["codeautolink.match_name"]
+
+
+def drop_what_doctest_needs(app, *where_and_text):
+    """Flags, and the empty line that ends the output of a fence: readers have no use for them, and code is linked where
+    it is shown as it was written."""
+    parts = where_and_text[-1]  # lines of a docstring, or the one text of a page
+    parts[:] = [re.sub(r" *# doctest: \+.*$|\n(?=\n```$)", "", part, flags=re.MULTILINE) for part in parts]
+
+
 # ---------------------------------------------------------------------- gallery
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -63,6 +75,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_signature": False,
     "abort_on_example_error": True,
+    "write_computation_times": False,
 }
 
 # ---------------------------------------------------------------------- pages
@@ -92,10 +105,12 @@ def write_formula(writer, node):
     """MathML, which browsers draw by themselves: no script that would be fetched from elsewhere."""
     block = isinstance(node, nodes.math_block)
     formula = tex2mathml(re.sub(r"\\[bB]ig[lr]?(?![a-z])", "", node.astext()), as_block=block)  # these stretch anyway
-    writer.body.append(f'<div class="math">{formula}</div>\n' if block else formula)
+    writer.body.append(f'<div class="formula">{formula}</div>\n' if block else formula)
     raise nodes.SkipNode
 
 
 def setup(app):
     app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("autodoc-skip-member", skip_what_scikit_learn_documents)
+    app.connect("source-read", drop_what_doctest_needs)
+    app.connect("autodoc-process-docstring", drop_what_doctest_needs)

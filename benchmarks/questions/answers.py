@@ -30,8 +30,9 @@ def rows(name, most=None):
 
 
 def listed(values, digits=".4g"):
-    """Numbers of a row of a table; what was not reached is a dash."""
-    return ", ".join("-" if np.isnan(value) else f"{value:{digits}}" for value in np.asarray(values, float))
+    """Numbers of a row of a table, none as 1e+03; what was not reached is a dash."""
+    texts = ["-" if np.isnan(value) else f"{value:{digits}}" for value in np.asarray(values, float)]
+    return ", ".join(f"{float(text):,g}" if "e+" in text else text for text in texts)
 
 
 def among(cases):

@@ -5,11 +5,11 @@ Prints tables, and saves each as Markdown, JSON and a picture: epochs of linear 
 the time to a test accuracy and to an objective, searches, small data, memory, the first fit, and how an epoch grows
 with the rows. Each module of tables says how it measures, rivals/ who is compared. Who is not installed has "not
 installed" in the tables: ``pip install "scikit-minibatch[bench]"`` gets those that install everywhere. All have as many
-threads as they take when nobody says how many. Data sets of the folder in the environment variable MINIBATCH_DATA,
-where they are there, take the place of generated ones.
+threads as they take when nobody says how many; "ours, lbfgs" and Snap ML, which would take one, all cores. Data sets
+of the folder in the environment variable MINIBATCH_DATA, where they are there, take the place of generated ones.
 
-python benchmarks/speed --docs measures nothing: it writes the tables of docs/performance.md anew from what is saved in
-docs/performance.
+python benchmarks/speed --docs measures nothing: it writes the tables of docs/performance.md and docs/solvers.md anew
+from what is saved in docs/performance.
 """
 
 import argparse

@@ -1,9 +1,10 @@
-"""The tables of docs/performance.md, from the figures saved in docs/performance.
+"""The tables of docs/performance.md and docs/solvers.md, from the figures saved in docs/performance.
 
 A table stands between ``<!-- table: linear data="adult|letter" at="1|full" columns="ours|passes=ours, passes" -->`` and
-``<!-- end -->``: the saved file; what ``data`` has in it, in this order; values of the table's other column; columns,
-``shown=saved``. What is not given is all there is. Medians only. Files of other scripts (plain_table.py) are shown as
-they are.
+``<!-- end -->``: the saved file; what ``data`` has in it, in this order; values of the table's other column; columns.
+Data and columns may be ``shown=saved``. What is not given is all there is. ``values`` are "ratios" to ours if not
+given, or "values", or "iterations", which are values with the number of iterations behind. Medians only. Files of
+other scripts (plain_table.py) are shown as they are.
 """
 
 import json
@@ -14,11 +15,13 @@ from pathlib import Path
 from markdown_table import markdown_table
 
 FOLDER = Path(__file__).parents[2] / "docs"
+PAGES = ("performance.md", "solvers.md")
 BLOCK = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def write(page=FOLDER / "performance.md"):
-    page.write_text(filled(page.read_text()))
+def write():
+    for page in map(FOLDER.joinpath, PAGES):
+        page.write_text(filled(page.read_text()))
 
 
 def filled(text, folder=FOLDER / "performance"):
@@ -32,10 +35,13 @@ def _table(asked, folder):
     saved = json.loads((folder / f"{name}.json").read_text())
     if "columns" in saved:
         return markdown_table(saved["columns"], saved["rows"])
-    rows = [row for part in options.get("data", [""]) for row in saved["rows"] if part in row["data"]]
-    rows = [row for row in rows if str(row["at"]) in options.get("at", [str(row["at"])])]
-    is_ratio = options.get("values", ["ratios"]) == ["ratios"]
-    found = [_cells(row, is_ratio) for row in rows]
+    rows = [
+        row | {"data": shown if part else row["data"]}
+        for shown, _, part in (each.partition("=") for each in options.get("data", [""]))
+        for row in saved["rows"]
+        if (part or shown) in row["data"] and str(row["at"]) in options.get("at", [str(row["at"])])
+    ]
+    found = [_cells(row, *options.get("values", ["ratios"])) for row in rows]
     names = options.get("columns") or dict.fromkeys(key for cells in found for key in cells)
     columns = {shown: key or shown for shown, _, key in (each.partition("=") for each in names)}
     head = ["data", saved["over"], *(f"{each}, {saved['unit']}" if each == "ours" else each for each in columns)]
@@ -46,13 +52,15 @@ def _table(asked, folder):
     return markdown_table(head, lines)
 
 
-def _cells(row, is_ratio):
+def _cells(row, which):
     """Text by column: yardsticks, ours as it is, the others as multiples of ours or as they are."""
     rivals = {"ours": row["values"]["ours"]} if "ours" in row["values"] else {}
-    rivals |= row["ratios"] if is_ratio else row["values"]
+    rivals |= row["ratios" if which == "ratios" else "values"]
     medians = {name: values[0] for name, values in rivals.items()}
-    absent = dict.fromkeys(row.get("not installed", ()), "not installed")
-    return {name: _number(value) for name, value in (row["yardsticks"] | medians).items()} | absent
+    shown = {name: _number(value) for name, value in (row["yardsticks"] | medians).items()}
+    if which == "iterations":
+        shown |= {name: f"{shown[name]} ({_number(number)})" for name, number in row["iterations"].items()}
+    return shown | dict.fromkeys(row.get("not installed", ()), "not installed")
 
 
 def _number(value):

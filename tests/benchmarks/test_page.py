@@ -1,4 +1,4 @@
-"""docs/performance.md has the figures that are saved in docs/performance."""
+"""docs/performance.md and docs/solvers.md have the figures that are saved in docs/performance."""
 
 import json
 
@@ -7,8 +7,9 @@ import pytest
 page = pytest.importorskip("page", reason="without benchmarks/speed")
 
 
-def test_the_page_is_what_the_script_writes():
-    text = (page.FOLDER / "performance.md").read_text()
+@pytest.mark.parametrize("name", page.PAGES)
+def test_the_page_is_what_the_script_writes(name):
+    text = (page.FOLDER / name).read_text()
     assert page.BLOCK.search(text)
     assert page.filled(text) == text
 
@@ -25,5 +26,18 @@ def test_a_table_has_rows_and_columns_that_were_asked_for(tmp_path):
         "| data              | batch size | ours, ms | floor | river | glum          | saga |\n"
         "|-------------------|------------|----------|-------|-------|---------------|------|\n"
         "| letter, 2 classes | full       | 1,230    | 0.5   | 2.35  | not installed | -    |\n"
+        "<!-- end -->"
+    )
+
+
+def test_a_table_has_names_of_its_own_and_iterations(tmp_path):
+    rows = [{"data": "adult, 2 classes, 1 % above", "at": 32, "yardsticks": {}, "values": {"ours": [1.5, 1.0, 2.0],
+             "glum": [3.0, 3.0, 3.0]}, "ratios": {}, "iterations": {"ours": 1448}}]  # fmt: skip
+    (tmp_path / "solvers.json").write_text(json.dumps({"unit": "ms", "over": "batch size", "rows": rows}))
+    asked = '<!-- table: solvers data="Adult, 1 %=2 classes, 1 %" values="iterations" -->\n'
+    assert page.filled(f"{asked}<!-- end -->", tmp_path) == asked + (
+        "| data       | batch size | ours, ms    | glum |\n"
+        "|------------|------------|-------------|------|\n"
+        "| Adult, 1 % | 32         | 1.5 (1,448) | 3    |\n"
         "<!-- end -->"
     )
