@@ -42,7 +42,7 @@ print(f"{X.shape[0]:,} paragraphs, {X.shape[1]:,} words, {X.nnz / X.shape[0]:.0f
 # -----------
 folds = StratifiedKFold(3, shuffle=True, random_state=0)
 model = MiniBatchSGDClassifier("log_loss", alpha=1e-5, tol=None, random_state=0)
-curve = convergence_curve(model, X, y, param_range=[1, 32, "full"], cv=folds, budget={"epochs": 20}, target=0.8)
+curve = convergence_curve(model, X, y, param_range=[1, 32, "full"], cv=folds, budget={"epochs": 20}, target=0.88)
 print(curve)
 
 # %%
