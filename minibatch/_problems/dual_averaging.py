@@ -27,6 +27,7 @@ from minibatch.engine.dual_averaging import (
 )
 from minibatch.engine.dual_averaging_one_row import dual_averaging_one_row_epoch
 from minibatch.engine.dual_averaging_rows import dual_averaging_rows_epoch
+from minibatch.engine.dual_averaging_softmax import FourRows, dual_averaging_softmax_epoch
 from minibatch.engine.dual_averaging_sparse import Columns, dual_averaging_sparse_row_epoch
 from minibatch.engine.dual_averaging_sparse_batches import dual_averaging_sparse_epoch
 from minibatch.engine.dual_averaging_sums import N_BUFFER
@@ -145,8 +146,9 @@ class DualAveragingProblem(LinearProblem):
             return self._sparse_rows if batch_size == 1 else self._sparse_batches
         if batch_size > 1 or isinstance(self.data.X, CSR):
             return self._gradient_batches
-        by_fours = self.objective.l1 == 0.0 and self.objective.outputs != SOFTMAX
-        return self._four_rows if by_fours else self._one_row
+        if self.objective.l1 > 0.0:
+            return self._one_row
+        return self._softmax_rows if self.objective.outputs == SOFTMAX else self._four_rows
 
     def _batches_at_once(self, epoch: Epoch) -> int:
         """How many batches are a piece. Sparse and single rows leave what is not in them alone."""
@@ -174,11 +176,19 @@ class DualAveragingProblem(LinearProblem):
 
     def n_epochs_at_once(self, batch_size: int, averaged: bool, longer: int) -> int:
         loop = self._epoch_function(batch_size, averaged)
-        single = loop in (self._four_rows, self._one_row)
+        single = loop in self._of_single_rows
         return self._n_epochs_of(batch_size, self._gradient_batches if single else loop, 2, longer)
+
+    @property
+    def _of_single_rows(self) -> tuple[Callable[..., None], ...]:
+        """The loops over dense rows one by one."""
+        return self._four_rows, self._softmax_rows, self._one_row
 
     def _four_rows(self, state: State, epochs: Epoch, passed: Passed) -> None:
         self._single_rows(dual_averaging_rows_epoch, self._factors, state, epochs, passed)
+
+    def _softmax_rows(self, state: State, epochs: Epoch, passed: Passed) -> None:
+        self._single_rows(dual_averaging_softmax_epoch, self._factors, state, epochs, passed)
 
     def _one_row(self, state: State, epochs: Epoch, passed: Passed) -> None:
         self._single_rows(dual_averaging_one_row_epoch, self._factors, state, epochs, passed)
@@ -199,7 +209,7 @@ class DualAveragingProblem(LinearProblem):
 
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
-            room = self._side_by_side if loop is dual_averaging_rows_epoch else np.empty((1, n_outputs))
+            room = self._room(loop, n_outputs)
             loop(
                 self.data, order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
                 np.empty((n_outputs, N_BUFFER)), of_columns(n_outputs), squares, room,
@@ -208,10 +218,15 @@ class DualAveragingProblem(LinearProblem):
 
         self._for_outputs(train, len(epochs.order))
 
-    @property
-    def _side_by_side(self) -> tuple[int, ...]:
-        """Of ``dual_averaging_rows_epoch``. Of losses with many branches no SIMD code comes."""
-        return (1,) if self.n_outputs > 1 and self.objective.loss == LOG_LOSS else ()
+    def _room(self, loop: Callable[..., None], n_outputs: int) -> Any:
+        """The buffers of a loop; of ``dual_averaging_rows_epoch``, whether outputs go side by side: of losses with many
+        branches no SIMD code comes."""
+        if loop is dual_averaging_rows_epoch:
+            return (1,) if self.n_outputs > 1 and self.objective.loss == LOG_LOSS else ()
+        if loop is not dual_averaging_softmax_epoch:
+            return np.empty((1, n_outputs))
+        rows = np.empty((4, self.n_features), self.data.y.dtype)
+        return FourRows(rows, np.empty((4, 4)), np.empty((8, n_outputs)), np.empty((4, n_outputs)), np.zeros(4))
 
     def _factors(self, n_outputs: int) -> Vector:
         return np.empty((n_outputs, len(self.scales)), self.data.y.dtype)
@@ -224,8 +239,9 @@ class DualAveragingProblem(LinearProblem):
             return {"gradients": theta, "point of the gradient": theta}
         squares = 8 * len(self.data.y) if batch_size == 1 else 0
         one = self.data.y.itemsize * self.n_outputs  # of a column
-        if loop in (self._four_rows, self._one_row):
-            return {"squares of the rows": squares, "factors of columns": one * len(self.scales)}
+        if loop in self._of_single_rows:
+            rows = 4 * self.data.y.itemsize * self.n_features if loop == self._softmax_rows else 0
+            return {"squares of the rows": squares, "factors of columns": one * len(self.scales), "batch buffers": rows}
         return {
             "batch buffers": 8 * batch_size * self.n_outputs,
             "lazy updates": (2 if loop == self._sparse_rows else 3) * one * self.n_features,

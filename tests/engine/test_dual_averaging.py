@@ -25,7 +25,7 @@ from references.gradient_descent import MARGIN_LOSSES
 LOSSES = {**REGRESSION, "cross_entropy": REGRESSION["log_loss"], **CLASSIFICATION}
 N, D, PARAMETER = 23, 5, 0.3
 rng = np.random.default_rng(0)
-SINGLE_ROWS = {"_four_rows", "_one_row", "_sparse_rows"}
+SINGLE_ROWS = {"_four_rows", "_softmax_rows", "_one_row", "_sparse_rows"}
 DENSE = rng.standard_normal((N, D)) * (rng.random((N, D)) < 0.6)
 SPARSE = sp.csr_array(DENSE)
 START = 0.3 * np.random.default_rng(4).standard_normal((D + 1, 7))  # at 0 scores tie with the kink of the perceptron
@@ -116,6 +116,7 @@ def test_every_path_gives_the_model_of_the_formulas(method, X, batch_size, penal
 @pytest.mark.parametrize(
     ("method", "X"),
     [
+        ("_softmax_rows", DENSE),
         ("_one_row", DENSE),
         ("_sparse_rows", SPARSE),
         ("_sparse_batches", SPARSE),
@@ -125,7 +126,7 @@ def test_every_path_gives_the_model_of_the_formulas(method, X, batch_size, penal
 )
 def test_a_softmax_has_one_rate(method, X, batch_size, penalty):
     batch_size = 1 if method in SINGLE_ROWS else batch_size
-    (l1, l2), scales, y = penalty, SCALES[True], targets("softmax", 3)
+    (l1, l2), scales, y = penalty if method != "_softmax_rows" else L2, SCALES[True], targets("softmax", 3)
     problem = problem_of(X, y, "softmax", scales, l1=l1, l2=l2, n_outputs=3)
     found = train(problem, method, batch_size)
     assert_same(found, reference(problem, y, "softmax", scales, batch_size=batch_size, l1=l1, l2=l2))
@@ -234,6 +235,32 @@ def test_classes_side_by_side(n_outputs, weighted, differ):
         return problem.model_of(state), passed.losses
 
     assert_same(trained("_four_rows"), trained("_gradient_batches"), 1e-10)
+
+
+@pytest.mark.parametrize("differ", [False, True])
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("n_features", "n_outputs", "fit_intercept"), [(1, 2, True), (7, 3, False), (33, 26, True)])
+def test_four_rows_of_a_softmax(n_features, n_outputs, fit_intercept, dtype, l2, differ):
+    """Of epochs whose lengths are no multiples of four, with rows that weigh nothing."""
+    n, random = 341, np.random.default_rng(n_features)
+    X, y = random.standard_normal((n, n_features)).astype(dtype), random.integers(0, n_outputs, n)
+    weight = random.integers(0, 3, n).astype(dtype)
+    scales = 4.0 ** random.integers(-3, 3, n_features) if differ else np.full(n_features, 0.7)
+    problem = problem_of(
+        X, y, "softmax", scales, l2=l2, weight=weight, fit_intercept=fit_intercept, n_outputs=n_outputs
+    )
+    orders, etas = np.array([random.permutation(n) for _ in range(3)]), np.empty((3, n))
+
+    def trained(method):
+        state = problem.new_state(np.zeros(problem.n_parameters, dtype), averaged=False)
+        problem.begin(state, distances_of(problem))
+        passed = no_passes(3, n_outputs, state.theta, state.scalars, noted=True)
+        getattr(problem, method)(state, Epoch(orders, etas, 1, n, True, 0), passed)
+        return passed.losses[:, 0], passed.notes.thetas, state.scalars, problem.model_of(state)
+
+    tolerance = 1e-10 if dtype == np.float64 else 2e-3
+    assert_same(trained("_softmax_rows"), trained("_gradient_batches"), tolerance)
 
 
 @pytest.mark.parametrize("loss", ["log_loss", "squared_error"])

@@ -36,6 +36,7 @@ LINEAR_LOOPS = {
     "gradient_epoch": {"batch_size": 4, "solver": "adam", **CONSTANT},
     "lazy_sgd_epoch": {"batch_size": 4, "penalty": "l1", **CONSTANT},
     "dual_averaging_rows_epoch": {"batch_size": 1},
+    "dual_averaging_one_row_epoch": {"batch_size": 1, "penalty": "l1"},
     "dual_averaging_epoch": {"batch_size": 4},
     "dual_averaging_sparse_epoch": {"batch_size": 4, "penalty": "l1"},
     "variance_reduced_epoch": {"batch_size": 4, "solver": "saga"},
@@ -61,6 +62,22 @@ def test_a_call_of_a_linear_loop_is_one_piece(monkeypatch, name):
     assert all(args[1].size * row_work <= 1500 for args in calls)
     assert sum(args[1].size for args in calls) == 2 * 60
     np.testing.assert_allclose(cut_up, whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("differ", [False, True])
+def test_pieces_of_a_softmax_in_single_rows(monkeypatch, differ):
+    """They begin and end where four rows would be a pass."""
+    rows, classes = RANDOM.standard_normal((701, 5)), RANDOM.integers(0, 3, 701)
+    rows *= 10.0 ** np.arange(5) if differ else 1.0
+    model = MiniBatchSGDClassifier(
+        "log_loss", multi_class="multinomial", batch_size=1, max_iter=3, tol=None, random_state=0
+    )
+    whole = model.fit(rows, classes).coef_
+    small_pieces(monkeypatch, 30_000)
+    with calls_of(monkeypatch, dual_averaging, "dual_averaging_softmax_epoch") as calls:
+        cut_up = model.fit(rows, classes).coef_
+    assert len(calls) > 6
+    np.testing.assert_allclose(cut_up, whole, rtol=1e-9, atol=1e-12 * np.abs(whole).max())
 
 
 AVERAGES = [
