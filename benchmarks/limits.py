@@ -14,8 +14,9 @@ from plain_table import folder_of, show
 from minibatch import MiniBatchSGDClassifier
 from minibatch._problems.batching import sample_order
 from minibatch.engine.compile import entry
-from minibatch.engine.linear import AHEAD, weighted_loss_and_slope
+from minibatch.engine.linear import weighted_loss_and_slope
 from minibatch.engine.losses import LOG_LOSS
+from minibatch.engine.row_blocks import AHEAD
 from minibatch.engine.rows import prefetch_row
 
 SHAPES = [(500_000, 20), (200_000, 100), (40_000, 784)]

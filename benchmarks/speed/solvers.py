@@ -2,8 +2,8 @@
 
 All minimise mean log loss + alpha/2 ||w||^2, a softmax for more than two classes. The optimum is the lowest objective
 that L-BFGS reaches. The number of iterations or epochs is the least after which the objective is near enough, to a
-thirty-second: found among ``LENGTHS``, then between two of these. Who takes rates has the best of ``RATES``. This search
-is not timed, the fit of that length is. "ours" has rates that nobody tuned.
+thirty-second: found among ``LENGTHS``, then between two of these. Who takes rates has the best of ``RATES``. This
+search is not timed, the fit of that length is. "ours" has rates that nobody tuned.
 """
 
 import warnings

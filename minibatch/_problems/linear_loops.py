@@ -13,17 +13,9 @@ from minibatch._problems.epochs import Epoch, Passed, n_epochs_at_once, no_passe
 from minibatch._problems.pieces import at_once, cut, share_out
 from minibatch._problems.single_rows import train_on_single_rows
 from minibatch._problems.state import LOSS_WORK, ProblemOnRows, State, Vector, part_of, read_only
-from minibatch.engine.linear import (
-    BLOCK_BYTES,
-    BLOCK_ROWS,
-    ROWS_PER_SUM,
-    SOFTMAX,
-    Objective,
-    Parameters,
-    chunk_gradient,
-    gradient_epoch,
-)
+from minibatch.engine.linear import ROWS_PER_SUM, SOFTMAX, Objective, Parameters, chunk_gradient, gradient_epoch
 from minibatch.engine.optimizers import DOWG, N_SCALARS, SGD, Step
+from minibatch.engine.row_blocks import BLOCK_BYTES, BLOCK_ROWS
 from minibatch.engine.rows import CSR
 from minibatch.engine.sgd import sgd_epoch
 from minibatch.engine.sparse_sgd import WINDOW, lazy_sgd_epoch

@@ -11,8 +11,9 @@ from minibatch._problems.linear import LinearProblem
 from minibatch._problems.linear_loops import UPDATE_WORK
 from minibatch._problems.pieces import at_once, cut
 from minibatch._problems.state import State
-from minibatch.engine.linear import BLOCK_ROWS, ROWS_PER_SUM
+from minibatch.engine.linear import ROWS_PER_SUM
 from minibatch.engine.optimizers import SAGA, SVRG, VARIANCE_REDUCED
+from minibatch.engine.row_blocks import BLOCK_ROWS
 from minibatch.engine.rows import CSR
 from minibatch.engine.sparse_sgd import WINDOW
 from minibatch.engine.variance_reduced import memory_of_slopes, variance_reduced_epoch

@@ -11,16 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from minibatch.engine.compile import joining, kernel
-from minibatch.engine.linear import (
-    AHEAD,
-    SEPARATE,
-    Data,
-    Objective,
-    prefetch_place,
-    target_of_output,
-)
+from minibatch.engine.linear import SEPARATE, Data, Objective, target_of_output
 from minibatch.engine.losses import HINGE, SQUARED_ERROR, log_loss_in_parts
 from minibatch.engine.products import product, product_at, product_of_few_rows
+from minibatch.engine.row_blocks import AHEAD, prefetch_place
 from minibatch.engine.row_losses import weighted_loss_and_slope
 from minibatch.engine.rows import add_row
 

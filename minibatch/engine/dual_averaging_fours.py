@@ -25,7 +25,8 @@ from minibatch.engine.four_rows import (
     products_with_both,
     scaled_products_with_both,
 )
-from minibatch.engine.linear import AHEAD, prefetch_target, row_at, target_of_output, two_rows
+from minibatch.engine.linear import target_of_output
+from minibatch.engine.row_blocks import AHEAD, prefetch_target, row_at, two_rows
 from minibatch.engine.row_losses import loss_of_score
 from minibatch.engine.rows import prefetch
 

@@ -17,7 +17,8 @@ from minibatch.engine.dual_averaging_sums import (
     share_of_sums,
     to_sums,
 )
-from minibatch.engine.linear import AHEAD, prefetch_place, row_at, slopes_from_scores
+from minibatch.engine.linear import slopes_from_scores
+from minibatch.engine.row_blocks import AHEAD, prefetch_place, row_at
 from minibatch.engine.rows import prefetch
 
 __all__ = ["dual_averaging_one_row_epoch", "move_outputs_by_row", "score_at_point"]

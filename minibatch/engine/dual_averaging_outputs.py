@@ -20,7 +20,7 @@ from minibatch.engine.dual_averaging_fours import (
 from minibatch.engine.dual_averaging_sums import UNIT, share_of_sums
 from minibatch.engine.four_rows import add_four_rows_to_both, prefetch_rows
 from minibatch.engine.lanes import LANES, lanes
-from minibatch.engine.linear import AHEAD, two_rows
+from minibatch.engine.row_blocks import AHEAD, two_rows
 
 __all__ = [
     "AT_ONCE", "add_steps_of_outputs", "fill_products", "fill_targets", "fill_with_zeros", "run_side_by_side",

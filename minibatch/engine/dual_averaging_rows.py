@@ -23,7 +23,8 @@ from minibatch.engine.dual_averaging_sums import (
     to_sums,
 )
 from minibatch.engine.lanes import LANES
-from minibatch.engine.linear import AHEAD, loss_of_output, prefetch_place
+from minibatch.engine.linear import loss_of_output
+from minibatch.engine.row_blocks import AHEAD, prefetch_place
 from minibatch.engine.rows import add_row
 
 __all__ = ["dual_averaging_rows_epoch", "pass_over_rows", "run_of_rows", "update_with_row"]

@@ -33,7 +33,8 @@ from minibatch.engine.dual_averaging_sums import (
     to_sums,
 )
 from minibatch.engine.four_rows import add_four_rows_to_both, dots_with_both, prefetch_rows
-from minibatch.engine.linear import AHEAD, slopes_from_scores, two_rows
+from minibatch.engine.linear import slopes_from_scores
+from minibatch.engine.row_blocks import AHEAD, two_rows
 
 __all__ = [
     "FourRows", "dual_averaging_softmax_epoch", "move_outputs_by_four_rows", "products_of_four_rows_and_outputs",

@@ -24,8 +24,9 @@ from minibatch.engine.dual_averaging_sums import (
     share_of_sums,
     to_sums,
 )
-from minibatch.engine.linear import AHEAD, prefetch_place, row_at, slopes_from_scores
+from minibatch.engine.linear import slopes_from_scores
 from minibatch.engine.optimizers import soft_threshold
+from minibatch.engine.row_blocks import AHEAD, prefetch_place, row_at
 from minibatch.engine.rows import prefetch
 
 __all__ = [

@@ -28,7 +28,8 @@ from minibatch.engine.dual_averaging_sums import (
     next_rate,
     to_sums,
 )
-from minibatch.engine.linear import AHEAD, prefetch_place, slopes_from_scores
+from minibatch.engine.linear import slopes_from_scores
+from minibatch.engine.row_blocks import AHEAD, prefetch_place
 
 __all__ = [
     "add_gradient_of_rows", "dual_averaging_sparse_epoch", "move_by_gradient", "move_outputs_by_batch",

@@ -9,7 +9,7 @@ adding the rows up takes 84.
 ``ahead`` is a tuple of the rows to ask for. In plain Python nobody is asked; sparse rows are asked for at once.
 """
 
-from itertools import combinations, product
+from itertools import combinations, product, repeat
 
 from llvmlite import ir
 from numba import types
@@ -31,8 +31,8 @@ from minibatch.engine.vectors import (
 
 __all__ = [
     "FEW_SUMS", "VECTORS_OF_LINE", "WITH_OTHERS", "WITH_ROWS", "WITH_WEIGHTS", "add_four_rows", "add_four_rows_to_both",
-    "dots_with_both", "four_row_dots", "prefetch_rows", "products_of_four_rows", "products_with_both",
-    "scaled_products_with_both",
+    "add_four_rows_to_two", "dots_of_two", "dots_with_both", "four_row_dots", "prefetch_rows", "products_of_four_rows",
+    "products_with_both", "scaled_products_with_both",
 ]  # fmt: skip
 
 VECTORS_OF_LINE = CACHE_LINE // VECTOR_BYTES
@@ -101,10 +101,15 @@ def _addresses(context, builder, X, rows, ahead):
 
 
 def _rows_of_weights(context, builder, matrices, k):
-    """Addresses of row ``k`` of each matrix of a tuple, their type, and the number of columns."""
-    matrices_type, matrices = matrices
-    k, matrices = context.cast(builder, k[1], k[0], types.intp), cgutils.unpack_tuple(builder, matrices)
-    rows = [array_row(context, builder, W, matrix, k) for W, matrix in zip(matrices_type, matrices, strict=True)]
+    """Addresses of row ``k`` of each matrix of a tuple, or of the row of a tuple ``k``; their type, and the number of
+    columns."""
+    (matrices_type, matrices), (k_type, k) = matrices, k
+    several = isinstance(k_type, types.BaseTuple)
+    places = zip(k_type, cgutils.unpack_tuple(builder, k), strict=True) if several else repeat((k_type, k))
+    rows = [
+        array_row(context, builder, W, matrix, context.cast(builder, place, kind, types.intp))
+        for W, matrix, (kind, place) in zip(matrices_type, cgutils.unpack_tuple(builder, matrices), places)  # noqa: B905
+    ]
     return [address for address, _ in rows], matrices_type[0].dtype, rows[0][1]
 
 
@@ -204,6 +209,24 @@ def _four_row_dots(X, i0, i1, i2, i3, W, k, ahead):
     return dense if isinstance(X, types.Array) else sparse
 
 
+def dots_of_two(X, i0, i1, i2, i3, W, k, ahead):
+    """``four_row_dots`` with ``W[k]`` and with ``W[k + 1]``; dense rows are loaded once."""
+    return (*four_row_dots(X, i0, i1, i2, i3, W, k, ahead), *four_row_dots(X, i0, i1, i2, i3, W, k + 1, ()))
+
+
+@overload(dots_of_two, jit_options=_JIT)
+def _dots_of_two(X, i0, i1, i2, i3, W, k, ahead):
+    def dense(X, i0, i1, i2, i3, W, k, ahead):
+        return _dots_with_both(X, i0, i1, i2, i3, (W, W), (k, k + 1), ahead)
+
+    def sparse(X, i0, i1, i2, i3, W, k, ahead):
+        d0, d1, d2, d3 = four_row_dots(X, i0, i1, i2, i3, W, k, ahead)
+        e0, e1, e2, e3 = four_row_dots(X, i0, i1, i2, i3, W, k + 1, ())
+        return d0, d1, d2, d3, e0, e1, e2, e3
+
+    return dense if isinstance(X, types.Array) else sparse
+
+
 def products_of_four_rows(X, i0, i1, i2, i3, W, k, ahead):
     """``four_row_dots``, and the six products of one dense row with another: 01, 02, 03, 12, 13, 23."""
     rows = [X[i] for i in (i0, i1, i2, i3)]
@@ -278,5 +301,23 @@ def _add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, ahead):
         add_row(X, i1, a1, W, k)
         add_row(X, i2, a2, W, k)
         add_row(X, i3, a3, W, k)
+
+    return dense if isinstance(X, types.Array) else sparse
+
+
+def add_four_rows_to_two(X, i0, i1, i2, i3, a, b, W, k, ahead):
+    """``add_four_rows`` to ``W[k]`` times the four numbers ``a``, and to ``W[k + 1]`` times ``b``."""
+    add_four_rows(X, i0, i1, i2, i3, *a, W, k, ahead)
+    add_four_rows(X, i0, i1, i2, i3, *b, W, k + 1, ())
+
+
+@overload(add_four_rows_to_two, jit_options=_JIT)
+def _add_to_two(X, i0, i1, i2, i3, a, b, W, k, ahead):
+    def dense(X, i0, i1, i2, i3, a, b, W, k, ahead):
+        _add(X, i0, i1, i2, i3, a + b, (W, W), (k, k + 1), ahead)
+
+    def sparse(X, i0, i1, i2, i3, a, b, W, k, ahead):
+        add_four_rows(X, i0, i1, i2, i3, a[0], a[1], a[2], a[3], W, k, ahead)
+        add_four_rows(X, i0, i1, i2, i3, b[0], b[1], b[2], b[3], W, k + 1, ())
 
     return dense if isinstance(X, types.Array) else sparse

@@ -13,33 +13,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibatch.engine.compile import entry, joining, kernel
-from minibatch.engine.four_rows import add_four_rows, four_row_dots, prefetch_rows
 from minibatch.engine.lanes import LANES, lanes
 from minibatch.engine.losses import softmax_loss_and_slopes
 from minibatch.engine.optimizers import Step
+from minibatch.engine.row_blocks import add_rows, add_rows_to_two, scores_of_rows
 from minibatch.engine.row_losses import tilted, weighted_loss_and_step
-from minibatch.engine.rows import add_row, prefetch, prefetch_row, row_dot
 from minibatch.engine.updates import update
 
 __all__ = [
-    "AHEAD", "BLOCK_BYTES", "BLOCK_ROWS", "CLASSES_AT_ONCE", "ONE_VS_REST", "ROWS_PER_SUM", "SEPARATE", "SOFTMAX",
-    "Data", "Objective", "Parameters", "Solver", "add_gradient", "add_parameters", "add_rows",
-    "chunk_gradient", "fits_ahead", "gradient_epoch", "loss_of_output", "losses_of_scores",
-    "note_parameters", "one_vs_rest_slopes", "places_ahead", "prefetch_place", "prefetch_target",
-    "row_at", "scores_of_four_rows", "scores_of_row", "scores_of_rows", "slopes_from_scores", "slopes_of_output",
-    "softmax_slopes", "target_of_output", "two_rows",
+    "CLASSES_AT_ONCE", "ONE_VS_REST", "ROWS_PER_SUM", "SEPARATE", "SOFTMAX", "Data", "Objective", "Parameters",
+    "Solver", "add_gradient", "add_parameters", "chunk_gradient", "gradient_epoch", "loss_of_output",
+    "losses_of_scores", "note_parameters", "one_vs_rest_slopes", "slopes_from_scores", "slopes_of_output",
+    "softmax_slopes", "target_of_output",
 ]  # fmt: skip
 
 # How the outputs read the target: a column of y each; class k against the rest; or all together through a softmax. As
 # codes of losses are, these are tuples: Numba compiles a softmax only where there is one, and then nothing else.
 SEPARATE, ONE_VS_REST, SOFTMAX = (0,), (0, 0), ()
 
-# Rows are asked for this far ahead of their use. Measured: a shuffled epoch in batches of one on 200,000 x 100 float64
-# takes 20 ms with, 47 ms without.
-AHEAD = 16
-# Rows whose slopes are found together, in SIMD code; whose second use finds them in the first level of the cache, which
-# would forget more rows ahead, too.
-BLOCK_ROWS, BLOCK_BYTES = 32, 24 * 1024
 # From so many classes on, those of a row fill SIMD code better than rows do.
 CLASSES_AT_ONCE = 4
 # A float32 sum is carried to float64 after so many rows.
@@ -172,123 +163,6 @@ def slopes_from_scores(outputs, order, start, stop, y, weight, class_weight, sco
         losses[k] += slopes_of_output(loss, k, order, start, stop, y, weight, class_weight, scores, objective)
 
 
-@kernel
-def scores_of_row(X, i, weights, intercept, scale, scores, r):
-    """Fill ``scores[r]``."""
-    for k in range(scores.shape[1]):
-        scores[r, k] = scale * row_dot(X, i, weights, k) + intercept[k]
-
-
-@kernel
-def scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, scale, scores, r, ahead):
-    """Fill ``scores[r : r + 4]``; ask for the rows ``ahead``."""
-    for k in range(scores.shape[1]):
-        if k == 0:
-            d0, d1, d2, d3 = four_row_dots(X, i0, i1, i2, i3, weights, k, ahead)
-        else:
-            d0, d1, d2, d3 = four_row_dots(X, i0, i1, i2, i3, weights, k, ())
-        b = intercept[k]
-        scores[r, k] = scale * d0 + b
-        scores[r + 1, k] = scale * d1 + b
-        scores[r + 2, k] = scale * d2 + b
-        scores[r + 3, k] = scale * d3 + b
-
-
-@kernel
-def row_at(order, r):
-    """The row at place ``r`` of the order, or the last."""
-    return order[min(r, order.shape[0] - 1)]
-
-
-@kernel
-def two_rows(order, r):
-    return row_at(order, r), row_at(order, r + 1)
-
-
-@kernel
-def prefetch_target(y, weight, i):
-    """Ask for the target of row ``i``."""
-    prefetch(y, i * y.shape[1])
-    if weight.shape[0] > 0:
-        prefetch(weight, i)
-
-
-@kernel
-def prefetch_place(X, y, weight, order, r):
-    """Ask for all of the row at place ``r`` of the order, or the last."""
-    i = row_at(order, r)
-    prefetch_row(X, i)
-    prefetch_target(y, weight, i)
-
-
-@kernel
-def places_ahead(scores):
-    """How many places ahead of its use a row is asked for: when a block is added up, the next one is on its way."""
-    return max(AHEAD, min(scores.shape[0], BLOCK_ROWS))
-
-
-@kernel
-def fits_ahead(scores):
-    """Whether the rows ahead are of the next block: one half is asked for by its scores, one when it is added up."""
-    return scores.shape[0] <= BLOCK_ROWS
-
-
-@kernel
-def scores_of_rows(data, order, start, stop, weights, intercept, scale, scores):
-    """Fill ``scores[: stop - start]`` with those of rows ``order[start:stop]`` at ``scale * weights``. Asks for the
-    rows ahead, or half of them; ``add_rows`` asks for the others."""
-    X, y, weight, _ = data
-    ahead = places_ahead(scores)
-    r = start
-    while r + 4 <= stop:
-        i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
-        asked = two_rows(order, r + ahead)
-        scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, scale, scores, r - start, asked)
-        for q in range(4):
-            prefetch_target(y, weight, row_at(order, r + q + ahead))
-        if not fits_ahead(scores):
-            prefetch_rows(X, two_rows(order, r + ahead + 2))
-        r += 4
-    while r < stop:
-        scores_of_row(X, order[r], weights, intercept, scale, scores, r - start)
-        prefetch_place(X, y, weight, order, r + ahead)
-        r += 1
-
-
-@kernel
-def add_rows(X, order, start, stop, scores, k, factor, W):
-    """Add rows ``order[start:stop]`` times their slopes in output ``k`` times ``factor`` to ``W[k]``; returns the sum
-    of the slopes. Asks for the rows ahead that ``scores_of_rows`` did not ask for."""
-    slope_sum, ahead, asks = 0.0, places_ahead(scores), k == 0 and fits_ahead(scores)
-    r = start
-    while r + 4 <= stop:
-        s0, s1, s2, s3 = (
-            scores[r - start, k],
-            scores[r - start + 1, k],
-            scores[r - start + 2, k],
-            scores[r - start + 3, k],
-        )
-        asked = two_rows(order, r + ahead + 2)
-        if s0 != 0.0 or s1 != 0.0 or s2 != 0.0 or s3 != 0.0:  # most rows have none, once a hinge is fitted
-            i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
-            a0, a1, a2, a3 = factor * s0, factor * s1, factor * s2, factor * s3
-            if asks:
-                add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, asked)
-            else:
-                add_four_rows(X, i0, i1, i2, i3, a0, a1, a2, a3, W, k, ())
-        elif asks:
-            prefetch_rows(X, asked)
-        slope_sum += (s0 + s1) + (s2 + s3)
-        r += 4
-    while r < stop:
-        s = scores[r - start, k]
-        if s != 0.0:
-            add_row(X, order[r], factor * s, W, k)
-        slope_sum += s
-        r += 1
-    return slope_sum
-
-
 @joining
 def add_gradient(data, order, start, stop, objective, theta, factor, grad, scores, losses):
     """Add ``factor`` times the gradient of the summed losses of rows ``order[start:stop]`` to ``grad``.
@@ -298,9 +172,16 @@ def add_gradient(data, order, start, stop, objective, theta, factor, grad, score
     (X, y, weight, class_weight), (weights, intercept) = data, theta
     for begin in range(start, stop, scores.shape[0]):
         end = min(begin + scores.shape[0], stop)
-        scores_of_rows(data, order, begin, end, weights, intercept, 1.0, scores)
+        scores_of_rows(objective.outputs, data, order, begin, end, weights, intercept, 1.0, scores)
         slopes_from_scores(objective.outputs, order, begin, end, y, weight, class_weight, scores, objective, losses)
-        for k in range(scores.shape[1]):
+        done = 0
+        if len(objective.outputs) != 1:
+            done = scores.shape[1] - scores.shape[1] % 2
+            for k in range(0, done, 2):
+                of_first, of_second = add_rows_to_two(X, order, begin, end, scores, k, factor, grad.weights)
+                grad.intercept[k] += factor * tilted(objective.tilt, of_first, end - begin)
+                grad.intercept[k + 1] += factor * tilted(objective.tilt, of_second, end - begin)
+        for k in range(done, scores.shape[1]):
             slope_sum = add_rows(X, order, begin, end, scores, k, factor, grad.weights)
             grad.intercept[k] += factor * tilted(objective.tilt, slope_sum, end - begin)
 

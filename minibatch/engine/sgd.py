@@ -9,20 +9,18 @@ import numpy as np
 
 from minibatch.engine.compile import entry, kernel
 from minibatch.engine.four_rows import add_four_rows, prefetch_rows, products_of_four_rows
-from minibatch.engine.linear import (
+from minibatch.engine.linear import loss_of_output, note_parameters, slopes_from_scores, target_of_output
+from minibatch.engine.optimizers import shrinkage
+from minibatch.engine.row_blocks import (
     AHEAD,
     add_rows,
-    loss_of_output,
-    note_parameters,
+    add_rows_to_two,
     prefetch_place,
     prefetch_target,
     row_at,
     scores_of_rows,
-    slopes_from_scores,
-    target_of_output,
     two_rows,
 )
-from minibatch.engine.optimizers import shrinkage
 from minibatch.engine.row_losses import loss_of_score, moved_by_tilt, norm_with_tilt, part_of_step, tilted
 from minibatch.engine.rows import add_row, row_dot
 
@@ -40,7 +38,7 @@ SMALLEST_SCALE = 1e-9
 def batch_slopes(data, order, start, stop, objective, weights, intercept, scale, scores, losses):
     """Fill ``scores[: stop - start]`` with the slopes of rows ``order[start:stop]`` at ``scale * weights``."""
     _, y, weight, class_weight = data
-    scores_of_rows(data, order, start, stop, weights, intercept, scale, scores)
+    scores_of_rows(objective.outputs, data, order, start, stop, weights, intercept, scale, scores)
     slopes_from_scores(objective.outputs, order, start, stop, y, weight, class_weight, scores, objective, losses)
 
 
@@ -48,7 +46,15 @@ def batch_slopes(data, order, start, stop, objective, weights, intercept, scale,
 def add_batch(X, order, start, stop, scores, factor, row_factor, weights, intercept, objective):
     """Add the rows times their slopes times ``row_factor`` to the weights, the slopes times ``factor`` to the
     intercepts."""
-    for k in range(intercept.shape[0]):
+    done = 0
+    if len(objective.outputs) != 1:
+        done = intercept.shape[0] - intercept.shape[0] % 2
+        for k in range(0, done, 2):
+            of_first, of_second = add_rows_to_two(X, order, start, stop, scores, k, row_factor, weights)
+            if objective.fit_intercept:
+                intercept[k] += factor * tilted(objective.tilt, of_first, stop - start)
+                intercept[k + 1] += factor * tilted(objective.tilt, of_second, stop - start)
+    for k in range(done, intercept.shape[0]):
         slope_sum = add_rows(X, order, start, stop, scores, k, row_factor, weights)
         if objective.fit_intercept:
             intercept[k] += factor * tilted(objective.tilt, slope_sum, stop - start)

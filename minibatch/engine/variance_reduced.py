@@ -13,16 +13,9 @@ Lacoste-Julien, NIPS 2014, arXiv 1407.0202) replaces those of a batch by the new
 """
 
 from minibatch.engine.compile import entry, joining, kernel
-from minibatch.engine.linear import (
-    ROWS_PER_SUM,
-    add_parameters,
-    add_rows,
-    places_ahead,
-    row_at,
-    scores_of_rows,
-    slopes_from_scores,
-)
+from minibatch.engine.linear import ROWS_PER_SUM, add_parameters, slopes_from_scores
 from minibatch.engine.optimizers import shrinkage, soft_threshold
+from minibatch.engine.row_blocks import add_rows, places_ahead, row_at, scores_of_rows
 from minibatch.engine.rows import prefetch
 
 __all__ = [
@@ -36,7 +29,7 @@ def changes_of_slopes(data, order, start, stop, objective, theta, scale, memory,
     """Fill ``scores[: stop - start]`` with the slopes of rows ``order[start:stop]`` at ``scale * weights`` less those
     in ``memory`` (rows of X, outputs), which the new ones replace where it is to ``follow``."""
     _, y, weight, class_weight = data
-    scores_of_rows(data, order, start, stop, theta.weights, theta.intercept, scale, scores)
+    scores_of_rows(objective.outputs, data, order, start, stop, theta.weights, theta.intercept, scale, scores)
     slopes_from_scores(objective.outputs, order, start, stop, y, weight, class_weight, scores, objective, losses)
     for r in range(start, stop):
         prefetch(memory, row_at(order, r + places_ahead(scores)) * memory.shape[1])
@@ -115,7 +108,7 @@ def memory_of_slopes(stamp):
             end = min(begin + ROWS_PER_SUM, order.shape[0])
             for start in range(begin, end, scores.shape[0]):
                 stop = min(start + scores.shape[0], end)
-                scores_of_rows(data, order, start, stop, theta.weights, theta.intercept, 1.0, scores)
+                scores_of_rows(objective.outputs, data, order, start, stop, theta.weights, theta.intercept, 1.0, scores)
                 slopes_from_scores(
                     objective.outputs, order, start, stop, y, weight, class_weight, scores, objective, losses
                 )

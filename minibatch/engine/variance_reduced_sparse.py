@@ -15,8 +15,8 @@ arrives is made as it is written; a binary search finds it.
 import numpy as np
 
 from minibatch.engine.compile import entry, kernel
-from minibatch.engine.linear import add_rows
 from minibatch.engine.optimizers import shrinkage, soft_threshold
+from minibatch.engine.row_blocks import add_rows
 from minibatch.engine.sgd import rescale
 from minibatch.engine.sparse_sgd import SMALLEST_LAZY_SCALE, WINDOW, last_update_below
 from minibatch.engine.variance_reduced import changes_of_slopes, move_intercept
