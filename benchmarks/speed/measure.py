@@ -6,6 +6,8 @@ import numpy as np
 from rivals import able
 
 ROUNDS = 5
+# Threads of who was measured last stay awake for a while, on the cores of the next.
+PAUSE = 0.1
 SECONDS_OF_A_FIT, MORE_EPOCHS = 0.1, (3, 100)  # those who are fast train for more epochs
 
 
@@ -41,9 +43,14 @@ def epoch_timer(rival, task, longest, whole=False):
 
 def in_turns(measures, seconds, least=2):
     """What each of the functions returns, round by round: two or ``least``, and more while there are seconds left."""
+
+    def rested(measure):
+        time.sleep(PAUSE)
+        return measure()
+
     start, rounds = time.perf_counter(), []
     while len(rounds) < least or (len(rounds) < ROUNDS and time.perf_counter() - start < seconds):
-        rounds.append({name: measure() for name, measure in measures.items()})
+        rounds.append({name: rested(measure) for name, measure in measures.items()})
     return {name: [each[name] for each in rounds] for name in measures}
 
 
