@@ -54,7 +54,7 @@ print(f"SGDClassifier: {score.mean():.3f} ± {score.std():.3f}")
 # %%
 # The picture
 # -----------
-# By epochs single rows are ahead; by seconds, batches of 32 come nearer, and full batches need many more passes.
+# Batches of 32 are ahead in the first epochs, and level with single rows after; full batches need many more passes.
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
 for ax, x in zip(axes, ("epoch", "seconds"), strict=True):
     ConvergenceDisplay.from_curve(curve, ax=ax, x=x, y="test_score")
