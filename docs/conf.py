@@ -90,7 +90,7 @@ html_extra_path = ["llms.txt"]
 html_copy_source = False
 html_show_sourcelink = False
 ALONE = ("index", "quickstart", "choose", "warnings", "testing", "architecture", "glossary", "releases", "changelog")
-html_sidebars = dict.fromkeys(ALONE, [])  # pages without others beside them
+html_sidebars = {page: [] for page in ALONE}  # pages without others beside them
 html_theme_options = {
     "logo": {"text": "scikit-minibatch", "alt_text": "scikit-minibatch"},
     "show_toc_level": 2,
