@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from mpi4py import MPI
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
@@ -18,6 +17,8 @@ from sklearn.preprocessing import StandardScaler
 
 from minibatch import MiniBatchMLPRegressor, MiniBatchSGDRegressor
 from minibatch.distributed import ArrayShards, _mpi, fit
+
+MPI = pytest.importorskip("mpi4py.MPI", reason="needs the extra mpi")
 
 RANK, SIZE = MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size
 X = np.random.default_rng(0).standard_normal((120, 3))
