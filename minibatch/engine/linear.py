@@ -1,4 +1,4 @@
-"""Linear models with any number of outputs: scores, slopes, gradients, and the epoch of every solver.
+"""Linear models with any number of outputs: slopes, gradients, and the epoch of every solver; ``row_blocks`` has scores.
 
 Conventions: ``scores = X @ weights.T + intercept``, one column an output; ``slopes`` are the derivatives of the
 weighted losses in the scores and take their place in the same buffer. A batch's gradient is the mean over its rows.
