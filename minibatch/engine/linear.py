@@ -1,4 +1,4 @@
-"""Linear models with any number of outputs: slopes, gradients, and the epoch of every solver; ``row_blocks`` has scores.
+"""Linear models: slopes and gradients of any number of outputs, and the epoch of every solver. Scores: ``row_blocks``.
 
 Conventions: ``scores = X @ weights.T + intercept``, one column an output; ``slopes`` are the derivatives of the
 weighted losses in the scores and take their place in the same buffer. A batch's gradient is the mean over its rows.
