@@ -60,31 +60,36 @@ class ColumnMoments(_Sums):
 
 def moments_of(problem: ProblemOnRows, before: ColumnMoments | None = None) -> ColumnMoments:
     """Of the rows trained on, added to those of earlier ones."""
-    is_sparse = isinstance(problem.data.X, CSR)  # then the two of a column lie together, and memory is waited for once
-    squares, present = np.zeros((problem.n_features, 2)).T if is_sparse else np.zeros((2, problem.n_features))
-    total = 0.0
-    if before is not None:
-        squares += before.squares
-        present += before.present
-        total = before.weight
-    if not is_sparse and problem.n_samples * problem.n_features <= FEW_VALUES:
-        return ColumnMoments(squares, present, total + _add_moments_of_few(problem, squares, present))
+    are_few = not isinstance(problem.data.X, CSR) and problem.n_samples * problem.n_features <= FEW_VALUES
+    found = _moments_of_few(problem) if are_few else _moments_of_many(problem)
+    if before is None:
+        return found
+    squares, present = before.squares + found.squares, before.present + found.present
+    return ColumnMoments(squares, present, before.weight + found.weight)
+
+
+def _moments_of_many(problem: ProblemOnRows) -> ColumnMoments:
+    sums, total = np.zeros((problem.n_features, 2)).T, 0.0
+    if not isinstance(problem.data.X, CSR):  # else the two of a column lie together, and memory is waited for once
+        sums = sums.copy()
     step = max(1, min(ROWS_AT_ONCE, at_once(values_of_row(problem.data.X))))
     for begin, end in cut(0, problem.n_samples, step):
         rows = np.arange(begin, end) if problem.rows is None else problem.rows[begin:end]
-        total += column_moments(problem.data.X, rows, problem.data.weight, squares, present)
-    return ColumnMoments(squares.copy(), present.copy(), total)
+        total += column_moments(problem.data.X, rows, problem.data.weight, *sums)
+    return ColumnMoments(sums[0].copy(), sums[1].copy(), total)
 
 
-def _add_moments_of_few(problem: ProblemOnRows, squares: NDArray[np.float64], present: NDArray[np.float64]) -> float:
-    """As ``column_moments`` does."""
+def _moments_of_few(problem: ProblemOnRows) -> ColumnMoments:
     (X, _, weight, _), rows = problem.data, slice(None) if problem.rows is None else problem.rows
     values = X[rows]
-    weights = weight[rows].astype(np.float64) if len(weight) else np.ones(len(values))
     with np.errstate(over="ignore", invalid="ignore"):
-        squares += np.einsum("i,ij,ij->j", weights, values, values, dtype=np.float64)
-    present += np.einsum("i,ij->j", weights, values != 0.0)
-    return float(weights.sum())
+        if len(weight):
+            weights = weight[rows].astype(np.float64)
+            squares = np.einsum("i,ij,ij->j", weights, values, values, dtype=np.float64)
+            present = np.einsum("i,ij->j", weights, values != 0.0)
+            return ColumnMoments(squares, present, float(weights.sum()))
+        squares = np.add.reduce(np.square(values, dtype=np.float64))
+    return ColumnMoments(squares, np.count_nonzero(values, axis=0).astype(np.float64), float(len(values)))
 
 
 def squared_scales(moments: ColumnMoments, dtype: Any) -> Scales:
@@ -97,15 +102,17 @@ def squared_scales(moments: ColumnMoments, dtype: Any) -> Scales:
     share = moments.present / max(moments.weight, sys.float_info.min)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         unit = np.sqrt(moments.squares / moments.present)
-        finite = unit < np.inf
-        own = (unit > LEAST_SCALE * np.maximum.reduce(unit, initial=0.0, where=finite)) & finite
-        scale = np.where(own, unit * share**RARITY, 0.0)
+        scale = unit * share**RARITY
+        least, largest = np.minimum.reduce(unit, initial=np.inf), np.maximum.reduce(unit, initial=0.0)
+        if not LEAST_SCALE * largest < least <= largest < np.inf:  # nor where there is no number
+            finite = unit < np.inf
+            own = (unit > LEAST_SCALE * np.maximum.reduce(unit, initial=0.0, where=finite)) & finite
+            scale = np.where(own, scale, np.maximum.reduce(scale, initial=0.0, where=own))
     largest = np.maximum.reduce(scale, initial=0.0)
     if not largest > 0.0:
         return Scales(np.empty(0, np.uint8), np.ones(1, dtype))
-    scale = np.where(own, scale, largest)
     if largest <= ALIKE * np.minimum.reduce(scale):
-        return Scales(np.empty(0, np.uint8), np.array([np.add.reduce(scale**2) / len(scale)], dtype))
+        return Scales(np.empty(0, np.uint8), np.array([np.add.reduce(scale * scale) / len(scale)], dtype))
     halvings = np.rint(np.log2(largest / scale)).astype(np.int64)
     present = np.bincount(halvings) > 0
     bands, halvings = (np.cumsum(present) - 1)[halvings], np.flatnonzero(present)

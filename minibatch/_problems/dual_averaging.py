@@ -1,7 +1,7 @@
 """A linear model whose rate nobody sets: which loop of ``engine.dual_averaging`` trains what."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -54,8 +54,8 @@ class DualAveragingProblem(LinearProblem):
 
     @classmethod
     def with_moments(cls, problem: LinearProblem, moments: ColumnMoments) -> "DualAveragingProblem":
-        parts = {part.name: getattr(problem, part.name) for part in fields(problem)}
-        return cls(**{**parts, "solver": problem.solver._replace(kind=DUAL_AVERAGING), "moments": moments})
+        parts = {name: getattr(problem, name) for name in problem.__dataclass_fields__}
+        return cls(**parts | {"solver": problem.solver._replace(kind=DUAL_AVERAGING), "moments": moments})
 
     @cached_property
     def scales(self) -> NDArray[np.floating[Any]]:
@@ -96,10 +96,12 @@ class DualAveragingProblem(LinearProblem):
         """Dual vectors made with the scales ``before``, so that weights stay as they are."""
         l1, l2 = self.objective.l1, self.objective.l2
         for duals, sums in _parts(self._dual_weights(state), state.scalars.T[[SUM, AVERAGE_SUM]]):
-            weights, sums_of_rates = self.weights_of(duals, sums, before), sums[..., None]
-            moved = weights * (self.scales + l2 * sums_of_rates)
-            if l1 > 0.0:
-                moved += np.sign(weights) * l1 * sums_of_rates
+            of_penalty = l2 * sums[..., None]
+            if l1 == 0.0:
+                duals *= (self.scales + of_penalty) / (before + of_penalty)
+                continue
+            weights = self.weights_of(duals, sums, before)
+            moved = weights * (self.scales + of_penalty) + np.sign(weights) * l1 * sums[..., None]
             duals[...] = np.where(weights == 0.0, duals, moved)
 
     def model_of(self, state: State, scales: NDArray[Any] | None = None) -> Vector:
@@ -298,13 +300,22 @@ def going_on(problem: DualAveragingProblem, state: State, moments: ColumnMoments
     """Make the memory of an earlier call that of this problem, whose columns may have other scales. False where it
     does not stand for the parameters that the model has: somebody has changed them, or the penalty."""
     before = moments.scales(state.theta.dtype).of_columns
-    tolerance = np.sqrt(np.finfo(state.theta.dtype).eps)
-    away = np.abs(problem.model_of(state, before) - state.theta)
-    if not (away <= tolerance * (norm_of(state.theta) + np.abs(state.theta))).all():
+    model = problem.model_of(state, before)
+    if not (_are_same(model, state.theta) or _are_near(model, state.theta)):
         return False
-    if not np.array_equal(before, problem.scales):
+    if not _are_same(before, problem.scales):
         problem.rewrite(state, before)
     return True
+
+
+def _are_same(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    """To the bit: to compare a few numbers takes longer."""
+    return first.shape == second.shape and first.tobytes() == second.tobytes()
+
+
+def _are_near(theta: Vector, other: Vector) -> bool:
+    tolerance = np.sqrt(np.finfo(other.dtype).eps)
+    return bool((np.abs(theta - other) <= tolerance * (norm_of(other) + np.abs(other))).all())
 
 
 def _parts(weights: NDArray[Any], sums: NDArray[np.float64]) -> Iterator[tuple[NDArray[Any], Any]]:

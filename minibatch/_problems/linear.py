@@ -17,9 +17,10 @@ from minibatch._problems.single_rows import finite_squares
 from minibatch._problems.state import RowGradients, State, Vector, blocks_of_rows, data_of, matrix_of, score_into
 from minibatch.engine.linear import ONE_VS_REST, SEPARATE, SOFTMAX, Data, Objective, Solver, losses_of_scores
 
-__all__ = ["OUTPUTS", "SCORES_OF_MODELS", "LinearProblem"]
+__all__ = ["FEW_WEIGHTS", "OUTPUTS", "SCORES_OF_MODELS", "LinearProblem"]
 
 SCORES_OF_MODELS = 2**20  # that one product gives
+FEW_WEIGHTS = 8192  # whose squares may be an array: it is made sooner than np.einsum has begun
 OUTPUTS = {"separate": SEPARATE, "ovr": ONE_VS_REST, "multinomial": SOFTMAX}
 
 
@@ -62,17 +63,14 @@ class LinearProblem(LinearLoops):
         n_weights, n_objectives = self.n_outputs * self.n_features, self.n_objectives
         w, l1, l2 = theta[..., :n_weights].reshape(-1, n_weights // n_objectives), self.objective.l1, self.objective.l2
         penalties = np.zeros(len(w))
-        if self.objective.passive:  # as in scikit-learn, which looks at their loss alone
-            return penalties.reshape(*theta.shape[:-1], n_objectives)
-        if self.objective.tilt:
-            penalties += self.objective.tilt[0] * theta[..., n_weights:].ravel()
-        if not w.any():  # as at the beginning
-            return penalties.reshape(*theta.shape[:-1], n_objectives)
-        with np.errstate(over="ignore"):  # infinity is the right answer
-            if l1 > 0.0:
-                penalties += l1 * np.abs(w).sum(axis=1, dtype=np.float64)
-            if l2 > 0.0:  # 0 times squares that overflow is not a number
-                penalties += 0.5 * l2 * np.einsum("ij,ij->i", w, w, dtype=np.float64)
+        if not self.objective.passive:  # those are as in scikit-learn, which looks at their loss alone
+            with np.errstate(over="ignore"):  # infinity is the right answer
+                if l1 > 0.0:
+                    penalties += l1 * np.abs(w).sum(axis=1, dtype=np.float64)
+                if l2 > 0.0:  # 0 times squares that overflow is not a number
+                    penalties += 0.5 * l2 * _squared_norms(w)
+            if self.objective.tilt:
+                penalties += self.objective.tilt[0] * theta[..., n_weights:].ravel()
         return penalties.reshape(*theta.shape[:-1], n_objectives)
 
     def following_penalty(self, averaged: bool) -> "LinearProblem":
@@ -161,3 +159,11 @@ class LinearProblem(LinearLoops):
         slopes = np.array(scores, order="C")
         losses_of_scores(self.data, rows, self._of_losses, slopes, np.zeros(self.n_outputs))
         return slopes
+
+
+def _squared_norms(rows: NDArray[Any]) -> NDArray[np.float64]:
+    """Of vectors in rows."""
+    if rows.shape[1] > FEW_WEIGHTS:
+        return np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    squared: NDArray[np.float64] = np.add.reduce(np.square(rows, dtype=np.float64), axis=1)
+    return squared

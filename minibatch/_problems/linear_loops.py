@@ -270,6 +270,8 @@ class LinearLoops(ProblemOnRows):
         """Train all outputs, or a share of them on each thread where they are independent (and the data not small)."""
         alone = self.objective.outputs == SOFTMAX or n_epochs > 1
         n_shares = 1 if alone else min(self.threads.number, self.n_outputs)
+        if n_shares == 1:
+            return train(slice(0, self.n_outputs), self.objective)
         bounds = [self.n_outputs * i // n_shares for i in range(n_shares + 1)]
 
         def share(i: int) -> Iterator[None]:

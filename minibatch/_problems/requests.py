@@ -29,7 +29,9 @@ class Request(NamedTuple):
     def run(self) -> "Ran":
         began = time.perf_counter()
         run: Any = self.problem.run_epoch if self.epoch.order.ndim == 1 else self.problem.run_epochs
-        epoch = self.epoch._replace(etas=np.require(self.epoch.etas, requirements=["C", "W"]))  # for compiled loops
+        epoch, etas = self.epoch, self.epoch.etas
+        if not etas.flags.carray:  # as compiled loops take them: writeable, in C order
+            epoch = epoch._replace(etas=np.array(etas, order="C"))
         return Ran(run(self.state, epoch), time.perf_counter() - began)
 
 

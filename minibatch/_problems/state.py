@@ -336,6 +336,8 @@ def norm_of(vector: NDArray[Any]) -> float:
 
 def part_of(parameters: Parameters, here: slice) -> Parameters:
     """Of some outputs."""
+    if here.stop - here.start == len(parameters.intercept):
+        return parameters
     return Parameters(parameters.weights[here], parameters.intercept[here])
 
 
