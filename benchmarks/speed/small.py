@@ -63,10 +63,11 @@ def _few_rows(X, y):
     for data, kinds, options in (
         ("linear, constant rate", linear, CONSTANT),
         ("linear, default rates", linear, {}),
+        ("linear, default rates, random_state=None", linear, {"random_state": None}),
         ("network, constant rate", networks, units | {"learning_rate": "constant"}),
         ("network, default rates", networks, units),
     ):
-        ours, theirs = (kind(random_state=0, **options).partial_fit(X, y, classes=np.unique(y)) for kind in kinds)
+        ours, theirs = (kind(**{"random_state": 0} | options).partial_fit(X, y, classes=np.unique(y)) for kind in kinds)
         row, few = X[:1], (X[:N_FEW], y[:N_FEW])
         yield _row(data, "predict, 1 row", partial(ours.predict, row), partial(theirs.predict, row))
         yield _row(

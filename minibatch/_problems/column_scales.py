@@ -89,7 +89,9 @@ def _moments_of_few(problem: ProblemOnRows) -> ColumnMoments:
             present = np.einsum("i,ij->j", weights, values != 0.0)
             return ColumnMoments(squares, present, float(weights.sum()))
         squares = np.add.reduce(np.square(values, dtype=np.float64))
-    return ColumnMoments(squares, np.count_nonzero(values, axis=0).astype(np.float64), float(len(values)))
+    n_rows, are_there = float(len(values)), np.count_nonzero(values) == values.size  # as of most dense data
+    present = np.full(len(squares), n_rows) if are_there else np.add.reduce(values != 0.0, dtype=np.float64)
+    return ColumnMoments(squares, present, n_rows)
 
 
 def squared_scales(moments: ColumnMoments, dtype: Any) -> Scales:
@@ -116,8 +118,6 @@ def squared_scales(moments: ColumnMoments, dtype: Any) -> Scales:
     halvings = np.rint(np.log2(largest / scale)).astype(np.int64)
     present = np.bincount(halvings) > 0
     bands, halvings = (np.cumsum(present) - 1)[halvings], np.flatnonzero(present)
-    limits = np.finfo(dtype)
-    return Scales(
-        bands.astype(np.uint8),
-        np.minimum(np.maximum((largest * 0.5**halvings) ** 2, np.sqrt(limits.tiny)), np.sqrt(limits.max)).astype(dtype),
-    )
+    smallest, most = (float(limit) ** 0.5 for limit in (np.finfo(dtype).tiny, np.finfo(dtype).max))
+    of_bands = np.minimum(np.maximum((largest * 0.5**halvings) ** 2, smallest), most)
+    return Scales(bands.astype(np.uint8), of_bands.astype(dtype))
