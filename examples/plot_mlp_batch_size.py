@@ -15,6 +15,8 @@ that of single rows. Behind are single rows: in 30 epochs because their noise st
 because they have seen the rows less than twice.
 """
 
+import warnings
+
 import matplotlib
 
 matplotlib.use("Agg")  # the picture is saved, not shown
@@ -22,6 +24,7 @@ matplotlib.use("Agg")  # the picture is saved, not shown
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, train_test_split
 
 from minibatch import MiniBatchMLPClassifier
@@ -42,15 +45,17 @@ network = MiniBatchMLPClassifier(
 # The rate of every size
 # ----------------------
 # That with the lowest loss at the end of the budget, on a quarter of the rows held out. A rate that is too high
-# diverges, and has none.
+# diverges, and has none: what warns of it is expected here, and not shown.
 
 
 def tuned_rate(size, budget):
     held_out = StratifiedShuffleSplit(1, test_size=0.25, random_state=0)
-    curve = convergence_curve(
-        network.set_params(batch_size=size), X_tune, y_tune, param_name="learning_rate_init", param_range=RATES,
-        cv=held_out, budget=budget,
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        curve = convergence_curve(
+            network.set_params(batch_size=size), X_tune, y_tune, param_name="learning_rate_init", param_range=RATES,
+            cv=held_out, budget=budget,
+        )  # fmt: skip
     losses = np.where(curve.folds_["status"][:, 0] == "diverged", np.inf, curve.folds_["test_loss"][:, 0])
     return float(RATES[np.argmin(losses)])
 

@@ -15,7 +15,7 @@ from minibatch.plotting import BatchSizeScalingDisplay
 
 SIZES = (1, 4, 16, 64, 256, 1024)
 EFFECTIVE_RATES = 2.0 ** np.arange(-7, 4)  # eta / (1 - momentum)
-TARGET = 0.9
+TARGET, SEEDS = 0.9, 3
 MOMENTA = {"plain": 0.0, "momentum": 0.9}
 
 
@@ -24,32 +24,36 @@ def measure(quick):
         6_000, SIZES, EFFECTIVE_RATES, TARGET
     )  # fmt: skip
     X, y, X_test, y_test = mnist(n_rows, 2_000)
-    found = {}
-    for name, momentum in MOMENTA.items():
-        model = MiniBatchMLPClassifier((32,), solver="momentum", momentum=momentum, alpha=0.0, random_state=0)
-        found[name] = steps_to_target(
-            model, X, y, batch_sizes=sizes, learning_rates=(1.0 - momentum) * rates, target=("test_score", target),
-            max_updates=30_000, X_test=X_test, y_test=y_test, random_state=0,
-        )  # fmt: skip
-    return Found(claims(**found), {"updates": table(**found)}, draw(found))
+    found = []
+    for seed in range(1 if quick else SEEDS):
+        of_seed = {}
+        for name, momentum in MOMENTA.items():
+            model = MiniBatchMLPClassifier((32,), solver="momentum", momentum=momentum, alpha=0.0, random_state=seed)
+            of_seed[name] = steps_to_target(
+                model, X, y, batch_sizes=sizes, learning_rates=(1.0 - momentum) * rates, target=("test_score", target),
+                max_updates=30_000, X_test=X_test, y_test=y_test, random_state=seed,
+            )  # fmt: skip
+        found.append(of_seed)
+    return Found(claims(found), {"updates": table(**found[0])}, draw(found[0]))
 
 
-def claims(plain, momentum):
+def claims(found):
+    """``found`` has the two results of every seed."""
+    plain, momentum = ([of_seed[name] for of_seed in found] for name in MOMENTA)
+    smallest, largest = (
+        [without.updates[at] / having.updates[at] for without, having in zip(plain, momentum, strict=True)]
+        for at in (0, -1)
+    )
+    ends = [b.critical_batch_size / a.critical_batch_size for a, b in zip(plain, momentum, strict=True)]
     return [
-        Claim("slope of log updates, smallest batches, plain", "-1", [plain.slopes[0]], (-1.2, -0.8), 0.0),
-        Claim("slope of log updates, largest batches, plain", "0", [plain.slopes[-1]], (-0.3, 0.1), -1.0),
+        Claim("slope of log updates, smallest batches, plain", "-1", [of.slopes[0] for of in plain], (-1.2, -0.8), 0.0),
+        Claim("slope of log updates, largest batches, plain", "0", [of.slopes[-1] for of in plain], (-0.3, 0.1), -1.0),
+        Claim("updates at the smallest batch: plain over momentum", "1", smallest, (0.7, 1.4), np.nan),
         Claim(
-            "updates at the smallest batch: plain over momentum", "1", [plain.updates[0] / momentum.updates[0]],
-            (0.7, 1.4), np.nan,
+            "updates at the largest batch: plain over momentum", "above 1 (perfect scaling goes on)", largest,
+            (1.2, 16.0), 1.0,
         ),
-        Claim(
-            "updates at the largest batch: plain over momentum", "above 1 (perfect scaling goes on)",
-            [plain.updates[-1] / momentum.updates[-1]], (1.2, 16.0), 1.0,
-        ),
-        Claim(
-            "end of perfect scaling: momentum over plain", "16 (256 and 16, ResNet-8)",
-            [momentum.critical_batch_size / plain.critical_batch_size], (1.5, 32.0), 1.0,
-        ),
+        Claim("end of perfect scaling: momentum over plain", "16 (256 and 16, ResNet-8)", ends, (1.5, 32.0), 1.0),
     ]  # fmt: skip
 
 

@@ -62,19 +62,17 @@ def panel(ax, name, advice, seconds):
 
 
 def judged(found):
-    """The best size of every sweep; and times over its time: of 32 rows, of all, of the recommendations."""
-    best, of_32, of_all, advised = [], [], [], []
+    """Times over that of the best size of a sweep: of all rows, of the recommendations."""
+    of_all, advised = [], []
     for advice, seconds in found.values():
-        size = min(seconds, key=lambda size: np.nan_to_num(seconds[size], nan=np.inf))
-        best.append(size)
-        of_32.append(seconds[32] / seconds[size])
-        of_all.append(seconds[max(seconds)] / seconds[size])
-        advised += [seconds[one.batch_size] / seconds[size] for one in advice]
-    return best, of_32, of_all, advised
+        least = np.nanmin(list(seconds.values()))
+        of_all.append(seconds[max(seconds)] / least)
+        advised += [seconds[one.batch_size] / least for one in advice]
+    return of_all, advised
 
 
 def claims_of(found, rates):
-    best, of_32, of_all, advised = judged(found)
+    of_all, advised = judged(found)
     names = ", ".join(found)
     times = f"times the time of the fastest size ({names}; a dash: not within {SECONDS:.0f} s)"
     gains = np.array([of_row[:, [0, 2]].min(axis=1) / of_row[:, 1] - 1 for of_row in rates.values()])
@@ -83,11 +81,6 @@ def claims_of(found, rates):
             "Take the largest batch that fits into memory.",
             among(np.array(of_all) <= 2),
             f"batches of all rows, which fit: {listed(of_all, '.2g')} {times}",
-        ),
-        (
-            "Start with 32.",
-            among(np.array(of_32) <= 2),
-            f"{listed(of_32, '.2g')} {times}; fastest are {listed(best)} rows",
         ),
         (
             "A power of two is faster.",

@@ -329,7 +329,8 @@ def evaluation(
     if "train_loss" in names:
         losses, gradient = problem.evaluate(theta)
         loss, penalty = float(losses.sum()), float(problem.penalties(theta).sum())
-        distance = norm_of(theta.astype(np.float64) - start)
+        n = problem.n_trained  # not the running statistics of batch normalization
+        distance = norm_of(theta[:n].astype(np.float64) - start[:n])
         values += [loss, loss + penalty, problem.gradient_norm(theta, gradient), distance]
     if validate is not None:
         values += validate(theta)

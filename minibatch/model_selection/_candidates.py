@@ -12,7 +12,6 @@ from minibatch._base.estimator import MiniBatchEstimator
 from minibatch._base.pipelines import parameter_path
 from minibatch._base.seeds import SEEDS
 from minibatch._base.trials import Updates, plain_clone
-from minibatch.model_selection._race import RATE_FACTOR
 
 __all__ = ["SMALL_RATE", "WITHOUT_LENGTH", "Candidates", "advised_schedule", "compile_kernels", "finds_rates"]
 
@@ -53,12 +52,12 @@ class Candidates:
             **{rate_name: getattr(final, rate_name) if rate is None else rate}, **as_it_is,
         )  # fmt: skip
 
-    def to_race(self, batch_size: int, step: int = 0, seed: int = 0) -> tuple[Any, float]:
-        """With its rate, so many steps above the one that is found; NaN where there is none to choose."""
+    def to_race(self, batch_size: int, times: float = 1.0, seed: int = 0) -> tuple[Any, float]:
+        """With its rate, so many times the one that is found; NaN where there is none to choose."""
         rate = self.rate(batch_size, self.raced_schedule)
         if rate is None or self.raced_schedule != self.schedule:
             return self.model(batch_size, self.raced_schedule, rate, seed), np.nan
-        rate *= RATE_FACTOR**step
+        rate *= times
         return self.model(batch_size, self.raced_schedule, rate, seed), rate
 
     def to_time(self, batch_size: int) -> Any:

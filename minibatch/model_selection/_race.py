@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from minibatch._base.watch import Measures
 from minibatch._problems.batching import rows_in_batches
 from minibatch._problems.state import Vector
+from minibatch._training.calibration import lowest, walk
 from minibatch.model_selection._step_time import Enough
 
 __all__ = [
@@ -102,35 +103,63 @@ class _Looks:
 
 @dataclass
 class Race:
-    """Runs on the same rows, remembered by batch size and step of the rate. ``model_of`` gives the model of such a pair
-    for a seed, and its rate, which ``RATE_FACTOR`` multiplies at every step; NaN where there are no rates to choose."""
+    """Runs on the same rows, remembered by batch size and how many times the first rate theirs is. ``model_of`` gives
+    the model of such a pair for a seed, and its rate; NaN where there are no rates to choose."""
 
-    model_of: Callable[[int, int, int], tuple[Any, float]]
+    model_of: Callable[[int, float, int], tuple[Any, float]]
     rows: tuple[Any, Any, Any]
     seconds_an_update: Callable[[int], float]
     deadline: float  # of ``time.perf_counter``
     told: Callable[[], None]
     longest: float = np.inf  # seconds of training, by the times of updates
     n_seeds: int = 1
-    paths: dict[tuple[int, int], list[Path]] = field(default_factory=dict)  # one a seed
+    paths: dict[tuple[int, float], list[Path]] = field(default_factory=dict)  # one a seed
 
     def run(self, sizes: NDArray[np.int64], start: int) -> None:
         """From the start to all sides, and on from the best so far until nothing beside it is better."""
         all_sizes = sizes.tolist()
-        best = (int(sizes[np.argmin(np.abs(np.log(sizes / start)))]), 0)
+        best = (int(sizes[np.argmin(np.abs(np.log(sizes / start)))]), 1.0)
         self._first(best)
         while True:
-            at, step = all_sizes.index(best[0]), best[1]
-            beside = [(all_sizes[i], step) for i in (at + 1, at - 1) if 0 <= i < len(all_sizes)]
-            if not np.isnan(self.paths[best][0].learning_rate):
-                beside += [(best[0], step + 1), (best[0], step - 1)]
+            at, times = all_sizes.index(best[0]), best[1]
+            beside = [(all_sizes[i], times) for i in (at + 1, at - 1) if 0 <= i < len(all_sizes)]
+            if self._has_rates:
+                beside += [(best[0], times * RATE_FACTOR), (best[0], times / RATE_FACTOR)]
             for pair in beside:
-                if pair not in self.paths and time.perf_counter() < self.deadline:
-                    self.paths[pair] = [self._path(pair, seed) for seed in range(self.n_seeds)]
+                self._run(pair)
             found = list(self.paths)[int(np.argmin(self.costs()))]
             if found == best or time.perf_counter() > self.deadline:
                 return
             best = found
+
+    def refine(self, similar: float) -> None:
+        """Sizes that take at most so many times the least find the best rate between those that were tried."""
+        paths_of_sizes, costs = self.best_of_sizes()
+        if not self._has_rates or not np.isfinite(costs.min()):
+            return
+        for (path, *_), cost in zip(paths_of_sizes, costs, strict=True):
+            if cost <= similar * costs.min():
+                self._refine(path.batch_size)
+
+    def _refine(self, batch_size: int) -> None:
+        def cost(times: float) -> float:
+            self._run((batch_size, times))
+            return self._cost((batch_size, times))
+
+        best = min((times for size, times in self.paths if size == batch_size), key=cost)
+        cost(lowest(cost, walk(cost, best, RATE_FACTOR), RATE_FACTOR))
+
+    @property
+    def _has_rates(self) -> bool:
+        first, *_ = self.paths.values()
+        return not np.isnan(first[0].learning_rate)
+
+    def _run(self, pair: tuple[int, float]) -> None:
+        if pair not in self.paths and time.perf_counter() < self.deadline:
+            self.paths[pair] = [self._path(pair, seed) for seed in range(self.n_seeds)]
+
+    def _cost(self, pair: tuple[int, float]) -> float:
+        return float(self.costs()[list(self.paths).index(pair)]) if pair in self.paths else np.inf
 
     def costs(self) -> NDArray[np.float64]:
         """What pairs are compared by: means of logarithms over seeds and levels."""
@@ -147,7 +176,7 @@ class Race:
         numbers = [best[size] for size in sorted(best)]
         return [self.paths[pairs[number]] for number in numbers], costs[numbers]
 
-    def _first(self, pair: tuple[int, int]) -> None:
+    def _first(self, pair: tuple[int, float]) -> None:
         """It says how long others may take, and how often they can run."""
         began = time.perf_counter()
         first = self._path(pair, 0)
@@ -157,7 +186,7 @@ class Race:
             self.n_seeds = MOST_SEEDS
         self.paths[pair] = [first, *(self._path(pair, seed) for seed in range(1, self.n_seeds))]
 
-    def _path(self, pair: tuple[int, int], seed: int) -> Path:
+    def _path(self, pair: tuple[int, float], seed: int) -> Path:
         X, y, weight = self.rows
         batch_size, an_update = pair[0], self.seconds_an_update(pair[0])
         model, rate = self.model_of(*pair, seed)

@@ -68,7 +68,8 @@ def recommend_batch_size(
     3. *Runs.* From the first parameters the sizes ``B / 4``, ``B`` and ``4 B`` train for the same time, each at its
        own rates; then those beside the best, until nothing beside it is better. Sizes are compared by the time until
        4 % and 1 % of the fall of the objective are left, the lowest value of any run being all of it. With a schedule
-       that has a first rate, each size begins at that of ``eta0="auto"``, and thirds and threefolds of it run as well.
+       that has a first rate, each size begins at that of ``eta0="auto"``, and thirds and threefolds of it run as well;
+       sizes within 20 % of the best then get the rate between these at which a parabola through their times is least.
 
     With ``learning_rate="auto"`` there is no rate to advise, and the question is the size alone. The estimator stays as
     it is: clones are trained.
@@ -286,6 +287,7 @@ def _advised(
     race = Race(candidates.to_race, raced_rows, times.of, clock.end_of(RACED_BY), clock.tell)
     in_race = sizes[sizes <= n_raced]
     race.run(_powers_of_four(in_race, in_race[-1]), middle(sizes[by_law <= SIMILAR * by_law.min()]))
+    race.refine(SIMILAR)
     shared = compared(team, times, sizes, by_law, updates * alone.of(sizes)) if team.n_workers > 1 else None
     found = Findings(
         sizes, memory, by_law, critical, times, noise, race, candidates, solver, n_samples, n_raced, shared

@@ -16,7 +16,6 @@ from minibatch.model_selection._race import (
     AFTER_REST,
     LONGER,
     MOST_SEEDS,
-    RATE_FACTOR,
     Path,
     Race,
     lowest_of,
@@ -110,8 +109,8 @@ def race_of_known(best_size, best_rate=None, deadline=np.inf):
     def an_update(size):
         return 1e-6 * (1 + size)
 
-    def model(size, step, seed):
-        rate = np.nan if best_rate is None else RATE_FACTOR**step
+    def model(size, times, seed):
+        rate = np.nan if best_rate is None else times
         return Known(size, rate, best_size, best_rate, an_update(size)), rate
 
     return Race(model, rows, an_update, deadline, lambda: None)
@@ -143,10 +142,41 @@ def test_the_best_rate_is_found(best_rate):
     assert (best.batch_size, best.learning_rate) == (64, pytest.approx(best_rate))
 
 
+@pytest.mark.parametrize("best_rate", [1.7, 4.0, 1 / 5])
+def test_the_best_rate_between_those_tried_is_found(best_rate):
+    race = race_of_known(64, best_rate)
+    race.run(SIZES, 16)
+    race.refine(1.2)
+    paths, costs = race.best_of_sizes()
+    best = paths[int(np.argmin(costs))][0]
+    assert best.batch_size == 64
+    assert best.learning_rate == pytest.approx(best_rate, rel=0.15)
+
+
+def test_only_sizes_about_as_good_as_the_best_look_for_a_better_rate():
+    race = race_of_known(64, 1.7)
+    race.run(SIZES, 16)
+    before = set(race.paths)
+    race.refine(1.2)
+    assert {size for size, _ in set(race.paths) - before} == {64}
+    race.refine(np.inf)
+    assert {size for size, _ in set(race.paths) - before} == {size for size, _ in before}
+
+
+def test_without_rates_or_time_there_is_none_to_look_for():
+    without_rates, without_time = race_of_known(16), race_of_known(16, 1.7)
+    for race in (without_rates, without_time):
+        race.run(SIZES, 16)
+        before = set(race.paths)
+        race.deadline = np.inf if race is without_rates else time.perf_counter() - 1.0
+        race.refine(1.2)
+        assert set(race.paths) == before
+
+
 def test_all_get_the_time_that_the_first_says():
     race = race_of_known(16)
     race.run(SIZES, 16)
-    first = race.paths[16, 0][0]
+    first = race.paths[16, 1.0][0]
     assert race.longest == pytest.approx(LONGER * first.seconds[-1])
     assert all(of_seed.seconds[-1] <= race.longest * 1.001 for paths in race.paths.values() for of_seed in paths[1:])
 
@@ -154,8 +184,8 @@ def test_all_get_the_time_that_the_first_says():
 def test_after_the_deadline_nothing_begins_and_what_runs_is_cut_off():
     race = race_of_known(256, deadline=time.perf_counter() - 1.0)
     race.run(SIZES, 4)
-    assert list(race.paths) == [(4, 0)]
-    assert race.paths[4, 0][0].ended == "too slow"
+    assert list(race.paths) == [(4, 1.0)]
+    assert race.paths[4, 1.0][0].ended == "too slow"
 
 
 def test_objectives_are_those_of_fits_of_so_many_updates():
@@ -164,7 +194,7 @@ def test_objectives_are_those_of_fits_of_so_many_updates():
     model = MiniBatchSGDClassifier("log_loss", batch_size=16, random_state=0, tol=None, alpha=1e-3)
     race = Race(lambda *_: (model, np.nan), (X, y, None), lambda size: 1e-5, np.inf, lambda: None)
     race.run(np.array([16]), 16)
-    found = race.paths[16, 0][0]
+    found = race.paths[16, 1.0][0]
     assert_allclose(found.seconds, 1e-5 * found.updates)
     for place in (0, 3, len(found.updates) - 1):
         if place == 0:
@@ -183,7 +213,7 @@ def test_class_weights_are_in_the_objective():
     )
     race = Race(lambda *_: (model, np.nan), (X, y, None), lambda size: 1e-5, np.inf, lambda: None)
     race.run(np.array([16]), 16)
-    found = race.paths[16, 0][0]
+    found = race.paths[16, 1.0][0]
     fitted = model.set_params(max_updates=int(found.updates[5]), max_iter=10**6).fit(X, y)
     loss = log_loss(y, fitted.predict_proba(X), sample_weight=np.where(y == 0, 5.0, 1.0))
     assert_allclose(found.objectives[5], loss + 0.5e-3 * (fitted.coef_**2).sum(), rtol=1e-6)

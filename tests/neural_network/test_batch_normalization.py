@@ -53,6 +53,17 @@ def test_a_full_batch_step_with_batch_normalization(task, normalization):
         assert_allclose(variance, expected_variance, rtol=1e-10)
 
 
+@every_task
+def test_the_distance_from_the_beginning_is_that_of_what_is_trained(task):
+    """Not of running statistics, which move by the units of X."""
+    model = fitted(task, batch_normalization=True, batch_size=16, max_iter=3, evaluate_every=1)
+    moved = [
+        (after - before).ravel()
+        for after, before in zip(net_of(model).trained, start_of(task, batch_normalization=True).trained, strict=True)
+    ]
+    assert_allclose(model.history_["distance_from_init"][-1], np.linalg.norm(np.concatenate(moved)), rtol=1e-9)
+
+
 # In batches of 2, some have two rows with weight, some one, some none.
 HOLES = np.tile([2.0, 1.0, 3.0, 0.0, 0.0, 0.0, 0.5, 1.0], 3)
 
