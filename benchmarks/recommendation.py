@@ -167,12 +167,12 @@ def main():
         for seed in SEEDS:
             advice, ratios, fastest = cells(name, known[name], schedule, seed)
             rate = "" if advice.learning_rate is None else f" at {advice.learning_rate:.2g}"
-            best = ", ".join(f"{of} ({1e3 * seconds:.2g} ms)" for of, seconds in fastest)
+            best = ", ".join(f"{of} ({float(f'{1e3 * seconds:.2g}'):g} ms)" for of, seconds in fastest)
             kind = "network" if "MLP" in type(known[name]).__name__ else "linear"
             print(
                 f"| {name.split()[0]}{'' if name in JUDGED_BY else '*'} | {kind} | {seed} "
                 f"| {advice.batch_size}{rate} | {advice.flat[0]} to {advice.flat[1]} | {advice.seconds:.1f} s "
-                f"| {best} | {', '.join(f'{ratio:.2f}' for ratio in ratios)} |",
+                f"| {best} | {', '.join(f'{ratio:.2f}' if ratio < np.inf else 'never' for ratio in ratios)} |",
                 flush=True,
             )
             within += [ratio <= 2.0 for ratio in ratios] if name in JUDGED_BY else []

@@ -92,7 +92,9 @@ class Found(NamedTuple):
 
 
 def number(value: float) -> str:
-    """Three digits, and thousands apart."""
+    """Three digits, and thousands apart; sizes of batches as they are."""
+    if value == 2 ** np.round(np.log2(max(value, 1.0))):
+        return f"{value:,.0f}"
     return f"{float(f'{value:.3g}'):,.0f}" if 1e6 > abs(value) >= 100 else f"{value:.3g}"
 
 

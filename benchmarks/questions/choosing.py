@@ -74,7 +74,8 @@ def judged(found):
 def claims_of(found, rates):
     of_all, advised = judged(found)
     names = ", ".join(found)
-    times = f"times the time of the fastest size ({names}; a dash: not within {SECONDS:.0f} s)"
+    missing = f"; a dash: not within {SECONDS:.0f} s" if np.isnan([*of_all, *advised]).any() else ""
+    times = f"times the time of the fastest size ({names}{missing})"
     gains = np.array([of_row[:, [0, 2]].min(axis=1) / of_row[:, 1] - 1 for of_row in rates.values()])
     return [
         (

@@ -99,7 +99,7 @@ def claims_about_many(many):
             "More workers need a larger batch.",
             bool((np.diff(many.best_batch_sizes) >= 0).all() and best.max() > 1.5 * at_own),
             f"with shared gradients {workers} workers do best with {of_workers} rows; at the size that is best for "
-            f"one, none of them is more than {at_own:.2g} times as fast",
+            f"one, the fastest is {at_own:.2g} times as fast as one",
         ),
         (
             "More workers are always faster.",

@@ -93,8 +93,8 @@ def claims_of(found, theirs, solvers):
         (
             "The solver counts more than a batch of some dozen rows.",
             bool(more > rise),
-            f"the network with Adam takes {more:.2g} MB more than with plain SGD, and 64 rows {rise:.2g} MB more "
-            f"than {SIZES[0]}",
+            f"the network with Adam takes {more:.2g} MB more than with plain SGD, and 64 rows {rise:+.2g} MB beside "
+            f"{SIZES[0]}",
         ),
         (
             "What a fit takes can be known before.",
