@@ -174,7 +174,7 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
         """The problem to train on, with the arrays that others have made of these rows. Its threads live as long as the
         stack."""
         weights = self._training_weights(rows, kept, normalize)
-        threads = pool_of(self._n_threads(), stack)
+        threads = pool_of(self._n_threads(len(rows.target)), stack)
         known = None if kept is not None else found.data  # weights are relative to the choice of rows
         problem = self._new_problem(rows.X, rows.target, rows=kept, data=known, **weights, threads=threads)
         if kept is None:
@@ -292,7 +292,8 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
     def _drops_short_batches(self) -> bool:
         return self.last_batch == "drop"
 
-    def _n_threads(self) -> int:
+    def _n_threads(self, n_rows: float = np.inf) -> int:
+        """That may help with so many rows."""
         raise NotImplementedError
 
     def _auto_batch_size(self, n_samples: int) -> int:
@@ -384,6 +385,7 @@ class MiniBatchEstimator(CallbackSupportMixin, NamedParameters):
         self._optimizer = OptimizerMemory(
             problem.solver.kind, state.slots, state.slot_updates, state.schedule_updates, state.schedule_epochs,
             state.total, rate, state.rate_factor, outcome.next_rate(), state.scalars, getattr(problem, "moments", None),
+            at_last_look=getattr(problem, "at_last_look", None),
         )  # fmt: skip
         history.extend(outcome.history)
         self.history_ = history

@@ -41,5 +41,7 @@ def check_changed(model: Any, like: Any = None) -> None:
         value = getattr(model, name)
         if name not in checked or value is not checked[name] or type(value) not in _FIXED:
             changed[name] = value
-    validate_parameter_constraints(model._parameter_constraints, changed, caller_name=type(model).__name__)
-    setattr(model, CHECKED, checked | changed)
+    if changed:
+        validate_parameter_constraints(model._parameter_constraints, changed, caller_name=type(model).__name__)
+    if changed or like is not None:
+        setattr(model, CHECKED, checked | changed)

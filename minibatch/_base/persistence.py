@@ -24,6 +24,7 @@ from minibatch.history import FORMAT, FORMAT_KEY, History, check_format
 __all__ = ["OptimizerMemory", "Rate", "live_state", "plain_state"]
 
 _PARTS_KEY = "_minibatch_parts"
+_MOMENTS = ("moments", "at_last_look")  # fields of ``OptimizerMemory``
 
 
 class Rate(NamedTuple):
@@ -54,6 +55,12 @@ class OptimizerMemory(NamedTuple):
     moments: ColumnMoments | None = None  # of the rows seen, where the solver needs the scales of columns
     iterate: NDArray[np.floating[Any]] = np.empty(0)  # the last, where the model is the average of a network's
     n_averaged: int = 0  # of these
+    at_last_look: ColumnMoments | None = None  # of the rows that scales are of, where they are not ``moments``
+
+    @property
+    def scaled_by(self) -> ColumnMoments | None:
+        """Of the rows that scales are of."""
+        return self.at_last_look or self.moments
 
 
 def plain_state(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -113,8 +120,9 @@ def _warn_of_unknown(names: set[str]) -> None:
 
 
 def _pack_optimizer(memory: OptimizerMemory) -> dict[str, Any]:
-    moments = None if memory.moments is None else memory.moments._asdict()
-    fields = {**memory._asdict(), "rate": memory.rate._asdict(), "moments": moments}
+    fields = {**memory._asdict(), "rate": memory.rate._asdict()}
+    for name in _MOMENTS:
+        fields[name] = None if fields[name] is None else fields[name]._asdict()
     # by name: the codes of solvers are between Python and the kernels of one version
     names = {code: name for name, code in KINDS.items()}
     return {"solver": names[fields.pop("kind")], **fields}
@@ -122,8 +130,9 @@ def _pack_optimizer(memory: OptimizerMemory) -> dict[str, Any]:
 
 def _unpack_optimizer(saved: dict[str, Any]) -> OptimizerMemory:
     fields = {**saved, "rate": _from_fields(Rate, saved["rate"])}
-    if fields.get("moments") is not None:
-        fields["moments"] = _from_fields(ColumnMoments, fields["moments"])
+    for name in _MOMENTS:
+        if fields.get(name) is not None:
+            fields[name] = _from_fields(ColumnMoments, fields[name])
     # memory of a solver that is not known here is of no use to any other: the next one begins anew
     return _from_fields(OptimizerMemory, {"kind": KINDS.get(fields.pop("solver"), -1), **fields})
 

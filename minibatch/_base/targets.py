@@ -95,10 +95,10 @@ def numbers_of_known(classes: Any, y: NDArray[Any]) -> NDArray[np.int64] | None:
     are labels then, whatever else they might be. scikit-learn's looks at them take longer than a short batch."""
     if type(classes) is not np.ndarray or classes.dtype != y.dtype or y.dtype.kind not in "biuf" or y.ndim != 1:
         return None
-    if len(classes) < 2 or not (classes[1:] > classes[:-1]).all():
+    if len(classes) < 2 or np.count_nonzero(classes[1:] > classes[:-1]) < len(classes) - 1:
         return None
     numbers = classes.searchsorted(y)
-    return numbers if (classes.take(numbers, mode="clip") == y).all() else None
+    return None if np.count_nonzero(classes.take(numbers, mode="clip") != y) else numbers
 
 
 def refuse_other_classes(present: NDArray[Any], known: NDArray[Any]) -> None:

@@ -80,7 +80,7 @@ def _memory_of(requests: Sequence[Request]) -> Memory:
 
 
 def _bands_of(problem: DualAveragingProblem) -> Bands:
-    of_features, scales = problem.scales_of_bands
+    of_features, scales, _ = problem.scales_of_bands
     return Bands(of_features if len(of_features) else np.zeros(problem.n_features, np.uint8), scales)
 
 

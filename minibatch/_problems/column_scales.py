@@ -2,6 +2,7 @@
 
 import sys
 from functools import cached_property
+from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,10 @@ from minibatch._problems.state import ROWS_AT_ONCE, ProblemOnRows, values_of_row
 from minibatch.engine.columns import column_moments
 from minibatch.engine.rows import CSR
 
-__all__ = ["ALIKE", "FEW_VALUES", "LEAST_SCALE", "RARITY", "ColumnMoments", "Scales", "moments_of", "squared_scales"]
+__all__ = [
+    "ALIKE", "FEW_VALUES", "LEAST_SCALE", "RARITY", "ROWS_GROWN", "SQUARES_GROWN", "ColumnMoments", "Scales",
+    "moments_of", "squared_scales", "still_scales",
+]  # fmt: skip
 
 # The power of the share of rows that have a value in ``squared_scales``.
 RARITY = 0.25
@@ -20,7 +24,9 @@ RARITY = 0.25
 LEAST_SCALE = 1e-7
 # Columns whose scales differ by no more than this factor count as alike: one scale for all is faster.
 ALIKE = 2.0
-
+# Along a stream scales are looked at anew when its rows have grown by this factor, as distances are, or the sum of
+# squares of a column by the other: one that has values for the first time, or much larger ones, does not wait.
+ROWS_GROWN, SQUARES_GROWN = 17 / 16, 2.0
 
 # Of so many values NumPy finds the moments, in 50 microseconds at most, so that nothing is compiled for them.
 FEW_VALUES = 16_384
@@ -31,11 +37,7 @@ class Scales(NamedTuple):
 
     bands: NDArray[np.uint8]  # of the columns; none where there is one band
     of_bands: NDArray[np.floating[Any]]
-
-    @property
-    def of_columns(self) -> NDArray[np.floating[Any]]:
-        """One number where they are alike."""
-        return self.of_bands[self.bands] if len(self.bands) else self.of_bands
+    of_columns: NDArray[np.floating[Any]]  # one number where they are alike
 
 
 class _Sums(NamedTuple):
@@ -62,10 +64,7 @@ def moments_of(problem: ProblemOnRows, before: ColumnMoments | None = None) -> C
     """Of the rows trained on, added to those of earlier ones."""
     are_few = not isinstance(problem.data.X, CSR) and problem.n_samples * problem.n_features <= FEW_VALUES
     found = _moments_of_few(problem) if are_few else _moments_of_many(problem)
-    if before is None:
-        return found
-    squares, present = before.squares + found.squares, before.present + found.present
-    return ColumnMoments(squares, present, before.weight + found.weight)
+    return found if before is None else ColumnMoments(*map(add, before, found))
 
 
 def _moments_of_many(problem: ProblemOnRows) -> ColumnMoments:
@@ -80,18 +79,26 @@ def _moments_of_many(problem: ProblemOnRows) -> ColumnMoments:
 
 
 def _moments_of_few(problem: ProblemOnRows) -> ColumnMoments:
+    """By ``np.einsum``, which does not warn of squares that overflow."""
     (X, _, weight, _), rows = problem.data, slice(None) if problem.rows is None else problem.rows
     values = X[rows]
-    with np.errstate(over="ignore", invalid="ignore"):
-        if len(weight):
-            weights = weight[rows].astype(np.float64)
-            squares = np.einsum("i,ij,ij->j", weights, values, values, dtype=np.float64)
-            present = np.einsum("i,ij->j", weights, values != 0.0)
-            return ColumnMoments(squares, present, float(weights.sum()))
-        squares = np.add.reduce(np.square(values, dtype=np.float64))
-    n_rows, are_there = float(len(values)), np.count_nonzero(values) == values.size  # as of most dense data
+    if len(weight):
+        weights = weight[rows].astype(np.float64)
+        squares = np.einsum("i,ij,ij->j", weights, values, values, dtype=np.float64)
+        present = np.einsum("i,ij->j", weights, values != 0.0)
+        return ColumnMoments(squares, present, float(weights.sum()))
+    squares, n_rows = np.einsum("ij,ij->j", values, values, dtype=np.float64), float(len(values))
+    are_there = np.count_nonzero(values) == values.size  # as of most dense data
     present = np.full(len(squares), n_rows) if are_there else np.add.reduce(values != 0.0, dtype=np.float64)
     return ColumnMoments(squares, present, n_rows)
+
+
+def still_scales(earlier: ColumnMoments, moments: ColumnMoments) -> bool:
+    """Whether the scales of earlier rows of a stream still do: a short chunk of a long one changes nothing that is
+    worth the time of finding scales, and of rewriting what was made with others."""
+    if moments.weight > ROWS_GROWN * earlier.weight:
+        return False
+    return not np.count_nonzero(moments.squares > SQUARES_GROWN * earlier.squares)
 
 
 def squared_scales(moments: ColumnMoments, dtype: Any) -> Scales:
@@ -112,12 +119,17 @@ def squared_scales(moments: ColumnMoments, dtype: Any) -> Scales:
             scale = np.where(own, scale, np.maximum.reduce(scale, initial=0.0, where=own))
     largest = np.maximum.reduce(scale, initial=0.0)
     if not largest > 0.0:
-        return Scales(np.empty(0, np.uint8), np.ones(1, dtype))
+        return _one_scale(1.0, dtype)
     if largest <= ALIKE * np.minimum.reduce(scale):
-        return Scales(np.empty(0, np.uint8), np.array([np.add.reduce(scale * scale) / len(scale)], dtype))
+        return _one_scale(np.add.reduce(scale * scale) / len(scale), dtype)
     halvings = np.rint(np.log2(largest / scale)).astype(np.int64)
     present = np.bincount(halvings) > 0
     bands, halvings = (np.cumsum(present) - 1)[halvings], np.flatnonzero(present)
     smallest, most = (float(limit) ** 0.5 for limit in (np.finfo(dtype).tiny, np.finfo(dtype).max))
-    of_bands = np.minimum(np.maximum((largest * 0.5**halvings) ** 2, smallest), most)
-    return Scales(bands.astype(np.uint8), of_bands.astype(dtype))
+    of_bands = np.minimum(np.maximum((largest * 0.5**halvings) ** 2, smallest), most).astype(dtype)
+    return Scales(bands.astype(np.uint8), of_bands, of_bands[bands])
+
+
+def _one_scale(squared: float, dtype: Any) -> Scales:
+    scale = np.array([squared], dtype)
+    return Scales(np.empty(0, np.uint8), scale, scale)

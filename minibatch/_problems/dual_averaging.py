@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.extmath import row_norms
 
-from minibatch._problems.column_scales import FEW_VALUES, ColumnMoments, Scales, moments_of
+from minibatch._problems.column_scales import FEW_VALUES, ColumnMoments, Scales, moments_of, still_scales
 from minibatch._problems.epochs import Epoch, Passed
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.linear_loops import UPDATE_WORK
@@ -41,21 +41,36 @@ __all__ = ["DualAveragingProblem", "going_on"]
 
 @dataclass(frozen=True)
 class DualAveragingProblem(LinearProblem):
-    """``moments`` are of all rows that training has seen, not only of those of this problem."""
+    """``moments`` are of all rows that training has seen, not only of those of this problem; ``at_last_look`` are those
+    whose scales still do, where that are fewer rows."""
 
     moments: ColumnMoments = field(kw_only=True)
+    at_last_look: ColumnMoments | None = field(default=None, kw_only=True)
 
     @classmethod
-    def of(cls, problem: LinearProblem, before: ColumnMoments | None) -> "DualAveragingProblem":
-        """The same rows and objective; ``before`` is of the rows of earlier calls."""
+    def of(
+        cls, problem: LinearProblem, before: ColumnMoments | None = None, scaled_by: ColumnMoments | None = None
+    ) -> "DualAveragingProblem":
+        """The same rows and objective; ``before`` is of the rows of earlier calls, and ``scaled_by`` of those whose
+        scales the last of them had."""
         if isinstance(problem.data.X, CSR):
             problem = replace(problem, data=problem.data._replace(X=_without_repeats(problem)))
-        return cls.with_moments(problem, moments_of(problem, before))
+        moments = moments_of(problem, before)
+        still_do = scaled_by is not None and still_scales(scaled_by, moments)
+        return cls.with_moments(problem, moments, scaled_by if still_do else None)
 
     @classmethod
-    def with_moments(cls, problem: LinearProblem, moments: ColumnMoments) -> "DualAveragingProblem":
+    def with_moments(
+        cls, problem: LinearProblem, moments: ColumnMoments, at_last_look: ColumnMoments | None = None
+    ) -> "DualAveragingProblem":
         parts = {name: getattr(problem, name) for name in problem.__dataclass_fields__}
-        return cls(**parts | {"solver": problem.solver._replace(kind=DUAL_AVERAGING), "moments": moments})
+        parts |= {"solver": problem.solver._replace(kind=DUAL_AVERAGING)}
+        return cls(**parts | {"moments": moments, "at_last_look": at_last_look})
+
+    @property
+    def scaled_by(self) -> ColumnMoments:
+        """Of the rows that scales are of."""
+        return self.at_last_look or self.moments
 
     @cached_property
     def scales(self) -> NDArray[np.floating[Any]]:
@@ -64,7 +79,7 @@ class DualAveragingProblem(LinearProblem):
 
     @cached_property
     def scales_of_bands(self) -> Scales:
-        return self.moments.scales(self.data.y.dtype)
+        return self.scaled_by.scales(self.data.y.dtype)
 
     def new_state(self, theta: Vector, averaged: bool) -> State:
         """At ``theta``, but without a memory: ``begin`` makes it, or that of an earlier call goes on."""
@@ -278,7 +293,7 @@ class DualAveragingProblem(LinearProblem):
 
     def _columns(self, n_outputs: int, *, single: bool) -> Columns:
         """Buffers."""
-        (bands, scales), dtype = self.scales_of_bands, self.data.y.dtype
+        (bands, scales, _), dtype = self.scales_of_bands, self.data.y.dtype
         parts = np.empty((n_outputs, self.n_features, 2 if single else 3), dtype)
         factors, shares = np.empty((n_outputs, len(scales)), dtype), np.empty((n_outputs, 2))
         return Columns(parts, bands, scales, 1.0 / scales.astype(np.float64), factors, shares)
@@ -296,14 +311,15 @@ class DualAveragingProblem(LinearProblem):
             dual_averaging_step(memory, grad, len(rows) / batch_size, self.scales, self.objective, before)
 
 
-def going_on(problem: DualAveragingProblem, state: State, moments: ColumnMoments) -> bool:
+def going_on(problem: DualAveragingProblem, state: State, scaled_by: ColumnMoments) -> bool:
     """Make the memory of an earlier call that of this problem, whose columns may have other scales. False where it
     does not stand for the parameters that the model has: somebody has changed them, or the penalty."""
-    before = moments.scales(state.theta.dtype).of_columns
+    is_same = scaled_by is problem.scaled_by
+    before = problem.scales if is_same else scaled_by.scales(state.theta.dtype).of_columns
     model = problem.model_of(state, before)
     if not (_are_same(model, state.theta) or _are_near(model, state.theta)):
         return False
-    if not _are_same(before, problem.scales):
+    if not (is_same or _are_same(before, problem.scales)):
         problem.rewrite(state, before)
     return True
 

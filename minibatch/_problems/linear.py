@@ -62,15 +62,14 @@ class LinearProblem(LinearLoops):
         """The penalty of every objective, a linear term in the intercept among it; of several vectors, in rows."""
         n_weights, n_objectives = self.n_outputs * self.n_features, self.n_objectives
         w, l1, l2 = theta[..., :n_weights].reshape(-1, n_weights // n_objectives), self.objective.l1, self.objective.l2
-        penalties = np.zeros(len(w))
-        if not self.objective.passive:  # those are as in scikit-learn, which looks at their loss alone
-            with np.errstate(over="ignore"):  # infinity is the right answer
-                if l1 > 0.0:
-                    penalties += l1 * np.abs(w).sum(axis=1, dtype=np.float64)
-                if l2 > 0.0:  # 0 times squares that overflow is not a number
-                    penalties += 0.5 * l2 * _squared_norms(w)
-            if self.objective.tilt:
-                penalties += self.objective.tilt[0] * theta[..., n_weights:].ravel()
+        if self.objective.passive:  # as in scikit-learn, which looks at their loss alone
+            return np.zeros((*theta.shape[:-1], n_objectives))
+        with np.errstate(over="ignore"):  # infinity is the right answer; 0 times infinity would be none
+            penalties = 0.5 * l2 * _squared_norms(w) if l2 > 0.0 else np.zeros(len(w))
+            if l1 > 0.0:
+                penalties += l1 * np.abs(w).sum(axis=1, dtype=np.float64)
+        if self.objective.tilt:
+            penalties += self.objective.tilt[0] * theta[..., n_weights:].ravel()
         return penalties.reshape(*theta.shape[:-1], n_objectives)
 
     def following_penalty(self, averaged: bool) -> "LinearProblem":

@@ -304,7 +304,8 @@ def _in_type_of(X: Any, values: NDArray[Any], name: str) -> NDArray[Any]:
     """Finite values, read-only and in the type of X."""
     with np.errstate(over="ignore"):
         cast = read_only(np.ascontiguousarray(values, dtype=X.dtype))
-    if values.dtype != X.dtype and not np.isfinite(cast).all():
+    may_overflow = values.dtype != X.dtype and values.dtype.kind not in "biu"
+    if may_overflow and not np.isfinite(cast).all():
         raise ValueError(
             f"{name} has values too large for {X.dtype}, the type of X and of the model; divide {name} by a constant, "
             "or give X as float64 to a model that is not fitted yet."

@@ -200,27 +200,26 @@ def run_epoch(
 ) -> Steps[Trained]:
     """One pass, cut where somebody looks."""
     _, whole = rows_in_batches(plan.rows_of(problem), plan.batch_size, plan.last_batch)
-    (order,), (etas,), batch_size, first_averaged, *_ = epoch
+    epoch = epoch.number(0)
     epochs_before, samples_before = clock.epoch, clock.n_samples_seen
     schedule_epochs, updates_before, state.penalty_seen = state.schedule_epochs, clock.n_updates, 0.0
     clock.epoch += 1
     losses: Any = 0.0
     looks = plan.stretches if isinstance(plan.stretches, int) else plan.stretches - clock.updates_here
-    for first, last in _stretches(len(etas), whole, looks):
-        rows, rates = order[first * batch_size : last * batch_size], etas[first:last]
-        stretch = epoch._replace(order=rows, etas=rates, first_averaged=max(0, first_averaged - first))
+    for first, last in _stretches(len(epoch.etas), whole, looks):
+        stretch = epoch.part(first, last)
         ran = yield from _run(problem, state, stretch)
         losses = losses + ran.left
         state.schedule_epochs = schedule_epochs + last / whole
-        clock.add(len(rows), last - first, ran.seconds)
+        clock.add(len(stretch.order), last - first, ran.seconds)
         if observer is not None:
-            row = clock.row(learning_rate=_rate_of(state, rates), batch_size=batch_size)
+            row = clock.row(learning_rate=_rate_of(state, stretch.etas), batch_size=epoch.batch_size)
             observer.see(row | {"epoch": epochs_before + last / whole}, state.result())
         if clock.budget_spent(plan) == "max_seconds":
             break
     losses = losses / (clock.n_samples_seen - samples_before)
     seen = {"progressive_loss": float(losses.sum()), "progressive_objective": np.nan}
-    row = clock.row(learning_rate=_rate_of(state, rates), batch_size=batch_size, **seen)
+    row = clock.row(learning_rate=_rate_of(state, stretch.etas), batch_size=epoch.batch_size, **seen)
     penalties = np.array([state.penalty_seen / (clock.n_updates - updates_before)])
     columns = {name: [value] for name, value in row.items()}
     return Trained(losses[None], penalties, state.theta[None], columns)

@@ -29,6 +29,7 @@ from minibatch._problems.batching import power_of_two_below_root
 from minibatch._problems.best_constant import LOG_LINKS, best_constant
 from minibatch._problems.dual_averaging import DualAveragingProblem, going_on
 from minibatch._problems.linear import OUTPUTS, LinearProblem
+from minibatch._problems.linear_loops import LARGE_BATCH
 from minibatch._problems.passive import PASSIVE, with_passive_steps
 from minibatch._problems.smoothness import rate_of_variance_reduction
 from minibatch._problems.state import State, Vector
@@ -109,7 +110,11 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         kind = DOWG if self.learning_rate == "dowg" else {**SOLVERS, **VARIANCE_REDUCED}[name]
         return Solver(kind, *(float(number) for number in numbers))
 
-    def _n_threads(self) -> int:
+    def _n_threads(self, n_rows: float = np.inf) -> int:
+        """At most. One output has nothing to share out of rows that are no large batch; joblib would take as long to
+        find its number as a short batch does to be trained on."""
+        if self.n_jobs is None and n_rows < LARGE_BATCH and self._n_outputs() == 1:
+            return 1
         return effective_n_jobs(self.n_jobs)
 
     def _plan(self, n_samples: int, rate: Rate, seed: int, partial: bool, limits: Mapping[str, Any]) -> Plan:
@@ -169,8 +174,9 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
             _zeros(problem)  # refuses what is too much, before there are numbers of every column
             if found.moments is not None:
                 return DualAveragingProblem.with_moments(problem, found.moments)
-            before = None if normalize else getattr(getattr(self, "_optimizer", None), "moments", None)
-            return DualAveragingProblem.of(problem, before)
+            if normalize or not hasattr(self, "_optimizer"):
+                return DualAveragingProblem.of(problem)
+            return DualAveragingProblem.of(problem, self._optimizer.moments, self._optimizer.scaled_by)
         if is_passive(self):
             return with_passive_steps(problem, self.learning_rate, float(self.eta0))
         looks_at_objective = normalize and self.tol is not None and not self.early_stopping
@@ -221,8 +227,8 @@ class LinearModel(SparseCoefMixin, MiniBatchEstimator):
         state = super()._initial_state(problem, plan, theta, fresh, partial, init)
         if not isinstance(problem, DualAveragingProblem):
             return state
-        moments: Any = self._optimizer.moments if state.slot_updates > 0 else None
-        if moments is not None and going_on(problem, state, moments):
+        scaled_by = self._optimizer.scaled_by if state.slot_updates > 0 else None
+        if scaled_by is not None and going_on(problem, state, scaled_by):
             return state
         state = problem.new_state(theta, False)
         problem.begin(state, first_distances(problem, theta, plan.seed))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from html import escape
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ __all__ = ["BatchSizeRecommendation", "Table"]
 Table = dict[str, NDArray[Any]]
 
 _LEGEND = "Updates and ms until 1% of the fall of the objective is left; % of it left when a run ended; MB of a fit:"
+_LINE = 88  # characters of the reasons' lines
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -130,9 +132,9 @@ class BatchSizeRecommendation:
         return [["->" if row[0] == self.batch_size else "", *row] for row in zip(*shown, strict=True)]
 
     def __repr__(self) -> str:
-        doubts = "".join(f"\nUnsure: {doubt}" for doubt in self.unsure)
-        table = text_table(self._header(), self._rows())
-        return f"{self._title()}\n{self.reason}\n{self._costs()}{doubts}\n{_LEGEND}\n{table}"
+        doubts = [f"Unsure: {doubt}" for doubt in self.unsure]
+        words = [fill(said, _LINE) for said in (self._title(), self.reason, self._costs(), *doubts, _LEGEND)]
+        return "\n".join([*words, text_table(self._header(), self._rows())])
 
     def _repr_html_(self) -> str:
         words = f"<p><strong>{self._title()}</strong></p><p>{escape(self.reason)}</p><p>{escape(self._costs())}</p>"

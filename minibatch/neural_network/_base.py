@@ -153,7 +153,7 @@ class MultiLayerPerceptron(MiniBatchEstimator):
     def _multi_output(self) -> bool:
         return True
 
-    def _n_threads(self) -> int:
+    def _n_threads(self, n_rows: float = np.inf) -> int:
         return n_blas_threads()
 
     def _check_batches(self, n_samples: int) -> None:

@@ -15,6 +15,7 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import scale
 
 from minibatch import MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch._problems import dual_averaging
 from minibatch._problems.dual_averaging import DualAveragingProblem
 
 N, D = 120, 5
@@ -102,6 +103,50 @@ def test_a_stream_is_one_long_run():
     assert dense._optimizer.moments.weight == N
     assert_array_equal(dense._optimizer.moments.squares, np.full(D, N))
     assert dense.score(X, y) > regressor().partial_fit(X[:30], y[:30]).score(X, y)
+
+
+class TestShortChunksOfALongStream:
+    """Scales of columns stay as they are until the rows have grown by a sixteenth."""
+
+    UNITS = np.array([1.0, 30.0, 1.0, 0.01, 1.0])
+    ROWS = np.random.default_rng(1).standard_normal((N, D)) * UNITS
+
+    def stream(self):
+        return regressor().partial_fit(self.ROWS, y)
+
+    def scales_seen(self, model, n_chunks, saved=False):
+        """Along chunks of two rows: the rows whose scales each was trained with."""
+        seen = []
+        for i in range(n_chunks):
+            model = pickle.loads(pickle.dumps(model)) if saved else model
+            model.partial_fit(self.ROWS[2 * i : 2 * i + 2], y[2 * i : 2 * i + 2])
+            seen.append(model._optimizer.scaled_by.weight)
+        return model, seen
+
+    def test_scales_are_looked_at_when_the_rows_have_grown_by_a_sixteenth(self):
+        _, seen = self.scales_seen(self.stream(), 9)
+        assert seen == [120, 120, 120, 128, 128, 128, 128, 128, 138]
+
+    def test_a_saved_model_goes_on_with_the_same_scales(self):
+        (saved, there), (live, here) = (self.scales_seen(self.stream(), 9, saved) for saved in (True, False))
+        assert there == here
+        assert_array_equal(theta(saved), theta(live))
+
+    def test_weights_are_near_those_with_scales_of_all_rows(self, monkeypatch):
+        lagging, _ = self.scales_seen(self.stream(), 20)
+        monkeypatch.setattr(dual_averaging, "still_scales", lambda *_: False)
+        current, seen = self.scales_seen(self.stream(), 20)
+        assert seen == [N + 2 * i for i in range(1, 21)]
+        difference = (lagging.coef_ - current.coef_) * self.UNITS
+        assert 0.0 < np.linalg.norm(difference) < np.linalg.norm(current.coef_ * self.UNITS) / 16
+
+    @pytest.mark.parametrize("column", [0, 3])
+    def test_a_column_whose_values_grow_a_millionfold_does_not_wait(self, column):
+        model, rows = self.stream(), self.ROWS[:2].copy()
+        rows[:, column] *= 1e6
+        model.partial_fit(rows, y[:2])
+        assert model._optimizer.scaled_by is model._optimizer.moments
+        assert np.isfinite(theta(model)).all()
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["l2", "l1", "elasticnet", None]), st.sampled_from([1, 7, 120]))

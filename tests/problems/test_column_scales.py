@@ -5,7 +5,15 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
-from minibatch._problems.column_scales import ALIKE, ColumnMoments, moments_of, squared_scales
+from minibatch._problems.column_scales import (
+    ALIKE,
+    ROWS_GROWN,
+    SQUARES_GROWN,
+    ColumnMoments,
+    moments_of,
+    squared_scales,
+    still_scales,
+)
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import REGRESSION
@@ -94,3 +102,21 @@ def test_moments_find_their_scales_once(squares):
         assert of.scales(dtype).of_bands.dtype == dtype
     grown = of._replace(squares=4 * of.squares)
     assert_allclose(grown.scales(np.dtype("f8")).of_columns, 4 * of.scales(np.dtype("f8")).of_columns)
+
+
+class TestAlongAStream:
+    EARLIER = ColumnMoments(np.array([4.0, 0.0, 1e300]), np.array([100.0, 0.0, 50.0]), 100.0)
+
+    def later(self, squares, weight):
+        return ColumnMoments(np.asarray(squares), self.EARLIER.present, weight)
+
+    def test_scales_still_do_after_a_short_chunk(self):
+        assert still_scales(self.EARLIER, self.EARLIER)
+        assert still_scales(self.EARLIER, self.later([4.2, 0.0, 1e300], 106.0))
+
+    def test_they_do_not_when_rows_have_grown(self):
+        assert not still_scales(self.EARLIER, self.later([4.2, 0.0, 1e300], np.nextafter(100.0 * ROWS_GROWN, 200.0)))
+
+    @pytest.mark.parametrize("squares", [[4.01 * SQUARES_GROWN, 0.0, 1e300], [4.0, 1e-9, 1e300], [4.0, 0.0, np.inf]])
+    def test_nor_when_a_column_has_larger_values_or_its_first(self, squares):
+        assert not still_scales(self.EARLIER, self.later(squares, 100.0))
