@@ -125,8 +125,12 @@ def test_the_rate_is_that_of_the_run(known_times):
 def test_the_words_name_the_size_the_reason_the_costs_and_the_doubts(monkeypatch):
     monkeypatch.setattr(_recommend, "step_times", known(spread=1.7))
     advice = recommend_batch_size(AUTO, X, Y, random_state=0)
-    text, page = repr(advice), advice._repr_html_()
-    assert text.startswith(f"Recommended batch size: {advice.batch_size}\nAn update takes 3.5 us on one row and ")
+    lines, page = repr(advice).splitlines(), advice._repr_html_()
+    assert lines[0] == f"Recommended batch size: {advice.batch_size}"
+    assert lines[1].startswith("An update takes 3.5 us on one row and ")
+    words = [line for line in lines if "  " not in line]  # the rest is the table
+    assert max(map(len, words)) <= 88
+    text = " ".join(lines)
     assert f"the gradient noise scale is {advice.critical_batch_size:.0f} rows" in text
     low, high = advice.flat
     same = f"{low} to {high} rows take about the same time (within 20%)."
