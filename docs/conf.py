@@ -30,9 +30,15 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "*.fragment.md", "**/*.fragment.md"]  # parts, which pages include
+exclude_patterns = [
+    "_build",
+    "*.fragment.md",
+    "**/*.fragment.md",
+]  # parts, which pages include
 templates_path = ["_templates"]
-toc_object_entries_show_parents = "hide"  # method(), not Class.method(), beside a page
+toc_object_entries_show_parents = (
+    "hide"  # method(), not Class.method(), beside a page
+)
 
 # ---------------------------------------------------------------------- text
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
@@ -49,7 +55,13 @@ default_role = "py:obj"
 
 def skip_what_scikit_learn_documents(app, what, name, member, skip, options):
     """Methods that come from scikit-learn's base classes refer to sections of its own site."""
-    member = member.fget if isinstance(member, property) else inspect.unwrap(member) if callable(member) else member
+    member = (
+        member.fget
+        if isinstance(member, property)
+        else inspect.unwrap(member)
+        if callable(member)
+        else member
+    )
     module = getattr(member, "__module__", None) or ""
     return True if module.startswith("sklearn") else None
 
@@ -62,7 +74,10 @@ def drop_what_doctest_needs(app, *where_and_text):
     """Flags, and the empty line that ends the output of a fence: readers have no use for them, and code is linked where
     it is shown as it was written."""
     parts = where_and_text[-1]  # lines of a docstring, or the one text of a page
-    parts[:] = [re.sub(r" *# doctest: \+.*$|\n(?=\n```$)", "", part, flags=re.MULTILINE) for part in parts]
+    parts[:] = [
+        re.sub(r" *# doctest: \+.*$|\n(?=\n```$)", "", part, flags=re.MULTILINE)
+        for part in parts
+    ]
 
 
 # ---------------------------------------------------------------------- gallery
@@ -89,7 +104,17 @@ html_favicon = html_logo
 html_extra_path = ["llms.txt"]
 html_copy_source = False
 html_show_sourcelink = False
-ALONE = ("index", "quickstart", "choose", "warnings", "testing", "architecture", "glossary", "releases", "changelog")
+ALONE = (
+    "index",
+    "quickstart",
+    "choose",
+    "warnings",
+    "testing",
+    "architecture",
+    "glossary",
+    "releases",
+    "changelog",
+)
 html_sidebars = {page: [] for page in ALONE}  # pages without others beside them
 html_theme_options = {
     "logo": {"text": "scikit-minibatch", "alt_text": "scikit-minibatch"},
@@ -105,13 +130,19 @@ html_theme_options = {
 def write_formula(writer, node):
     """MathML, which browsers draw by themselves: no script that would be fetched from elsewhere."""
     block = isinstance(node, nodes.math_block)
-    formula = tex2mathml(re.sub(r"\\[bB]ig[lr]?(?![a-z])", "", node.astext()), as_block=block)  # these stretch anyway
-    writer.body.append(f'<div class="formula">{formula}</div>\n' if block else formula)
+    formula = tex2mathml(
+        re.sub(r"\\[bB]ig[lr]?(?![a-z])", "", node.astext()), as_block=block
+    )  # these stretch anyway
+    writer.body.append(
+        f'<div class="formula">{formula}</div>\n' if block else formula
+    )
     raise nodes.SkipNode
 
 
 def setup(app):
-    app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
+    app.add_html_math_renderer(
+        "mathml", (write_formula, None), (write_formula, None)
+    )
     app.connect("autodoc-skip-member", skip_what_scikit_learn_documents)
     app.connect("source-read", drop_what_doctest_needs)
     app.connect("autodoc-process-docstring", drop_what_doctest_needs)

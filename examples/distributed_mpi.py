@@ -22,7 +22,10 @@ X = y = None
 if ranks.rank == 0:
     random = np.random.default_rng(0)
     X = random.standard_normal((300_000, 40), dtype=np.float32)
-    y = (X @ random.standard_normal(40, dtype=np.float32) + random.logistic(size=len(X)) > 0).astype(int)
+    y = (
+        X @ random.standard_normal(40, dtype=np.float32) + random.logistic(size=len(X))
+        > 0
+    ).astype(int)
 model = MiniBatchSGDClassifier("log_loss", max_iter=10, tol=None, random_state=0)
 
 # %%
@@ -36,9 +39,19 @@ for sync, batch_size, period in (
     ("parameters", 32, 100),
     ("parameters", 32, 2000),
 ):
-    several = fit(clone(model).set_params(batch_size=batch_size), X, y, sync=sync, period=period, backend="mpi")
+    several = fit(
+        clone(model).set_params(batch_size=batch_size),
+        X,
+        y,
+        sync=sync,
+        period=period,
+        backend="mpi",
+    )
     if ranks.rank == 0:
-        seconds, waiting = several.history_["seconds"][-1], several.history_["seconds_waiting"][-1]
+        seconds, waiting = (
+            several.history_["seconds"][-1],
+            several.history_["seconds_waiting"][-1],
+        )
         of = "" if period is None else f", period {period}"
         print(
             f"{ranks.size} workers, {sync}, batches of {batch_size}{of}: {seconds:.2f} s, {waiting / seconds:.0%} of "
@@ -51,4 +64,6 @@ for sync, batch_size, period in (
 # -----------------------
 models = ranks.gather(several.coef_)
 if ranks.rank == 0:
-    print("the same on all ranks:", all(np.array_equal(one, models[0]) for one in models))
+    print(
+        "the same on all ranks:", all(np.array_equal(one, models[0]) for one in models)
+    )

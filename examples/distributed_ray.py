@@ -33,7 +33,9 @@ warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
 nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
 ray.init(address=cluster.address, log_to_driver=False)
-print(f"{len(ray.nodes())} nodes, {ray.cluster_resources()['CPU']:.0f} cores for workers")
+print(
+    f"{len(ray.nodes())} nodes, {ray.cluster_resources()['CPU']:.0f} cores for workers"
+)
 
 # %%
 # What the period does
@@ -42,14 +44,23 @@ print(f"{len(ray.nodes())} nodes, {ray.cluster_resources()['CPU']:.0f} cores for
 # as workers do not drift apart.
 random = np.random.default_rng(0)
 X = random.standard_normal((300_000, 40), dtype=np.float32)
-y = (X @ random.standard_normal(40, dtype=np.float32) + random.logistic(size=len(X)) > 0).astype(int)
-model = MiniBatchSGDClassifier("log_loss", batch_size=32, max_iter=3, tol=None, random_state=0)
+y = (
+    X @ random.standard_normal(40, dtype=np.float32) + random.logistic(size=len(X)) > 0
+).astype(int)
+model = MiniBatchSGDClassifier(
+    "log_loss", batch_size=32, max_iter=3, tol=None, random_state=0
+)
 alone = clone(model).fit(X, y)
-print(f"alone: loss {alone.history_['progressive_loss'][-1]:.4f}, accuracy {alone.score(X, y):.4f}")
+print(
+    f"alone: loss {alone.history_['progressive_loss'][-1]:.4f}, accuracy {alone.score(X, y):.4f}"
+)
 how = {"n_workers": 3, "sync": "parameters", "backend": "ray"}
 for period in (10, 100, 1000):
     several = fit(clone(model), X, y, period=period, **how)
-    seconds, waiting, rounds = (several.history_[name][-1] for name in ("seconds", "seconds_waiting", "n_rounds"))
+    seconds, waiting, rounds = (
+        several.history_[name][-1]
+        for name in ("seconds", "seconds_waiting", "n_rounds")
+    )
     print(
         f"period {period}: accuracy {several.score(X, y):.4f} after {rounds} rounds; "
         f"{waiting / seconds:.0%} of {seconds:.2f} s was waiting"
@@ -67,7 +78,9 @@ with ThreadPoolExecutor(1) as pool:
     cluster.add_node(num_cpus=1)
     print("a node has gone, another has come")
     several = fitted.result()
-print(f"after {several.n_iter_} epochs: accuracy {several.score(X, y):.4f}, {several.status_}")
+print(
+    f"after {several.n_iter_} epochs: accuracy {several.score(X, y):.4f}, {several.status_}"
+)
 
 ray.shutdown()
 cluster.shutdown()

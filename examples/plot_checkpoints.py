@@ -29,7 +29,9 @@ from minibatch.callbacks import ModelCheckpoint, latest_checkpoint
 
 X, y = load_digits(return_X_y=True)
 X = X / 16
-network = MiniBatchMLPClassifier((32,), batch_size=32, max_iter=40, tol=None, random_state=0)
+network = MiniBatchMLPClassifier(
+    (32,), batch_size=32, max_iter=40, tol=None, random_state=0
+)
 directory = TemporaryDirectory()
 
 # %%
@@ -51,7 +53,9 @@ class PowerCut:
 
 
 try:
-    clone(network).set_callbacks(ModelCheckpoint(directory.name, every_n_epochs=5, keep_last=2), PowerCut()).fit(X, y)
+    clone(network).set_callbacks(
+        ModelCheckpoint(directory.name, every_n_epochs=5, keep_last=2), PowerCut()
+    ).fit(X, y)
 except SystemExit:
     print("cut off")
 
@@ -69,15 +73,27 @@ print(model.history_)
 # The same network
 # ----------------
 never_cut_off = clone(network).fit(X, y)
-same = all(np.array_equal(a, b) for a, b in zip(model.coefs_, never_cut_off.coefs_, strict=True))
+same = all(
+    np.array_equal(a, b)
+    for a, b in zip(model.coefs_, never_cut_off.coefs_, strict=True)
+)
 print("the same weights, bit by bit:", same)
 
 figure, axes = plt.subplots(figsize=(8.5, 4), layout="constrained")
-axes.semilogy(never_cut_off.history_["epoch"], never_cut_off.history_["progressive_loss"], color="0.8", linewidth=7)
+axes.semilogy(
+    never_cut_off.history_["epoch"],
+    never_cut_off.history_["progressive_loss"],
+    color="0.8",
+    linewidth=7,
+)
 axes.semilogy(kept["epoch"], kept["progressive_loss"], color="C0")
-axes.semilogy(model.history_["epoch"][19:], model.history_["progressive_loss"][19:], color="C1")
+axes.semilogy(
+    model.history_["epoch"][19:], model.history_["progressive_loss"][19:], color="C1"
+)
 axes.legend(["Never cut off", "In the checkpoint", "After it"])
 axes.set(xlabel="Epoch", ylabel="Progressive loss")
-axes.set_title("A network on digits, cut off in epoch 23 and trained on from epoch 20", loc="left")
+axes.set_title(
+    "A network on digits, cut off in epoch 23 and trained on from epoch 20", loc="left"
+)
 figure.savefig("checkpoints.png", dpi=120)
 directory.cleanup()

@@ -30,9 +30,16 @@ from minibatch.model_selection import recommend_batch_size, steps_to_target
 from minibatch.plotting import LearningRateRangeDisplay, NoiseScaleDisplay
 
 X, y = load_digits(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0, stratify=y)
+X_train, X_test, y_train, y_test = train_test_split(
+    X / 16, y, random_state=0, stratify=y
+)
 model = MiniBatchSGDClassifier(
-    "log_loss", multi_class="multinomial", learning_rate="constant", max_iter=20, tol=None, random_state=0
+    "log_loss",
+    multi_class="multinomial",
+    learning_rate="constant",
+    max_iter=20,
+    tol=None,
+    random_state=0,
 )
 
 # %%
@@ -49,7 +56,9 @@ print(advice)
 # The old rate suits the old batch size: the advised estimator has both set.
 advised = clone(advice.estimator).fit(X_train, y_train)
 default = clone(model).fit(X_train, y_train)
-print(f"\nTest accuracy after {model.max_iter} epochs: {advised.score(X_test, y_test):.3f}")
+print(
+    f"\nTest accuracy after {model.max_iter} epochs: {advised.score(X_test, y_test):.3f}"
+)
 print(f"With 32 rows and a rate of 0.01: {default.score(X_test, y_test):.3f}")
 
 # %%
@@ -68,24 +77,42 @@ test = learning_rate_range_test(advice.estimator, X_train, y_train, random_state
 # --------
 # Every fourth size, with the best of nine rates for each, to a training loss that a hundred updates do not reach.
 steps = steps_to_target(
-    model, X_train, y_train, batch_sizes=[1, 4, 16, 64, 256, 1024], learning_rates=np.geomspace(0.03, 10, 9),
-    target={"train_loss": 0.2}, max_updates=20_000, random_state=0,
-)  # fmt: skip
+    model,
+    X_train,
+    y_train,
+    batch_sizes=[1, 4, 16, 64, 256, 1024],
+    learning_rates=np.geomspace(0.03, 10, 9),
+    target={"train_loss": 0.2},
+    max_updates=20_000,
+    random_state=0,
+)
 print(f"\n{steps!r}")
 
 # %%
 # Pictures
 # --------
-figure, (noise, rates, updates) = plt.subplots(1, 3, figsize=(16, 4.8), layout="constrained")
+figure, (noise, rates, updates) = plt.subplots(
+    1, 3, figsize=(16, 4.8), layout="constrained"
+)
 NoiseScaleDisplay.from_result(advice.noise, ax=noise)
 LearningRateRangeDisplay.from_result(test, ax=rates)
 rates.axvline(advice.learning_rate, color="0.5", linestyle=":")
 
 table = advice.table
-here = np.interp(np.log(steps.batch_sizes), np.log(table["batch_size"]), np.log(table["predicted_updates"]))
-scale = np.nanmedian(steps.updates / np.exp(here))  # another target, so only the shape can agree
+here = np.interp(
+    np.log(steps.batch_sizes),
+    np.log(table["batch_size"]),
+    np.log(table["predicted_updates"]),
+)
+scale = np.nanmedian(
+    steps.updates / np.exp(here)
+)  # another target, so only the shape can agree
 updates.loglog(steps.batch_sizes, steps.updates, "o", label="measured, own best rates")
-updates.loglog(table["batch_size"], scale * table["predicted_updates"], label="shape predicted from the noise")
+updates.loglog(
+    table["batch_size"],
+    scale * table["predicted_updates"],
+    label="shape predicted from the noise",
+)
 updates.axvline(advice.batch_size, color="0.5", linestyle=":", label="recommended")
 updates.set(xlabel="Batch size", ylabel="Updates to a training loss of 0.2")
 updates.set_title("What larger batches save", loc="left", fontsize="medium")

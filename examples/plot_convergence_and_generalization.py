@@ -32,9 +32,17 @@ from sklearn.model_selection import ShuffleSplit, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch import (
+    MiniBatchMLPClassifier,
+    MiniBatchSGDClassifier,
+    MiniBatchSGDRegressor,
+)
 from minibatch.model_selection import convergence_curve
-from minibatch.plotting import BatchSizeScalingDisplay, ConvergenceDisplay, GeneralizationGapDisplay
+from minibatch.plotting import (
+    BatchSizeScalingDisplay,
+    ConvergenceDisplay,
+    GeneralizationGapDisplay,
+)
 
 FOLDS = StratifiedKFold(3, shuffle=True, random_state=0)
 SIZES = [1, 4, 16, 64, 256, "full"]
@@ -47,7 +55,9 @@ def verdict(claim, holds, figures):
 
 
 def listed(values, digits=".3g"):
-    return ", ".join("not reached" if np.isnan(value) else f"{value:{digits}}" for value in values)
+    return ", ".join(
+        "not reached" if np.isnan(value) else f"{value:{digits}}" for value in values
+    )
 
 
 # %%
@@ -58,7 +68,12 @@ def listed(values, digits=".3g"):
 
 X, y = load_digits(return_X_y=True)
 softmax = MiniBatchSGDClassifier(
-    "log_loss", multi_class="multinomial", learning_rate="constant", eta0=0.1, tol=None, random_state=0
+    "log_loss",
+    multi_class="multinomial",
+    learning_rate="constant",
+    eta0=0.1,
+    tol=None,
+    random_state=0,
 )
 model = make_pipeline(MinMaxScaler(), softmax)
 shared = {"cv": FOLDS, "budget": {"epochs": 40}, "target": TARGET}
@@ -68,15 +83,28 @@ def best_rate(size):
     model.set_params(minibatchsgdclassifier__batch_size=size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        summary = convergence_curve(model, X, y, param_name="eta0", param_range=RATES, **shared).summary_
-    return RATES[np.argmin(np.where(summary["reached"] == 1, summary["epochs_to_target"], np.inf))]
+        summary = convergence_curve(
+            model, X, y, param_name="eta0", param_range=RATES, **shared
+        ).summary_
+    return RATES[
+        np.argmin(
+            np.where(summary["reached"] == 1, summary["epochs_to_target"], np.inf)
+        )
+    ]
 
 
-one_rate = convergence_curve(model, X, y, param_range=SIZES, evaluations_per_epoch=4, **shared)
+one_rate = convergence_curve(
+    model, X, y, param_range=SIZES, evaluations_per_epoch=4, **shared
+)
 own_rates = convergence_curve(
-    model, X, y, param_range=SIZES, paired_params={"eta0": [best_rate(size) for size in SIZES]},
-    evaluations_per_epoch=4, **shared,
-)  # fmt: skip
+    model,
+    X,
+    y,
+    param_range=SIZES,
+    paired_params={"eta0": [best_rate(size) for size in SIZES]},
+    evaluations_per_epoch=4,
+    **shared,
+)
 print(one_rate, own_rates, sep="\n\n", end="\n\n")
 
 
@@ -91,16 +119,37 @@ def falls_up_to(values):
     return SIZES[len(falls) if falls.all() else int(np.argmin(falls))]
 
 
-for rates, curve in {"one rate for all": one_rate, "each at its own rate": own_rates}.items():
+for rates, curve in {
+    "one rate for all": one_rate,
+    "each at its own rate": own_rates,
+}.items():
     epochs = curve.summary_["epochs_to_target"]
-    verdict(f"1. A smaller batch needs fewer epochs, {rates}", never_falls(epochs), f"epochs: {listed(epochs)}")
-updates, seconds = (own_rates.summary_[f"{unit}_to_target"] for unit in ("updates", "seconds"))
+    verdict(
+        f"1. A smaller batch needs fewer epochs, {rates}",
+        never_falls(epochs),
+        f"epochs: {listed(epochs)}",
+    )
+updates, seconds = (
+    own_rates.summary_[f"{unit}_to_target"] for unit in ("updates", "seconds")
+)
 for claim, values, shown in (
-    ("2. A larger batch needs fewer updates", updates, f"updates: {listed(updates, '.0f')}"),
-    ("3. A larger batch needs fewer seconds", seconds, f"milliseconds: {listed(1000 * seconds)}"),
+    (
+        "2. A larger batch needs fewer updates",
+        updates,
+        f"updates: {listed(updates, '.0f')}",
+    ),
+    (
+        "3. A larger batch needs fewer seconds",
+        seconds,
+        f"milliseconds: {listed(1000 * seconds)}",
+    ),
 ):
     largest = falls_up_to(values)
-    verdict(claim, largest == "full", f"{shown}; fewer and fewer up to a batch size of {largest}")
+    verdict(
+        claim,
+        largest == "full",
+        f"{shown}; fewer and fewer up to a batch size of {largest}",
+    )
 
 # %%
 # Claim 4: the noise floor of a constant rate
@@ -113,18 +162,39 @@ rng = np.random.default_rng(0)
 A = rng.standard_normal((2000, 20))
 b = A @ rng.standard_normal(20) + rng.standard_normal(2000)
 halves = list(ShuffleSplit(4, test_size=0.5, random_state=0).split(A))
-least = [np.mean((A[train] @ np.linalg.lstsq(A[train], b[train])[0] - b[train]) ** 2) / 2 for train, _ in halves]
+least = [
+    np.mean((A[train] @ np.linalg.lstsq(A[train], b[train])[0] - b[train]) ** 2) / 2
+    for train, _ in halves
+]
 rate = 0.02
 regression = MiniBatchSGDRegressor(
-    penalty=None, fit_intercept=False, learning_rate="constant", eta0=rate, tol=None, random_state=0
+    penalty=None,
+    fit_intercept=False,
+    learning_rate="constant",
+    eta0=rate,
+    tol=None,
+    random_state=0,
 )
 floor_sizes = [1, 2, 4, 8, 16, 32]
 floors = convergence_curve(
-    regression, A, b, param_range=floor_sizes, cv=halves, budget={"epochs": 60}, evaluations_per_epoch=2
+    regression,
+    A,
+    b,
+    param_range=floor_sizes,
+    cv=halves,
+    budget={"epochs": 60},
+    evaluations_per_epoch=2,
 )
-excess = (floors.curves_["train_loss"] - np.array(least)[:, None])[:, :, -40:].mean(axis=1)
+excess = (floors.curves_["train_loss"] - np.array(least)[:, None])[:, :, -40:].mean(
+    axis=1
+)
 middle, end = excess[:, 0::2].mean(axis=1), excess[:, 1::2].mean(axis=1)
-fresh = np.array([rate * 20 * 2 * np.mean(least) / (2 * (2 * B - rate * (B + 21))) for B in floor_sizes])
+fresh = np.array(
+    [
+        rate * 20 * 2 * np.mean(least) / (2 * (2 * B - rate * (B + 21)))
+        for B in floor_sizes
+    ]
+)
 verdict(
     "4. The noise floor falls with the batch size",
     never_falls(-middle) and never_falls(-end),
@@ -137,7 +207,9 @@ verdict(
 # ------------------------------------------------------------
 # A gap differs from that of the smallest batch if the interval of the difference, fold by fold, leaves out 0.
 
-noisy_X, noisy_y = make_classification(1000, 30, n_informative=10, flip_y=0.2, random_state=0)
+noisy_X, noisy_y = make_classification(
+    1000, 30, n_informative=10, flip_y=0.2, random_state=0
+)
 network = make_pipeline(
     StandardScaler(),
     MiniBatchMLPClassifier(
@@ -154,7 +226,9 @@ network = make_pipeline(
 noisy_sizes = [4, 16, 64, "full"]
 budgets = {"epoch": {"epochs": 60}, "n_updates": {"updates": 1500}}
 gaps = {
-    x: convergence_curve(network, noisy_X, noisy_y, param_range=noisy_sizes, cv=FOLDS, budget=budget)
+    x: convergence_curve(
+        network, noisy_X, noisy_y, param_range=noisy_sizes, cv=FOLDS, budget=budget
+    )
     for x, budget in budgets.items()
 }
 for curve in gaps.values():
@@ -172,19 +246,35 @@ for curve in gaps.values():
 # -----------
 
 figure, axes = plt.subplots(2, 3, figsize=(17, 9.5), layout="constrained")
-ConvergenceDisplay.from_curve(one_rate, ax=axes[0, 0], x="epoch", y="test_loss", log_y=True)
+ConvergenceDisplay.from_curve(
+    one_rate, ax=axes[0, 0], x="epoch", y="test_loss", log_y=True
+)
 BatchSizeScalingDisplay.from_curve(own_rates, ax=axes[0, 1], y="updates_to_target")
-ConvergenceDisplay.from_curve(own_rates, ax=axes[0, 2], x="seconds", y="test_loss", log_x=True, log_y=True)
-for floor, name, style in ((middle, "middle of an epoch", "o-"), (end, "end of an epoch", "s--")):
+ConvergenceDisplay.from_curve(
+    own_rates, ax=axes[0, 2], x="seconds", y="test_loss", log_x=True, log_y=True
+)
+for floor, name, style in (
+    (middle, "middle of an epoch", "o-"),
+    (end, "end of an epoch", "s--"),
+):
     axes[1, 0].loglog(floor_sizes, floor, style, color="black", label=name)
 axes[1, 0].loglog(floor_sizes, fresh, ":", color="black", label="theory, fresh rows")
-axes[1, 0].set(xlabel="Batch size", ylabel="Training loss above its minimum", xticks=floor_sizes)
+axes[1, 0].set(
+    xlabel="Batch size", ylabel="Training loss above its minimum", xticks=floor_sizes
+)
 axes[1, 0].set_xticks(floor_sizes, [str(size) for size in floor_sizes])
 axes[1, 0].minorticks_off()
 axes[1, 0].legend()
 for ax, (x, curve) in zip(axes[1, 1:], gaps.items(), strict=True):
     GeneralizationGapDisplay.from_curve(curve, ax=ax, x=x)
-titles = ["1. One rate", "2. Own rates", "3. Own rates", "4. Noise floor", "5. Equal epochs", "5. Equal updates"]
+titles = [
+    "1. One rate",
+    "2. Own rates",
+    "3. Own rates",
+    "4. Noise floor",
+    "5. Equal epochs",
+    "5. Equal updates",
+]
 for ax, title in zip(axes.flat, titles, strict=True):
     ax.set_title(f"{title}\n{ax.get_title(loc='left')}", loc="left", fontsize="medium")
 figure.savefig("convergence_and_generalization.png")

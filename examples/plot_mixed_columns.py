@@ -35,7 +35,9 @@ table = pd.DataFrame(
         "humidity": rng.uniform(20, 100, n_hours),
     }
 )
-rush = np.exp(-((table["hour"] - 8) ** 2) / 4) + np.exp(-((table["hour"] - 17) ** 2) / 6)
+rush = np.exp(-((table["hour"] - 8) ** 2) / 4) + np.exp(
+    -((table["hour"] - 17) ** 2) / 6
+)
 afternoon = np.exp(-((table["hour"] - 14) ** 2) / 20)
 mean = np.exp(
     2.5
@@ -51,11 +53,21 @@ train, test, y_train, y_test = train_test_split(table, rentals, random_state=0)
 # The pipeline
 # ------------
 # Hours of workdays and of other days are different things, so both are in one category.
-hours = train.assign(hour_of_day=train["hour"].astype(str) + train["workday"].map({True: " work", False: " free"}))
-hours_test = test.assign(hour_of_day=test["hour"].astype(str) + test["workday"].map({True: " work", False: " free"}))
+hours = train.assign(
+    hour_of_day=train["hour"].astype(str)
+    + train["workday"].map({True: " work", False: " free"})
+)
+hours_test = test.assign(
+    hour_of_day=test["hour"].astype(str)
+    + test["workday"].map({True: " work", False: " free"})
+)
 columns = ColumnTransformer(
     [
-        ("categories", OneHotEncoder(handle_unknown="ignore"), ["hour_of_day", "weather"]),
+        (
+            "categories",
+            OneHotEncoder(handle_unknown="ignore"),
+            ["hour_of_day", "weather"],
+        ),
         ("numbers", StandardScaler(), ["temperature", "humidity"]),
     ]
 )
@@ -75,7 +87,10 @@ search = MiniBatchGridSearchCV(
     n_jobs=2,
 ).fit(hours, y_train)
 results = pd.DataFrame(search.cv_results_).pivot_table(
-    "mean_test_score", "param_minibatchsgdregressor__batch_size", "param_minibatchsgdregressor__alpha", sort=False
+    "mean_test_score",
+    "param_minibatchsgdregressor__batch_size",
+    "param_minibatchsgdregressor__alpha",
+    sort=False,
 )
 print((-results).round(3).rename_axis(index="batch size", columns="deviance at alpha"))
 
@@ -83,7 +98,9 @@ print((-results).round(3).rename_axis(index="batch size", columns="deviance at a
 # On hours that nobody has seen, beside a model that knows the mean alone:
 constant = DummyRegressor().fit(hours, y_train)
 for name, model in {"mean": constant, "search": search}.items():
-    print(f"{name}: deviance {mean_poisson_deviance(y_test, model.predict(hours_test)):.2f}")
+    print(
+        f"{name}: deviance {mean_poisson_deviance(y_test, model.predict(hours_test)):.2f}"
+    )
 
 # %%
 # How each size learned
@@ -91,7 +108,9 @@ for name, model in {"mean": constant, "search": search}.items():
 # With the best penalty, the mean over the folds.
 best = search.best_params_["minibatchsgdregressor__alpha"]
 chosen = [
-    number for number, tried in enumerate(search.cv_results_["params"]) if tried["minibatchsgdregressor__alpha"] == best
+    number
+    for number, tried in enumerate(search.cv_results_["params"])
+    if tried["minibatchsgdregressor__alpha"] == best
 ]
 figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 ConvergenceDisplay.from_search(search, chosen, ax=ax)

@@ -25,7 +25,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, train_test_split
+from sklearn.model_selection import (
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+    train_test_split,
+)
 
 from minibatch import MiniBatchMLPClassifier
 from minibatch.model_selection import convergence_curve
@@ -36,9 +40,16 @@ BUDGETS = {"30 epochs": {"epochs": 30}, "1000 updates": {"updates": 1000}}
 RATES = np.logspace(-3, 0, 7)
 
 X, y = load_digits(return_X_y=True)
-X_tune, X_compare, y_tune, y_compare = train_test_split(X / 16, y, test_size=0.5, stratify=y, random_state=0)
+X_tune, X_compare, y_tune, y_compare = train_test_split(
+    X / 16, y, test_size=0.5, stratify=y, random_state=0
+)
 network = MiniBatchMLPClassifier(
-    (32,), solver="sgd", learning_rate="constant", learning_rate_init=0.1, tol=None, random_state=0
+    (32,),
+    solver="sgd",
+    learning_rate="constant",
+    learning_rate_init=0.1,
+    tol=None,
+    random_state=0,
 )
 
 # %%
@@ -53,14 +64,26 @@ def tuned_rate(size, budget):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         curve = convergence_curve(
-            network.set_params(batch_size=size), X_tune, y_tune, param_name="learning_rate_init", param_range=RATES,
-            cv=held_out, budget=budget,
-        )  # fmt: skip
-    losses = np.where(curve.folds_["status"][:, 0] == "diverged", np.inf, curve.folds_["test_loss"][:, 0])
+            network.set_params(batch_size=size),
+            X_tune,
+            y_tune,
+            param_name="learning_rate_init",
+            param_range=RATES,
+            cv=held_out,
+            budget=budget,
+        )
+    losses = np.where(
+        curve.folds_["status"][:, 0] == "diverged",
+        np.inf,
+        curve.folds_["test_loss"][:, 0],
+    )
     return float(RATES[np.argmin(losses)])
 
 
-rates = {name: [tuned_rate(size, budget) for size in BATCH_SIZES] for name, budget in BUDGETS.items()}
+rates = {
+    name: [tuned_rate(size, budget) for size in BATCH_SIZES]
+    for name, budget in BUDGETS.items()
+}
 
 # %%
 # The comparison
@@ -69,10 +92,18 @@ rates = {name: [tuned_rate(size, budget) for size in BATCH_SIZES] for name, budg
 figure, axes = plt.subplots(2, 2, figsize=(15, 8.5), layout="constrained")
 for row, (name, budget) in zip(axes, BUDGETS.items(), strict=True):
     curve = convergence_curve(
-        network, X_compare, y_compare, param_range=BATCH_SIZES, paired_params={"learning_rate_init": rates[name]},
-        cv=StratifiedKFold(3, shuffle=True, random_state=0), budget=budget, evaluations_per_epoch=4,
-    )  # fmt: skip
-    print(f"\n{name}, at rates of {', '.join(f'{rate:.2g}' for rate in rates[name])}:\n{curve}")
+        network,
+        X_compare,
+        y_compare,
+        param_range=BATCH_SIZES,
+        paired_params={"learning_rate_init": rates[name]},
+        cv=StratifiedKFold(3, shuffle=True, random_state=0),
+        budget=budget,
+        evaluations_per_epoch=4,
+    )
+    print(
+        f"\n{name}, at rates of {', '.join(f'{rate:.2g}' for rate in rates[name])}:\n{curve}"
+    )
     x = "epoch" if "epochs" in budget else "n_updates"
     for ax, y_axis in zip(row, ("test_loss", "test_score"), strict=True):
         ConvergenceDisplay.from_curve(curve, ax=ax, x=x, y=y_axis, log_x=True)

@@ -20,20 +20,30 @@ from minibatch.plotting import LearningCurveDisplay
 
 X, y = load_digits(return_X_y=True)
 MODELS = {
-    "softmax regression": MiniBatchSGDClassifier("log_loss", multi_class="multinomial", alpha=1e-3, random_state=0),
+    "softmax regression": MiniBatchSGDClassifier(
+        "log_loss", multi_class="multinomial", alpha=1e-3, random_state=0
+    ),
     "network": MiniBatchMLPClassifier((64,), alpha=1e-3, random_state=0),
 }
 curves = {
     name: convergence_curve(
-        model.set_params(tol=None), X / 16, y, param_name="train_size", param_range=[80, 150, 300, 600, 1000, 1430],
-        cv=StratifiedKFold(5, shuffle=True, random_state=0), budget={"epochs": 40}, random_state=0,
+        model.set_params(tol=None),
+        X / 16,
+        y,
+        param_name="train_size",
+        param_range=[80, 150, 300, 600, 1000, 1430],
+        cv=StratifiedKFold(5, shuffle=True, random_state=0),
+        budget={"epochs": 40},
+        random_state=0,
     )
     for name, model in MODELS.items()
-}  # fmt: skip
+}
 for name, curve in curves.items():
     law = curve.power_law("test_score")
     print(f"{name}: {law}")
-    print(f"    accuracy expected of 3,000 rows: {law.predict(3000):.3f}; of any number: {law.c:.3f}")
+    print(
+        f"    accuracy expected of 3,000 rows: {law.predict(3000):.3f}; of any number: {law.c:.3f}"
+    )
 
 # %%
 # The picture

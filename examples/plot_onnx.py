@@ -23,9 +23,16 @@ from minibatch import MiniBatchMLPClassifier
 from minibatch.onnx import register_converters
 
 X, y = load_digits(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(X.astype(np.float32), y, random_state=0, stratify=y)
+X_train, X_test, y_train, y_test = train_test_split(
+    X.astype(np.float32), y, random_state=0, stratify=y
+)
 network = MiniBatchMLPClassifier(
-    (64, 32), batch_normalization=True, batch_size=32, max_iter=30, tol=None, random_state=0
+    (64, 32),
+    batch_normalization=True,
+    batch_size=32,
+    max_iter=30,
+    tol=None,
+    random_state=0,
 )
 pipeline = make_pipeline(StandardScaler(), network).fit(X_train, y_train)
 print(f"trained: {pipeline.score(X_test, y_test):.3f} of the test rows are right")
@@ -41,11 +48,15 @@ print(f"{len(exported.SerializeToString()) / 1024:.0f} KiB")
 # %%
 # Elsewhere
 # ---------
-session = InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
+session = InferenceSession(
+    exported.SerializeToString(), providers=["CPUExecutionProvider"]
+)
 name = session.get_inputs()[0].name
 labels, probabilities = session.run(None, {name: X_test})
 difference = np.abs(probabilities - pipeline.predict_proba(X_test)).max()
-print(f"the same labels: {np.array_equal(labels, pipeline.predict(X_test))}; probabilities differ by {difference:.0e}")
+print(
+    f"the same labels: {np.array_equal(labels, pipeline.predict(X_test))}; probabilities differ by {difference:.0e}"
+)
 
 # %%
 # One row at a time
@@ -68,5 +79,10 @@ answers = {
 }
 figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
 ax.boxplot(list(answers.values()), orientation="horizontal", showfliers=False)
-ax.set(xscale="log", xlabel="Milliseconds for one row", yticks=[1, 2], yticklabels=list(answers))
+ax.set(
+    xscale="log",
+    xlabel="Milliseconds for one row",
+    yticks=[1, 2],
+    yticklabels=list(answers),
+)
 plt.show()

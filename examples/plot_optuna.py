@@ -18,7 +18,9 @@ from sklearn.model_selection import train_test_split
 from minibatch import MiniBatchMLPClassifier
 
 X, y = load_digits(return_X_y=True)
-X_train, X_valid, y_train, y_valid = train_test_split(X / 16, y, test_size=0.3, random_state=0, stratify=y)
+X_train, X_valid, y_train, y_valid = train_test_split(
+    X / 16, y, test_size=0.3, random_state=0, stratify=y
+)
 EPOCHS = 15
 
 
@@ -48,7 +50,9 @@ study = optuna.create_study(
 )
 study.optimize(objective, n_trials=40)
 states = [trial.state.name for trial in study.trials]
-print(f"{states.count('COMPLETE')} trials to the end, {states.count('PRUNED')} given up")
+print(
+    f"{states.count('COMPLETE')} trials to the end, {states.count('PRUNED')} given up"
+)
 print(f"best: {study.best_value:.3f} with {study.best_params}")
 
 # %%
@@ -56,11 +60,23 @@ print(f"best: {study.best_value:.3f} with {study.best_params}")
 # -----------------------
 # Those given up are grey. The colour of the others is their batch size.
 figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
-colours, sizes = plt.get_cmap("viridis"), [trial.params["batch_size"] for trial in study.trials]
+colours, sizes = (
+    plt.get_cmap("viridis"),
+    [trial.params["batch_size"] for trial in study.trials],
+)
 for trial in study.trials:
     steps, scores = zip(*sorted(trial.intermediate_values.items()), strict=True)
     place = np.log(trial.params["batch_size"]) / np.log(max(sizes))
-    ax.plot(np.add(steps, 1), scores, lw=1, color=colours(place) if trial.state.name == "COMPLETE" else "0.8")
+    ax.plot(
+        np.add(steps, 1),
+        scores,
+        lw=1,
+        color=colours(place) if trial.state.name == "COMPLETE" else "0.8",
+    )
 ax.set(xlabel="Epochs", ylabel="Accuracy on the validation rows", ylim=(0.7, 1.0))
-figure.colorbar(plt.cm.ScalarMappable(plt.matplotlib.colors.LogNorm(1, max(sizes)), colours), ax=ax, label="Batch size")
+figure.colorbar(
+    plt.cm.ScalarMappable(plt.matplotlib.colors.LogNorm(1, max(sizes)), colours),
+    ax=ax,
+    label="Batch size",
+)
 plt.show()

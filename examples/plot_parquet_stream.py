@@ -43,7 +43,9 @@ def day(number):
     """Rows whose label is mostly 0 on the first days, and mostly 1 on the last."""
     share = (number + 0.5) / DAYS
     y = random.random(ROWS) < share
-    X = random.standard_normal((ROWS, len(UNITS))) + 0.7 * np.outer(2.0 * y - 1.0, truth)
+    X = random.standard_normal((ROWS, len(UNITS))) + 0.7 * np.outer(
+        2.0 * y - 1.0, truth
+    )
     return X * UNITS + 3.0 * UNITS, y.astype(np.int8)
 
 
@@ -66,23 +68,36 @@ rows = ParquetRows(path, target="label")
 tests = [day(number) for number in range(0, DAYS, 4)]
 X_test = pd.DataFrame(np.vstack([X for X, _ in tests]), columns=names)
 y_test = np.concatenate([y for _, y in tests])
-model = make_pipeline(StandardScaler(), MiniBatchSGDClassifier("log_loss", max_iter=3, tol=None, random_state=0))
+model = make_pipeline(
+    StandardScaler(),
+    MiniBatchSGDClassifier("log_loss", max_iter=3, tol=None, random_state=0),
+)
 sizes, scores = [1, 16, 256, 4096], {}
 for shuffle in (False, "block", True):
     scores[shuffle] = []
     for batch_size in sizes:
         last = model.steps[-1][0]
-        here = clone(model).set_params(**{f"{last}__batch_size": batch_size, f"{last}__shuffle": shuffle})
+        here = clone(model).set_params(
+            **{f"{last}__batch_size": batch_size, f"{last}__shuffle": shuffle}
+        )
         scores[shuffle].append(fit(here, rows).score(X_test, y_test))
-    print(f"shuffle={shuffle!r}:", " ".join(f"{score:.3f}" for score in scores[shuffle]))
+    print(
+        f"shuffle={shuffle!r}:", " ".join(f"{score:.3f}" for score in scores[shuffle])
+    )
 
 # %%
 # The fitted pipeline is an ordinary one.
-print(here.named_steps["standardscaler"].n_samples_seen_, here[-1].history_["epoch"].tolist(), here.n_features_in_)
+print(
+    here.named_steps["standardscaler"].n_samples_seen_,
+    here[-1].history_["epoch"].tolist(),
+    here.n_features_in_,
+)
 
 figure, axes = plt.subplots(figsize=(8.5, 4), layout="constrained")
 for color, (shuffle, found) in enumerate(scores.items()):
-    axes.semilogx(sizes, found, "o-", color=f"C{color}", base=2, label=f"shuffle={shuffle!r}")
+    axes.semilogx(
+        sizes, found, "o-", color=f"C{color}", base=2, label=f"shuffle={shuffle!r}"
+    )
 axes.set_xticks(sizes, sizes)
 axes.minorticks_off()
 axes.legend()

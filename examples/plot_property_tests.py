@@ -33,7 +33,15 @@ from minibatch.testing import (
 class MyRidge(RegressorMixin, BaseEstimator):
     """Gradient descent on ``mean((X w - y)^2) / 2 + alpha / 2 |w|^2``."""
 
-    def __init__(self, batch_size=1, alpha=0.1, eta0=0.01, max_iter=5, shuffle=True, random_state=None):
+    def __init__(
+        self,
+        batch_size=1,
+        alpha=0.1,
+        eta0=0.01,
+        max_iter=5,
+        shuffle=True,
+        random_state=None,
+    ):
         self.batch_size = batch_size
         self.alpha = alpha
         self.eta0 = eta0
@@ -76,7 +84,10 @@ def verdict(check, estimator):
     return "holds"
 
 
-for check in (check_full_batch_ignores_the_order_of_rows, check_penalty_does_not_depend_on_batch_size):
+for check in (
+    check_full_batch_ignores_the_order_of_rows,
+    check_penalty_does_not_depend_on_batch_size,
+):
     print(fill(f"{check.__name__}: {verdict(check, MyRidge())}", 88))
 
 
@@ -96,14 +107,25 @@ print(f"mended: {verdict(check_penalty_does_not_depend_on_batch_size, MendedRidg
 # Strategies draw data and estimators that fit together; what fails shrinks to a few rows and a short repr. Here, a
 # pipeline must predict one finite number a row, whatever estimator and data.
 
-PLAIN = {"max_iter": 2, "tol": None, "solver": "sgd", "loss": "squared_error", "learning_rate": "auto", "eta0": 0.01}
+PLAIN = {
+    "max_iter": 2,
+    "tol": None,
+    "solver": "sgd",
+    "loss": "squared_error",
+    "learning_rate": "auto",
+    "eta0": 0.01,
+}
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)  # the first example waits for the compiler
+@settings(
+    max_examples=25, deadline=None, derandomize=True, database=None
+)  # the first example waits for the compiler
 @given(regression_data(sparse=False), estimators("regressor", **PLAIN))
 def a_prediction_is_a_finite_number_a_row(data, model):
     X, y = data
-    with warnings.catch_warnings():  # some draws diverge: what they predict is finite all the same
+    with (
+        warnings.catch_warnings()
+    ):  # some draws diverge: what they predict is finite all the same
         warnings.simplefilter("ignore", ConvergenceWarning)
         predicted = make_pipeline(StandardScaler(), model).fit(X, y).predict(X)
     assert predicted.shape == y.shape

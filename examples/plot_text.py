@@ -28,26 +28,47 @@ texts, labels = [], []
 for package in PACKAGES:
     (folder,) = find_spec(package).submodule_search_locations
     for path in sorted(Path(folder).rglob("*.py")):
-        documents = re.findall(r'"""(.*?)"""', path.read_text(errors="ignore"), re.DOTALL)
-        paragraphs = [part for text in documents for part in text.split("\n\n") if len(part.split()) > 25]
+        documents = re.findall(
+            r'"""(.*?)"""', path.read_text(errors="ignore"), re.DOTALL
+        )
+        paragraphs = [
+            part
+            for text in documents
+            for part in text.split("\n\n")
+            if len(part.split()) > 25
+        ]
         texts += paragraphs
         labels += [package] * len(paragraphs)
 # no names of packages: that would be too easy
-vectorizer = TfidfVectorizer(min_df=5, token_pattern=r"\b[a-z]{3,}\b", stop_words=[*PACKAGES, "scikit", "learn"])
+vectorizer = TfidfVectorizer(
+    min_df=5, token_pattern=r"\b[a-z]{3,}\b", stop_words=[*PACKAGES, "scikit", "learn"]
+)
 X, y = vectorizer.fit_transform(texts), np.array(labels)
-print(f"{X.shape[0]:,} paragraphs, {X.shape[1]:,} words, {X.nnz / X.shape[0]:.0f} of them in a paragraph")
+print(
+    f"{X.shape[0]:,} paragraphs, {X.shape[1]:,} words, {X.nnz / X.shape[0]:.0f} of them in a paragraph"
+)
 
 # %%
 # Three sizes
 # -----------
 folds = StratifiedKFold(3, shuffle=True, random_state=0)
 model = MiniBatchSGDClassifier("log_loss", alpha=1e-5, tol=None, random_state=0)
-curve = convergence_curve(model, X, y, param_range=[1, 32, "full"], cv=folds, budget={"epochs": 20}, target=0.88)
+curve = convergence_curve(
+    model,
+    X,
+    y,
+    param_range=[1, 32, "full"],
+    cv=folds,
+    budget={"epochs": 20},
+    target=0.88,
+)
 print(curve)
 
 # %%
 # Beside scikit-learn, which goes row by row:
-row_by_row = SGDClassifier("log_loss", alpha=1e-5, max_iter=20, tol=None, random_state=0)
+row_by_row = SGDClassifier(
+    "log_loss", alpha=1e-5, max_iter=20, tol=None, random_state=0
+)
 score = cross_val_score(row_by_row, X, y, cv=folds)
 print(f"SGDClassifier: {score.mean():.3f} ± {score.std():.3f}")
 

@@ -42,10 +42,15 @@ EPOCHS = 60
 
 def model(**parameters):
     sgd = MiniBatchSGDClassifier(
-        "log_loss", multi_class="multinomial", alpha=1e-2, max_iter=EPOCHS, random_state=0,
-        tol=None, last_batch="drop",  # equal epochs for all
+        "log_loss",
+        multi_class="multinomial",
+        alpha=1e-2,
+        max_iter=EPOCHS,
+        random_state=0,
+        tol=None,
+        last_batch="drop",  # equal epochs for all
         **parameters,
-    )  # fmt: skip
+    )
     return Pipeline([("scale", StandardScaler()), ("sgd", sgd)])
 
 
@@ -60,12 +65,18 @@ def best_of_each_size(searched):
     """The row of ``cv_results_`` with the best score, for every batch size."""
     results = pd.DataFrame(searched.cv_results_)
     sizes = results["param_sgd__batch_size"].astype(str)
-    return {size: results[sizes == str(size)].nlargest(1, "mean_test_score").iloc[0] for size in BATCH_SIZES}
+    return {
+        size: results[sizes == str(size)].nlargest(1, "mean_test_score").iloc[0]
+        for size in BATCH_SIZES
+    }
 
 
 def histories(X, y):
     """Train once more on all rows, with the objective evaluated after every epoch."""
-    return {size: model(batch_size=size, evaluate_every=1).fit(X, y)[-1].history_ for size in BATCH_SIZES}
+    return {
+        size: model(batch_size=size, evaluate_every=1).fit(X, y)[-1].history_
+        for size in BATCH_SIZES
+    }
 
 
 def table(alone, joint, runs, target):
@@ -73,32 +84,60 @@ def table(alone, joint, runs, target):
     rows = []
     for size, history in runs.items():
         reached = np.flatnonzero(history["objective"] <= target)[:1]
-        cost = {name: next(iter(history[name][reached]), np.nan) for name in ("epoch", "n_updates", "seconds")}
+        cost = {
+            name: next(iter(history[name][reached]), np.nan)
+            for name in ("epoch", "n_updates", "seconds")
+        }
         scores = {
             name: f"{best[size]['mean_test_score']:.3f} +- {best[size]['std_test_score']:.3f}"
             for name, best in (("score", alone), (f"best of {len(RATES)} rates", joint))
         }
-        rows.append({"batch_size": size, **scores, "at eta0": joint[size]["param_sgd__eta0"], **cost})
-    return pd.DataFrame(rows).set_index("batch_size").rename(columns={"epoch": "epochs", "n_updates": "updates"})
+        rows.append(
+            {
+                "batch_size": size,
+                **scores,
+                "at eta0": joint[size]["param_sgd__eta0"],
+                **cost,
+            }
+        )
+    return (
+        pd.DataFrame(rows)
+        .set_index("batch_size")
+        .rename(columns={"epoch": "epochs", "n_updates": "updates"})
+    )
 
 
 figure, axes = plt.subplots(2, 2, figsize=(14, 8), layout="constrained")
-for row, (name, load) in enumerate({"digits": load_digits, "breast cancer": load_breast_cancer}.items()):
+for row, (name, load) in enumerate(
+    {"digits": load_digits, "breast cancer": load_breast_cancer}.items()
+):
     X, y = load(return_X_y=True)
     alone = search(model(), X, y, batch_size=BATCH_SIZES)
     with warnings.catch_warnings():  # some of the rates are meant to be too high
         warnings.simplefilter("ignore", ConvergenceWarning)
-        joint = search(model(learning_rate="constant"), X, y, batch_size=BATCH_SIZES, eta0=RATES)
+        joint = search(
+            model(learning_rate="constant"), X, y, batch_size=BATCH_SIZES, eta0=RATES
+        )
     runs = histories(X, y)
     target = 1.05 * min(history["objective"].min() for history in runs.values())
-    print(f"\n{name}: {len(y)} rows; {len(BATCH_SIZES)} candidates: {alone.best_params_}, {alone.best_score_:.3f}")
-    print(f"{len(BATCH_SIZES) * len(RATES)} candidates, rates too: {joint.best_params_}, {joint.best_score_:.3f}")
+    print(
+        f"\n{name}: {len(y)} rows; {len(BATCH_SIZES)} candidates: {alone.best_params_}, {alone.best_score_:.3f}"
+    )
+    print(
+        f"{len(BATCH_SIZES) * len(RATES)} candidates, rates too: {joint.best_params_}, {joint.best_score_:.3f}"
+    )
     print(f"Scores, and the cost of a training objective of {target:.3g}:")
     shown = table(best_of_each_size(alone), best_of_each_size(joint), runs, target)
     print(shown.to_string(float_format="{:.3g}".format, na_rep="never"))
     for ax, x in zip(axes[row], ("epoch", "n_updates"), strict=True):
-        ConvergenceDisplay.from_search(alone, range(len(BATCH_SIZES)), ax=ax, x=x, log_y=True)
-        ax.set_title(f"{name.capitalize()}\n{ax.get_title(loc='left')}", loc="left", fontsize="medium")
+        ConvergenceDisplay.from_search(
+            alone, range(len(BATCH_SIZES)), ax=ax, x=x, log_y=True
+        )
+        ax.set_title(
+            f"{name.capitalize()}\n{ax.get_title(loc='left')}",
+            loc="left",
+            fontsize="medium",
+        )
 
 figure.savefig("tune_batch_size.png", dpi=120)
 print("\nPicture: tune_batch_size.png")

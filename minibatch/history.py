@@ -62,7 +62,9 @@ class History(Mapping[str, NDArray[Any]]):
     >>> from sklearn.datasets import load_diabetes
     >>> from minibatch import MiniBatchSGDRegressor
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> history = MiniBatchSGDRegressor(max_iter=3, tol=None, random_state=0).fit(X, y).history_
+    >>> history = (
+    ...     MiniBatchSGDRegressor(max_iter=3, tol=None, random_state=0).fit(X, y).history_
+    ... )
     >>> history["n_updates"]
     array([14, 28, 42])
     >>> history

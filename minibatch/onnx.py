@@ -54,10 +54,14 @@ def register_converters() -> None:
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.onnx import register_converters
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), MiniBatchSGDClassifier("log_loss", random_state=0)).fit(X, y)
+    >>> model = make_pipeline(
+    ...     StandardScaler(), MiniBatchSGDClassifier("log_loss", random_state=0)
+    ... ).fit(X, y)
     >>> register_converters()
     >>> exported = to_onnx(model, X[:1].astype(np.float32), options={"zipmap": False})
-    >>> session = InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
+    >>> session = InferenceSession(
+    ...     exported.SerializeToString(), providers=["CPUExecutionProvider"]
+    ... )
     >>> labels, probabilities = session.run(None, {"X": X.astype(np.float32)})
     >>> bool((labels == model.predict(X)).all()), probabilities.shape
     (True, (150, 3))

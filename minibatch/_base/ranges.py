@@ -44,7 +44,10 @@ class ScheduleNames(StrOptions):
 def number_from(least: float) -> AnyFloat:
     """A finite number, at least this.
 
-    >>> [number_from(0).is_satisfied_by(value) for value in (0, 1e308, -1e-9, np.inf, np.nan, 10**400)]
+    >>> [
+    ...     number_from(0).is_satisfied_by(value)
+    ...     for value in (0, 1e308, -1e-9, np.inf, np.nan, 10**400)
+    ... ]
     [True, True, False, False, False, False]
     """
     return AnyFloat(Real, least, _LARGEST, closed="both")
@@ -53,7 +56,10 @@ def number_from(least: float) -> AnyFloat:
 def number_above(bound: float) -> AnyFloat:
     """A finite number above this.
 
-    >>> [number_above(0).is_satisfied_by(value) for value in (0, 1, np.float32(0.5), 10**400)]
+    >>> [
+    ...     number_above(0).is_satisfied_by(value)
+    ...     for value in (0, 1, np.float32(0.5), 10**400)
+    ... ]
     [False, True, True, False]
     >>> print(number_above(0))
     a float in the range (0.0, 1.8e+308]
@@ -64,7 +70,10 @@ def number_above(bound: float) -> AnyFloat:
 def share() -> AnyFloat:
     """A share in (0, 1]; an int is none.
 
-    >>> [share().is_satisfied_by(value) for value in (0.5, np.float32(0.5), 1.0, 1, 0.0, np.float16(1.5), True)]
+    >>> [
+    ...     share().is_satisfied_by(value)
+    ...     for value in (0.5, np.float32(0.5), 1.0, 1, 0.0, np.float16(1.5), True)
+    ... ]
     [True, True, True, False, False, False, False]
     """
     return AnyFloat(RealNotInt, 0, 1, closed="right")
@@ -73,7 +82,10 @@ def share() -> AnyFloat:
 def is_number(value: Any) -> bool:
     """Whether this is a number that a float holds, NaN and infinity among them.
 
-    >>> [is_number(value) for value in (1, np.float32(0.5), np.inf, True, "1", None, 10**400)]
+    >>> [
+    ...     is_number(value)
+    ...     for value in (1, np.float32(0.5), np.inf, True, "1", None, 10**400)
+    ... ]
     [True, True, True, False, False, False, False]
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):

@@ -282,7 +282,9 @@ def epochs_of_run(
 
     >>> epochs_of_run(100, 10, "keep", None, 20, max_updates=55, max_samples=None)
     5.5
-    >>> epochs_of_run(100, 10, "keep", Growth(2.0, 1, 100), 9, max_updates=16, max_samples=None)  # 10, 5 and 1 of 3
+    >>> epochs_of_run(
+    ...     100, 10, "keep", Growth(2.0, 1, 100), 9, max_updates=16, max_samples=None
+    ... )  # 10, 5 and 1 of 3
     2.3333333333333335
     """
     epochs = float(max_iter if max_samples is None else min(max_iter, max_samples / n_samples))

@@ -119,7 +119,11 @@ def epoch_seed(seed: int, epoch: int) -> int:
 def rows_in_batches(n_samples: int, batch_size: int, last_batch: str, max_batches: float = np.inf) -> tuple[int, int]:
     """Rows and batches of an epoch; a short last batch counts unless it is dropped.
 
-    >>> rows_in_batches(53, 8, "keep"), rows_in_batches(53, 8, "drop"), rows_in_batches(53, 8, "keep", max_batches=2)
+    >>> (
+    ...     rows_in_batches(53, 8, "keep"),
+    ...     rows_in_batches(53, 8, "drop"),
+    ...     rows_in_batches(53, 8, "keep", max_batches=2),
+    ... )
     ((53, 7), (48, 6), (16, 2))
     """
     n_batches = n_samples // batch_size if last_batch == "drop" else -(-n_samples // batch_size)

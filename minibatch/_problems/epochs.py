@@ -78,7 +78,10 @@ class Passed(NamedTuple):
 def n_epochs_at_once(work: float, n_rows: int, n_parameters: int, longer: int = 1) -> int:
     """Of so much work each; one, if that is much already. Calls may be so many times ``longer`` than for one fit.
 
-    >>> [n_epochs_at_once(work, 150, 10) for work in (1e4, 1e6, 1e9)], n_epochs_at_once(1e4, 150, 5000)
+    >>> (
+    ...     [n_epochs_at_once(work, 150, 10) for work in (1e4, 1e6, 1e9)],
+    ...     n_epochs_at_once(1e4, 150, 5000),
+    ... )
     ([64, 5, 1], 1)
     """
     most = min(MOST_EPOCHS, longer * ROWS_IN_ORDERS // n_rows, PARAMETERS_AT_ONCE // n_parameters)

@@ -141,7 +141,12 @@ class Beginning:
 def n_rows_looked_at(values: float, n_rows: int) -> int:
     """Of so many rows with so many values each.
 
-    >>> n_rows_looked_at(10, 10**6), n_rows_looked_at(784, 10**6), n_rows_looked_at(1e5, 10**6), n_rows_looked_at(9, 50)
+    >>> (
+    ...     n_rows_looked_at(10, 10**6),
+    ...     n_rows_looked_at(784, 10**6),
+    ...     n_rows_looked_at(1e5, 10**6),
+    ...     n_rows_looked_at(9, 50),
+    ... )
     (4096, 668, 512, 50)
     """
     return min(n_rows, int(min(max(VALUES_LOOKED_AT / max(values, 1.0), FEWEST_ROWS), ROWS_LOOKED_AT)))

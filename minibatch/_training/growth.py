@@ -61,7 +61,10 @@ def after_trade(
     the next: as much larger than the first as the rate is lower than the highest of all.
 
     >>> growth = Growth(None, 1, 100, Trade(8, 50, 1.0))
-    >>> [after_trade(growth, growth.trade, 8, (0.4, rate), 1)[1] for rate in (0.4, 0.2, 0.3, 0.001)]
+    >>> [
+    ...     after_trade(growth, growth.trade, 8, (0.4, rate), 1)[1]
+    ...     for rate in (0.4, 0.2, 0.3, 0.001)
+    ... ]
     [8, 16, 11, 100]
     """
     highest = max(trade.highest, *rates)

@@ -135,7 +135,10 @@ def fieller_interval(
 
     Without upper end where the denominator is not significantly different from zero.
 
-    >>> fieller_interval(6.0, 3.0, np.zeros((2, 2)), 1.96), fieller_interval(6.0, 1.0, np.eye(2), 1.96)[1]
+    >>> (
+    ...     fieller_interval(6.0, 3.0, np.zeros((2, 2)), 1.96),
+    ...     fieller_interval(6.0, 1.0, np.eye(2), 1.96)[1],
+    ... )
     ((2.0, 2.0), inf)
     """
     unit = max(abs(numerator), abs(denominator), sqrt(np.trace(covariance))) or 1.0  # squares could overflow

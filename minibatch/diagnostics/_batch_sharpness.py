@@ -222,7 +222,12 @@ def batch_sharpness(
     >>> X, y = load_diabetes(return_X_y=True)
     >>> X, y = scale(X), scale(y)
     >>> model = MiniBatchSGDRegressor(
-    ...     alpha=0, fit_intercept=False, learning_rate="constant", eta0=0.02, batch_size=1, random_state=0
+    ...     alpha=0,
+    ...     fit_intercept=False,
+    ...     learning_rate="constant",
+    ...     eta0=0.02,
+    ...     batch_size=1,
+    ...     random_state=0,
     ... )
     >>> batch_sharpness(model.fit(X, y), X, y)
     Batch sharpness, batches of 1 of 442 rows: 10, exact (442 batches)

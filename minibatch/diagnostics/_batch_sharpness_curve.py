@@ -227,10 +227,18 @@ def batch_sharpness_curve(
     >>> from minibatch.diagnostics import batch_sharpness_curve
     >>> X, y = load_digits(return_X_y=True)
     >>> network = MiniBatchMLPClassifier(
-    ...     (16,), activation="tanh", solver="sgd", momentum=0.0, learning_rate="constant", learning_rate_init=0.2,
-    ...     batch_size=16, random_state=0,
+    ...     (16,),
+    ...     activation="tanh",
+    ...     solver="sgd",
+    ...     momentum=0.0,
+    ...     learning_rate="constant",
+    ...     learning_rate_init=0.2,
+    ...     batch_size=16,
+    ...     random_state=0,
     ... )
-    >>> curve = batch_sharpness_curve(network, X / 16, y, n_looks=4, max_updates=400, random_state=0)
+    >>> curve = batch_sharpness_curve(
+    ...     network, X / 16, y, n_looks=4, max_updates=400, random_state=0
+    ... )
     >>> curve.n_updates
     array([  1,   7,  54, 400])
     >>> curve.limits[:, 0]

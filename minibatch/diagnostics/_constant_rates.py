@@ -28,9 +28,15 @@ def rises(first_loss: float, losses: Curve, fall: float) -> bool:
 
     As for a sweep, a fall below a hundredth of ``|first_loss|`` is none, and a tenth of the fall is lost.
 
-    >>> rises(1.0, np.array([0.5, 0.3, 0.2, 0.1]), 0.9), rises(1.0, np.array([0.5, 0.1, 0.2, 0.3]), 0.9)
+    >>> (
+    ...     rises(1.0, np.array([0.5, 0.3, 0.2, 0.1]), 0.9),
+    ...     rises(1.0, np.array([0.5, 0.1, 0.2, 0.3]), 0.9),
+    ... )
     (False, True)
-    >>> rises(1.0, np.array([0.5, 0.6, np.nan, np.nan]), 0.9), rises(1.0, np.array([0.8, 0.7, 0.7, 0.7]), 0.9)
+    >>> (
+    ...     rises(1.0, np.array([0.5, 0.6, np.nan, np.nan]), 0.9),
+    ...     rises(1.0, np.array([0.8, 0.7, 0.7, 0.7]), 0.9),
+    ... )
     (True, True)
     """
     if not np.isfinite(losses).all():
@@ -61,7 +67,9 @@ def highest_steady(rates: Curve, start: int, rises: Rises) -> tuple[int, dict[in
     The rate is halved until it holds, then what is between is bisected. From above, because a noisy run may rise a
     little by chance at any rate: the first that holds counts.
 
-    >>> place, tried = highest_steady(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 4, lambda rate: np.array([rate > 3.5]))
+    >>> place, tried = highest_steady(
+    ...     np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 4, lambda rate: np.array([rate > 3.5])
+    ... )
     >>> place, sorted(tried)
     (2, [1, 2, 3, 4])
     """

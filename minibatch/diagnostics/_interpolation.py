@@ -190,7 +190,10 @@ def loss_interpolation(
     >>> from minibatch.diagnostics import loss_interpolation
     >>> X, y = load_diabetes(return_X_y=True)
     >>> small, large = (
-    ...     MiniBatchSGDRegressor(batch_size=size, max_iter=50, tol=None, random_state=0).fit(X, y) for size in (8, 128)
+    ...     MiniBatchSGDRegressor(
+    ...         batch_size=size, max_iter=50, tol=None, random_state=0
+    ...     ).fit(X, y)
+    ...     for size in (8, 128)
     ... )
     >>> result = loss_interpolation(small, large, X, y)
     >>> bool(result.losses.min() <= result.end_losses.min())

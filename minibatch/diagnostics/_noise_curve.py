@@ -222,7 +222,10 @@ def gradient_noise_curve(
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.diagnostics import gradient_noise_curve
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), MiniBatchSGDClassifier("log_loss", batch_size=32, random_state=0))
+    >>> model = make_pipeline(
+    ...     StandardScaler(),
+    ...     MiniBatchSGDClassifier("log_loss", batch_size=32, random_state=0),
+    ... )
     >>> curve = gradient_noise_curve(model, X, y, n_looks=5, max_updates=100)
     >>> curve.n_updates
     array([  1,   3,  10,  32, 100])

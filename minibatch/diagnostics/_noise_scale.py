@@ -276,10 +276,14 @@ def gradient_noise_scale(
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> X = scale(X)
     >>> early, late = (
-    ...     MiniBatchSGDClassifier("log_loss", batch_size=32, max_iter=m, tol=None, random_state=0).fit(X, y)
+    ...     MiniBatchSGDClassifier(
+    ...         "log_loss", batch_size=32, max_iter=m, tol=None, random_state=0
+    ...     ).fit(X, y)
     ...     for m in (1, 50)
     ... )
-    >>> gradient_noise_scale(early, X, y).noise_scale < gradient_noise_scale(late, X, y).noise_scale
+    >>> gradient_noise_scale(early, X, y).noise_scale < gradient_noise_scale(
+    ...     late, X, y
+    ... ).noise_scale
     True
     """
     given = {"batch_size": batch_size, "reference": reference, "confidence": confidence, "random_state": random_state}
@@ -327,7 +331,11 @@ def _with_curvature(
 def carried_by_few(largest_share: Any, sampled: bool) -> Any:
     """Whether intervals from a sample are to be doubted; of all rows they are exact.
 
-    >>> carried_by_few(0.5, True), carried_by_few(0.5, False), carried_by_few(float("nan"), True)
+    >>> (
+    ...     carried_by_few(0.5, True),
+    ...     carried_by_few(0.5, False),
+    ...     carried_by_few(float("nan"), True),
+    ... )
     (True, False, False)
     """
     return sampled & (largest_share > CARRIED)

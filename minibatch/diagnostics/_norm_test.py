@@ -253,7 +253,9 @@ def norm_test(
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.diagnostics import norm_test
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> model = MiniBatchSGDClassifier("log_loss", batch_size=32, max_iter=50, tol=None, random_state=0)
+    >>> model = MiniBatchSGDClassifier(
+    ...     "log_loss", batch_size=32, max_iter=50, tol=None, random_state=0
+    ... )
     >>> result = norm_test(model.fit(scale(X), y), scale(X), y, random_state=0)
     >>> result.passes["theta_norm"], result.suggested_batch_size > 32
     (False, True)

@@ -256,7 +256,9 @@ def learning_rate_range_test(
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.diagnostics import learning_rate_range_test
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), MiniBatchSGDClassifier("log_loss", batch_size=32))
+    >>> model = make_pipeline(
+    ...     StandardScaler(), MiniBatchSGDClassifier("log_loss", batch_size=32)
+    ... )
     >>> result = learning_rate_range_test(model, X, y, random_state=0)
     >>> 0.01 < result.suggestions["steepest"] < 0.2
     True

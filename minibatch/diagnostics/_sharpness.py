@@ -284,7 +284,9 @@ def sharpness(
     >>> from minibatch.diagnostics import sharpness
     >>> X, y = load_diabetes(return_X_y=True)
     >>> model = MiniBatchSGDRegressor(random_state=0).fit(scale(X), scale(y))
-    >>> result = sharpness(model, scale(X), scale(y), kind="worst_case", epsilon=0.5, random_state=0)
+    >>> result = sharpness(
+    ...     model, scale(X), scale(y), kind="worst_case", epsilon=0.5, random_state=0
+    ... )
     >>> 0.5 < result.value < 0.52  # half of 0.5^2 times the largest eigenvalue, 4.02, and the slope
     True
     """

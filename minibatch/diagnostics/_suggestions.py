@@ -130,7 +130,10 @@ def _why_no_fall(rates: Curve, n: int, first_loss: float, scale: str) -> str:
 def or_scale(scale: str, remedy: str) -> str:
     """What to do, about the scale of the data if that is why.
 
-    >>> or_scale("", "lower min_rate"), or_scale("y has mean 5,000: scale y", "lower min_rate")
+    >>> (
+    ...     or_scale("", "lower min_rate"),
+    ...     or_scale("y has mean 5,000: scale y", "lower min_rate"),
+    ... )
     ('lower min_rate', 'y has mean 5,000: scale y, or lower min_rate')
     """
     return f"{scale}, or {remedy}" if scale else remedy

@@ -65,7 +65,10 @@ class Communicator(Protocol):
 def part_of(n_rows: int, rank: int, size: int) -> tuple[int, int]:
     """The first and last of so many rows that are those of a worker; some have one more than others, or none.
 
-    >>> [part_of(8, rank, 3) for rank in range(3)], [part_of(1, rank, 2) for rank in range(2)]
+    >>> (
+    ...     [part_of(8, rank, 3) for rank in range(3)],
+    ...     [part_of(1, rank, 2) for rank in range(2)],
+    ... )
     ([(0, 2), (2, 5), (5, 8)], [(0, 0), (0, 1)])
     """
     return n_rows * rank // size, n_rows * (rank + 1) // size

@@ -159,7 +159,9 @@ def fit(
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.distributed import fit
     >>> X, y = make_classification(2000, random_state=0)
-    >>> model = MiniBatchSGDClassifier("log_loss", batch_size=500, max_iter=3, tol=None, random_state=0)
+    >>> model = MiniBatchSGDClassifier(
+    ...     "log_loss", batch_size=500, max_iter=3, tol=None, random_state=0
+    ... )
     >>> model = fit(model, X, y, n_workers=2)  # doctest: +SKIP
     """
     transformers, final = parts_of(estimator)

@@ -35,7 +35,9 @@ def allreduce_seconds(n_bytes: float, n_workers: Any, network: Network) -> NDArr
 
     Examples
     --------
-    >>> allreduce_seconds(1e6, [1, 2, 4], (1e-5, 1e9)).round(6).tolist()  # the first, then the second is cheaper
+    >>> allreduce_seconds(1e6, [1, 2, 4], (1e-5, 1e9)).round(
+    ...     6
+    ... ).tolist()  # the first, then the second is cheaper
     [0.0, 0.00101, 0.00154]
     """
     latency, bandwidth = network

@@ -92,7 +92,9 @@ def simulate_workers(
     Updates of 50 us and 1 us a row, 10,000 parameters, 10 Gbit/s and 20 us:
 
     >>> from minibatch.distributed import simulate_workers
-    >>> found = simulate_workers((5e-5, 1e-6), 5000, 10_000, (2e-5, 1.25e9), batch_sizes=[256, 4096, 65536])
+    >>> found = simulate_workers(
+    ...     (5e-5, 1e-6), 5000, 10_000, (2e-5, 1.25e9), batch_sizes=[256, 4096, 65536]
+    ... )
     >>> found.best_batch_sizes[[0, 4, 8]].tolist()  # of 1, 16 and 256 workers
     [256, 4096, 65536]
     >>> found.speedups[[0, 4, 8]].max(axis=1).round(1).tolist()

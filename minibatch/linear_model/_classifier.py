@@ -313,8 +313,12 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from minibatch import MiniBatchSGDClassifier
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), MiniBatchSGDClassifier("log_loss", random_state=0))
-    >>> search = GridSearchCV(model, {"minibatchsgdclassifier__batch_size": [1, 32, 0.5, "full"]}).fit(X, y)
+    >>> model = make_pipeline(
+    ...     StandardScaler(), MiniBatchSGDClassifier("log_loss", random_state=0)
+    ... )
+    >>> search = GridSearchCV(
+    ...     model, {"minibatchsgdclassifier__batch_size": [1, 32, 0.5, "full"]}
+    ... ).fit(X, y)
     >>> search.cv_results_["mean_test_score"].round(2)
     array([0.97, 0.97, 0.97, 0.97])
     """

@@ -309,7 +309,9 @@ class MiniBatchSGDRegressor(RegressingLinearModel):
     >>> from sklearn.model_selection import GridSearchCV
     >>> from minibatch import MiniBatchSGDRegressor
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> search = GridSearchCV(MiniBatchSGDRegressor(random_state=0), {"batch_size": [1, 16, 128, "full"]}).fit(X, y)
+    >>> search = GridSearchCV(
+    ...     MiniBatchSGDRegressor(random_state=0), {"batch_size": [1, 16, 128, "full"]}
+    ... ).fit(X, y)
     >>> search.cv_results_["mean_test_score"].round(2)
     array([0.48, 0.48, 0.48, 0.48])
     >>> search.best_estimator_.status_

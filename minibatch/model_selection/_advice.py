@@ -43,7 +43,11 @@ def middle(sizes: NDArray[np.int64]) -> int:
     """The size in the middle, by ratios. Predicted times are symmetric in the logarithm of the size around the least,
     so this is the fastest, but where one end of the similar sizes is cut off; there it keeps away from the end.
 
-    >>> middle(np.array([4, 8, 16])), middle(np.array([1, 2, 4, 8, 16, 32, 64])), middle(np.array([100]))
+    >>> (
+    ...     middle(np.array([4, 8, 16])),
+    ...     middle(np.array([1, 2, 4, 8, 16, 32, 64])),
+    ...     middle(np.array([100])),
+    ... )
     (8, 8, 100)
     """
     return int(sizes[np.argmin(np.abs(np.log(sizes) - 0.5 * np.log(float(sizes[0]) * sizes[-1])))])
@@ -66,7 +70,9 @@ def corrected(
 def flat_around(best: int, sizes: NDArray[np.int64], fast: NDArray[np.bool_]) -> tuple[int, int]:
     """The ends of the fast sizes on both sides of the best one, without a gap.
 
-    >>> flat_around(4, np.array([1, 2, 4, 8, 16]), np.array([True, False, True, True, False]))
+    >>> flat_around(
+    ...     4, np.array([1, 2, 4, 8, 16]), np.array([True, False, True, True, False])
+    ... )
     (4, 8)
     """
     first = last = int(np.flatnonzero(sizes == best)[0])

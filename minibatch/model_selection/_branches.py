@@ -60,7 +60,10 @@ class Branch(NamedTuple):
         >>> falls = Branch(np.array([0.0, 10.0, 20.0]), np.array([8.0, 2.0, 0.5]), False)
         >>> [round(falls.rows_to(target), 6) for target in (4.0, 1.0, 0.1)]
         [5.0, 15.0, inf]
-        >>> round(Branch(np.arange(1.0, 5.0), np.array([8.0, 0.5, 2.0, 0.5]), False).rows_to(1.0), 6)  # 1.75 and 3.5
+        >>> round(
+        ...     Branch(np.arange(1.0, 5.0), np.array([8.0, 0.5, 2.0, 0.5]), False).rows_to(1.0),
+        ...     6,
+        ... )  # 1.75 and 3.5
         2.474874
         """
         below = np.flatnonzero(self.objectives <= target)

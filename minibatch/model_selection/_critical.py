@@ -162,7 +162,10 @@ def critical_batch_size(
     >>> X = np.random.default_rng(0).standard_normal((5000, 15))
     >>> y = X @ np.ones(15)
     >>> found = critical_batch_size(
-    ...     MiniBatchSGDRegressor(alpha=0, learning_rate="constant", random_state=0), X, y, random_state=0
+    ...     MiniBatchSGDRegressor(alpha=0, learning_rate="constant", random_state=0),
+    ...     X,
+    ...     y,
+    ...     random_state=0,
     ... )
     >>> 2 < found.batch_size < 20  # 0.42 (d + 1) is 7
     True

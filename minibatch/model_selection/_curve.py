@@ -164,9 +164,17 @@ def convergence_curve(
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.model_selection import convergence_curve
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> sgd = MiniBatchSGDClassifier("log_loss", learning_rate="constant", tol=None, random_state=0)
+    >>> sgd = MiniBatchSGDClassifier(
+    ...     "log_loss", learning_rate="constant", tol=None, random_state=0
+    ... )
     >>> curve = convergence_curve(
-    ...     make_pipeline(StandardScaler(), sgd), X, y, param_range=[8, "full"], cv=3, budget={"epochs": 10}, target=0.9
+    ...     make_pipeline(StandardScaler(), sgd),
+    ...     X,
+    ...     y,
+    ...     param_range=[8, "full"],
+    ...     cv=3,
+    ...     budget={"epochs": 10},
+    ...     target=0.9,
     ... )
     >>> curve.curves_["test_loss"].shape
     (2, 3, 10)

@@ -127,7 +127,10 @@ def memory_required(
     >>> from minibatch import MiniBatchMLPClassifier
     >>> from minibatch.model_selection import memory_required
     >>> net = MiniBatchMLPClassifier((512,))
-    >>> small, large = (memory_required(net, 784, size, n_samples=60_000, n_outputs=10) for size in (1024, 4096))
+    >>> small, large = (
+    ...     memory_required(net, 784, size, n_samples=60_000, n_outputs=10)
+    ...     for size in (1024, 4096)
+    ... )
     >>> small.total < large.total
     True
     >>> small

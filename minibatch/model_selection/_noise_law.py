@@ -33,7 +33,9 @@ def critical_batch_size(noise_scales: NDArray[np.float64], n_updates: NDArray[np
 
     >>> critical_batch_size(np.array([96.0, 96.0]), np.array([1, 10]), 32)
     96.0
-    >>> critical_batch_size(np.array([0.0, np.inf]), np.array([1, 2]), 32)  # an update of pure noise is no step
+    >>> critical_batch_size(
+    ...     np.array([0.0, np.inf]), np.array([1, 2]), 32
+    ... )  # an update of pure noise is no step
     32.0
     """
     known = ~np.isnan(noise_scales)
@@ -45,7 +47,10 @@ def critical_batch_size(noise_scales: NDArray[np.float64], n_updates: NDArray[np
 def relative_updates(sizes: NDArray[np.int64], critical: float) -> NDArray[np.float64]:
     """``1 + B_c / B``; of nothing but noise, rows are all that counts.
 
-    >>> relative_updates(np.array([8, 32]), 32.0), relative_updates(np.array([8, 32]), np.inf)
+    >>> (
+    ...     relative_updates(np.array([8, 32]), 32.0),
+    ...     relative_updates(np.array([8, 32]), np.inf),
+    ... )
     (array([5., 2.]), array([0.125  , 0.03125]))
     """
     return 1.0 + critical / sizes if critical < np.inf else 1.0 / sizes

@@ -26,7 +26,12 @@ def convergence_rate(epoch: Path, loss: Path) -> float:
 
     NaN where the descent has fewer than two evaluations, or a loss that is not positive.
 
-    >>> round(convergence_rate(np.array([1.0, 2.0, 3.0, 4.0]), np.exp([-0.5, -1.0, -1.5, -1.4])), 6)
+    >>> round(
+    ...     convergence_rate(
+    ...         np.array([1.0, 2.0, 3.0, 4.0]), np.exp([-0.5, -1.0, -1.5, -1.4])
+    ...     ),
+    ...     6,
+    ... )
     0.5
     """
     if not np.isfinite(loss).any():
@@ -80,7 +85,9 @@ def overfitting_onset(train_loss: Path, test_loss: Path) -> int | None:
     >>> train_loss = 2.0 ** -np.arange(8)
     >>> overfitting_onset(train_loss, np.array([4.0, 3.0, 2.5, 2.4, 2.5, 2.7, 3.0, 3.4]))
     3
-    >>> overfitting_onset(train_loss, np.array([4.0, 3.0, 2.5, 2.4, 2.38, 2.37, 2.37, 2.38])) is None
+    >>> overfitting_onset(
+    ...     train_loss, np.array([4.0, 3.0, 2.5, 2.4, 2.38, 2.37, 2.37, 2.38])
+    ... ) is None
     True
     """
     n = len(test_loss)

@@ -166,7 +166,9 @@ def recommend_batch_size(
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.model_selection import recommend_batch_size
     >>> X, y = load_digits(return_X_y=True)
-    >>> advice = recommend_batch_size(MiniBatchSGDClassifier("log_loss", random_state=0), X / 16, y, random_state=0)
+    >>> advice = recommend_batch_size(
+    ...     MiniBatchSGDClassifier("log_loss", random_state=0), X / 16, y, random_state=0
+    ... )
     >>> advice.flat[0] <= advice.batch_size <= advice.flat[1]
     True
     >>> model = advice.estimator.fit(X / 16, y)

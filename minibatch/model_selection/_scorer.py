@@ -62,7 +62,9 @@ class ConvergenceScorer:
     >>> X, y = load_iris(return_X_y=True)
     >>> sgd = MiniBatchSGDClassifier(max_iter=5, tol=None, random_state=0)
     >>> grid = {"batch_size": [1, 16, "full"]}
-    >>> search = GridSearchCV(sgd, grid, scoring=ConvergenceScorer("accuracy"), refit="score").fit(X, y)
+    >>> search = GridSearchCV(
+    ...     sgd, grid, scoring=ConvergenceScorer("accuracy"), refit="score"
+    ... ).fit(X, y)
     >>> search.cv_results_["mean_test_n_updates"]
     array([600.,  40.,   5.])
     """

@@ -152,7 +152,9 @@ def fit_steps_to_target(batch_sizes: ArrayLike, updates: ArrayLike, *, confidenc
     >>> from minibatch.model_selection import fit_steps_to_target
     >>> sizes = np.array([1, 4, 16, 64, 256, 1024])
     >>> fit = fit_steps_to_target(sizes, [3260, 825, 210, 60, 25, 13.5])
-    >>> print(f"{fit.critical_batch_size:.0f}, from {fit.interval[0]:.0f} to {fit.interval[1]:.0f}")
+    >>> print(
+    ...     f"{fit.critical_batch_size:.0f}, from {fit.interval[0]:.0f} to {fit.interval[1]:.0f}"
+    ... )
     301, from 258 to 353
     >>> fit.predict([1, 10_000]).round()
     array([3252.,   11.])

@@ -187,8 +187,14 @@ def steps_to_target(
     >>> X = np.random.default_rng(0).standard_normal((2000, 15))
     >>> y = X @ np.ones(15)
     >>> result = steps_to_target(
-    ...     MiniBatchSGDRegressor(alpha=0, learning_rate="constant"), X, y, batch_sizes=[1, 8, 64, 512],
-    ...     learning_rates=np.geomspace(0.02, 1, 9), target=("train_loss", 0.01), max_updates=5000, n_repeats=5,
+    ...     MiniBatchSGDRegressor(alpha=0, learning_rate="constant"),
+    ...     X,
+    ...     y,
+    ...     batch_sizes=[1, 8, 64, 512],
+    ...     learning_rates=np.geomspace(0.02, 1, 9),
+    ...     target=("train_loss", 0.01),
+    ...     max_updates=5000,
+    ...     n_repeats=5,
     ...     random_state=0,
     ... )
     >>> result.regimes[1:]

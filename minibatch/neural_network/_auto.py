@@ -30,7 +30,11 @@ UPDATES_AT_FIRST = 1000
 def rates_to_try(solver: str, batch_size: int, noisy: bool) -> tuple[float, ...]:
     """In rising order. A batch is not ``noisy`` where it is all there is.
 
-    >>> rates_to_try("adam", 200, noisy=True), rates_to_try("adam", 8, noisy=True), rates_to_try("adam", 8, noisy=False)
+    >>> (
+    ...     rates_to_try("adam", 200, noisy=True),
+    ...     rates_to_try("adam", 8, noisy=True),
+    ...     rates_to_try("adam", 8, noisy=False),
+    ... )
     ((0.01, 0.03, 0.1), (0.005, 0.015, 0.05), (0.01, 0.03, 0.1))
     """
     if solver not in STEPS_OF_A_SIZE:

@@ -323,8 +323,12 @@ class MiniBatchMLPRegressor(RegressingNetwork):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from minibatch import MiniBatchMLPRegressor
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> net = MiniBatchMLPRegressor(hidden_layer_sizes=(16,), batch_size=16, max_iter=50, tol=None, random_state=0)
-    >>> model = TransformedTargetRegressor(make_pipeline(StandardScaler(), net), transformer=StandardScaler())
+    >>> net = MiniBatchMLPRegressor(
+    ...     hidden_layer_sizes=(16,), batch_size=16, max_iter=50, tol=None, random_state=0
+    ... )
+    >>> model = TransformedTargetRegressor(
+    ...     make_pipeline(StandardScaler(), net), transformer=StandardScaler()
+    ... )
     >>> round(model.fit(X, y).score(X, y), 1)
     0.7
     """

@@ -56,10 +56,18 @@ class BatchSharpnessDisplay(EstimatorResultDisplay[BatchSharpnessCurve]):
     >>> from minibatch.plotting import BatchSharpnessDisplay
     >>> X, y = load_digits(return_X_y=True)
     >>> network = MiniBatchMLPClassifier(
-    ...     (16,), activation="tanh", solver="sgd", momentum=0.0, learning_rate="constant", learning_rate_init=0.2,
-    ...     batch_size=16, random_state=0,
+    ...     (16,),
+    ...     activation="tanh",
+    ...     solver="sgd",
+    ...     momentum=0.0,
+    ...     learning_rate="constant",
+    ...     learning_rate_init=0.2,
+    ...     batch_size=16,
+    ...     random_state=0,
     ... )
-    >>> display = BatchSharpnessDisplay.from_estimator(network, X / 16, y, n_looks=5, max_updates=200)
+    >>> display = BatchSharpnessDisplay.from_estimator(
+    ...     network, X / 16, y, n_looks=5, max_updates=200
+    ... )
     >>> plt.show()
     """
 

@@ -29,7 +29,10 @@ class Cell(NamedTuple):
 def cells_of(columns: NDArray[np.intp], rates: NDArray[np.float64]) -> list[Cell]:
     """One cell a candidate. In a column neighbours meet half-way between their rates, as logarithms.
 
-    >>> [(round(cell.bottom, 6), round(cell.top, 6)) for cell in cells_of(np.array([0, 0]), np.array([0.01, 1.0]))]
+    >>> [
+    ...     (round(cell.bottom, 6), round(cell.top, 6))
+    ...     for cell in cells_of(np.array([0, 0]), np.array([0.01, 1.0]))
+    ... ]
     [(0.001, 0.1), (0.1, 10.0)]
     """
     cells = [Cell(float(column), float(rate), np.nan, np.nan) for column, rate in zip(columns, rates, strict=True)]

@@ -77,9 +77,17 @@ class ConvergenceDisplay(CurveDisplay):
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.plotting import ConvergenceDisplay
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> sgd = MiniBatchSGDClassifier("log_loss", learning_rate="constant", tol=None, random_state=0)
+    >>> sgd = MiniBatchSGDClassifier(
+    ...     "log_loss", learning_rate="constant", tol=None, random_state=0
+    ... )
     >>> display = ConvergenceDisplay.from_estimator(
-    ...     sgd, scale(X), y, param_range=[8, 64, "full"], cv=3, budget={"epochs": 5}, x="n_updates"
+    ...     sgd,
+    ...     scale(X),
+    ...     y,
+    ...     param_range=[8, 64, "full"],
+    ...     cv=3,
+    ...     budget={"epochs": 5},
+    ...     x="n_updates",
     ... )
     >>> display.ax_.get_xlabel(), display.ax_.get_ylabel()
     ('Updates', 'Test loss')

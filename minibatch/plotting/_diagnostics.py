@@ -63,7 +63,9 @@ class LearningRateRangeDisplay(EstimatorResultDisplay[LearningRateRangeResult]):
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.plotting import LearningRateRangeDisplay
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> display = LearningRateRangeDisplay.from_estimator(MiniBatchSGDClassifier("log_loss"), scale(X), y)
+    >>> display = LearningRateRangeDisplay.from_estimator(
+    ...     MiniBatchSGDClassifier("log_loss"), scale(X), y
+    ... )
     >>> plt.show()
     """
 
@@ -150,7 +152,10 @@ class LossInterpolationDisplay(ResultDisplay[LossInterpolationResult]):
     >>> from minibatch.plotting import LossInterpolationDisplay
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> X = scale(X)
-    >>> small, large = (MiniBatchSGDClassifier("log_loss", batch_size=size).fit(X, y) for size in (8, 256))
+    >>> small, large = (
+    ...     MiniBatchSGDClassifier("log_loss", batch_size=size).fit(X, y)
+    ...     for size in (8, 256)
+    ... )
     >>> display = LossInterpolationDisplay.from_estimators(small, large, X, y)
     >>> plt.show()
     """

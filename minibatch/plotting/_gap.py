@@ -91,7 +91,9 @@ class GeneralizationGapDisplay(CurveDisplay):
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.plotting import GeneralizationGapDisplay
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> sgd = MiniBatchSGDClassifier("log_loss", learning_rate="constant", tol=None, random_state=0)
+    >>> sgd = MiniBatchSGDClassifier(
+    ...     "log_loss", learning_rate="constant", tol=None, random_state=0
+    ... )
     >>> display = GeneralizationGapDisplay.from_estimator(
     ...     sgd, scale(X), y, param_range=[8, 64, "full"], cv=3, budget={"epochs": 5}
     ... )

@@ -78,7 +78,9 @@ class LearningCurveDisplay(CurveDisplay):
     >>> from minibatch.plotting import LearningCurveDisplay
     >>> X, y = load_digits(return_X_y=True)
     >>> sgd = MiniBatchSGDClassifier("log_loss", max_iter=20, tol=None, random_state=0)
-    >>> display = LearningCurveDisplay.from_estimator(sgd, X / 16, y, cv=3, extrapolate_to=10_000)
+    >>> display = LearningCurveDisplay.from_estimator(
+    ...     sgd, X / 16, y, cv=3, extrapolate_to=10_000
+    ... )
     >>> display.ax_.get_xlabel(), display.ax_.get_ylabel()
     ('Training rows', 'Loss')
     """

@@ -61,7 +61,9 @@ class NoiseScaleDisplay(EstimatorResultDisplay[GradientNoiseCurve]):
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.plotting import NoiseScaleDisplay
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> display = NoiseScaleDisplay.from_estimator(MiniBatchSGDClassifier("log_loss"), scale(X), y, max_updates=200)
+    >>> display = NoiseScaleDisplay.from_estimator(
+    ...     MiniBatchSGDClassifier("log_loss"), scale(X), y, max_updates=200
+    ... )
     >>> plt.show()
     """
 

@@ -88,9 +88,17 @@ class BatchSizeLearningRateDisplay(Display):
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.plotting import BatchSizeLearningRateDisplay
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> sgd = MiniBatchSGDClassifier("log_loss", learning_rate="constant", tol=None, random_state=0)
+    >>> sgd = MiniBatchSGDClassifier(
+    ...     "log_loss", learning_rate="constant", tol=None, random_state=0
+    ... )
     >>> display = BatchSizeLearningRateDisplay.from_estimator(
-    ...     sgd, scale(X), y, batch_sizes=[8, 64, "full"], learning_rates=[0.01, 0.1, 1.0], cv=3, budget={"epochs": 5}
+    ...     sgd,
+    ...     scale(X),
+    ...     y,
+    ...     batch_sizes=[8, 64, "full"],
+    ...     learning_rates=[0.01, 0.1, 1.0],
+    ...     cv=3,
+    ...     budget={"epochs": 5},
     ... )
     >>> display.ax_.get_xlabel(), display.ax_.get_ylabel()
     ('Batch size', 'Learning rate η')

@@ -95,9 +95,17 @@ class BatchSizeScalingDisplay(CurveDisplay):
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.plotting import BatchSizeScalingDisplay
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> sgd = MiniBatchSGDClassifier("log_loss", learning_rate="constant", tol=None, random_state=0)
+    >>> sgd = MiniBatchSGDClassifier(
+    ...     "log_loss", learning_rate="constant", tol=None, random_state=0
+    ... )
     >>> display = BatchSizeScalingDisplay.from_estimator(
-    ...     sgd, scale(X), y, param_range=[8, 64, "full"], cv=3, budget={"epochs": 10}, target=0.92
+    ...     sgd,
+    ...     scale(X),
+    ...     y,
+    ...     param_range=[8, 64, "full"],
+    ...     cv=3,
+    ...     budget={"epochs": 10},
+    ...     target=0.92,
     ... )
     >>> display.ax_.get_ylabel()
     'Updates to test accuracy ≥ 0.92'

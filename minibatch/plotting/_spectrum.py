@@ -61,7 +61,9 @@ class HessianSpectrumDisplay(EstimatorResultDisplay[HessianSpectrumResult]):
     >>> from minibatch import MiniBatchSGDClassifier
     >>> from minibatch.plotting import HessianSpectrumDisplay
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> model = MiniBatchSGDClassifier("log_loss", batch_size="full", random_state=0).fit(scale(X), y)
+    >>> model = MiniBatchSGDClassifier("log_loss", batch_size="full", random_state=0).fit(
+    ...     scale(X), y
+    ... )
     >>> display = HessianSpectrumDisplay.from_estimator(model, scale(X), y, k=10)
     >>> plt.show()
     """

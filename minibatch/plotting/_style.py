@@ -41,7 +41,10 @@ def merged(style: dict[str, Any], given: dict[str, Any] | None) -> dict[str, Any
 def spans_decades(values: Any, name: str) -> bool:
     """Whether an axis, "x" or "y", is logarithmic by itself: values are positive and differ much.
 
-    >>> spans_decades(np.array([0.1, 9.0, np.inf]), "y"), spans_decades(np.array([0.0, 9.0]), "y")
+    >>> (
+    ...     spans_decades(np.array([0.1, 9.0, np.inf]), "y"),
+    ...     spans_decades(np.array([0.0, 9.0]), "y"),
+    ... )
     (True, False)
     """
     values = np.asarray(values)[np.isfinite(values)]
@@ -161,7 +164,9 @@ def counted(curve: ConvergenceCurve) -> NDArray[np.bool_]:
 def with_outcomes(label: str, statuses: Array, defined: NDArray[np.bool_]) -> str:
     """The label of a value, and how many of its folds diverged, failed, or have no such quantity.
 
-    >>> with_outcomes("8", np.array(["failed", "max_iter", "max_iter"]), np.array([True, False, True]))
+    >>> with_outcomes(
+    ...     "8", np.array(["failed", "max_iter", "max_iter"]), np.array([True, False, True])
+    ... )
     '8: 1 of 3 failed, 1 of 3 not defined'
     >>> with_outcomes("8", np.array(["diverged", "diverged"]), np.array([False, False]))
     '8: diverged'

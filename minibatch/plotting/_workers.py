@@ -49,7 +49,9 @@ class WorkersSimulationDisplay(ResultDisplay[WorkersSimulation]):
     >>> import matplotlib.pyplot as plt
     >>> from minibatch.distributed import simulate_workers
     >>> from minibatch.plotting import WorkersSimulationDisplay
-    >>> found = simulate_workers((5e-5, 1e-6), 5000, 10_000, (2e-5, 1.25e9), batch_sizes=[256, 4096, 65536])
+    >>> found = simulate_workers(
+    ...     (5e-5, 1e-6), 5000, 10_000, (2e-5, 1.25e9), batch_sizes=[256, 4096, 65536]
+    ... )
     >>> display = WorkersSimulationDisplay.from_result(found)
     >>> plt.show()
     """

@@ -47,10 +47,16 @@ class Progress(NamedTuple):
     >>> from minibatch.schedules import Progress
     >>> def down_at_last(now):
     ...     return 10.0 ** -np.maximum(now.epochs - 2, 0)
-    >>> down_at_last(Progress(4, updates_before=4, epochs_before=2.0, updates_an_epoch=2, rows_before=32)).round(3)
+    >>> down_at_last(
+    ...     Progress(
+    ...         4, updates_before=4, epochs_before=2.0, updates_an_epoch=2, rows_before=32
+    ...     )
+    ... ).round(3)
     array([1.   , 0.316, 0.1  , 0.032])
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> model = MiniBatchSGDRegressor(learning_rate=down_at_last, eta0=0.1, batch_size="full", max_iter=5, tol=None)
+    >>> model = MiniBatchSGDRegressor(
+    ...     learning_rate=down_at_last, eta0=0.1, batch_size="full", max_iter=5, tol=None
+    ... )
     >>> model.fit(X, y).history_["learning_rate"]
     array([0.1  , 0.1  , 0.1  , 0.01 , 0.001])
     """

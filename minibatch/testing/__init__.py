@@ -4,12 +4,19 @@ Strategies draw batch sizes, data sets and estimators that fit together; what th
 Checks are plain functions of an estimator, for anyone's estimators, that raise ``AssertionError`` and say why::
 
     from hypothesis import given, settings
-    from minibatch.testing import classification_data, estimators, parametrize_with_batch_checks
+    from minibatch.testing import (
+        classification_data,
+        estimators,
+        parametrize_with_batch_checks,
+    )
 
-    @settings(deadline=None)  # the first example waits for kernels to be compiled, or loaded
+
+    @settings(
+        deadline=None
+    )  # the first example waits for kernels to be compiled, or loaded
     @given(classification_data(sparse=False), estimators("classifier"))
-    def test_my_pipeline(data, estimator):
-        ...
+    def test_my_pipeline(data, estimator): ...
+
 
     @parametrize_with_batch_checks([MyClassifier(), MyRegressor()])
     def test_batch_sizes_are_honest(estimator, check):

@@ -61,8 +61,12 @@ def check_penalty_does_not_depend_on_batch_size(estimator: Any) -> None:
     >>> from sklearn.neural_network import MLPRegressor
     >>> from minibatch import MiniBatchMLPRegressor
     >>> from minibatch.testing import check_penalty_does_not_depend_on_batch_size
-    >>> check_penalty_does_not_depend_on_batch_size(MiniBatchMLPRegressor(hidden_layer_sizes=(3,), solver="sgd"))
-    >>> check_penalty_does_not_depend_on_batch_size(MLPRegressor(hidden_layer_sizes=(3,), solver="sgd"))
+    >>> check_penalty_does_not_depend_on_batch_size(
+    ...     MiniBatchMLPRegressor(hidden_layer_sizes=(3,), solver="sgd")
+    ... )
+    >>> check_penalty_does_not_depend_on_batch_size(
+    ...     MLPRegressor(hidden_layer_sizes=(3,), solver="sgd")
+    ... )
     Traceback (most recent call last):
     ...
     AssertionError: 12 updates on batches that all have the same mean gradient, at alpha=1: with 4 rows each they ...

@@ -44,7 +44,10 @@ def batch_sizes(max_size: int | None = None) -> st.SearchStrategy[int | float | 
     --------
     >>> from hypothesis import find
     >>> from minibatch.testing import batch_sizes
-    >>> [find(batch_sizes(), lambda size: type(size) is kind and size != 1) for kind in (int, float, str)]
+    >>> [
+    ...     find(batch_sizes(), lambda size: type(size) is kind and size != 1)
+    ...     for kind in (int, float, str)
+    ... ]
     [2, 0.5, 'full']
     """
     if max_size is not None and max_size < 1:

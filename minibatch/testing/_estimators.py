@@ -162,7 +162,9 @@ def estimators(draw: Any, /, kind: Any = None, **parameters: Any) -> Any:
     >>> from hypothesis import find
     >>> from minibatch import MiniBatchSGDRegressor
     >>> from minibatch.testing import batch_sizes, estimators
-    >>> models = estimators(MiniBatchSGDRegressor, batch_size=batch_sizes(max_size=8), max_iter=3)
+    >>> models = estimators(
+    ...     MiniBatchSGDRegressor, batch_size=batch_sizes(max_size=8), max_iter=3
+    ... )
     >>> find(models, lambda model: model.alpha == 0)
     MiniBatchSGDRegressor(alpha=0.0, batch_size=1, learning_rate='constant',
                           max_iter=3, power_t=0.5, random_state=0, tol=None)

@@ -116,7 +116,9 @@ def expected_failed_checks(estimator: MiniBatchEstimator) -> dict[str, str]:
     ...     print(f"{name}: {reason}")
     check_sample_weight_equivalence_on_dense_data: a row of weight 2 is in one batch, a repeated row in two
     check_sample_weight_equivalence_on_sparse_data: a row of weight 2 is in one batch, a repeated row in two
-    >>> results = check_estimator(model, expected_failed_checks=expected_failed_checks(model))  # doctest: +SKIP
+    >>> results = check_estimator(
+    ...     model, expected_failed_checks=expected_failed_checks(model)
+    ... )  # doctest: +SKIP
     """
     if not isinstance(estimator, MiniBatchEstimator):
         raise TypeError(f"expected_failed_checks is about the estimators of minibatch; got {estimator!r}.")
@@ -165,7 +167,9 @@ def parametrize_with_batch_checks(
     --------
     >>> from minibatch import MiniBatchMLPRegressor, MiniBatchSGDRegressor
     >>> from minibatch.testing import parametrize_with_batch_checks
-    >>> @parametrize_with_batch_checks([MiniBatchSGDRegressor(), MiniBatchMLPRegressor(hidden_layer_sizes=(3,))])
+    >>> @parametrize_with_batch_checks(
+    ...     [MiniBatchSGDRegressor(), MiniBatchMLPRegressor(hidden_layer_sizes=(3,))]
+    ... )
     ... def test_batch_size(estimator, check):
     ...     check(estimator)
     """
