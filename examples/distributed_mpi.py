@@ -2,7 +2,7 @@
 Under mpirun
 ============
 
-Needs the extra ``mpi``: mpirun -n 2 python -m mpi4py examples/distributed_mpi.py
+Needs the extra ``mpi``: ``mpirun -n 2 python -m mpi4py examples/distributed_mpi.py``
 
 All processes run this script, and all call ``fit``. The first has the rows and gives each of the others its share; at
 the end all have the fitted estimator. Run by ``python -m mpi4py``, one that fails ends all.

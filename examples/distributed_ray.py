@@ -2,7 +2,7 @@
 A Ray cluster of three nodes, one of which goes away
 ====================================================
 
-Needs the extra ``ray``: python examples/distributed_ray.py
+Needs the extra ``ray``: ``python examples/distributed_ray.py``
 
 Three nodes of Ray run on this machine, as three machines would (``ray.cluster_utils``), one worker on each. They train
 with local SGD: each on its own rows, with batches of 32, and after every ``period`` updates all go on from the mean of

@@ -3,12 +3,12 @@ Checkpoints: go on after an interruption
 ========================================
 
 A fit that takes hours should not be lost with the machine. ``ModelCheckpoint`` is a callback, in scikit-learn's
-protocol, that writes the model after every few epochs. Here a fit is cut off in its 23rd epoch; another process would
+protocol, that writes the model after every few epochs. Here a fit is cut off as its 23rd epoch begins; another process would
 take the latest checkpoint, of epoch 20, and train for the 20 epochs that are left. The network that comes of it is, bit
 by bit, the one of a fit that was never cut off: a checkpoint has the history and the memory of the optimizer too, and
 the order of the rows depends on ``random_state`` and the number of the epoch.
 
-That holds for rates that do not fall. A schedule begins anew with each ``fit``, as everywhere with ``warm_start``;
+A named schedule begins anew with each ``fit``, as everywhere with ``warm_start``, and would lead elsewhere;
 ``partial_fit`` on all rows, an epoch a call, goes on with it.
 """
 
@@ -41,7 +41,7 @@ directory = TemporaryDirectory()
 
 
 class PowerCut:
-    """Raises in the middle of an epoch."""
+    """Raises as the 23rd epoch begins."""
 
     def setup(self, estimator, context): ...
     def teardown(self, estimator, context): ...

@@ -75,7 +75,7 @@ test = learning_rate_range_test(advice.estimator, X_train, y_train, random_state
 # %%
 # Check it
 # --------
-# Every fourth size, with the best of nine rates for each, to a training loss that a hundred updates do not reach.
+# Every fourth size, with the best of nine rates for each, to a training loss of 0.2.
 steps = steps_to_target(
     model,
     X_train,
@@ -96,7 +96,8 @@ figure, (noise, rates, updates) = plt.subplots(
 )
 NoiseScaleDisplay.from_result(advice.noise, ax=noise)
 LearningRateRangeDisplay.from_result(test, ax=rates)
-rates.axvline(advice.learning_rate, color="0.5", linestyle=":")
+rates.axvline(advice.learning_rate, color="0.5", linestyle=":", label="advised")
+rates.legend()
 
 table = advice.table
 here = np.interp(
@@ -104,9 +105,8 @@ here = np.interp(
     np.log(table["batch_size"]),
     np.log(table["predicted_updates"]),
 )
-scale = np.nanmedian(
-    steps.updates / np.exp(here)
-)  # another target, so only the shape can agree
+# another target, so only the shape can agree
+scale = np.nanmedian(steps.updates / np.exp(here))
 updates.loglog(steps.batch_sizes, steps.updates, "o", label="measured, own best rates")
 updates.loglog(
     table["batch_size"],

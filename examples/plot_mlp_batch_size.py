@@ -10,9 +10,8 @@ Rates are constant here; the default, ``learning_rate="auto"``, needs no tuning.
 size and to the budget, so each pair of them is tuned over the same grid, on one half of the rows. The other half
 compares them, fold by fold: nothing is chosen by the rows that compare.
 
-At its own rate each size comes to about the same accuracy, the full batch in 30 steps too, at a rate some thirty times
-that of single rows. Behind are single rows: in 30 epochs because their noise stays at a constant rate, in 1000 updates
-because they have seen the rows less than twice.
+At its own rate each size comes to about the same accuracy, the full batch in 30 steps too, at a rate a hundred times that
+of single rows. In 1000 updates single rows are far behind: they have seen the rows less than twice.
 """
 
 import warnings

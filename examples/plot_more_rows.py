@@ -38,11 +38,17 @@ curves = {
     )
     for name, model in MODELS.items()
 }
+# %%
+# The laws
+# --------
+# The law knows the sizes that were tried and not that no accuracy is above 1: where it says so, or its interval does,
+# more rows help up to the bound.
 for name, curve in curves.items():
     law = curve.power_law("test_score")
     print(f"{name}: {law}")
+    of_many, of_any = law.predict(3000), law.c
     print(
-        f"    accuracy expected of 3,000 rows: {law.predict(3000):.3f}; of any number: {law.c:.3f}"
+        f"    accuracy expected of 3,000 rows: {of_many:.3f}; of any number: {of_any:.3f}"
     )
 
 # %%

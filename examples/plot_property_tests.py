@@ -117,15 +117,13 @@ PLAIN = {
 }
 
 
-@settings(
-    max_examples=25, deadline=None, derandomize=True, database=None
-)  # the first example waits for the compiler
+# no deadline: the first example waits for the compiler
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
 @given(regression_data(sparse=False), estimators("regressor", **PLAIN))
 def a_prediction_is_a_finite_number_a_row(data, model):
     X, y = data
-    with (
-        warnings.catch_warnings()
-    ):  # some draws diverge: what they predict is finite all the same
+    with warnings.catch_warnings():
+        # some draws diverge: what they predict is finite all the same
         warnings.simplefilter("ignore", ConvergenceWarning)
         predicted = make_pipeline(StandardScaler(), model).fit(X, y).predict(X)
     assert predicted.shape == y.shape

@@ -25,7 +25,6 @@ matplotlib.use("Agg")  # the picture is saved, not shown
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from sklearn.callback import ProgressBar
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
@@ -57,8 +56,7 @@ def model(**parameters):
 def search(estimator, X, y, **grid):
     """All candidates see the same sample orders."""
     grid = {f"sgd__{name}": values for name, values in grid.items()}
-    found = MiniBatchGridSearchCV(estimator, grid, cv=5, n_jobs=2)
-    return found.set_callbacks(ProgressBar(max_propagation_depth=0)).fit(X, y)
+    return MiniBatchGridSearchCV(estimator, grid, cv=5, n_jobs=2).fit(X, y)
 
 
 def best_of_each_size(searched):
@@ -120,12 +118,13 @@ for row, (name, load) in enumerate(
         )
     runs = histories(X, y)
     target = 1.05 * min(history["objective"].min() for history in runs.values())
-    print(
-        f"\n{name}: {len(y)} rows; {len(BATCH_SIZES)} candidates: {alone.best_params_}, {alone.best_score_:.3f}"
-    )
-    print(
-        f"{len(BATCH_SIZES) * len(RATES)} candidates, rates too: {joint.best_params_}, {joint.best_score_:.3f}"
-    )
+    print(f"\n{name}: {len(y)} rows")
+    for what, found in (("alone", alone), ("and rates", joint)):
+        best = ", ".join(
+            f"{value:.3g}" if isinstance(value, float) else str(value)
+            for value in found.best_params_.values()
+        )
+        print(f"batch sizes {what}: best {best}, {found.best_score_:.3f}")
     print(f"Scores, and the cost of a training objective of {target:.3g}:")
     shown = table(best_of_each_size(alone), best_of_each_size(joint), runs, target)
     print(shown.to_string(float_format="{:.3g}".format, na_rep="never"))

@@ -53,9 +53,11 @@ def main():
     with plt.rc_context(STYLE):
         figure, ax = plt.subplots(figsize=(8, 0.3 * len(found) + 1), layout="constrained")
         for height, task in enumerate(reversed(found)):
-            ax.plot(SIZES[good[task]], np.full(good[task].sum(), height), "s", color="C0", ms=7, alpha=0.5)
-            ax.plot(best[task], height, "o", color="C1")
-        ax.axvspan(2, 32, color="0.5", alpha=0.15, lw=0)
+            about = ax.plot(SIZES[good[task]], np.full(good[task].sum(), height), "s", color="C0", ms=7, alpha=0.5)
+            quickest = ax.plot(best[task], height, "o", color="C1")
+        between = ax.axvspan(2, 32, color="0.5", alpha=0.15, lw=0)
+        words = ["quickest", f"within {SLACK - 1:.0%} of its time", "2 to 32 rows"]
+        figure.legend([*quickest, *about, between], words, loc="outside lower center", ncols=3)
         ax.set(xscale="log", xlabel="batch size", yticks=range(len(found)), yticklabels=list(reversed(found)))
         ax.set_xticks(SIZES[::2], [str(size) for size in SIZES[::2]])
         ax.minorticks_off()

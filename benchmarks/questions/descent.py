@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from answers import STYLE, listed, rows, write
+from matplotlib.ticker import LogLocator
 
 from minibatch import MiniBatchSGDClassifier
 
@@ -33,6 +34,8 @@ def main():
             for size, name in SIZES.items():
                 ax.loglog(auto[size][x], auto[size]["objective"] / optimum - 1, label=f"{name} ({size})")
             ax.set(xlabel={"epoch": "epochs", "n_updates": "updates", "seconds": "seconds"}[x])
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if x == "seconds" else (1,)))
+            ax.xaxis.set_major_formatter("{x:g}")
             ax.minorticks_off()
         axes[0].set_ylabel("objective above the optimum, relative")
         axes[0].legend()

@@ -56,10 +56,11 @@ def main():
         figure, (steps, noise) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
         for size, colour in PATHS.items():
             weights = path(size)
-            steps.plot(*weights.T, ".-", color=colour, lw=0.8, ms=3, label=f"{size}: {len(weights) - 1} updates")
+            updates_of_path = f"{len(weights) - 1} update{'s' if len(weights) > 2 else ''}"
+            steps.plot(*weights.T, ".-", color=colour, lw=0.8, ms=3, label=f"{size}: {updates_of_path}")
         steps.plot(1, 1, "k+", ms=10, label="weights that made the data")
         steps.set(title="One epoch at one rate, 256 rows, 2 weights", xlabel="first weight", ylabel="second weight")
-        steps.legend(title="batch size")
+        steps.legend(title="batch size", loc="upper left")
         noise.loglog(SIZES, errors, "o", label="measured on adult")
         noise.loglog(SIZES, errors[0] / np.sqrt(SIZES), ":", color="0.4", label="one row's / √(batch size)")
         noise.set(

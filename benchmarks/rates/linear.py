@@ -175,19 +175,14 @@ def table_of_rules(mine):
 def table_of_tasks(mine):
     """What "auto" and two others lack at every batch size, beside the best tuned score."""
     shown = ("auto", 'constant, eta0="auto"', "constant 0.01")
-    print(
-        "| task | best tuned score at "
-        + ", ".join(map(str, SIZES))
-        + " | "
-        + " | ".join(shown)
-        + " | auto, objective |"
-    )
-    print("|" + "---|" * (3 + len(shown)))
+    print(f"| task | B | best tuned score | {' | '.join(shown)} | auto, objective |")
+    print("|" + "---|" * (4 + len(shown)))
     for name, of_task in mine.groupby("task", sort=False):
         by_size = of_task.set_index(["rule", "size"])
-        texts = [" ".join(f"{by_size['score_tuned']['auto', str(size)]:.3f}" for size in SIZES)]
-        texts += [" ".join(f"{by_size['behind'][rule, str(size)]:+.3f}" for size in SIZES) for rule in shown]
-        texts.append(" ".join(f"{short(100 * by_size['above']['auto', str(size)])}" for size in SIZES))
+        columns = [[f"{by_size['score_tuned']['auto', str(size)]:.3f}" for size in SIZES]]
+        columns += [[f"{by_size['behind'][rule, str(size)]:+.3f}" for size in SIZES] for rule in shown]
+        columns.append([short(100 * by_size["above"]["auto", str(size)]) for size in SIZES])
+        texts = ["<br>".join(map(str, column)) for column in (SIZES, *columns)]
         print(f"| {name} | {' | '.join(texts)} |")
 
 

@@ -96,14 +96,15 @@ def table(cells):
 def main():
     warnings.simplefilter("ignore")
     cells = []
-    print("| data | best tuned score at " + ", ".join(map(str, SIZES)) + " | " + " | ".join(RULES) + " |")
-    print("|" + "---|" * (2 + len(RULES)))
+    print(f"| data | B | best tuned score | {' | '.join(RULES)} |")
+    print("|" + "---|" * (3 + len(RULES)))
     for name in names():
         mine = [(name, *cell) for cell in gaps(name)]
         cells += mine
         best = [f"{cell[4]:.3f}" for cell in mine if cell[1] == "auto"]
-        behind = [" ".join(f"{cell[5]:+.3f}" for cell in mine if cell[1] == rule) for rule in RULES]
-        print(f"| {name} | {' '.join(best)} | {' | '.join(behind)} |", flush=True)
+        behind = [[f"{cell[5]:+.3f}" for cell in mine if cell[1] == rule] for rule in RULES]
+        texts = ["<br>".join(map(str, column)) for column in (SIZES, best, *behind)]
+        print(f"| {name} | {' | '.join(texts)} |", flush=True)
     print("\nMedian, worst gap in test score; median, worst excess of the objective over the least:\n")
     table(cells)
 

@@ -236,9 +236,12 @@ def hessian_spectrum(
        arXiv:2103.00065
     .. [2] M. F. Hutchinson, "A stochastic estimator of the trace of the influence matrix for Laplacian smoothing
        splines", Communications in Statistics 1990.
-    .. [3] R. A. Meyer et al., "Hutch++: Optimal Stochastic Trace Estimation", SOSA 2021. arXiv:2010.09649
-    .. [4] A. Andreyev and P. Beneventano, "Edge of Stochastic Stability", 2024. arXiv:2412.20553
-    .. [5] L. Dinh et al., "Sharp Minima Can Generalize For Deep Nets", ICML 2017. arXiv:1703.04933
+    .. [3] R. A. Meyer et al., "Hutch++: Optimal Stochastic Trace Estimation",
+       SOSA 2021. arXiv:2010.09649
+    .. [4] A. Andreyev and P. Beneventano, "Edge of Stochastic Stability",
+       2024. arXiv:2412.20553
+    .. [5] L. Dinh et al., "Sharp Minima Can Generalize For Deep Nets",
+       ICML 2017. arXiv:1703.04933
 
     Examples
     --------

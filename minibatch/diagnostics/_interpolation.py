@@ -181,7 +181,8 @@ def loss_interpolation(
        problems", ICLR 2015. arXiv:1412.6544
     .. [2] N. S. Keskar et al., "On Large-Batch Training for Deep Learning: Generalization Gap and Sharp Minima", ICLR
        2017. arXiv:1609.04836
-    .. [3] L. Dinh et al., "Sharp Minima Can Generalize For Deep Nets", ICML 2017. arXiv:1703.04933
+    .. [3] L. Dinh et al., "Sharp Minima Can Generalize For Deep Nets",
+       ICML 2017. arXiv:1703.04933
 
     Examples
     --------

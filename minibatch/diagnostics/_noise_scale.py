@@ -262,8 +262,10 @@ def gradient_noise_scale(
     ----------
     .. [1] S. McCandlish, J. Kaplan, D. Amodei et al., "An Empirical Model of Large-Batch Training", 2018.
            arXiv:1812.06162
-    .. [2] E. C. Fieller, "Some Problems in Interval Estimation", Journal of the Royal Statistical Society B 16, 1954.
-    .. [3] I. Goodfellow, "Efficient Per-Example Gradient Computations", 2015. arXiv:1510.01799
+    .. [2] E. C. Fieller, "Some Problems in Interval Estimation",
+       Journal of the Royal Statistical Society B 16, 1954.
+    .. [3] I. Goodfellow, "Efficient Per-Example Gradient Computations",
+       2015. arXiv:1510.01799
     .. [4] Z. Zhu, J. Wu, B. Yu, L. Wu and J. Ma, "The Anisotropic Noise in Stochastic Gradient Descent: Its Behavior of
            Escaping from Sharp Minima and Regularization Effects", ICML 2019. arXiv:1803.00195
 

@@ -244,9 +244,12 @@ def learning_rate_range_test(
 
     References
     ----------
-    .. [1] L. N. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017. arXiv:1506.01186
-    .. [2] L. N. Smith, "A disciplined approach to neural network hyper-parameters", 2018. arXiv:1803.09820
-    .. [3] J. Howard and S. Gugger, "fastai: A Layered API for Deep Learning", Information 2020. arXiv:2002.04688
+    .. [1] L. N. Smith, "Cyclical Learning Rates for Training Neural Networks",
+       WACV 2017. arXiv:1506.01186
+    .. [2] L. N. Smith, "A disciplined approach to neural network hyper-parameters",
+       2018. arXiv:1803.09820
+    .. [3] J. Howard and S. Gugger, "fastai: A Layered API for Deep Learning",
+       Information 2020. arXiv:2002.04688
 
     Examples
     --------

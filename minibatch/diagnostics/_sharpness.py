@@ -269,12 +269,14 @@ def sharpness(
        arXiv:2010.01412
     .. [3] J. Kwon et al., "ASAM: Adaptive Sharpness-Aware Minimization for Scale-Invariant Learning of Deep Neural
        Networks", ICML 2021. arXiv:2102.11600
-    .. [4] L. Dinh et al., "Sharp Minima Can Generalize For Deep Nets", ICML 2017. arXiv:1703.04933
+    .. [4] L. Dinh et al., "Sharp Minima Can Generalize For Deep Nets",
+       ICML 2017. arXiv:1703.04933
     .. [5] E. Hoffer, I. Hubara and D. Soudry, "Train longer, generalize better: closing the generalization gap in large
        batch training of neural networks", NeurIPS 2017. arXiv:1705.08741
     .. [6] M. Andriushchenko et al., "A Modern Look at the Relationship between Sharpness and Generalization", ICML
        2023. arXiv:2302.07011
-    .. [7] G. L. Bilbro et al., "Optimization by mean field annealing", NIPS 1988.
+    .. [7] G. L. Bilbro et al., "Optimization by mean field annealing",
+       NIPS 1988.
 
     Examples
     --------

@@ -151,7 +151,8 @@ def fit(
     ----------
     .. [1] L. Bottou, F. Curtis, J. Nocedal, "Optimization Methods for Large-Scale Machine Learning", 2018,
        arXiv:1606.04838
-    .. [2] S. Stich, "Local SGD Converges Fast and Communicates Little", 2018, arXiv:1805.09767
+    .. [2] S. Stich, "Local SGD Converges Fast and Communicates Little", 2018,
+       arXiv:1805.09767
 
     Examples
     --------

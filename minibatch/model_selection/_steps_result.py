@@ -101,7 +101,7 @@ class StepsToTargetResult:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its confidence interval."""
+        """The confidence interval of ``critical_batch_size``."""
         return (np.nan, np.nan) if self.fit is None else self.fit.interval
 
     @property

@@ -175,9 +175,12 @@ def steps_to_target(
 
     References
     ----------
-    .. [1] C. J. Shallue et al., "Measuring the Effects of Data Parallelism on Neural Network Training", JMLR 20 (2019).
-    .. [2] S. McCandlish et al., "An Empirical Model of Large-Batch Training", 2018. arXiv:1812.06162
-    .. [3] G. Barzilai et al., "Are Convex Optimization Curves Convex?", 2025. arXiv:2503.10138
+    .. [1] C. J. Shallue et al.,
+       "Measuring the Effects of Data Parallelism on Neural Network Training", JMLR 20 (2019).
+    .. [2] S. McCandlish et al., "An Empirical Model of Large-Batch Training",
+       2018. arXiv:1812.06162
+    .. [3] G. Barzilai et al., "Are Convex Optimization Curves Convex?",
+       2025. arXiv:2503.10138
 
     Examples
     --------

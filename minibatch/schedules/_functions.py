@@ -30,12 +30,15 @@ def invscaling(t: Any, eta0: float, power_t: float) -> Any:
 
 
 def inverse_time(t: Any, eta0: float, alpha: float) -> Any:
-    """``eta = eta0 / (1 + alpha eta0 t)``: Bottou's schedule for a penalty of strength ``alpha`` [1]_.
+    """``eta = eta0 / (1 + alpha eta0 t)``: Bottou's schedule for a penalty of strength ``alpha``.
+
+    Source: [1]_.
 
     It is ``1 / (alpha (t + t0))`` with ``t0 = 1 / (alpha eta0)``: the rate that is best for large ``t``, and not above
     ``eta0`` before.
 
-    .. [1] L. Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010.
+    .. [1] L. Bottou, "Large-scale machine learning with stochastic gradient descent",
+       COMPSTAT 2010.
 
     >>> inverse_time(np.array([0, 1000]), eta0=10.0, alpha=1e-4)
     array([10.,  5.])
@@ -69,9 +72,12 @@ def step(t: Any, eta0: float, step_size: float, gamma: float = 0.5) -> Any:
 
 
 def cosine(t: Any, eta0: float, length: float) -> Any:
-    """``eta = eta0 (1 + cos(pi t / length)) / 2``: from ``eta0`` to 0, and again after every ``length`` [1]_.
+    """``eta = eta0 (1 + cos(pi t / length)) / 2``: from ``eta0`` to 0, and again after every ``length``.
 
-    .. [1] I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", arXiv 1608.03983.
+    Source: [1]_.
+
+    .. [1] I. Loshchilov and F. Hutter,
+       "SGDR: stochastic gradient descent with warm restarts", arXiv 1608.03983.
 
     >>> cosine(np.array([0, 50, 100]), eta0=0.1, length=100)
     array([0.1 , 0.05, 0.1 ])
@@ -80,9 +86,12 @@ def cosine(t: Any, eta0: float, length: float) -> Any:
 
 
 def triangular(t: Any, eta0: float, max_eta: float, step_size: float) -> Any:
-    """From ``eta0`` to ``max_eta`` in ``step_size``, and back in as much: a cycle is ``2 step_size`` long [1]_.
+    """From ``eta0`` to ``max_eta`` in ``step_size``, and back in as much: a cycle is ``2 step_size`` long.
 
-    .. [1] L. N. Smith, "Cyclical learning rates for training neural networks", arXiv 1506.01186.
+    Source: [1]_.
+
+    .. [1] L. N. Smith, "Cyclical learning rates for training neural networks",
+       arXiv 1506.01186.
 
     >>> triangular(np.array([0, 1000, 2000, 3000, 4000]), 0.001, 0.006, step_size=2000)
     array([0.001 , 0.0035, 0.006 , 0.0035, 0.001 ])
@@ -123,12 +132,15 @@ def one_cycle(
     last_eta: float | None = None,
     peak: float = 0.25,
 ) -> Any:
-    """From ``eta0`` to ``max_eta`` in the share ``peak`` of ``length``, then to ``last_eta``, half a cosine each [1]_.
+    """From ``eta0`` to ``max_eta`` in the share ``peak`` of ``length``, then to ``last_eta``, half a cosine each.
+
+    Source: [1]_.
 
     ``eta0=None`` means ``max_eta / 25``, ``last_eta=None`` ``max_eta / 1e5``; after ``length`` the rate stays there.
     These are fastai's choices. Smith also lowers the momentum while the rate rises; this does not.
 
-    .. [1] L. N. Smith, "A disciplined approach to neural network hyper-parameters", arXiv 1803.09820.
+    .. [1] L. N. Smith, "A disciplined approach to neural network hyper-parameters",
+       arXiv 1803.09820.
 
     >>> one_cycle(np.array([0, 25, 100]), 1.0, length=100).round(6)
     array([4.e-02, 1.e+00, 1.e-05])
@@ -143,9 +155,12 @@ def one_cycle(
 
 
 def warmup(t: Any, length: float) -> Any:
-    """The share of the rate while it warms up: from 0 to 1 in ``length``, linearly; 1 from then on [1]_.
+    """The share of the rate while it warms up: from 0 to 1 in ``length``, linearly; 1 from then on.
 
-    .. [1] P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", arXiv 1706.02677.
+    Source: [1]_.
+
+    .. [1] P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour",
+       arXiv 1706.02677.
 
     >>> warmup(np.array([0.5, 5, 10, 20]), length=10)
     array([0.05, 0.5 , 1.  , 1.  ])

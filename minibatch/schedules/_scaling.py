@@ -63,7 +63,9 @@ def scale_adam(
     beta_2: float = 0.999,
     epsilon: float = 1e-8,
 ) -> dict[str, float]:
-    """All of Adam's numbers for another batch size, so that training follows the same path in time [1]_.
+    """All of Adam's numbers for another batch size, so that training follows the same path in time.
+
+    Source: [1]_.
 
     With ``k = new_batch_size / batch_size``: ``learning_rate sqrt(k)``, ``1 - k (1 - beta_1)``, ``1 - k (1 - beta_2)``,
     ``epsilon / sqrt(k)``. RMSprop has the same without ``beta_1``. It holds while ``k (1 - beta)`` is small. A moving
