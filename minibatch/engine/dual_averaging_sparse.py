@@ -48,6 +48,7 @@ class Columns(NamedTuple):
     inverses: np.ndarray  # of these scales, in float64
     factors: np.ndarray  # (outputs, bands): from a dual vector to weights, where the next gradient is taken
     shares: np.ndarray  # (outputs, 2): of u there, and the threshold
+    listed: np.ndarray  # (outputs, features + 2): how many columns a batch has, and which; or (outputs, 0), no room
 
 
 @kernel

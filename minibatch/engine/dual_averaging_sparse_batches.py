@@ -1,6 +1,7 @@
 """``engine.dual_averaging`` in batches of several CSR rows, at the cost of three passes over their values: exact.
 
-One for the scores, one that adds the gradient up and finds its norm, one that moves.
+One for the scores, one that adds the gradient up and finds its norm, one that moves. Where the columns are in a cache,
+that one goes over a list of those of the batch, each once; where memory is waited for, writing it takes as long.
 """
 
 import numpy as np
@@ -32,8 +33,8 @@ from minibatch.engine.linear import slopes_from_scores
 from minibatch.engine.row_blocks import AHEAD, prefetch_place
 
 __all__ = [
-    "add_gradient_of_rows", "dual_averaging_sparse_epoch", "move_by_gradient", "move_outputs_by_batch",
-    "norm_of_batch", "scores_of_batch", "sum_of_slopes",
+    "add_gradient_of_rows", "add_part", "dual_averaging_sparse_epoch", "move_by_gradient", "move_column",
+    "move_outputs_by_batch", "norm_of_batch", "scores_of_batch", "sum_of_slopes",
 ]  # fmt: skip
 
 
@@ -46,37 +47,66 @@ def scores_of_batch(data, order, start, stop, memory, columns, scores):
 
 
 @kernel
+def add_part(parts, k, j, part):
+    """Add to a column's gradient: what it was, and is."""
+    before = parts[k, j, GRADIENT]
+    after = before + part
+    parts[k, j, GRADIENT] = after
+    return before, after
+
+
+@kernel
 def add_gradient_of_rows(X, order, start, stop, k, slopes, share_of_row, columns):
     """Add up the gradient of output ``k``; returns its squared norm."""
-    (values, indices, indptr), parts = X, columns.parts
-    squared_norm, real = 0.0, parts.dtype.type
+    (values, indices, indptr), parts, listed, inverses = X, columns.parts, columns.listed, columns.inverses
+    squared_norm, real, one, none = 0.0, parts.dtype.type, np.uintp(1), np.uintp(0)
+    n_listed, most = one, np.uintp(max(listed.shape[1], 1) - 1)
     for r in range(start, stop):
         slope = slopes[r - start, k]
         if slope != 0.0:
             factor = real(slope * share_of_row)
-            for p in range(np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])):
-                j, part = np.uintp(indices[p]), factor * values[p]
-                before = parts[k, j, GRADIENT]
-                after = before + part
-                parts[k, j, GRADIENT] = after
-                squared_norm += float(part * (before + after)) * columns.inverses[band_of(columns, j)]
+            first, last = np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])
+            if most > none:
+                for p in range(first, last):
+                    j, part = np.uintp(indices[p]), factor * values[p]
+                    before, after = add_part(parts, k, j, part)
+                    squared_norm += float(part * (before + after)) * inverses[band_of(columns, j)]
+                    listed[k, n_listed] = indices[p]
+                    n_listed = min(n_listed + (one if before == real(0) else none), most)
+            else:
+                for p in range(first, last):
+                    j, part = np.uintp(indices[p]), factor * values[p]
+                    before, after = add_part(parts, k, j, part)
+                    squared_norm += float(part * (before + after)) * inverses[band_of(columns, j)]
+    if most > none:
+        listed[k, 0] = n_listed
     return squared_norm
 
 
 @kernel
+def move_column(parts, k, j, of_dual, of_added):
+    """By its gradient, which is 0 then."""
+    g = parts[k, j, GRADIENT]
+    parts[k, j, GRADIENT] = parts.dtype.type(0)
+    parts[k, j, DUAL] += of_dual * g
+    parts[k, j, ADDED] += of_added * g
+
+
+@kernel
 def move_by_gradient(X, order, start, stop, k, eta, weights, slopes, columns):
-    """Take the gradient of output ``k``, times the rate, from ``n``; and what follows from ``u``."""
-    (_, indices, indptr), parts = X, columns.parts
-    real, zero = parts.dtype.type, parts.dtype.type(0)
+    """Take the gradient of output ``k``, times the rate, from ``n``; and what follows from ``u``. A list that is full
+    may lack columns: stored zeros, and sums that come to 0 on the way, are listed again and again."""
+    (_, indices, indptr), parts, listed = X, columns.parts, columns.listed
+    real, n_places = parts.dtype.type, listed.shape[1]
     of_dual, of_added = real(-eta), real(weights * eta)
+    if n_places > 0 and listed[k, 0] < n_places - 1:
+        for place in range(1, listed[k, 0]):
+            move_column(parts, k, np.uintp(listed[k, place]), of_dual, of_added)
+        return
     for r in range(start, stop):
         if slopes[r - start, k] != 0.0:
             for p in range(np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])):
-                j = np.uintp(indices[p])
-                g = parts[k, j, GRADIENT]  # 0 where an earlier row has been
-                parts[k, j, GRADIENT] = zero
-                parts[k, j, DUAL] += of_dual * g
-                parts[k, j, ADDED] += of_added * g
+                move_column(parts, k, np.uintp(indices[p]), of_dual, of_added)
 
 
 @kernel_in_order

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from minibatch._problems import dual_averaging as problems
 from minibatch._problems.column_scales import ColumnMoments
 from minibatch._problems.dual_averaging import DualAveragingProblem
 from minibatch._problems.epochs import Epoch, no_passes
@@ -300,3 +301,25 @@ def test_dense_and_sparse_rows_are_the_same(seed, batch_size, penalty, loss):
         states.append(state)
     size = np.abs(states[0].theta).max()
     assert_allclose(states[1].theta, states[0].theta, rtol=1e-8, atol=1e-10 * size)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("batch_size", [2, 7, 40])
+@pytest.mark.parametrize("stored_zeros", [False, True])
+def test_a_list_of_the_columns_of_a_batch_changes_nothing(monkeypatch, stored_zeros, batch_size, kind):
+    """Also where it is full: stored zeros are listed in every row, and so is a column whose sum comes to 0."""
+    X = sp.csr_array(np.tile([[1.0, 0.0, -2.0, 3.0, 0.5], [1.0, 4.0, 2.0, 0.0, 0.5]], (20, 1)), dtype=kind)
+    if stored_zeros:
+        X.data[X.indices < 2] = 0.0
+    y = targets("log_loss", 3, 40).astype(kind)
+    thetas = []
+    for room in (0, problems.LISTED_BYTES):
+        monkeypatch.setattr(problems, "LISTED_BYTES", room)
+        problem = problem_of(X, y, "log_loss", np.ones(5))
+        state = problem.new_state(np.zeros(18, kind), averaged=False)
+        problem.begin(state, np.full(3, 0.1))
+        for _ in range(3):
+            problem.run_epoch(state, Epoch(np.arange(40), np.empty(-(-40 // batch_size)), batch_size, 20, True, 0))
+        thetas.append(state.theta)
+    assert np.abs(thetas[0]).max() > 0.0
+    assert_array_equal(*thetas)
