@@ -8,3 +8,11 @@ def markdown_table(columns, rows):
     text = ["| " + " | ".join(map(str.ljust, line, widths)) + " |\n" for line in lines]
     text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|\n")
     return "".join(text)
+
+
+def number(value, digits=3):
+    """So many digits, and thousands apart."""
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else value
+    rounded = f"{value:.{digits}g}"
+    return f"{float(rounded):,.0f}" if abs(value) >= 10 ** (digits - 1) else rounded

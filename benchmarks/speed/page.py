@@ -12,7 +12,7 @@ import re
 import shlex
 from pathlib import Path
 
-from markdown_table import markdown_table
+from markdown_table import markdown_table, number
 
 FOLDER = Path(__file__).parents[2] / "docs"
 PAGES = ("performance.md", "solvers.md")
@@ -46,7 +46,7 @@ def _table(asked, folder):
     columns = {shown: key or shown for shown, _, key in (each.partition("=") for each in names)}
     head = ["data", saved["over"], *(f"{each}, {saved['unit']}" if each == "ours" else each for each in columns)]
     lines = [
-        [row["data"], _number(row["at"]), *(cells.get(key, "-") for key in columns.values())]
+        [row["data"], number(row["at"]), *(cells.get(key, "-") for key in columns.values())]
         for row, cells in zip(rows, found, strict=True)
     ]
     return markdown_table(head, lines)
@@ -57,14 +57,7 @@ def _cells(row, which):
     rivals = {"ours": row["values"]["ours"]} if "ours" in row["values"] else {}
     rivals |= row["ratios" if which == "ratios" else "values"]
     medians = {name: values[0] for name, values in rivals.items()}
-    shown = {name: _number(value) for name, value in (row["yardsticks"] | medians).items()}
+    shown = {name: number(value) for name, value in (row["yardsticks"] | medians).items()}
     if which == "iterations":
-        shown |= {name: f"{shown[name]} ({_number(number)})" for name, number in row["iterations"].items()}
+        shown |= {name: f"{shown[name]} ({number(count)})" for name, count in row["iterations"].items()}
     return shown | dict.fromkeys(row.get("not installed", ()), "not installed")
-
-
-def _number(value):
-    """Three digits, and thousands apart."""
-    if not isinstance(value, float):
-        return f"{value:,}" if isinstance(value, int) else value
-    return f"{float(f'{value:.3g}'):,.0f}" if abs(value) >= 100 else f"{value:.3g}"

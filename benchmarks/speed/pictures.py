@@ -38,12 +38,20 @@ def scatter(table, rows, path):
         ax.set(xscale="log", xlabel=table.unit)
         ax.set_title(fill(panel, 36), fontsize=8)
         ax.tick_params(which="both", labelsize=7)
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter("{x:g}")
+        _few_ticks(ax.xaxis, *ax.get_xlim())
         low, high = ax.get_ylim()
         more = max(0.0, LEAST_SPAN - (high - low)) / 2  # small differences are to look small
         ax.set_ylim(low - more, high + more)
     _save(figure, table, drawn, 3, "accuracy on test rows", path)
+
+
+def _few_ticks(axis, low, high):
+    """That have room for their numbers."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 5 * low else MaxNLocator(4))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
 
 
 def _parts(rows):

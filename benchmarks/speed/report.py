@@ -2,13 +2,13 @@
 
 import json
 
-from markdown_table import markdown_table
+from markdown_table import markdown_table, number
 
 
 def _cell(value):
     if isinstance(value, list):
-        return f"{value[0]:.4g} ({value[1]:.3g} to {value[2]:.3g})"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+        return f"{number(value[0], 4)} ({number(value[1])} to {number(value[2])})"
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def cells(table, row):
