@@ -34,8 +34,9 @@ def main():
             for size, name in SIZES.items():
                 ax.loglog(auto[size][x], auto[size]["objective"] / optimum - 1, label=f"{name} ({size})")
             ax.set(xlabel={"epoch": "epochs", "n_updates": "updates", "seconds": "seconds"}[x])
-            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if x == "seconds" else (1,)))
-            ax.xaxis.set_major_formatter("{x:g}")
+            if x == "seconds":
+                ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                ax.xaxis.set_major_formatter("{x:g}")
             ax.minorticks_off()
         axes[0].set_ylabel("objective above the optimum, relative")
         axes[0].legend()
