@@ -132,7 +132,7 @@ def main():
         f"Two workers: {EPOCHS} epochs on a machine of two cores, on which other programs ran (load {load:.1f} before, "
         f"{os.getloadavg()[0]:.1f} after); the faster of {REPEATS} runs, {ROWS:,} rows of mnist. Many: computed for "
         f"the linear model, with {a:.2g} us for an update and {b:.2g} us for a row, a critical batch size of "
-        f"{advice.critical_batch_size:.2g}, and 10 Gbit Ethernet."
+        f"{float(f'{advice.critical_batch_size:.2g}'):,.0f}, and 10 Gbit Ethernet."
     )
     write("distributed", figure, claims_about_two(found) + claims_about_many(many), about)
 
