@@ -47,19 +47,19 @@ def scores_of_batch(data, order, start, stop, memory, columns, scores):
 
 
 @kernel
-def add_part(parts, k, j, part):
-    """Add to a column's gradient: what it was, and is."""
-    before = parts[k, j, GRADIENT]
+def add_part(columns, k, j, part):
+    """Add to a column's gradient. Returns what it was, and by how much its squared norm grows."""
+    before = columns.parts[k, j, GRADIENT]
     after = before + part
-    parts[k, j, GRADIENT] = after
-    return before, after
+    columns.parts[k, j, GRADIENT] = after
+    return before, float(part * (before + after)) * columns.inverses[band_of(columns, j)]
 
 
 @kernel
 def add_gradient_of_rows(X, order, start, stop, k, slopes, share_of_row, columns):
     """Add up the gradient of output ``k``; returns its squared norm."""
-    (values, indices, indptr), parts, listed, inverses = X, columns.parts, columns.listed, columns.inverses
-    squared_norm, real, one, none = 0.0, parts.dtype.type, np.uintp(1), np.uintp(0)
+    (values, indices, indptr), listed, real = X, columns.listed, columns.parts.dtype.type
+    squared_norm, one, none = 0.0, np.uintp(1), np.uintp(0)
     n_listed, most = one, np.uintp(max(listed.shape[1], 1) - 1)
     for r in range(start, stop):
         slope = slopes[r - start, k]
@@ -68,16 +68,13 @@ def add_gradient_of_rows(X, order, start, stop, k, slopes, share_of_row, columns
             first, last = np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])
             if most > none:
                 for p in range(first, last):
-                    j, part = np.uintp(indices[p]), factor * values[p]
-                    before, after = add_part(parts, k, j, part)
-                    squared_norm += float(part * (before + after)) * inverses[band_of(columns, j)]
+                    before, growth = add_part(columns, k, np.uintp(indices[p]), factor * values[p])
+                    squared_norm += growth
                     listed[k, n_listed] = indices[p]
                     n_listed = min(n_listed + (one if before == real(0) else none), most)
             else:
                 for p in range(first, last):
-                    j, part = np.uintp(indices[p]), factor * values[p]
-                    before, after = add_part(parts, k, j, part)
-                    squared_norm += float(part * (before + after)) * inverses[band_of(columns, j)]
+                    squared_norm += add_part(columns, k, np.uintp(indices[p]), factor * values[p])[1]
     if most > none:
         listed[k, 0] = n_listed
     return squared_norm

@@ -146,8 +146,8 @@ class MiniBatchSGDOneClassSVM(OneClassLinearModel):
         How a batch's gradient becomes an update: ``'sgd'``, ``'momentum'``, ``'nesterov'``, ``'adagrad'``,
         ``'rmsprop'``, ``'adam'``, ``'adamw'``, ``'schedule_free_sgd'`` or ``'schedule_free_adamw'``.
         All but the two with ``'adamw'``, which decay the weights beside the step [Loshchilov2017]_, lead to the same
-        optimum. On sparse rows ``'sgd'``, ``'svrg'`` and ``'saga'`` cost the stored values, the others all weights, per
-        update.
+        optimum. On sparse rows ``'sgd'`` and solvers that remember slopes cost the stored values, the others all
+        weights, per update.
         The schedule-free solvers [Defazio2024]_ take gradients at ``y = (1 - b) z + b x``, step from ``z`` and average:
         ``x += eta_t^2 / (eta_1^2 + ... + eta_t^2) (z - x)``. The model is ``x``; progressive losses are those at ``y``.
         ``b`` is ``momentum`` (of the second: ``beta_1``) and above 0; a step is ``z -= eta (g + alpha y)``, in the

@@ -13,6 +13,8 @@ __all__ = [
 def constant(t: Any, eta0: float) -> Any:
     """``eta = eta0``.
 
+    >>> import numpy as np
+    >>> from minibatch.schedules import constant
     >>> constant(np.array([0, 1]), eta0=0.1)
     array([0.1, 0.1])
     """
@@ -22,6 +24,8 @@ def constant(t: Any, eta0: float) -> Any:
 def invscaling(t: Any, eta0: float, power_t: float) -> Any:
     """``eta = eta0 / (t + 1) ** power_t``.
 
+    >>> import numpy as np
+    >>> from minibatch.schedules import invscaling
     >>> invscaling(np.array([0, 3]), eta0=0.1, power_t=0.5)
     array([0.1 , 0.05])
     """
@@ -40,6 +44,8 @@ def inverse_time(t: Any, eta0: float, alpha: float) -> Any:
     .. [1] L. Bottou, "Large-scale machine learning with stochastic gradient descent",
        COMPSTAT 2010.
 
+    >>> import numpy as np
+    >>> from minibatch.schedules import inverse_time
     >>> inverse_time(np.array([0, 1000]), eta0=10.0, alpha=1e-4)
     array([10.,  5.])
     """
@@ -55,6 +61,8 @@ def optimal(t: Any, alpha: float) -> Any:
     This is made for one row an update. Estimators with larger batches, which have fewer updates left to correct a
     first rate that is too high, calibrate theirs: ``learning_rate="optimal"`` is :func:`inverse_time` from it then.
 
+    >>> import numpy as np
+    >>> from minibatch.schedules import optimal
     >>> optimal(np.array([0, 1000]), alpha=1e-4)
     array([10.,  5.])
     """
@@ -65,6 +73,8 @@ def optimal(t: Any, alpha: float) -> Any:
 def step(t: Any, eta0: float, step_size: float, gamma: float = 0.5) -> Any:
     """``eta = eta0 * gamma ** floor(t / step_size)``.
 
+    >>> import numpy as np
+    >>> from minibatch.schedules import step
     >>> step(np.array([0, 9, 10, 25]), eta0=0.8, step_size=10)
     array([0.8, 0.8, 0.4, 0.2])
     """
@@ -79,6 +89,8 @@ def cosine(t: Any, eta0: float, length: float) -> Any:
     .. [1] I. Loshchilov and F. Hutter,
        "SGDR: stochastic gradient descent with warm restarts", arXiv 1608.03983.
 
+    >>> import numpy as np
+    >>> from minibatch.schedules import cosine
     >>> cosine(np.array([0, 50, 100]), eta0=0.1, length=100)
     array([0.1 , 0.05, 0.1 ])
     """
@@ -93,6 +105,8 @@ def triangular(t: Any, eta0: float, max_eta: float, step_size: float) -> Any:
     .. [1] L. N. Smith, "Cyclical learning rates for training neural networks",
        arXiv 1506.01186.
 
+    >>> import numpy as np
+    >>> from minibatch.schedules import triangular
     >>> triangular(np.array([0, 1000, 2000, 3000, 4000]), 0.001, 0.006, step_size=2000)
     array([0.001 , 0.0035, 0.006 , 0.0035, 0.001 ])
     """
@@ -102,6 +116,8 @@ def triangular(t: Any, eta0: float, max_eta: float, step_size: float) -> Any:
 def triangular2(t: Any, eta0: float, max_eta: float, step_size: float) -> Any:
     """``triangular`` whose amplitude halves after every cycle.
 
+    >>> import numpy as np
+    >>> from minibatch.schedules import triangular2
     >>> triangular2(np.array([2000, 6000, 10000]), 0.001, 0.006, step_size=2000)
     array([0.006  , 0.0035 , 0.00225])
     """
@@ -116,6 +132,8 @@ def exp_range(
 
     The paper of ``triangular`` says both bounds, its author's program and those after it decay the amplitude.
 
+    >>> import numpy as np
+    >>> from minibatch.schedules import exp_range
     >>> exp_range(np.array([0, 2000]), 0.001, 0.006, step_size=2000).round(6)
     array([0.001   , 0.005435])
     """
@@ -142,6 +160,8 @@ def one_cycle(
     .. [1] L. N. Smith, "A disciplined approach to neural network hyper-parameters",
        arXiv 1803.09820.
 
+    >>> import numpy as np
+    >>> from minibatch.schedules import one_cycle
     >>> one_cycle(np.array([0, 25, 100]), 1.0, length=100).round(6)
     array([4.e-02, 1.e+00, 1.e-05])
     """
@@ -162,6 +182,8 @@ def warmup(t: Any, length: float) -> Any:
     .. [1] P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour",
        arXiv 1706.02677.
 
+    >>> import numpy as np
+    >>> from minibatch.schedules import warmup
     >>> warmup(np.array([0.5, 5, 10, 20]), length=10)
     array([0.05, 0.5 , 1.  , 1.  ])
     """
