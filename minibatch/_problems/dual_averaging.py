@@ -306,9 +306,9 @@ class DualAveragingProblem(LinearProblem):
         return Columns(parts, bands, scales, 1.0 / scales.astype(np.float64), factors, shares, listed)
 
     def _room_to_list(self, n_outputs: int) -> int:
-        """For the columns of a batch, of each output."""
+        """For how many columns a batch has, which, and those of another row, of each output."""
         fits = 3 * self.data.y.itemsize * n_outputs * self.n_features <= LISTED_BYTES
-        return self.n_features + 2 if fits else 0
+        return 2 * self.n_features + 1 if fits else 0
 
     def _large_batches(self, state: State, epoch: Epoch, passed: Passed) -> None:
         memory, batch_size = self._memory(state), epoch.batch_size

@@ -19,10 +19,11 @@ from minibatch.engine.dual_averaging_sums import (
     UNIT,
     bring_up_factors,
     find_factors,
-    from_sums,
     next_rate,
+    numbers_from_sums,
+    numbers_to_sums,
+    share_of_model,
     share_of_sums,
-    to_sums,
 )
 from minibatch.engine.linear import slopes_from_scores
 from minibatch.engine.optimizers import soft_threshold
@@ -48,7 +49,7 @@ class Columns(NamedTuple):
     inverses: np.ndarray  # of these scales, in float64
     factors: np.ndarray  # (outputs, bands): from a dual vector to weights, where the next gradient is taken
     shares: np.ndarray  # (outputs, 2): of u there, and the threshold
-    listed: np.ndarray  # (outputs, features + 2): how many columns a batch has, and which; or (outputs, 0), no room
+    listed: np.ndarray  # (outputs, 2 features + 1): one more than the columns of a batch, and which; or no room
 
 
 @kernel
@@ -57,21 +58,26 @@ def band_of(columns, j):
 
 
 @kernel
-def pack(memory, columns):
-    parts = columns.parts
+def pack(memory, columns, buffer):
+    """``to_sums``, of weights into ``columns``."""
+    parts, dual, average = columns.parts, memory.dual.weights, memory.average.weights
+    numbers_to_sums(memory, buffer)
     for k in range(parts.shape[0]):
         for j in range(parts.shape[1]):
-            parts[k, j, DUAL], parts[k, j, ADDED] = memory.dual.weights[k, j], memory.average.weights[k, j]
+            parts[k, j, DUAL], parts[k, j, ADDED] = dual[k, j], average[k, j] - dual[k, j]
             if parts.shape[2] > GRADIENT:
                 parts[k, j, GRADIENT] = 0.0
 
 
 @kernel
-def unpack(columns, memory):
-    parts = columns.parts
+def unpack(columns, memory, buffer):
+    """``from_sums``, of the weights in ``columns``."""
+    parts, dual, average = columns.parts, memory.dual.weights, memory.average.weights
     for k in range(parts.shape[0]):
+        share = parts.dtype.type(share_of_model(memory.pace, k))
         for j in range(parts.shape[1]):
-            memory.dual.weights[k, j], memory.average.weights[k, j] = parts[k, j, DUAL], parts[k, j, ADDED]
+            dual[k, j], average[k, j] = parts[k, j, DUAL], parts[k, j, DUAL] + share * parts[k, j, ADDED]
+    numbers_from_sums(memory, buffer)
 
 
 @kernel
@@ -220,8 +226,7 @@ def dual_averaging_sparse_row_epoch(stamp):
         _ = stamp
         X, y, weight, class_weight = data
         look = next_look(n_updates)
-        to_sums(memory, buffer)
-        pack(memory, columns)
+        pack(memory, columns, buffer)
         find_factors(memory.pace, columns.scales, objective, columns.factors)
         for r in range(order.shape[0]):
             t = n_updates + r + 1
@@ -236,7 +241,6 @@ def dual_averaging_sparse_row_epoch(stamp):
                 scores[0, k] = score_at_columns(X, order[r], memory, columns, k)
             slopes_from_scores(objective.outputs, order, r, r + 1, y, weight, class_weight, scores, objective, losses)
             move_outputs(X, order[r], t, squares[order[r]], objective, memory, buffer, columns, scores)
-        unpack(columns, memory)
-        from_sums(memory, buffer)
+        unpack(columns, memory, buffer)
 
     return dual_averaging_sparse_row_epoch

@@ -25,9 +25,7 @@ from minibatch.engine.dual_averaging_sums import (
     UNIT,
     bring_up_factors,
     find_factors,
-    from_sums,
     next_rate,
-    to_sums,
 )
 from minibatch.engine.linear import slopes_from_scores
 from minibatch.engine.row_blocks import AHEAD, prefetch_place
@@ -57,25 +55,27 @@ def add_part(columns, k, j, part):
 
 @kernel
 def add_gradient_of_rows(X, order, start, stop, k, slopes, share_of_row, columns):
-    """Add up the gradient of output ``k``; returns its squared norm."""
+    """Add up the gradient of output ``k``, and list its columns; returns its squared norm. A list without room for
+    another row is called full."""
     (values, indices, indptr), listed, real = X, columns.listed, columns.parts.dtype.type
-    squared_norm, one, none = 0.0, np.uintp(1), np.uintp(0)
-    n_listed, most = one, np.uintp(max(listed.shape[1], 1) - 1)
+    squared_norm, one, none, room = 0.0, np.uintp(1), np.uintp(0), np.uintp(listed.shape[1])
+    n_listed = one
     for r in range(start, stop):
         slope = slopes[r - start, k]
         if slope != 0.0:
             factor = real(slope * share_of_row)
             first, last = np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])
-            if most > none:
+            if n_listed + (last - first) <= room:
                 for p in range(first, last):
                     before, growth = add_part(columns, k, np.uintp(indices[p]), factor * values[p])
                     squared_norm += growth
                     listed[k, n_listed] = indices[p]
-                    n_listed = min(n_listed + (one if before == real(0) else none), most)
+                    n_listed += one if before == real(0) else none
             else:
+                n_listed = room
                 for p in range(first, last):
                     squared_norm += add_part(columns, k, np.uintp(indices[p]), factor * values[p])[1]
-    if most > none:
+    if room > none:
         listed[k, 0] = n_listed
     return squared_norm
 
@@ -96,7 +96,7 @@ def move_by_gradient(X, order, start, stop, k, eta, weights, slopes, columns):
     (_, indices, indptr), parts, listed = X, columns.parts, columns.listed
     real, n_places = parts.dtype.type, listed.shape[1]
     of_dual, of_added = real(-eta), real(weights * eta)
-    if n_places > 0 and listed[k, 0] < n_places - 1:
+    if n_places > 0 and listed[k, 0] < n_places:
         for place in range(1, listed[k, 0]):
             move_column(parts, k, np.uintp(listed[k, place]), of_dual, of_added)
         return
@@ -148,8 +148,7 @@ def dual_averaging_sparse_epoch(stamp):
         _ = stamp
         X, y, weight, class_weight = data
         t, look = n_updates, next_look(n_updates)
-        to_sums(memory, buffer)
-        pack(memory, columns)
+        pack(memory, columns, buffer)
         find_factors(memory.pace, columns.scales, objective, columns.factors)
         for start in range(0, order.shape[0], batch_size):
             stop, t = min(start + batch_size, order.shape[0]), t + 1
@@ -163,7 +162,6 @@ def dual_averaging_sparse_epoch(stamp):
                 objective.outputs, order, start, stop, y, weight, class_weight, scores, objective, losses
             )
             move_outputs_by_batch(X, order, start, stop, batch_size, t, objective, memory, buffer, columns, scores)
-        unpack(columns, memory)
-        from_sums(memory, buffer)
+        unpack(columns, memory, buffer)
 
     return dual_averaging_sparse_epoch

@@ -25,7 +25,8 @@ from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
     "INVERSE", "N_BUFFER", "OF_INTERCEPT", "SQUARED_NORM", "UNIT", "bring_up_factors", "dot_of_point", "find_factors",
-    "from_sums", "look_around", "next_rate", "renew_inverses", "share_of_sums", "to_sums",
+    "from_sums", "look_around", "next_rate", "numbers_from_sums", "numbers_to_sums", "renew_inverses", "share_of_model",
+    "share_of_sums", "to_sums",
 ]  # fmt: skip
 
 # Columns of the buffer of an output: what ``S`` is counted in, the inverse root of ``v``; on sparse rows, of the
@@ -37,29 +38,49 @@ N_BUFFER = 4
 @kernel
 def to_sums(memory, buffer):
     """Put ``u`` and ``U`` in the place of the averages, and ``S`` in units of its own."""
-    (dual, dual_intercept), (average, average_intercept), _, pace = memory
-    for p in range(pace.shape[0]):
-        buffer[p, UNIT] = pace[p, WEIGHTS] if pace[p, WEIGHTS] > 0.0 else pace[p, DISTANCE]
-        buffer[p, INVERSE] = inverse_root(pace[p, GRADIENTS])
-        pace[p, WEIGHTS] /= buffer[p, UNIT]
-        pace[p, AVERAGE_SUM] -= pace[p, SUM]
+    numbers_to_sums(memory, buffer)
+    dual, average = memory.dual.weights, memory.average.weights
     for k in range(dual.shape[0]):
-        average_intercept[k] -= dual_intercept[k]
         for j in range(dual.shape[1]):
             average[k, j] -= dual[k, j]
 
 
 @kernel
+def numbers_to_sums(memory, buffer):
+    """``to_sums`` but for the weights."""
+    (_, dual_intercept), (_, average_intercept), _, pace = memory
+    for p in range(pace.shape[0]):
+        buffer[p, UNIT] = pace[p, WEIGHTS] if pace[p, WEIGHTS] > 0.0 else pace[p, DISTANCE]
+        buffer[p, INVERSE] = inverse_root(pace[p, GRADIENTS])
+        pace[p, WEIGHTS] /= buffer[p, UNIT]
+        pace[p, AVERAGE_SUM] -= pace[p, SUM]
+    for k in range(dual_intercept.shape[0]):
+        average_intercept[k] -= dual_intercept[k]
+
+
+@kernel
 def from_sums(memory, buffer):
     """Undo ``to_sums``."""
-    (dual, dual_intercept), (average, average_intercept), _, pace = memory
-    last = pace.shape[0] - 1
+    dual, average = memory.dual.weights, memory.average.weights
     for k in range(dual.shape[0]):
-        factor = 1.0 / pace[min(k, last), WEIGHTS]
-        of_column = average.dtype.type(factor)
+        share = average.dtype.type(share_of_model(memory.pace, k))
         for j in range(dual.shape[1]):
-            average[k, j] = dual[k, j] + of_column * average[k, j]
-        average_intercept[k] = dual_intercept[k] + factor * average_intercept[k]
+            average[k, j] = dual[k, j] + share * average[k, j]
+    numbers_from_sums(memory, buffer)
+
+
+@kernel
+def share_of_model(pace, k):
+    """What the average, the model's, has of ``u`` in output ``k``."""
+    return 1.0 / pace[min(k, pace.shape[0] - 1), WEIGHTS]
+
+
+@kernel
+def numbers_from_sums(memory, buffer):
+    """``from_sums`` but for the weights, which need the ``S`` of before."""
+    (_, dual_intercept), (_, average_intercept), _, pace = memory
+    for k in range(dual_intercept.shape[0]):
+        average_intercept[k] = dual_intercept[k] + share_of_model(pace, k) * average_intercept[k]
     for p in range(pace.shape[0]):
         pace[p, AVERAGE_SUM] = pace[p, SUM] + pace[p, AVERAGE_SUM] / pace[p, WEIGHTS]
         pace[p, WEIGHTS] *= buffer[p, UNIT]

@@ -133,8 +133,11 @@ def prefetch_row(X, i):
 
 @overload(prefetch_row, jit_options=_JIT)
 def _prefetch_row(X, i):
+    # a number that the compiler knows: with ``X.itemsize`` there were three divisions a row
+    of_values = X if isinstance(X, types.Array) else X[0]
+    step = CACHE_LINE * 8 // of_values.dtype.bitwidth
+
     def dense(X, i):
-        step = CACHE_LINE // X.itemsize
         first = i * X.shape[1]
         last = first + min(X.shape[1], PREFETCHED_LINES * step) - 1
         for element in range(first, last, step):
@@ -143,7 +146,7 @@ def _prefetch_row(X, i):
 
     def sparse(X, i):
         values, columns, indptr = X
-        first, step = indptr[i], CACHE_LINE // values.itemsize
+        first = indptr[i]
         # as much of every row as the mean row has: a loop whose end the processor can foretell
         for p in range(first, first + min(values.shape[0] // (indptr.shape[0] - 1) + 1, 128), step):
             _prefetch_element(values, p)
