@@ -6,7 +6,7 @@ only where there may be several. Measured on 16,000 rows, full batches, two at a
 times as fast, 64 x 10 and 16 x 26 float64 1.17 and 1.21.
 """
 
-from minibatch.engine.compile import kernel
+from minibatch.engine.compile import joining, kernel
 from minibatch.engine.four_rows import (
     add_four_rows,
     add_four_rows_to_two,
@@ -112,7 +112,7 @@ def fits_ahead(scores):
     return scores.shape[0] <= BLOCK_ROWS
 
 
-@kernel
+@joining
 def scores_of_rows(outputs, data, order, start, stop, weights, intercept, scale, scores):
     """Fill ``scores[: stop - start]`` with those of rows ``order[start:stop]`` at ``scale * weights``. Asks for the
     rows ahead, or half of them; ``add_rows`` asks for the others."""
@@ -137,7 +137,7 @@ def scores_of_rows(outputs, data, order, start, stop, weights, intercept, scale,
         r += 1
 
 
-@kernel
+@joining
 def add_rows(X, order, start, stop, scores, k, factor, W):
     """Add rows ``order[start:stop]`` times their slopes in output ``k`` times ``factor`` to ``W[k]``; returns the sum
     of the slopes. Asks for the rows ahead that ``scores_of_rows`` did not ask for."""
@@ -171,7 +171,7 @@ def add_rows(X, order, start, stop, scores, k, factor, W):
     return slope_sum
 
 
-@kernel
+@joining
 def add_rows_to_two(X, order, start, stop, scores, k, factor, W):
     """``add_rows`` for outputs ``k`` and ``k + 1``; returns both sums of slopes."""
     ahead, asks, r, of_first, of_second = places_ahead(scores), k == 0 and fits_ahead(scores), start, 0.0, 0.0
