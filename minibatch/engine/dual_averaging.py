@@ -140,7 +140,7 @@ def squared_distance(weights, start, scales):
     return total
 
 
-@kernel
+@joining
 def form_point(memory, scales, objective, point):
     """Fill ``point`` with the weights where the next gradient is taken."""
     (dual, dual_intercept), (average, average_intercept), _, pace = memory

@@ -30,14 +30,14 @@ AHEAD = 16
 BLOCK_ROWS, BLOCK_BYTES = 32, 24 * 1024
 
 
-@kernel
+@joining
 def scores_of_row(X, i, weights, intercept, scale, scores, r):
     """Fill ``scores[r]``."""
     for k in range(scores.shape[1]):
         scores[r, k] = scale * row_dot(X, i, weights, k) + intercept[k]
 
 
-@kernel
+@joining
 def scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, scale, scores, r, ahead):
     """Fill ``scores[r : r + 4]``; ask for the rows ``ahead``."""
     for k in range(scores.shape[1]):
@@ -52,7 +52,7 @@ def scores_of_four_rows(X, i0, i1, i2, i3, weights, intercept, scale, scores, r,
         scores[r + 3, k] = scale * d3 + b
 
 
-@kernel
+@joining
 def scores_by_twos(X, i0, i1, i2, i3, weights, intercept, scale, scores, r, ahead):
     """``scores_of_four_rows``, of two outputs at a time."""
     for k in range(0, scores.shape[1] - 1, 2):
@@ -92,7 +92,7 @@ def prefetch_target(y, weight, i):
         prefetch(weight, i)
 
 
-@kernel
+@joining
 def prefetch_place(X, y, weight, order, r):
     """Ask for all of the row at place ``r`` of the order, or the last."""
     i = row_at(order, r)

@@ -261,7 +261,8 @@ class ClassifyingLinearModel(LinearClassifierMixin, LinearModel):
     def _new_problem(self, X: Any, target: Any, weight: Any, **more: Any) -> LinearProblem:
         binary = self._n_outputs() == 1
         objective = self._objective(CLASSIFICATION[self.loss], self.epsilon, "separate" if binary else self.multi_class)
-        y = 2 * target - 1 if binary else target
+        # what others have made of these rows has y already
+        y = 2 * target - 1 if binary and more.get("data") is None else target
         return LinearProblem.from_arrays(X, y, weight, objective, self._solver(), self._n_outputs(), **more)
 
     def _validation_score(self, scores: NDArray[Any], target: NDArray[Any], weight: Any) -> float:

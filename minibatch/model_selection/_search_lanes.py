@@ -1,8 +1,7 @@
 """Candidates of a search, and which of their fits go side by side."""
 
-import copy
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, NamedTuple
 
 import joblib
@@ -16,7 +15,7 @@ from minibatch._base.seeds import SEEDS
 from minibatch._base.trials import check_parameters
 from minibatch.model_selection._failures import Failure, attempt
 from minibatch.model_selection._search_folds import FoldRows, FormRows, Given, Sample, rows_of_fold, rows_of_form
-from minibatch.model_selection._search_runs import Run
+from minibatch.model_selection._search_runs import Run, own_copy
 from minibatch.model_selection._search_threads import Workers
 
 __all__ = ["MOST_IN_LANE", "Candidate", "Lane", "candidates_of", "lanes_of"]
@@ -102,17 +101,12 @@ def lanes_of(
     for group, (fold, failure) in zip(by_setting.values(), folds, strict=True):
         able: list[Run] = []
         for one in group:
-            run = Run(one.number, sample.number, _own(one.final), contexts[one.number])
+            run = Run(one.number, sample.number, own_copy(one.final), contexts[one.number])
             run.failure = one.refusal or failure
             (failed if run.failure else able).append(run)
         if able:
             lanes += _lanes(fold, able, {one.number: one.form for one in group}, given.scorer)
     return lanes, failed
-
-
-def _own(final: Any) -> Any:
-    """A model for one split. As ``clone``, which takes longer: nothing changes parameters, but who draws from them."""
-    return copy.copy(final) if isinstance(final.random_state, Integral) else clone(final)
 
 
 def _lanes(fold: FoldRows, runs: Sequence[Run], forms: Mapping[int, Hashable], scorer: Any) -> Iterator[Lane]:

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from functools import cache, partial
-from numbers import Real
+from copy import copy
+from functools import cached_property, partial
+from numbers import Integral, Real
 from traceback import format_exc
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from minibatch.model_selection._candidates import SMALL_RATE
 from minibatch.model_selection._failures import Failure, attempt
 from minibatch.model_selection._search_folds import FoldRows, FormRows, arguments_of_fit
 
-__all__ = ["LONGER", "Rest", "Run", "Side", "go_on", "load_kernels"]
+__all__ = ["LONGER", "Rest", "Run", "Side", "go_on", "load_kernels", "own_copy"]
 
 # So many times longer than one fit's may a call of several epochs be: what Python does between them is more than a
 # model's share of a pass. The rates of single rows are then a megabyte a run.
@@ -39,11 +40,24 @@ class Side(NamedTuple):
     sees_epochs: bool  # whether runs stop between epochs
 
 
-class Rest(NamedTuple):
-    """A fit between two epochs."""
+def own_copy(model: Any) -> Any:
+    """Of parameters. As ``clone``, which takes longer: nothing changes them, but who draws from them."""
+    return copy(model) if isinstance(model.random_state, Integral) else clone(model)
 
-    outcome: Callable[[], Outcome]  # of one that stops here
-    model_of: Callable[[Outcome], Any]
+
+class Rest:
+    """A fit between two epochs: what one that stops here leaves, made where somebody asks."""
+
+    def __init__(self, outcome: Callable[..., Outcome], model_of: Callable[[Outcome], Any]) -> None:
+        self._outcome, self._model_of = outcome, model_of
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        return self._outcome(judged=False)
+
+    @property
+    def model(self) -> Any:
+        return self._model_of(self.outcome)
 
 
 class Run:
@@ -61,18 +75,18 @@ class Run:
 
     def now(self) -> Any:
         """The model that the fit leaves if it stops here."""
-        return self.model if self.rest is None else self.rest.model_of(self.rest.outcome())
+        return self.model if self.rest is None else self.rest.model
 
     def theta(self, problem: Any) -> Vector:
         """The parameters of that model, as the problem lays them out."""
-        found: Vector = self.model._fitted_theta(problem) if self.rest is None else self.rest.outcome().state.result()
+        found: Vector = self.model._fitted_theta(problem) if self.rest is None else self.rest.outcome.state.result()
         return found
 
     def ended(self) -> tuple[str, History]:
         """Its status and history."""
         if self.rest is None:
             return self.model.status_, self.model.history_
-        outcome = self.rest.outcome()
+        outcome = self.rest.outcome
         return outcome.status, outcome.history
 
     def begin(self, side: Side, rows: FormRows) -> None:
@@ -157,7 +171,7 @@ class _Follower(CallbackBridge):
             super().epoch_begins()
 
     def epoch_ends(self, n_epochs: int, outcome: Callable[..., Any]) -> bool:
-        self._run.n_epochs, self._run.rest = n_epochs, Rest(cache(partial(outcome, judged=False)), self._seen)
+        self._run.n_epochs, self._run.rest = n_epochs, Rest(outcome, self._seen)
         return self._is_told and super().epoch_ends(n_epochs, outcome)
 
 
@@ -189,7 +203,7 @@ def load_kernels(runs: Sequence[Run], rows: Sequence[FormRows], side: Side) -> N
         run = runs[first]
         name = run.model._rate_parameter
         rate = {name: SMALL_RATE} if getattr(run.model, name) == "auto" else {}
-        model = without_callbacks(clone(run.model)).set_params(max_iter=1, verbose=0, **rate)
+        model = without_callbacks(own_copy(run.model)).set_params(max_iter=1, verbose=0, **rate)
         copies.append(Run(run.candidate, run.split, model, None))
         copies[-1].begin(side, rows[first])
         if copies[-1].request is not None:
