@@ -22,9 +22,9 @@ from minibatch.engine.updates import update
 
 __all__ = [
     "CLASSES_AT_ONCE", "ONE_VS_REST", "ROWS_PER_SUM", "SEPARATE", "SOFTMAX", "Data", "Objective", "Parameters",
-    "Solver", "add_gradient", "add_parameters", "chunk_gradient", "gradient_epoch", "loss_of_output",
-    "losses_of_scores", "note_parameters", "one_vs_rest_slopes", "slopes_from_scores", "slopes_of_output",
-    "softmax_slopes", "target_of_output",
+    "Solver", "add_batch", "add_gradient", "add_parameters", "batch_slopes", "chunk_gradient", "gradient_epoch",
+    "loss_of_output", "losses_of_scores", "note_parameters", "one_vs_rest_slopes", "slopes_from_scores",
+    "slopes_of_output", "softmax_slopes", "target_of_output",
 ]  # fmt: skip
 
 # How the outputs read the target: a column of y each; class k against the rest; or all together through a softmax. As
@@ -164,26 +164,45 @@ def slopes_from_scores(outputs, order, start, stop, y, weight, class_weight, sco
 
 
 @joining
+def batch_slopes(data, order, start, stop, objective, weights, intercept, scale, scores, losses):
+    """Fill ``scores[: stop - start]`` with the slopes of rows ``order[start:stop]`` at ``scale * weights``."""
+    _, y, weight, class_weight = data
+    scores_of_rows(objective.outputs, data, order, start, stop, weights, intercept, scale, scores)
+    slopes_from_scores(objective.outputs, order, start, stop, y, weight, class_weight, scores, objective, losses)
+
+
+@joining
+def add_batch(outputs, X, order, start, stop, scores, factor, row_factor, weights, intercept, objective):
+    """Add the rows times their slopes times ``row_factor`` to the weights, the slopes times ``factor`` to the
+    intercepts. ``outputs`` are those of the objective: pairs of separate ones, of which there mostly is one, are not
+    compiled."""
+    done = 0
+    if len(outputs) != 1:
+        done = intercept.shape[0] - intercept.shape[0] % 2
+        for k in range(0, done, 2):
+            of_first, of_second = add_rows_to_two(X, order, start, stop, scores, k, row_factor, weights)
+            if objective.fit_intercept:
+                intercept[k] += factor * tilted(objective.tilt, of_first, stop - start)
+                intercept[k + 1] += factor * tilted(objective.tilt, of_second, stop - start)
+    for k in range(done, intercept.shape[0]):
+        slope_sum = add_rows(X, order, start, stop, scores, k, row_factor, weights)
+        if objective.fit_intercept:
+            intercept[k] += factor * tilted(objective.tilt, slope_sum, stop - start)
+
+
+@joining
 def add_gradient(data, order, start, stop, objective, theta, factor, grad, scores, losses):
     """Add ``factor`` times the gradient of the summed losses of rows ``order[start:stop]`` to ``grad``.
 
     One pass: a block of as many rows as ``scores`` has is scored and added while it is in the cache.
     """
-    (X, y, weight, class_weight), (weights, intercept) = data, theta
+    (weights, intercept), (of_weights, of_intercept) = theta, grad
     for begin in range(start, stop, scores.shape[0]):
         end = min(begin + scores.shape[0], stop)
-        scores_of_rows(objective.outputs, data, order, begin, end, weights, intercept, 1.0, scores)
-        slopes_from_scores(objective.outputs, order, begin, end, y, weight, class_weight, scores, objective, losses)
-        done = 0
-        if len(objective.outputs) != 1:
-            done = scores.shape[1] - scores.shape[1] % 2
-            for k in range(0, done, 2):
-                of_first, of_second = add_rows_to_two(X, order, begin, end, scores, k, factor, grad.weights)
-                grad.intercept[k] += factor * tilted(objective.tilt, of_first, end - begin)
-                grad.intercept[k + 1] += factor * tilted(objective.tilt, of_second, end - begin)
-        for k in range(done, scores.shape[1]):
-            slope_sum = add_rows(X, order, begin, end, scores, k, factor, grad.weights)
-            grad.intercept[k] += factor * tilted(objective.tilt, slope_sum, end - begin)
+        batch_slopes(data, order, begin, end, objective, weights, intercept, 1.0, scores, losses)
+        add_batch(
+            objective.outputs, data.X, order, begin, end, scores, factor, factor, of_weights, of_intercept, objective
+        )
 
 
 @kernel

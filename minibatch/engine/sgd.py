@@ -9,55 +9,26 @@ import numpy as np
 
 from minibatch.engine.compile import entry, kernel
 from minibatch.engine.four_rows import add_four_rows, prefetch_rows, products_of_four_rows
-from minibatch.engine.linear import loss_of_output, note_parameters, slopes_from_scores, target_of_output
+from minibatch.engine.linear import add_batch, batch_slopes, loss_of_output, note_parameters, target_of_output
 from minibatch.engine.optimizers import shrinkage
 from minibatch.engine.row_blocks import (
     AHEAD,
-    add_rows,
-    add_rows_to_two,
     prefetch_place,
     prefetch_target,
     row_at,
-    scores_of_rows,
     two_rows,
 )
-from minibatch.engine.row_losses import loss_of_score, moved_by_tilt, norm_with_tilt, part_of_step, tilted
+from minibatch.engine.row_losses import loss_of_score, moved_by_tilt, norm_with_tilt, part_of_step
 from minibatch.engine.rows import add_row, row_dot
 
 __all__ = [
-    "SMALLEST_SCALE", "add_batch", "add_scaled", "are_finite", "batch_slopes", "four_row_epoch",
+    "SMALLEST_SCALE", "add_scaled", "are_finite", "four_row_epoch",
     "norm_after", "norms_after", "one_row_epoch", "pass_by_fours", "rescale", "scales_after", "sgd_epoch",
     "squared_norm", "step_of_row", "step_on_row", "steps_on_four_rows",
 ]  # fmt: skip
 
 # A scale below this is multiplied into the weights (float32 ends at 1e-38).
 SMALLEST_SCALE = 1e-9
-
-
-@kernel
-def batch_slopes(data, order, start, stop, objective, weights, intercept, scale, scores, losses):
-    """Fill ``scores[: stop - start]`` with the slopes of rows ``order[start:stop]`` at ``scale * weights``."""
-    _, y, weight, class_weight = data
-    scores_of_rows(objective.outputs, data, order, start, stop, weights, intercept, scale, scores)
-    slopes_from_scores(objective.outputs, order, start, stop, y, weight, class_weight, scores, objective, losses)
-
-
-@kernel
-def add_batch(X, order, start, stop, scores, factor, row_factor, weights, intercept, objective):
-    """Add the rows times their slopes times ``row_factor`` to the weights, the slopes times ``factor`` to the
-    intercepts."""
-    done = 0
-    if len(objective.outputs) != 1:
-        done = intercept.shape[0] - intercept.shape[0] % 2
-        for k in range(0, done, 2):
-            of_first, of_second = add_rows_to_two(X, order, start, stop, scores, k, row_factor, weights)
-            if objective.fit_intercept:
-                intercept[k] += factor * tilted(objective.tilt, of_first, stop - start)
-                intercept[k + 1] += factor * tilted(objective.tilt, of_second, stop - start)
-    for k in range(done, intercept.shape[0]):
-        slope_sum = add_rows(X, order, start, stop, scores, k, row_factor, weights)
-        if objective.fit_intercept:
-            intercept[k] += factor * tilted(objective.tilt, slope_sum, stop - start)
 
 
 @kernel
@@ -94,7 +65,10 @@ def sgd_epoch(stamp):
                 else:
                     scale *= keep
                 factor = -eta / (stop - start)
-                add_batch(X, order, start, stop, scores, factor, factor / scale, weights, intercept, objective)
+                add_batch(
+                    objective.outputs, X, order, start, stop, scores, factor, factor / scale, weights, intercept,
+                    objective,
+                )  # fmt: skip
                 if batch >= first_averaged:
                     add_scaled(scale, weights, intercept, total_weights, total_intercept)
             rescale(weights, scale)

@@ -23,8 +23,9 @@ from math import copysign
 import numpy as np
 
 from minibatch.engine.compile import entry, kernel
+from minibatch.engine.linear import add_batch, batch_slopes
 from minibatch.engine.optimizers import shrinkage, soft_threshold
-from minibatch.engine.sgd import add_batch, batch_slopes, rescale
+from minibatch.engine.sgd import rescale
 
 __all__ = ["SMALLEST_LAZY_SCALE", "WINDOW", "last_update_below", "lazy_sgd_epoch", "settle", "settle_all"]
 
@@ -110,7 +111,9 @@ def lazy_sgd_epoch(stamp):
             else:
                 scale *= keep
             factor = -eta / (stop - start)
-            add_batch(X, order, start, stop, scores, factor, factor / scale, weights, intercept, objective)
+            add_batch(
+                objective.outputs, X, order, start, stop, scores, factor, factor / scale, weights, intercept, objective
+            )
             m += 1
             U[m] = U[m - 1] + eta * objective.l1 / scale
             averaged = scale if batch >= first_averaged else 0.0
