@@ -264,7 +264,7 @@ class MiniBatchSGDClassifier(ClassifyingLinearModel):
     batch_size_ : int
         Rows of a batch, resolved; after growth, of the last epoch. ``history_`` has that of every epoch.
     eta0_ : float
-        First rate of the schedule, before ``warmup``: given, scaled, calibrated or ``'optimal'``; NaN for ``'lbfgs'``.
+        First rate of the schedule, before ``warmup``: given, scaled, calibrated or ``'optimal'``; NaN if there is none.
     status_ : str
         Why training stopped: ``'converged'`` (MB101), ``'early_stopped'`` (MB102), ``'max_updates'`` (MB103),
         ``'stopped_by_callback'`` (MB104), ``'max_iter'`` (MB105); or, whatever ended it, ``'diverged'`` (MB109): the
