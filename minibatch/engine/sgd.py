@@ -11,20 +11,14 @@ from minibatch.engine.compile import entry, kernel
 from minibatch.engine.four_rows import add_four_rows, prefetch_rows, products_of_four_rows
 from minibatch.engine.linear import add_batch, batch_slopes, loss_of_output, note_parameters, target_of_output
 from minibatch.engine.optimizers import shrinkage
-from minibatch.engine.row_blocks import (
-    AHEAD,
-    prefetch_place,
-    prefetch_target,
-    row_at,
-    two_rows,
-)
+from minibatch.engine.row_blocks import AHEAD, prefetch_place, prefetch_target, row_at, two_rows
 from minibatch.engine.row_losses import loss_of_score, moved_by_tilt, norm_with_tilt, part_of_step
 from minibatch.engine.rows import add_row, row_dot
 
 __all__ = [
-    "SMALLEST_SCALE", "add_scaled", "are_finite", "four_row_epoch",
-    "norm_after", "norms_after", "one_row_epoch", "pass_by_fours", "rescale", "scales_after", "sgd_epoch",
-    "squared_norm", "step_of_row", "step_on_row", "steps_on_four_rows",
+    "SMALLEST_SCALE", "add_scaled", "are_finite", "four_row_epoch", "norm_after", "norms_after", "one_row_epoch",
+    "pass_by_fours", "rescale", "scales_after", "sgd_epoch", "squared_norm", "step_of_row", "step_on_row",
+    "steps_on_four_rows",
 ]  # fmt: skip
 
 # A scale below this is multiplied into the weights (float32 ends at 1e-38).
