@@ -240,11 +240,14 @@ def test_first_fits_compile_little():
 
 KERNELS_OF_FIRST_FITS = """
 import numpy as np
-from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier
-from minibatch.engine import batch_normalization, linear, losses
+from minibatch import MiniBatchMLPClassifier, MiniBatchSGDClassifier, MiniBatchSGDRegressor
+from minibatch.engine import batch_normalization, linear, losses, row_blocks
 X = np.random.default_rng(0).standard_normal((40, 3))
 {}.fit(X, np.arange(40) % 3)
-kernels = linear.one_vs_rest_slopes, linear.softmax_slopes, losses.bounded, batch_normalization.standardize
+kernels = (
+    linear.one_vs_rest_slopes, linear.softmax_slopes, row_blocks.add_rows_to_two, losses.bounded,
+    batch_normalization.standardize,
+)
 print(*(kernel.__name__ for kernel in kernels if kernel.signatures))
 """
 
@@ -253,15 +256,17 @@ print(*(kernel.__name__ for kernel in kernels if kernel.signatures))
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ("MiniBatchSGDClassifier('log_loss')", "one_vs_rest_slopes"),
-        ("MiniBatchSGDClassifier('hinge')", "one_vs_rest_slopes bounded"),
-        ("MiniBatchSGDClassifier('log_loss', multi_class='multinomial')", "softmax_slopes"),
+        ("MiniBatchSGDClassifier('log_loss')", "one_vs_rest_slopes add_rows_to_two"),
+        ("MiniBatchSGDClassifier('hinge')", "one_vs_rest_slopes add_rows_to_two bounded"),
+        ("MiniBatchSGDClassifier('log_loss', multi_class='multinomial')", "softmax_slopes add_rows_to_two"),
+        ("MiniBatchSGDRegressor()", "bounded"),
+        ("MiniBatchSGDRegressor(learning_rate='constant')", "bounded"),
         ("MiniBatchMLPClassifier((4,))", "softmax_slopes"),
         ("MiniBatchMLPClassifier((4,), batch_normalization=True)", "softmax_slopes standardize"),
     ],
 )
 def test_branches_that_types_rule_out_are_not_compiled(model, expected, tmp_path):
-    """Losses beside the log loss, a softmax, batch normalization."""
+    """Losses beside the log loss, a softmax, pairs of outputs that mostly are one, batch normalization."""
     command = [sys.executable, "-W", "ignore", "-c", KERNELS_OF_FIRST_FITS.format(model)]
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
