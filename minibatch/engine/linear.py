@@ -28,7 +28,8 @@ __all__ = [
 ]  # fmt: skip
 
 # How the outputs read the target: a column of y each; class k against the rest; or all together through a softmax. As
-# codes of losses are, these are tuples: Numba compiles a softmax only where there is one, and then nothing else.
+# codes of losses are, these are tuples: Numba compiles a softmax only where there is one, and then nothing else. It
+# drops a branch on the length of a tuple where that is an argument of the function, not where it is a field of one.
 SEPARATE, ONE_VS_REST, SOFTMAX = (0,), (0, 0), ()
 
 # From so many classes on, those of a row fill SIMD code better than rows do.
