@@ -32,7 +32,7 @@ def _add_moments(X, i, weight, squares, present):
 
     def sparse(X, i, weight, squares, present):
         values, columns, indptr = X
-        for p in range(indptr[i], indptr[i + 1]):
+        for p in range(np.uintp(indptr[i]), np.uintp(indptr[i + 1])):
             x, j = float(values[p]), np.uintp(columns[p])
             squares[j] += weight * x * x
             present[j] += weight if x != 0.0 else 0.0
@@ -64,7 +64,7 @@ def squares_of_sparse_rows(stamp):
         differ = factors.shape[0] > 1
         for i in range(squares.shape[0]):
             total = 0.0
-            for p in range(indptr[i], indptr[i + 1]):
+            for p in range(np.uintp(indptr[i]), np.uintp(indptr[i + 1])):
                 x = float(values[p])
                 total += x * x * factors[np.uintp(columns[p]) if differ else np.uintp(0)]
             squares[i] = total

@@ -101,7 +101,7 @@ def lazy_sgd_epoch(stamp):
                 scale, m = 1.0, 0
             for k in range(n_outputs):
                 for r in range(start, stop):
-                    for p in range(indptr[order[r]], indptr[order[r] + 1]):
+                    for p in range(np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])):
                         settle(weights, received, last, total_weights, k, np.uintp(columns[p]), m, U, S, Q)
             batch_slopes(data, order, start, stop, objective, weights, intercept, scale, scores, losses)
             if keep < SMALLEST_LAZY_SCALE:  # all columns are settled and the scale is 1

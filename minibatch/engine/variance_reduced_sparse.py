@@ -49,7 +49,7 @@ def settle_rows(X, order, start, stop, v, mean, last, m, U, l1):
     """Bring the columns of some rows up to date with update ``m``."""
     for k in range(v.shape[0]):
         for r in range(start, stop):
-            for p in range(X.indptr[order[r]], X.indptr[order[r] + 1]):
+            for p in range(np.uintp(X.indptr[order[r]]), np.uintp(X.indptr[order[r] + 1])):
                 j = np.uintp(X.indices[p])
                 if last[k, j] != m:
                     v[k, j] = moved_to_update(float(v[k, j]), float(mean[k, j]), l1, last[k, j], m, U)
