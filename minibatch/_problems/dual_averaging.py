@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,19 +28,15 @@ from minibatch.engine.dual_averaging import (
 from minibatch.engine.dual_averaging_one_row import dual_averaging_one_row_epoch
 from minibatch.engine.dual_averaging_rows import dual_averaging_rows_epoch
 from minibatch.engine.dual_averaging_softmax import FourRows, dual_averaging_softmax_epoch
-from minibatch.engine.dual_averaging_sparse import Columns, dual_averaging_sparse_row_epoch
-from minibatch.engine.dual_averaging_sparse_batches import dual_averaging_sparse_epoch
+from minibatch.engine.dual_averaging_sparse import Columns, column_type, dual_averaging_sparse_row_epoch
+from minibatch.engine.dual_averaging_sparse_batches import REMEMBERED, dual_averaging_sparse_epoch
 from minibatch.engine.dual_averaging_sums import N_BUFFER
 from minibatch.engine.linear import SOFTMAX, Objective
 from minibatch.engine.losses import LOG_LOSS
 from minibatch.engine.optimizers import DUAL_AVERAGING
-from minibatch.engine.rows import CSR
+from minibatch.engine.rows import CACHE_LINE, CSR
 
-__all__ = ["LISTED_BYTES", "DualAveragingProblem", "going_on"]
-
-# Of sparse rows in batches: up to so much is kept of the columns where a list of those of a batch saves time (measured:
-# a seventh to a tenth of an epoch at 0.1 MB, a twentieth at 0.5, nothing at 1.1).
-LISTED_BYTES = 2**19
+__all__ = ["DualAveragingProblem", "going_on"]
 
 
 @dataclass(frozen=True)
@@ -215,7 +211,7 @@ class DualAveragingProblem(LinearProblem):
         self._single_rows(dual_averaging_one_row_epoch, self._factors, state, epochs, passed)
 
     def _sparse_rows(self, state: State, epoch: Epoch, passed: Passed) -> None:
-        self._single_rows(dual_averaging_sparse_row_epoch, partial(self._columns, single=True), state, epoch, passed)
+        self._single_rows(dual_averaging_sparse_row_epoch, self._columns, state, epoch, passed)
 
     def _single_rows(
         self, loop: Callable[..., None], of_columns: Callable[[int], Any], state: State, epochs: Epoch, passed: Passed
@@ -264,10 +260,10 @@ class DualAveragingProblem(LinearProblem):
             rows = 4 * self.data.y.itemsize * self.n_features if loop == self._softmax_rows else 0
             return {"squares of the rows": squares, "factors of columns": one * len(self.scales), "batch buffers": rows}
         single = loop == self._sparse_rows
-        listed = 0 if single else 4 * self.n_outputs * self._room_to_list(self.n_outputs)
+        remembered = 0 if single else 2 * one * _n_remembered(-(-self.n_samples // batch_size))
         return {
-            "batch buffers": 8 * batch_size * self.n_outputs + listed,
-            "lazy updates": (2 if single else 3) * one * self.n_features,
+            "batch buffers": 8 * batch_size * self.n_outputs,
+            "lazy updates": (2 if single else 4) * one * self.n_features + remembered,
             "squares of the rows": squares,
         }
 
@@ -291,24 +287,19 @@ class DualAveragingProblem(LinearProblem):
             n_outputs = here.stop - here.start
             dual_averaging_sparse_epoch(
                 self.data, epoch.order[0], batch_size, objective, self.scales, _part_of_memory(memory, here),
-                state.slot_updates, np.empty((n_outputs, N_BUFFER)), self._columns(n_outputs, single=False),
+                state.slot_updates, np.empty((n_outputs, N_BUFFER)), self._columns(n_outputs, epoch.etas.shape[1]),
                 np.empty((batch_size, n_outputs)), passed.losses[0, here],
             )  # fmt: skip
 
         self._for_outputs(train)
 
-    def _columns(self, n_outputs: int, *, single: bool) -> Columns:
-        """Buffers."""
+    def _columns(self, n_outputs: int, n_batches: int = 0) -> Columns:
+        """Buffers: of so many batches of several rows, or of single ones."""
         (bands, scales, _), dtype = self.scales_of_bands, self.data.y.dtype
-        parts = np.empty((n_outputs, self.n_features, 2 if single else 3), dtype)
+        parts = _aligned(n_outputs, self.n_features, column_type(dtype, n_batches > 0))
         factors, shares = np.empty((n_outputs, len(scales)), dtype), np.empty((n_outputs, 2))
-        listed = np.empty((n_outputs, 0 if single else self._room_to_list(n_outputs)), np.int32)
-        return Columns(parts, bands, scales, 1.0 / scales.astype(np.float64), factors, shares, listed)
-
-    def _room_to_list(self, n_outputs: int) -> int:
-        """For how many columns a batch has, which, and those of another row, of each output."""
-        fits = 3 * self.data.y.itemsize * n_outputs * self.n_features <= LISTED_BYTES
-        return 2 * self.n_features + 1 if fits else 0
+        moves = (np.zeros((n_outputs, _n_remembered(n_batches)), column_type(dtype, False)),) if n_batches else ()
+        return Columns(parts, bands, scales, 1.0 / scales.astype(np.float64), factors, shares, moves)
 
     def _large_batches(self, state: State, epoch: Epoch, passed: Passed) -> None:
         memory, batch_size = self._memory(state), epoch.batch_size
@@ -355,6 +346,19 @@ def _parts(weights: NDArray[Any], sums: NDArray[np.float64]) -> Iterator[tuple[N
     sums = np.broadcast_to(sums, weights.shape[:-1])
     for i in np.ndindex(sums.shape):
         yield weights[i], sums[i]
+
+
+def _aligned(n_rows: int, n_columns: int, kind: np.dtype[Any]) -> NDArray[Any]:
+    """None of its elements lies in two lines of the cache."""
+    size = n_rows * n_columns * kind.itemsize
+    buffer = np.empty(size + CACHE_LINE, np.uint8)
+    first = -buffer.ctypes.data % CACHE_LINE
+    return buffer[first : first + size].view(kind).reshape(n_rows, n_columns)
+
+
+def _n_remembered(n_batches: int) -> int:
+    """Updates with room in ``Columns.moves``, and one that is none."""
+    return min(n_batches, REMEMBERED) + 1
 
 
 def _part_of_memory(memory: Memory, here: slice) -> Memory:

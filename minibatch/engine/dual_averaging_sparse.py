@@ -5,15 +5,20 @@ is not in the batch leaves as they are; the penalties are two numbers an output.
 apart, in *bands*, so that there are few numbers to divide by: one for each band and update, not for each value.
 
 Places in the arrays of X are unsigned, as their columns are (``engine.rows``): a tenth of an epoch went into checks.
-What belongs to a column lies together, and memory is waited for once: ``n``, ``u`` and, in batches of several rows
-(``engine.dual_averaging_sparse_batches``), its place in their gradient.
+What belongs to a column lies together, and memory is waited for once: ``n``, ``u`` and what batches of several rows
+(``engine.dual_averaging_sparse_batches``) keep of it. These leave a column as it is after an update, and *settle* it
+when a row next has it: here, where scores are found. Batches of one row have no ``moves``, and nothing to settle.
 """
 
 from typing import NamedTuple
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
 
-from minibatch.engine.compile import entry, kernel, kernel_in_order
+from minibatch.engine.compile import INLINED, OPTIONS, entry, kernel, kernel_in_order
 from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, next_look, note_distance
 from minibatch.engine.dual_averaging_sums import (
     UNIT,
@@ -29,27 +34,36 @@ from minibatch.engine.linear import slopes_from_scores
 from minibatch.engine.optimizers import soft_threshold
 from minibatch.engine.row_blocks import AHEAD, prefetch_place, row_at
 from minibatch.engine.rows import prefetch
+from minibatch.engine.vectors import multiply_add, splat
 
 __all__ = [
-    "ADDED", "DUAL", "GRADIENT", "Columns", "band_of", "dot_of_alike", "dot_of_bands", "dot_of_scaled",
-    "dual_averaging_sparse_row_epoch", "find_shares", "look_at_columns", "move_by_row", "move_outputs", "pack",
-    "scaled", "score_at_columns", "unpack", "weight_there", "with_column",
+    "Columns", "add_product", "band_of", "column_type", "dot_of_alike", "dot_of_bands", "dot_of_scaled",
+    "dual_averaging_sparse_row_epoch", "factor_of", "find_shares", "look_at_columns", "move_by_row", "move_outputs",
+    "pack", "score_at_columns", "settled", "unpack", "weight_there", "with_column", "with_scaled",
 ]  # fmt: skip
 
-# What is kept of a column: of n and of u, and its place in the gradient of a batch.
-DUAL, ADDED, GRADIENT = range(3)
+
+def column_type(real, in_batches):
+    """What is kept of a column, as a NumPy type: of ``n`` and of ``u``; in batches its part of the gradient of the last
+    one that had it, which that is, and its band."""
+    fields = [("n", real), ("u", real)]
+    if in_batches:
+        count = f"u{np.dtype(real).itemsize // 2}"
+        fields += [("gradient", real), ("last", count), ("band", count)]
+    return np.dtype(fields)
 
 
 class Columns(NamedTuple):
     """What the loop makes of the memory. Bands are numbered; there are none where all columns are alike."""
 
-    parts: np.ndarray  # (outputs, features, 2 or 3)
+    parts: np.ndarray  # (outputs, features), of the ``column_type``
     bands: np.ndarray  # of the columns
     scales: np.ndarray  # of the bands
     inverses: np.ndarray  # of these scales, in float64
     factors: np.ndarray  # (outputs, bands): from a dual vector to weights, where the next gradient is taken
     shares: np.ndarray  # (outputs, 2): of u there, and the threshold
-    listed: np.ndarray  # (outputs, 2 features + 1): one more than the columns of a batch, and which; or no room
+    # one of (outputs, updates), in batches: what each update adds to ``n`` and ``u``, for each unit of the gradient
+    moves: tuple[np.ndarray, ...]
 
 
 @kernel
@@ -58,25 +72,75 @@ def band_of(columns, j):
 
 
 @kernel
-def pack(memory, columns, buffer):
+def factor_of(columns, moves, k, j):
+    """What makes a weight of a column, where the next gradient is taken, of its part in the dual vectors."""
+    band = np.uintp(columns.parts[k, j]["band"]) if len(moves) > 0 else band_of(columns, j)
+    return columns.factors[k, band]
+
+
+@kernel
+def pack(memory, columns, moves, buffer):
     """``to_sums``, of weights into ``columns``."""
     parts, dual, average = columns.parts, memory.dual.weights, memory.average.weights
     numbers_to_sums(memory, buffer)
     for k in range(parts.shape[0]):
         for j in range(parts.shape[1]):
-            parts[k, j, DUAL], parts[k, j, ADDED] = dual[k, j], average[k, j] - dual[k, j]
-            if parts.shape[2] > GRADIENT:
-                parts[k, j, GRADIENT] = 0.0
+            column = parts[k, j]
+            column["n"], column["u"] = dual[k, j], average[k, j] - dual[k, j]
+            if len(moves) > 0:
+                column["gradient"], column["last"], column["band"] = 0.0, 0, band_of(columns, np.uintp(j))
+
+
+def add_product(column, move, factor):
+    """Add ``factor`` times ``n`` and ``u`` of a move to those of a column; returns what they are then."""
+    column["n"] += move["n"] * factor
+    column["u"] += move["u"] * factor
+    return column["n"], column["u"]
+
+
+@intrinsic
+def _add_product(typing_context, column, move, factor):
+    """The two lie side by side, and are a vector: measured, an eighth of an epoch."""
+
+    def codegen(context, builder, signature, args):
+        real = context.get_data_type(factor)
+        pair = ir.VectorType(real, 2).as_pointer()
+        of_column, of_move = (builder.bitcast(record, pair) for record in args[:2])
+        align = context.get_abi_sizeof(real)
+        before, change = builder.load(of_column, align=align), builder.load(of_move, align=align)
+        after = multiply_add(builder, change, splat(builder, args[2], 2), before)
+        builder.store(after, of_column, align=align)
+        numbers = [builder.extract_element(after, cgutils.int32_t(place)) for place in range(2)]
+        return context.make_tuple(builder, signature.return_type, numbers)
+
+    return types.UniTuple(factor, 2)(column, move, factor), codegen
+
+
+@overload(add_product, jit_options={**OPTIONS, **INLINED})
+def _add_product_of_records(column, move, factor):
+    return lambda column, move, factor: _add_product(column, move, factor)
 
 
 @kernel
-def unpack(columns, memory, buffer):
+def settled(parts, moves, m, k, j):
+    """What there is of a column in ``n`` and ``u``, after all updates before ``m``, which comes next."""
+    column = parts[k, j]
+    if len(moves) == 0:
+        return column["n"], column["u"]
+    n, u = add_product(column, moves[0][k, np.uintp(column["last"])], column["gradient"])
+    column["gradient"], column["last"] = 0.0, m
+    return n, u
+
+
+@kernel
+def unpack(columns, moves, memory, buffer):
     """``from_sums``, of the weights in ``columns``."""
     parts, dual, average = columns.parts, memory.dual.weights, memory.average.weights
     for k in range(parts.shape[0]):
-        share = parts.dtype.type(share_of_model(memory.pace, k))
+        share = average.dtype.type(share_of_model(memory.pace, k))
         for j in range(parts.shape[1]):
-            dual[k, j], average[k, j] = parts[k, j, DUAL], parts[k, j, DUAL] + share * parts[k, j, ADDED]
+            n, u = settled(parts, moves, 0, k, j)
+            dual[k, j], average[k, j] = n, n + share * u
     numbers_from_sums(memory, buffer)
 
 
@@ -90,103 +154,97 @@ def find_shares(pace, objective, columns):
 
 
 @kernel
-def weight_there(columns, k, j, share, threshold, zero):
+def weight_there(columns, moves, m, k, j, share, threshold, zero):
     """The weight of a column where the next gradient is taken."""
-    between = columns.parts[k, j, DUAL] + share * columns.parts[k, j, ADDED]
-    return soft_threshold(between, threshold, zero) * columns.factors[k, band_of(columns, j)]
+    n, u = settled(columns.parts, moves, m, k, j)
+    return soft_threshold(n + share * u, threshold, zero) * factor_of(columns, moves, k, j)
 
 
 @kernel_in_order
-def with_column(parts, k, j, x, n, u):
-    """Two sums with ``x`` times what is kept of a column."""
-    return n + x * parts[k, j, DUAL], u + x * parts[k, j, ADDED]
+def with_column(parts, moves, m, k, j, x, of_n, of_u):
+    """Two sums with ``x`` times what there is of a column."""
+    n, u = settled(parts, moves, m, k, j)
+    return of_n + x * n, of_u + x * u
 
 
 @kernel_in_order
-def dot_of_alike(X, i, parts, k, share):
-    """The product of a row with ``n`` and ``share`` times ``u``. Sums of two, in order, as in ``engine.rows``; ``n``
-    and ``u`` lie side by side, and are a vector."""
+def dot_of_alike(X, i, parts, moves, m, k, share):
+    """The product of a row with ``n`` and ``share`` times ``u``. Sums of two, in order, as in ``engine.rows``."""
     values, indices, indptr = X
-    even_n = even_u = odd_n = odd_u = parts.dtype.type(0)
-    p, last, one, two = np.uintp(indptr[i]), np.uintp(indptr[i + 1]), np.uintp(1), np.uintp(2)
+    even_n = even_u = odd_n = odd_u = values.dtype.type(0)
+    one, two = np.uintp(1), np.uintp(2)
+    p, last = np.uintp(indptr[i]), np.uintp(indptr[i + one])
     while p + two <= last:
-        even_n, even_u = with_column(parts, k, np.uintp(indices[p]), values[p], even_n, even_u)
-        odd_n, odd_u = with_column(parts, k, np.uintp(indices[p + one]), values[p + one], odd_n, odd_u)
+        even_n, even_u = with_column(parts, moves, m, k, np.uintp(indices[p]), values[p], even_n, even_u)
+        odd_n, odd_u = with_column(parts, moves, m, k, np.uintp(indices[p + one]), values[p + one], odd_n, odd_u)
         p += two
     if p < last:
-        even_n, even_u = with_column(parts, k, np.uintp(indices[p]), values[p], even_n, even_u)
+        even_n, even_u = with_column(parts, moves, m, k, np.uintp(indices[p]), values[p], even_n, even_u)
     return (even_n + odd_n) + share * (even_u + odd_u)
 
 
-@kernel
-def scaled(columns, k, j, x):
-    """A value of a column, times its factor."""
-    return x * columns.factors[k, band_of(columns, j)]
+@kernel_in_order
+def with_scaled(columns, moves, m, k, j, x, of_n, of_u):
+    """``with_column``, of columns that have scales."""
+    return with_column(columns.parts, moves, m, k, j, x * factor_of(columns, moves, k, j), of_n, of_u)
 
 
 @kernel_in_order
-def dot_of_scaled(X, i, columns, k, share):
+def dot_of_scaled(X, i, columns, moves, m, k, share):
     """``dot_of_bands`` where there is no threshold."""
-    (values, indices, indptr), parts = X, columns.parts
-    even_n = even_u = odd_n = odd_u = parts.dtype.type(0)
-    p, last, one, two = np.uintp(indptr[i]), np.uintp(indptr[i + 1]), np.uintp(1), np.uintp(2)
+    values, indices, indptr = X
+    even_n = even_u = odd_n = odd_u = values.dtype.type(0)
+    one, two = np.uintp(1), np.uintp(2)
+    p, last = np.uintp(indptr[i]), np.uintp(indptr[i + one])
     while p + two <= last:
-        j, other = np.uintp(indices[p]), np.uintp(indices[p + one])
-        even_n, even_u = with_column(parts, k, j, scaled(columns, k, j, values[p]), even_n, even_u)
-        odd_n, odd_u = with_column(parts, k, other, scaled(columns, k, other, values[p + one]), odd_n, odd_u)
+        even_n, even_u = with_scaled(columns, moves, m, k, np.uintp(indices[p]), values[p], even_n, even_u)
+        odd_n, odd_u = with_scaled(columns, moves, m, k, np.uintp(indices[p + one]), values[p + one], odd_n, odd_u)
         p += two
     if p < last:
-        j = np.uintp(indices[p])
-        even_n, even_u = with_column(parts, k, j, scaled(columns, k, j, values[p]), even_n, even_u)
+        even_n, even_u = with_scaled(columns, moves, m, k, np.uintp(indices[p]), values[p], even_n, even_u)
     return (even_n + odd_n) + share * (even_u + odd_u)
 
 
 @kernel_in_order
-def dot_of_bands(X, i, columns, k, share, threshold):
+def dot_of_bands(X, i, columns, moves, m, k, share, threshold):
     """The product of a row with the weights of output ``k`` where the next gradient is taken."""
     values, indices, indptr = X
-    zero = columns.parts.dtype.type(0)
-    even = odd = zero
-    p, last, one, two = np.uintp(indptr[i]), np.uintp(indptr[i + 1]), np.uintp(1), np.uintp(2)
-    while p + two <= last:
-        even += values[p] * weight_there(columns, k, np.uintp(indices[p]), share, threshold, zero)
-        odd += values[p + one] * weight_there(columns, k, np.uintp(indices[p + one]), share, threshold, zero)
-        p += two
-    if p < last:
-        even += values[p] * weight_there(columns, k, np.uintp(indices[p]), share, threshold, zero)
-    return even + odd
+    zero = total = values.dtype.type(0)
+    for p in range(np.uintp(indptr[i]), np.uintp(indptr[i + np.uintp(1)])):
+        total += values[p] * weight_there(columns, moves, m, k, np.uintp(indices[p]), share, threshold, zero)
+    return total
 
 
 @kernel
-def score_at_columns(X, i, memory, columns, k):
+def score_at_columns(X, i, memory, columns, moves, m, k):
     """The score of a row in output ``k`` where the next gradient is taken."""
-    real = columns.parts.dtype.type
+    real = columns.factors.dtype.type
     share, threshold = real(columns.shares[k, 0]), real(columns.shares[k, 1])
     if threshold == real(0) and columns.bands.shape[0] == 0:
-        dot = dot_of_alike(X, i, columns.parts, k, share) * columns.factors[k, 0]
+        dot = dot_of_alike(X, i, columns.parts, moves, m, k, share) * columns.factors[k, 0]
     elif threshold == real(0):
-        dot = dot_of_scaled(X, i, columns, k, share)
+        dot = dot_of_scaled(X, i, columns, moves, m, k, share)
     else:
-        dot = dot_of_bands(X, i, columns, k, share, threshold)
+        dot = dot_of_bands(X, i, columns, moves, m, k, share, threshold)
     return float(dot) + memory.dual.intercept[k] + columns.shares[k, 0] * memory.average.intercept[k]
 
 
 @kernel
 def move_by_row(X, i, k, step, weights, columns):
     """Take ``step`` times the row from ``n`` of output ``k``; and what follows from ``u``."""
-    (values, indices, indptr), parts, real = X, columns.parts, columns.parts.dtype.type
-    of_dual, of_added = real(-step), real(weights * step)
+    (values, indices, indptr), parts, real = X, columns.parts, columns.factors.dtype.type
+    of_n, of_u = real(-step), real(weights * step)
     if step != 0.0:
-        for p in range(np.uintp(indptr[i]), np.uintp(indptr[i + 1])):
-            j = np.uintp(indices[p])
-            parts[k, j, DUAL] += of_dual * values[p]
-            parts[k, j, ADDED] += of_added * values[p]
+        for p in range(np.uintp(indptr[i]), np.uintp(indptr[i + np.uintp(1)])):
+            column = parts[k, np.uintp(indices[p])]
+            column["n"] += of_n * values[p]
+            column["u"] += of_u * values[p]
 
 
 @kernel
-def look_at_columns(columns, memory, objective):
-    """See how far the points where gradients are taken are from the first weights."""
-    (start, first_intercept), real, far = memory.start, columns.parts.dtype.type, 0.0
+def look_at_columns(columns, moves, memory, objective):
+    """See how far the points where gradients are taken are from the first weights. All columns are settled then."""
+    (start, first_intercept), real, far = memory.start, columns.factors.dtype.type, 0.0
     n_outputs, zero = columns.parts.shape[0], real(0)
     find_shares(memory.pace, objective, columns)
     for k in range(n_outputs):
@@ -194,7 +252,7 @@ def look_at_columns(columns, memory, objective):
         moved = memory.dual.intercept[k] + share * memory.average.intercept[k] - first_intercept[k]
         far += float(moved) * float(moved)
         for j in range(columns.parts.shape[1]):
-            gone = float(weight_there(columns, k, np.uintp(j), share, threshold, zero) - start[k, j])
+            gone = float(weight_there(columns, moves, 0, k, np.uintp(j), share, threshold, zero) - start[k, j])
             far += gone * gone * float(columns.scales[band_of(columns, np.uintp(j))])
         far = note_distance(memory.pace, k, n_outputs, far)
 
@@ -226,21 +284,21 @@ def dual_averaging_sparse_row_epoch(stamp):
         _ = stamp
         X, y, weight, class_weight = data
         look = next_look(n_updates)
-        pack(memory, columns, buffer)
+        pack(memory, columns, columns.moves, buffer)
         find_factors(memory.pace, columns.scales, objective, columns.factors)
         for r in range(order.shape[0]):
-            t = n_updates + r + 1
+            i, t = np.uintp(order[r]), n_updates + r + 1
             bring_up_factors(memory.pace, t, columns.scales, objective, columns.factors)
             if t == look:
-                look_at_columns(columns, memory, objective)
+                look_at_columns(columns, columns.moves, memory, objective)
                 look = next_look(t)
             find_shares(memory.pace, objective, columns)
             prefetch_place(X, y, weight, order, r + AHEAD)
             prefetch(squares, row_at(order, r + AHEAD))
             for k in range(losses.shape[0]):
-                scores[0, k] = score_at_columns(X, order[r], memory, columns, k)
+                scores[0, k] = score_at_columns(X, i, memory, columns, columns.moves, 0, k)
             slopes_from_scores(objective.outputs, order, r, r + 1, y, weight, class_weight, scores, objective, losses)
-            move_outputs(X, order[r], t, squares[order[r]], objective, memory, buffer, columns, scores)
-        unpack(columns, memory, buffer)
+            move_outputs(X, i, t, squares[i], objective, memory, buffer, columns, scores)
+        unpack(columns, columns.moves, memory, buffer)
 
     return dual_averaging_sparse_row_epoch
