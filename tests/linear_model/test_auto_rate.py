@@ -211,7 +211,9 @@ def test_the_model_is_an_average_already(estimator, batch_size):
 def test_l1_leaves_zeros(batch_size):
     rows, target = cancer
     model = MiniBatchSGDClassifier("log_loss", penalty="l1", alpha=0.02, batch_size=batch_size, max_iter=30, **PLAIN)
-    reference = LogisticRegression(l1_ratio=1.0, C=1.0 / (0.02 * len(target)), solver="saga", max_iter=5000)
+    reference = LogisticRegression(
+        l1_ratio=1.0, C=1.0 / (0.02 * len(target)), solver="saga", max_iter=5000, random_state=0
+    )
     zeros, expected = (fit.fit(rows, target).coef_ == 0.0 for fit in (model, reference))
     assert (zeros == expected).mean() > 0.9
     assert zeros.sum() > 15
