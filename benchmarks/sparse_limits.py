@@ -1,12 +1,12 @@
-"""What batches of sparse rows cost at least where the rate follows the gradient: python benchmarks/sparse_limits.py
+"""What sparse rows cost at least where the rate follows the gradient: python benchmarks/sparse_limits.py
 
-``learning_rate="auto"`` needs the norm of a batch's gradient before it moves. So its values are read three times (for
-the scores, for the gradient and its norm, to move) where those of a constant rate are read twice; it moves two numbers
-a column; and columns have scales, for the scores and for the norm. Here are these passes alone, with neither losses nor
-rates nor penalties, beside two of a constant rate; the third over all values again, or over a list of the batch's
-columns, whichever is quicker. Then whole epochs of the estimators. Nanoseconds a row, means of the quickest quarter.
-Rows are generated; those of ``sms_spam_counts.npz``, a CSR matrix with y, come first where MINIBATCH_DATA names its
-folder, once and four times over: an epoch has work on the columns too, however few its rows.
+With ``learning_rate="auto"`` two numbers a column move, where a constant rate has one, and columns have scales. In
+batches of several rows, nothing moves before the norm of their gradient is known, so that it is added up apart; two
+passes over the values still do, since columns move when they are next read. Here are these passes alone, with neither
+losses nor rates nor penalties, beside the two of a constant rate; then whole epochs of the estimators. Nanoseconds a
+row, means of the quickest quarter. Rows are generated; those of ``sms_spam_counts.npz``, a CSR matrix with y, come
+first where MINIBATCH_DATA names its folder, once and four times over: an epoch has work on the columns too, however few
+its rows.
 """
 
 import os
@@ -20,13 +20,13 @@ from plain_table import folder_of, show
 from minibatch import MiniBatchSGDClassifier
 from minibatch._problems.batching import sample_order
 from minibatch._problems.state import rows_of
-from minibatch.engine.compile import entry, kernel
+from minibatch.engine.compile import entry
+from minibatch.engine.dual_averaging_sparse import add_product, column_type
 from minibatch.engine.row_blocks import AHEAD
 from minibatch.engine.rows import add_row, prefetch_row, row_dot
 
-N_ROWS, BATCH_SIZES, ROUNDS, N_EPOCHS = 30_000, (8, 32, 256), 24, 9
+N_ROWS, BATCH_SIZES, ROUNDS, N_EPOCHS = 30_000, (1, 8, 32, 256), 48, 9
 MESSAGES = "sms_spam_counts.npz"
-DUAL, ADDED, GRADIENT = range(3)
 # columns, values a row, and how fast the share of rows with a value falls from column to column
 SHAPES = {
     "15 of 4,200": (4_200, 15, 0.9),
@@ -35,15 +35,6 @@ SHAPES = {
     "75 of 47,000": (47_000, 75, 0.9),
     "75 of 47,000, alike": (47_000, 75, 0.0),
 }
-
-
-@kernel
-def move(parts, j):
-    """One column, by its part of the gradient, which is 0 where it has been moved already."""
-    g = parts[j, GRADIENT]
-    parts[j, GRADIENT] = 0.0
-    parts[j, DUAL] -= 0.01 * g
-    parts[j, ADDED] += 0.02 * g
 
 
 @entry
@@ -62,42 +53,56 @@ def two_passes(stamp):
 
 
 @entry
-def three_passes(stamp):
-    def three_passes(X, order, batch_size, parts, bands, scales, slopes, listed, in_list):
+def passes_of_auto(stamp):
+    def passes_of_auto(X, order, batch_size, columns, moves, scales, slopes):
         _ = stamp
-        (values, indices, indptr), (factors, inverses) = X, scales
-        n_places, total, one, none = np.uintp(0), 0.0, np.uintp(1), np.uintp(0)
+        (values, indices, indptr), (factors, inverses), m, total = X, scales, 0, 0.0
         for start in range(0, order.shape[0], batch_size):
-            stop = min(start + batch_size, order.shape[0])
+            stop, m = min(start + batch_size, order.shape[0]), m + 1
             for r in range(start, stop):
                 prefetch_row(X, order[min(r + AHEAD, order.shape[0] - 1)])
-                of_dual = of_added = 0.0
+                of_n = of_u = 0.0
                 for p in range(np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])):
-                    j = np.uintp(indices[p])
-                    x = values[p] * factors[np.uintp(bands[j])]
-                    of_dual, of_added = of_dual + x * parts[j, DUAL], of_added + x * parts[j, ADDED]
-                slopes[r - start] = 1e-9 * (of_dual + 0.3 * of_added)
-            n_places = none
+                    column = columns[np.uintp(indices[p])]
+                    x = values[p] * factors[np.uintp(column["band"])]
+                    n, u = add_product(column, moves[np.uintp(column["last"])], column["gradient"])
+                    column["gradient"], column["last"] = 0.0, m
+                    of_n, of_u = of_n + x * n, of_u + x * u
+                slopes[r - start] = 1e-9 * (of_n + 0.3 * of_u)
+            before = total
             for r in range(start, stop):
                 factor = slopes[r - start]
                 for p in range(np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])):
-                    j, part = np.uintp(indices[p]), factor * values[p]
-                    before = parts[j, GRADIENT]
-                    parts[j, GRADIENT] = before + part
-                    total += part * (before + before + part) * inverses[np.uintp(bands[j])]
-                    if in_list:
-                        listed[n_places] = j
-                        n_places += one if before == 0.0 else none
-            if in_list:
-                for place in range(n_places):
-                    move(parts, np.uintp(listed[place]))
-            else:
-                for r in range(start, stop):
-                    for p in range(np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])):
-                        move(parts, np.uintp(indices[p]))
+                    column, part = columns[np.uintp(indices[p])], factor * values[p]
+                    g = column["gradient"]
+                    column["gradient"] = g + part
+                    total += part * (g + g + part) * inverses[np.uintp(column["band"])]
+            moves[m]["n"], moves[m]["u"] = -0.01, 0.02 + 1e-9 * (total - before)
         return total
 
-    return three_passes
+    return passes_of_auto
+
+
+@entry
+def single_rows_of_auto(stamp):
+    def single_rows_of_auto(X, order, columns, bands, factors):
+        _ = stamp
+        values, indices, indptr = X
+        slope = 0.0
+        for r in range(order.shape[0]):
+            prefetch_row(X, order[min(r + AHEAD, order.shape[0] - 1)])
+            first, last, of_n, of_u = np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1]), 0.0, 0.0
+            for p in range(first, last):
+                j = np.uintp(indices[p])
+                x = values[p] * factors[np.uintp(bands[j])]
+                of_n, of_u = of_n + x * columns[j]["n"], of_u + x * columns[j]["u"]
+            slope = 1e-9 * (of_n + 0.3 * of_u)
+            for p in range(first, last):
+                column = columns[np.uintp(indices[p])]
+                column["n"] -= slope * values[p]
+                column["u"] += 2.0 * slope * values[p]
+
+    return single_rows_of_auto
 
 
 def rows(n_columns, n_values, fall):
@@ -111,6 +116,7 @@ def rows(n_columns, n_values, fall):
         (N_ROWS, n_columns),
     )
     X.sum_duplicates()
+    X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)  # as vectorizers make them
     return X
 
 
@@ -135,21 +141,33 @@ def bare(X, batch_size):
     """By turns."""
     n_rows, n_columns = X.shape
     data, order = rows_of(X), sample_order(n_rows, True, 0, 0)
-    weights, parts, slopes = np.zeros((1, n_columns)), np.zeros((n_columns, 3)), np.empty(batch_size)
+    weights, slopes = np.zeros((1, n_columns)), np.empty(batch_size)
+    columns = np.zeros(n_columns, column_type(np.float64, batch_size > 1))
+    columns["n"] = 1.0
+    moves = np.zeros(-(-n_rows // batch_size) + 1, column_type(np.float64, False))
     bands = np.log2(1 + np.bincount(X.indices, minlength=n_columns)).astype(np.uint8)
-    factors, listed = np.linspace(0.9, 1.1, bands.max() + 1), np.empty(X.nnz, np.int32)
-    rest = (bands, (factors, 1.0 / factors), slopes, listed)
-    passes = {
-        "two": lambda: two_passes(data, order, batch_size, weights, slopes),
-        "three": lambda: three_passes(data, order, batch_size, parts, *rest, False),
-        "three, list": lambda: three_passes(data, order, batch_size, parts, *rest, True),
-    }
+    factors = np.linspace(0.9, 1.1, bands.max() + 1)
+
+    def of_auto():
+        if batch_size > 1:
+            columns["gradient"], columns["last"], columns["band"] = 0.0, 0, bands
+        start = time.perf_counter()
+        if batch_size > 1:
+            passes_of_auto(data, order, batch_size, columns, moves, (factors, 1.0 / factors), slopes)
+        else:
+            single_rows_of_auto(data, order, columns, bands, factors)
+        return time.perf_counter() - start
+
+    def of_constant():
+        start = time.perf_counter()
+        two_passes(data, order, batch_size, weights, slopes)
+        return time.perf_counter() - start
+
+    passes = {"constant": of_constant, "auto": of_auto}
     seconds = {name: [] for name in passes}
     for _ in range(ROUNDS):
         for name, run in passes.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(run())
     return {name: quickest(some, n_rows) for name, some in seconds.items()}
 
 
@@ -171,11 +189,12 @@ def main(folder):
     for name, X, y in problems():
         for batch_size in BATCH_SIZES:
             passes, whole = bare(X, batch_size), epochs(X, y, batch_size)
-            two, three = passes["two"], min(passes["three"], passes["three, list"])
-            constant, auto = whole["constant"], whole["auto"]
-            shown = f"{two:.0f}", f"{three:.0f}", f"{three / two:.2f}", f"{constant:.0f}", f"{auto:.0f}"
-            lines.append([name, str(batch_size), *shown, f"{auto / constant:.2f}"])
-    columns = ["values, columns", "B", "two passes", "three", "ratio", "constant", "auto", "ratio"]
+            line = [name, str(batch_size)]
+            for some in (passes, whole):
+                constant, auto = some["constant"], some["auto"]
+                line += [f"{constant:.0f}", f"{auto:.0f}", f"{auto / constant:.2f}"]
+            lines.append(line)
+    columns = ["values, columns", "B", "passes: constant", "auto", "ratio", "epochs: constant", "auto", "ratio"]
     show("sparse_limits", columns, lines, folder)
 
 
