@@ -37,9 +37,9 @@ from minibatch.engine.rows import prefetch
 from minibatch.engine.vectors import multiply_add, splat
 
 __all__ = [
-    "Columns", "add_product", "band_of", "column_type", "dot_of_alike", "dot_of_bands", "dot_of_scaled",
+    "Columns", "add_product", "band_of", "between", "column_type", "dot_of_alike", "dot_of_bands", "dot_of_scaled",
     "dual_averaging_sparse_row_epoch", "factor_of", "find_shares", "look_at_columns", "move_by_row", "move_outputs",
-    "pack", "score_at_columns", "settled", "unpack", "weight_there", "with_column", "with_scaled",
+    "pack", "part_of_dot", "score_at_columns", "settled", "unpack", "weight_there",
 ]  # fmt: skip
 
 
@@ -62,7 +62,9 @@ class Columns(NamedTuple):
     inverses: np.ndarray  # of these scales, in float64
     factors: np.ndarray  # (outputs, bands): from a dual vector to weights, where the next gradient is taken
     shares: np.ndarray  # (outputs, 2): of u there, and the threshold
-    # one of (outputs, updates), in batches: what each update adds to ``n`` and ``u``, for each unit of the gradient
+    move: np.ndarray  # (1,): what a single row adds to ``n`` and ``u`` of a column, for each unit of its value
+    # one of (outputs, updates), in batches: what each adds for a unit of the gradient. Functions that ask whether there
+    # are any have them as an argument: a branch on the length of a field is compiled, one on that of an argument not.
     moves: tuple[np.ndarray, ...]
 
 
@@ -100,7 +102,7 @@ def add_product(column, move, factor):
 
 @intrinsic
 def _add_product(typing_context, column, move, factor):
-    """The two lie side by side, and are a vector: measured, an eighth of an epoch."""
+    """The two lie side by side, and are a vector: measured, an eighth of an epoch in batches of long rows."""
 
     def codegen(context, builder, signature, args):
         real = context.get_data_type(factor)
@@ -154,55 +156,55 @@ def find_shares(pace, objective, columns):
 
 
 @kernel
+def between(parts, moves, m, k, j, share):
+    """What there is of a column where the next gradient is taken, before a threshold and its factor."""
+    n, u = settled(parts, moves, m, k, j)
+    return n + share * u
+
+
+@kernel
 def weight_there(columns, moves, m, k, j, share, threshold, zero):
     """The weight of a column where the next gradient is taken."""
-    n, u = settled(columns.parts, moves, m, k, j)
-    return soft_threshold(n + share * u, threshold, zero) * factor_of(columns, moves, k, j)
-
-
-@kernel_in_order
-def with_column(parts, moves, m, k, j, x, of_n, of_u):
-    """Two sums with ``x`` times what there is of a column."""
-    n, u = settled(parts, moves, m, k, j)
-    return of_n + x * n, of_u + x * u
+    there = between(columns.parts, moves, m, k, j, share)
+    return soft_threshold(there, threshold, zero) * factor_of(columns, moves, k, j)
 
 
 @kernel_in_order
 def dot_of_alike(X, i, parts, moves, m, k, share):
-    """The product of a row with ``n`` and ``share`` times ``u``. Sums of two, in order, as in ``engine.rows``."""
+    """The product of a row with what there is of its columns. Sums of two, in order, as in ``engine.rows``."""
     values, indices, indptr = X
-    even_n = even_u = odd_n = odd_u = values.dtype.type(0)
+    even = odd = values.dtype.type(0)
     one, two = np.uintp(1), np.uintp(2)
     p, last = np.uintp(indptr[i]), np.uintp(indptr[i + one])
     while p + two <= last:
-        even_n, even_u = with_column(parts, moves, m, k, np.uintp(indices[p]), values[p], even_n, even_u)
-        odd_n, odd_u = with_column(parts, moves, m, k, np.uintp(indices[p + one]), values[p + one], odd_n, odd_u)
+        even += values[p] * between(parts, moves, m, k, np.uintp(indices[p]), share)
+        odd += values[p + one] * between(parts, moves, m, k, np.uintp(indices[p + one]), share)
         p += two
     if p < last:
-        even_n, even_u = with_column(parts, moves, m, k, np.uintp(indices[p]), values[p], even_n, even_u)
-    return (even_n + odd_n) + share * (even_u + odd_u)
+        even += values[p] * between(parts, moves, m, k, np.uintp(indices[p]), share)
+    return even + odd
 
 
 @kernel_in_order
-def with_scaled(columns, moves, m, k, j, x, of_n, of_u):
-    """``with_column``, of columns that have scales."""
-    return with_column(columns.parts, moves, m, k, j, x * factor_of(columns, moves, k, j), of_n, of_u)
+def part_of_dot(X, p, columns, moves, m, k, share):
+    """Of a value in a row whose columns have scales."""
+    j = np.uintp(X.indices[p])
+    return X.data[p] * factor_of(columns, moves, k, j) * between(columns.parts, moves, m, k, j, share)
 
 
 @kernel_in_order
 def dot_of_scaled(X, i, columns, moves, m, k, share):
     """``dot_of_bands`` where there is no threshold."""
-    values, indices, indptr = X
-    even_n = even_u = odd_n = odd_u = values.dtype.type(0)
+    even = odd = X.data.dtype.type(0)
     one, two = np.uintp(1), np.uintp(2)
-    p, last = np.uintp(indptr[i]), np.uintp(indptr[i + one])
+    p, last = np.uintp(X.indptr[i]), np.uintp(X.indptr[i + one])
     while p + two <= last:
-        even_n, even_u = with_scaled(columns, moves, m, k, np.uintp(indices[p]), values[p], even_n, even_u)
-        odd_n, odd_u = with_scaled(columns, moves, m, k, np.uintp(indices[p + one]), values[p + one], odd_n, odd_u)
+        even += part_of_dot(X, p, columns, moves, m, k, share)
+        odd += part_of_dot(X, p + one, columns, moves, m, k, share)
         p += two
     if p < last:
-        even_n, even_u = with_scaled(columns, moves, m, k, np.uintp(indices[p]), values[p], even_n, even_u)
-    return (even_n + odd_n) + share * (even_u + odd_u)
+        even += part_of_dot(X, p, columns, moves, m, k, share)
+    return even + odd
 
 
 @kernel_in_order
@@ -232,13 +234,11 @@ def score_at_columns(X, i, memory, columns, moves, m, k):
 @kernel
 def move_by_row(X, i, k, step, weights, columns):
     """Take ``step`` times the row from ``n`` of output ``k``; and what follows from ``u``."""
-    (values, indices, indptr), parts, real = X, columns.parts, columns.factors.dtype.type
-    of_n, of_u = real(-step), real(weights * step)
+    (values, indices, indptr), parts, move, real = X, columns.parts, columns.move[0], columns.factors.dtype.type
     if step != 0.0:
+        move["n"], move["u"] = real(-step), real(weights * step)
         for p in range(np.uintp(indptr[i]), np.uintp(indptr[i + np.uintp(1)])):
-            column = parts[k, np.uintp(indices[p])]
-            column["n"] += of_n * values[p]
-            column["u"] += of_u * values[p]
+            add_product(parts[k, np.uintp(indices[p])], move, values[p])
 
 
 @kernel
