@@ -194,7 +194,7 @@ def main(folder):
                 constant, auto = some["constant"], some["auto"]
                 line += [f"{constant:.0f}", f"{auto:.0f}", f"{auto / constant:.2f}"]
             lines.append(line)
-    columns = ["values, columns", "B", "passes: constant", "auto", "ratio", "epochs: constant", "auto", "ratio"]
+    columns = ["values, columns", "B", "passes", "auto", "ratio", "epoch", "auto", "ratio"]
     show("sparse_limits", columns, lines, folder)
 
 
