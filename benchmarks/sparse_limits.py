@@ -61,14 +61,14 @@ def passes_of_auto(stamp):
             stop, m = min(start + batch_size, order.shape[0]), m + 1
             for r in range(start, stop):
                 prefetch_row(X, order[min(r + AHEAD, order.shape[0] - 1)])
-                of_n = of_u = 0.0
+                score = 0.0
                 for p in range(np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])):
                     column = columns[np.uintp(indices[p])]
                     x = values[p] * factors[np.uintp(column["band"])]
                     n, u = add_product(column, moves[np.uintp(column["last"])], column["gradient"])
                     column["gradient"], column["last"] = 0.0, m
-                    of_n, of_u = of_n + x * n, of_u + x * u
-                slopes[r - start] = 1e-9 * (of_n + 0.3 * of_u)
+                    score += x * (n + 0.3 * u)
+                slopes[r - start] = 1e-9 * score
             before = total
             for r in range(start, stop):
                 factor = slopes[r - start]
@@ -85,22 +85,20 @@ def passes_of_auto(stamp):
 
 @entry
 def single_rows_of_auto(stamp):
-    def single_rows_of_auto(X, order, columns, bands, factors):
+    def single_rows_of_auto(X, order, columns, move, bands, factors):
         _ = stamp
         values, indices, indptr = X
-        slope = 0.0
         for r in range(order.shape[0]):
             prefetch_row(X, order[min(r + AHEAD, order.shape[0] - 1)])
-            first, last, of_n, of_u = np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1]), 0.0, 0.0
+            first, last = np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])
+            score = 0.0
             for p in range(first, last):
                 j = np.uintp(indices[p])
                 x = values[p] * factors[np.uintp(bands[j])]
-                of_n, of_u = of_n + x * columns[j]["n"], of_u + x * columns[j]["u"]
-            slope = 1e-9 * (of_n + 0.3 * of_u)
+                score += x * (columns[j]["n"] + 0.3 * columns[j]["u"])
+            move["n"], move["u"] = -1e-9 * score, 2e-9 * score
             for p in range(first, last):
-                column = columns[np.uintp(indices[p])]
-                column["n"] -= slope * values[p]
-                column["u"] += 2.0 * slope * values[p]
+                add_product(columns[np.uintp(indices[p])], move, values[p])
 
     return single_rows_of_auto
 
@@ -142,20 +140,20 @@ def bare(X, batch_size):
     n_rows, n_columns = X.shape
     data, order = rows_of(X), sample_order(n_rows, True, 0, 0)
     weights, slopes = np.zeros((1, n_columns)), np.empty(batch_size)
-    columns = np.zeros(n_columns, column_type(np.float64, batch_size > 1))
-    columns["n"] = 1.0
+    columns, first = np.zeros((2, n_columns), column_type(np.float64, batch_size > 1))
     moves = np.zeros(-(-n_rows // batch_size) + 1, column_type(np.float64, False))
     bands = np.log2(1 + np.bincount(X.indices, minlength=n_columns)).astype(np.uint8)
-    factors = np.linspace(0.9, 1.1, bands.max() + 1)
+    factors, first["n"] = np.linspace(0.9, 1.1, bands.max() + 1), 1.0
+    if batch_size > 1:
+        first["band"] = bands
 
     def of_auto():
-        if batch_size > 1:
-            columns["gradient"], columns["last"], columns["band"] = 0.0, 0, bands
+        columns[:] = first
         start = time.perf_counter()
         if batch_size > 1:
             passes_of_auto(data, order, batch_size, columns, moves, (factors, 1.0 / factors), slopes)
         else:
-            single_rows_of_auto(data, order, columns, bands, factors)
+            single_rows_of_auto(data, order, columns, moves[0], bands, factors)
         return time.perf_counter() - start
 
     def of_constant():

@@ -10,14 +10,7 @@ import numpy as np
 
 from minibatch.engine.compile import entry, kernel, kernel_in_order
 from minibatch.engine.dual_averaging import next_look
-from minibatch.engine.dual_averaging_sparse import (
-    find_shares,
-    look_at_columns,
-    pack,
-    score_at_columns,
-    settled,
-    unpack,
-)
+from minibatch.engine.dual_averaging_sparse import find_shares, look_at_columns, pack, score_at_columns, settled, unpack
 from minibatch.engine.dual_averaging_sums import (
     OF_INTERCEPT,
     SQUARED_NORM,
@@ -34,7 +27,8 @@ __all__ = [
     "norm_of_batch", "scores_of_batch", "settle_all", "sum_of_slopes",
 ]  # fmt: skip
 
-# Updates that are remembered, at most. To settle all columns takes a pass over them; float32 counts as far.
+# Updates that are remembered, at most: settling all columns takes a pass over them. A column of float32 has 16 bits for
+# the number of its last.
 REMEMBERED = 4096
 
 
@@ -99,7 +93,7 @@ def move_outputs_by_batch(X, order, start, stop, batch_size, t, m, objective, me
     """Find the gradient, from the slopes of the rows, and make update ``t``: of the intercepts here, and of columns as
     number ``m`` of those remembered."""
     n_outputs, n_paces, of_all, eta, weights = columns.parts.shape[0], memory.pace.shape[0], 0.0, 0.0, 0.0
-    part, real, (steps,) = (stop - start) / batch_size, columns.factors.dtype.type, columns.moves
+    part, real = (stop - start) / batch_size, columns.factors.dtype.type
     for k in range(n_outputs):
         norm_of_batch(X, order, start, stop, batch_size, k, objective, columns, slopes, buffer)
         of_all += buffer[k, SQUARED_NORM]
@@ -107,7 +101,8 @@ def move_outputs_by_batch(X, order, start, stop, batch_size, t, m, objective, me
         if k < n_paces:
             squared_norm = buffer[k, SQUARED_NORM] if n_paces == n_outputs else of_all
             eta, weights = next_rate(memory.pace, k, squared_norm, t, buffer[k, UNIT], part)
-        steps[k, m]["n"], steps[k, m]["u"] = real(-eta), real(weights * eta)
+        move = columns.moves[0][k, m]
+        move["n"], move["u"] = real(-eta), real(weights * eta)
         memory.dual.intercept[k] -= eta * buffer[k, OF_INTERCEPT]
         memory.average.intercept[k] += weights * eta * buffer[k, OF_INTERCEPT]
 
