@@ -296,11 +296,11 @@ class DualAveragingProblem(LinearProblem):
     def _columns(self, n_outputs: int, n_batches: int = 0) -> Columns:
         """Buffers: of so many batches of several rows, or of single ones."""
         (bands, scales, _), dtype = self.scales_of_bands, self.data.y.dtype
-        inverses, of_move = 1.0 / scales.astype(np.float64), column_type(dtype, False)
+        inverses = 1.0 / scales.astype(np.float64)
         parts = _aligned(n_outputs, self.n_features, column_type(dtype, n_batches > 0))
         factors, shares = np.empty((n_outputs, len(scales)), dtype), np.empty((n_outputs, 2))
-        moves = (np.zeros((n_outputs, _n_remembered(n_batches)), of_move),) if n_batches else ()
-        return Columns(parts, bands, scales, inverses, factors, shares, np.empty(1, of_move), moves)
+        moves = (np.zeros((n_outputs, _n_remembered(n_batches)), column_type(dtype, False)),) if n_batches else ()
+        return Columns(parts, bands, scales, inverses, factors, shares, moves)
 
     def _large_batches(self, state: State, epoch: Epoch, passed: Passed) -> None:
         memory, batch_size = self._memory(state), epoch.batch_size

@@ -17,8 +17,9 @@ whole, at the cost of two numbers, on every weight alike. Update ``t`` from ``n`
     m += (r^2 t / S) (n - m), S the sum of r^2 t
 
 A last batch of fewer rows is the part ``p`` of an update: its gradient and its share of ``E`` are ``p`` times as large.
-The sums at ``y`` are those of now in the first 256 updates, then brought up before every fourth (``has_new_sums``): so
-four single rows meet weights that are the same multiples of the dual vectors, and are one pass.
+The sums at ``y`` are those of now in the first 256 updates, then brought up before every fourth, from the 1024th on
+before every sixteenth (``has_new_sums``): so four single rows meet weights that are the same multiples of the dual
+vectors, and are one pass; and what they are multiples by is found once for several.
 
 The model is the weights of ``m``, left to who calls. ``r^2 / sqrt(v)`` is the rate of DoWG (Khaled, Mishchenko & Jin
 2023, arXiv 2305.16284); gradients between an iterate and the average are those of schedule-free SGD (Defazio et al.
@@ -54,8 +55,9 @@ __all__ = [
 INTERPOLATION = 0.7
 # How often the distance is looked at while the number of updates doubles.
 LOOKS = 8
-# From this update on the sums where gradients are taken are brought up before every fourth. Looks are then 16 apart.
-FOURS = 256
+# From these updates on the sums where gradients are taken are brought up before every fourth, and before every
+# sixteenth. Looks are then 16 and 64 apart, and at the first of them.
+FOURS, SIXTEENS = 256, 1024
 # Columns of the pace of an output.
 DISTANCE, GRADIENTS, WEIGHTS, SUM, AVERAGE_SUM, POINT_SUM = range(6)
 
@@ -82,7 +84,7 @@ def next_look(t):
 @kernel
 def has_new_sums(t):
     """Whether the sums where gradients are taken are brought up before update ``t``."""
-    return t < FOURS or t % 4 == 0
+    return t < FOURS or t % (4 if t < SIXTEENS else 16) == 0
 
 
 @kernel

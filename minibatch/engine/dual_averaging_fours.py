@@ -16,9 +16,10 @@ from minibatch.engine.dual_averaging import (
     POINT_SUM,
     SUM,
     WEIGHTS,
+    has_new_sums,
     inverse_root,
 )
-from minibatch.engine.dual_averaging_sums import INVERSE, UNIT, share_of_sums
+from minibatch.engine.dual_averaging_sums import INVERSE, UNIT, find_factors_of, share_of_sums
 from minibatch.engine.four_rows import (
     add_four_rows_to_both,
     prefetch_rows,
@@ -145,16 +146,13 @@ def ask_for_numbers(data, order, r, squares):
 
 
 @kernel
-def products_at_point(X, i0, i1, i2, i3, memory, k, sums, scales, objective, factors, ahead):
+def products_at_point(X, i0, i1, i2, i3, memory, k, factors, ahead):
     """The products of ``four_steps`` and their factor: of columns that differ each has its own."""
-    n, u, real = memory.dual.weights, memory.average.weights, factors.dtype.type
-    one, shrinks, factor = real(1), real(objective.l2 * sums), real(1)
-    if scales.shape[0] == 1:
+    n, u, factor = memory.dual.weights, memory.average.weights, factors.dtype.type(1)
+    if factors.shape[1] == 1:
         products = products_with_both(X, i0, i1, i2, i3, n, u, k, ahead)
-        factor = one / (scales[0] + shrinks)
+        factor = factors[k, 0]
     else:
-        for j in range(scales.shape[0]):
-            factors[k, j] = one / (scales[j] + shrinks)
         products = scaled_products_with_both(X, i0, i1, i2, i3, n, u, factors, k, ahead)
     d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23 = products
     return (
@@ -171,17 +169,17 @@ def run_by_fours(data, order, first, last, k, n_updates, objective, scales, memo
     distance, loss, sums = memory.pace[k, DISTANCE], 0.0, memory.pace[k, POINT_SUM]
     unit, place = distance / buffer[k, UNIT], place_of(memory, buffer, k)
     for r in range(first, last, 4):
-        sums = place.rates + share_of_sums(place.weights) * place.others
+        t = n_updates + r + 1
+        if has_new_sums(t):
+            sums = place.rates + share_of_sums(place.weights) * place.others
+            find_factors_of(k, sums, scales, objective, factors)
         i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
         ask_for_numbers(data, order, r, squares)
-        products, factor = products_at_point(
-            X, i0, i1, i2, i3, memory, k, sums, scales, objective, factors, two_rows(order, r + AHEAD)
-        )
+        products, factor = products_at_point(X, i0, i1, i2, i3, memory, k, factors, two_rows(order, r + AHEAD))
         y0, w0 = target_of_output(i0, k, y, row_weight, class_weight, objective)
         y1, w1 = target_of_output(i1, k, y, row_weight, class_weight, objective)
         y2, w2 = target_of_output(i2, k, y, row_weight, class_weight, objective)
         y3, w3 = target_of_output(i3, k, y, row_weight, class_weight, objective)
-        t = n_updates + r + 1
         growth = (unit * t, unit * (t + 1), unit * (t + 2), unit * (t + 3))
         of_rows = (squares[i0], squares[i1], squares[i2], squares[i3])
         value, place, (a0, a1, a2, a3), added = four_steps(

@@ -8,7 +8,7 @@ loss, ns a row: 250 instead of 470.
 import numpy as np
 
 from minibatch.engine.compile import kernel
-from minibatch.engine.dual_averaging import DISTANCE
+from minibatch.engine.dual_averaging import DISTANCE, POINT_SUM, has_new_sums
 from minibatch.engine.dual_averaging_fours import (
     Place,
     ask_for_numbers,
@@ -17,7 +17,7 @@ from minibatch.engine.dual_averaging_fours import (
     products_at_point,
     put_back,
 )
-from minibatch.engine.dual_averaging_sums import UNIT, share_of_sums
+from minibatch.engine.dual_averaging_sums import UNIT, find_factors_of, share_of_sums
 from minibatch.engine.four_rows import add_four_rows_to_both, prefetch_rows
 from minibatch.engine.lanes import LANES, lanes
 from minibatch.engine.row_blocks import AHEAD, two_rows
@@ -54,13 +54,11 @@ def fill_with_zeros(numbers, n):
 
 
 @kernel
-def fill_products(X, i0, i1, i2, i3, memory, first, n, sums, scales, objective, factors, factor, products, ahead):
+def fill_products(X, i0, i1, i2, i3, memory, first, n, factors, factor, products, ahead):
     """Those of the rows with ``n``, with ``u`` and with each other, and their factors, as ``four_steps`` wants them."""
     d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23 = products
     for k in range(n):
-        of_output, factor[k] = products_at_point(
-            X, i0, i1, i2, i3, memory, first + k, sums[k], scales, objective, factors, ahead
-        )
+        of_output, factor[k] = products_at_point(X, i0, i1, i2, i3, memory, first + k, factors, ahead)
         d0[k], d1[k], d2[k], d3[k], e0[k], e1[k], e2[k], e3[k] = of_output[:8]
         g01[k], g02[k], g03[k], g12[k], g13[k], g23[k] = of_output[8:]
 
@@ -91,21 +89,22 @@ def run_side_by_side(
     X, n = data.X, min(LANES, losses.shape[0] - first)
     full = min(LANES, -(-n // AT_ONCE) * AT_ONCE)
     fill_with_zeros(products, full)
-    fill_with_zeros((y0, y1, y2, y3, w0, w1, w2, w3, factor, sums, loss), full)
+    fill_with_zeros((y0, y1, y2, y3, w0, w1, w2, w3, factor, loss), full)
     for k in range(full):
         i = first + min(k, n - 1)
         v[k], inverse[k], weights[k], rates[k], others[k], dual[k], other[k] = place_of(memory, buffer, i)
         distance[k], unit[k] = memory.pace[i, DISTANCE], memory.pace[i, DISTANCE] / buffer[i, UNIT]
+        sums[k] = memory.pace[i, POINT_SUM]
     for r in range(begin, end, 4):
         i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
         t, of_rows = n_updates + r + 1, (squares[i0], squares[i1], squares[i2], squares[i3])
         ask_for_numbers(data, order, r, squares)
-        for k in range(full):
-            sums[k] = rates[k] + share_of_sums(weights[k]) * others[k]
-        fill_products(
-            X, i0, i1, i2, i3, memory, first, n, sums, scales, objective, factors, factor, products,
-            two_rows(order, r + AHEAD),
-        )  # fmt: skip
+        if has_new_sums(t):
+            for k in range(full):
+                sums[k] = rates[k] + share_of_sums(weights[k]) * others[k]
+            for k in range(n):
+                find_factors_of(first + k, sums[k], scales, objective, factors)
+        fill_products(X, i0, i1, i2, i3, memory, first, n, factors, factor, products, two_rows(order, r + AHEAD))
         fill_targets(data, i0, first, n, objective, y0, w0)
         fill_targets(data, i1, first, n, objective, y1, w1)
         fill_targets(data, i2, first, n, objective, y2, w2)

@@ -62,7 +62,6 @@ class Columns(NamedTuple):
     inverses: np.ndarray  # of these scales, in float64
     factors: np.ndarray  # (outputs, bands): from a dual vector to weights, where the next gradient is taken
     shares: np.ndarray  # (outputs, 2): of u there, and the threshold
-    move: np.ndarray  # (1,): what a single row adds to ``n`` and ``u`` of a column, for each unit of its value
     # one of (outputs, updates), in batches: what each adds for a unit of the gradient. Functions that ask whether there
     # are any have them as an argument: a branch on the length of a field is compiled, one on that of an argument not.
     moves: tuple[np.ndarray, ...]
@@ -93,34 +92,34 @@ def pack(memory, columns, moves, buffer):
                 column["gradient"], column["last"], column["band"] = 0.0, 0, band_of(columns, np.uintp(j))
 
 
-def add_product(column, move, factor):
-    """Add ``factor`` times ``n`` and ``u`` of a move to those of a column; returns what they are then."""
-    column["n"] += move["n"] * factor
-    column["u"] += move["u"] * factor
+def add_product(column, n, u, factor):
+    """Add ``factor`` times ``n`` and ``u`` to those of a column; returns what they are then."""
+    column["n"] += n * factor
+    column["u"] += u * factor
     return column["n"], column["u"]
 
 
 @intrinsic
-def _add_product(typing_context, column, move, factor):
+def _add_product(typing_context, column, n, u, factor):
     """The two lie side by side, and are a vector: measured, an eighth of an epoch in batches of long rows."""
 
     def codegen(context, builder, signature, args):
         real = context.get_data_type(factor)
-        pair = ir.VectorType(real, 2).as_pointer()
-        of_column, of_move = (builder.bitcast(record, pair) for record in args[:2])
-        align = context.get_abi_sizeof(real)
-        before, change = builder.load(of_column, align=align), builder.load(of_move, align=align)
-        after = multiply_add(builder, change, splat(builder, args[2], 2), before)
+        pair, align = ir.VectorType(real, 2), context.get_abi_sizeof(real)
+        of_column, change = builder.bitcast(args[0], pair.as_pointer()), ir.Constant(pair, ir.Undefined)
+        for place in range(2):
+            change = builder.insert_element(change, args[1 + place], cgutils.int32_t(place))
+        after = multiply_add(builder, change, splat(builder, args[3], 2), builder.load(of_column, align=align))
         builder.store(after, of_column, align=align)
         numbers = [builder.extract_element(after, cgutils.int32_t(place)) for place in range(2)]
         return context.make_tuple(builder, signature.return_type, numbers)
 
-    return types.UniTuple(factor, 2)(column, move, factor), codegen
+    return types.UniTuple(factor, 2)(column, n, u, factor), codegen
 
 
 @overload(add_product, jit_options={**OPTIONS, **INLINED})
-def _add_product_of_records(column, move, factor):
-    return lambda column, move, factor: _add_product(column, move, factor)
+def _add_product_of_records(column, n, u, factor):
+    return lambda column, n, u, factor: _add_product(column, n, u, factor)
 
 
 @kernel
@@ -129,7 +128,8 @@ def settled(parts, moves, m, k, j):
     column = parts[k, j]
     if len(moves) == 0:
         return column["n"], column["u"]
-    n, u = add_product(column, moves[0][k, np.uintp(column["last"])], column["gradient"])
+    move = moves[0][k, np.uintp(column["last"])]
+    n, u = add_product(column, move["n"], move["u"], column["gradient"])
     column["gradient"], column["last"] = 0.0, m
     return n, u
 
@@ -234,11 +234,11 @@ def score_at_columns(X, i, memory, columns, moves, m, k):
 @kernel
 def move_by_row(X, i, k, step, weights, columns):
     """Take ``step`` times the row from ``n`` of output ``k``; and what follows from ``u``."""
-    (values, indices, indptr), parts, move, real = X, columns.parts, columns.move[0], columns.factors.dtype.type
+    (values, indices, indptr), parts, real = X, columns.parts, columns.factors.dtype.type
     if step != 0.0:
-        move["n"], move["u"] = real(-step), real(weights * step)
+        n, u = real(-step), real(weights * step)
         for p in range(np.uintp(indptr[i]), np.uintp(indptr[i + np.uintp(1)])):
-            add_product(parts[k, np.uintp(indices[p])], move, values[p])
+            add_product(parts[k, np.uintp(indices[p])], n, u, values[p])
 
 
 @kernel

@@ -24,9 +24,9 @@ from minibatch.engine.dual_averaging import (
 from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
-    "INVERSE", "N_BUFFER", "OF_INTERCEPT", "SQUARED_NORM", "UNIT", "bring_up_factors", "dot_of_point", "find_factors",
-    "from_sums", "look_around", "next_rate", "numbers_from_sums", "numbers_to_sums", "renew_inverses", "share_of_model",
-    "share_of_sums", "to_sums",
+    "INVERSE", "N_BUFFER", "OF_INTERCEPT", "SQUARED_NORM", "UNIT", "bring_up_factors", "dot_of_point",
+    "find_factors", "find_factors_of", "from_sums", "look_around", "next_rate", "numbers_from_sums",
+    "numbers_to_sums", "renew_inverses", "share_of_model", "share_of_sums", "to_sums",
 ]  # fmt: skip
 
 # Columns of the buffer of an output: what ``S`` is counted in, the inverse root of ``v``; on sparse rows, of the
@@ -102,14 +102,20 @@ def share_of_sums(weights):
 
 
 @kernel
+def find_factors_of(k, sums, scales, objective, factors):
+    """``find_factors`` of one output, from the sums where a gradient is taken."""
+    real = factors.dtype.type
+    one, shrinks = real(1), real(objective.l2 * sums)
+    for j in range(scales.shape[0]):
+        factors[k, j] = one / (scales[j] + shrinks)
+
+
+@kernel
 def find_factors(pace, scales, objective, factors):
     """Fill ``factors``: what makes weights, where a gradient is taken, of dual vectors."""
-    last, real = pace.shape[0] - 1, factors.dtype.type
-    one = real(1)
+    last = pace.shape[0] - 1
     for k in range(factors.shape[0]):
-        shrinks = real(objective.l2 * pace[min(k, last), POINT_SUM])
-        for j in range(scales.shape[0]):
-            factors[k, j] = one / (scales[j] + shrinks)
+        find_factors_of(k, pace[min(k, last), POINT_SUM], scales, objective, factors)
 
 
 @kernel

@@ -44,7 +44,7 @@ def dual_averaging(
             rows, t = slice(begin, min(begin + batch_size, n)), t + 1
             share = SHARE if t > 1 else 0.0
             part = (rows.stop - begin) / batch_size
-            if t < 256 or t % 4 == 0:
+            if t < 256 or t % (4 if t < 1024 else 16) == 0:
                 E_of_point = E + share * (mean_E - E)
             point = weights_of(dual + share * (average - dual), E_of_point, q, l1, l2)
             if is_looked_at(t):
