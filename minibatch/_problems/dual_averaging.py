@@ -77,6 +77,10 @@ class DualAveragingProblem(LinearProblem):
         """``q`` of ``engine.dual_averaging``, in the type of X; one number where the columns are alike."""
         return self.scales_of_bands.of_columns
 
+    @property
+    def _inverse_scales(self) -> NDArray[np.float64]:
+        return 1.0 / self.scales.astype(np.float64)
+
     @cached_property
     def scales_of_bands(self) -> Scales:
         return self.scaled_by.scales(self.data.y.dtype)
@@ -178,7 +182,7 @@ class DualAveragingProblem(LinearProblem):
     def squares_of_rows(self) -> NDArray[np.float64] | None:
         """Squared norms of the rows in the norm of the scales' inverses, with the 1 of the intercept; None where they
         overflow."""
-        X, factors = self.data.X, 1.0 / self.scales.astype(np.float64)
+        X, factors = self.data.X, self._inverse_scales
         squares = np.empty(len(self.data.y))
         with np.errstate(over="ignore"):
             if isinstance(X, CSR):
@@ -250,15 +254,16 @@ class DualAveragingProblem(LinearProblem):
 
     def epoch_bytes(self, batch_size: int, averaged: bool) -> dict[str, int]:
         theta, loop = self.data.y.itemsize * self.n_parameters, self._epoch_function(batch_size, False)
-        if loop == self._large_batches:
-            return {"gradients": self._sum_bytes(batch_size), "point of the gradient": theta}
-        if loop == self._gradient_batches:
-            return {"gradients": theta, "point of the gradient": theta}
-        squares = 8 * len(self.data.y) if batch_size == 1 else 0
         one = self.data.y.itemsize * self.n_outputs  # of a column
+        of_columns = {"factors of columns": one * len(self.scales)}
+        if loop == self._large_batches:
+            return {"gradients": self._sum_bytes(batch_size), "point of the gradient": theta, **of_columns}
+        if loop == self._gradient_batches:
+            return {"gradients": theta, "point of the gradient": theta, **of_columns}
+        squares = 8 * len(self.data.y) if batch_size == 1 else 0
         if loop in self._of_single_rows:
             rows = 4 * self.data.y.itemsize * self.n_features if loop == self._softmax_rows else 0
-            return {"squares of the rows": squares, "factors of columns": one * len(self.scales), "batch buffers": rows}
+            return {"squares of the rows": squares, **of_columns, "batch buffers": rows}
         single = loop == self._sparse_rows
         remembered = 0 if single else 2 * one * _n_remembered(-(-self.n_samples // batch_size))
         return {
@@ -273,9 +278,10 @@ class DualAveragingProblem(LinearProblem):
 
         def train(here: slice, objective: Objective) -> None:
             dual_averaging_epoch(
-                self.data, epochs.order, batch_size, objective, self.scales, _part_of_memory(memory, here),
-                state.slot_updates, part_of(grad, here), part_of(point, here),
-                self._block_scores(batch_size, here.stop - here.start), passed.losses[:, here], passed.notes,
+                self.data, epochs.order, batch_size, objective, self.scales, self._inverse_scales,
+                _part_of_memory(memory, here), state.slot_updates, part_of(grad, here), part_of(point, here),
+                self._factors(here.stop - here.start), self._block_scores(batch_size, here.stop - here.start),
+                passed.losses[:, here], passed.notes,
             )  # fmt: skip
 
         self._for_outputs(train, len(epochs.order))
@@ -304,15 +310,15 @@ class DualAveragingProblem(LinearProblem):
 
     def _large_batches(self, state: State, epoch: Epoch, passed: Passed) -> None:
         memory, batch_size = self._memory(state), epoch.batch_size
-        point = self.parameters(np.empty_like(state.theta))
+        point, factors = self.parameters(np.empty_like(state.theta)), self._factors(self.n_outputs)
         (order,), (etas,) = epoch.order, epoch.etas
         for batch in range(len(etas)):
             rows, before = order[batch * batch_size : (batch + 1) * batch_size], state.slot_updates + batch
-            gradient_point(memory, self.scales, self.objective, point, before)
+            gradient_point(memory, self.scales, self.objective, factors, point, before)
             batch_losses, gradient = self._sum_over(rows, point, self.objective)
             passed.losses[0] += batch_losses
             grad = self.parameters((gradient / batch_size).astype(state.theta.dtype))
-            dual_averaging_step(memory, grad, len(rows) / batch_size, self.scales, self.objective, before)
+            dual_averaging_step(memory, grad, len(rows) / batch_size, self._inverse_scales, self.objective, before)
 
 
 def going_on(problem: DualAveragingProblem, state: State, scaled_by: ColumnMoments) -> bool:

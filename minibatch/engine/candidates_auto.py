@@ -16,6 +16,7 @@ from minibatch.engine.dual_averaging import (
     POINT_SUM,
     Memory,
     bring_up_sums,
+    has_new_sums,
     move,
     next_look,
     share_of_average,
@@ -132,7 +133,8 @@ def step_candidates(autos, room, t, n_rows, batch_size):
 def begin_batch(shared, autos, t, sums):
     sums[:] = 0.0
     pace, shares = autos.memory.pace, autos.steps.shares
-    bring_up_sums(pace, t)
+    if has_new_sums(t):
+        bring_up_sums(pace)
     fill_factors(shared.numbers, autos)
     for i in range(pace.shape[0]):
         shares[i] = share_of_average(pace, i)

@@ -45,10 +45,10 @@ from minibatch.engine.linear import Parameters, add_gradient, note_parameters
 from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
-    "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "INTERPOLATION", "LOOKS", "POINT_SUM", "SUM", "WEIGHTS", "Memory",
-    "bring_up_sums", "dual_averaging_epoch", "dual_averaging_step", "find_rate", "form_point", "gradient_point",
-    "has_new_sums", "inverse_root", "look_from", "move", "next_look", "note_distance", "note_memory",
-    "share_of_average", "squared_distance", "squared_norm_of", "step", "weights_between",
+    "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "INTERPOLATION", "LOOKS", "POINT_SUM", "SIXTEENS", "SUM", "WEIGHTS",
+    "Memory", "bring_up_sums", "dual_averaging_epoch", "dual_averaging_step", "find_factors", "find_factors_of",
+    "find_rate", "form_point", "gradient_point", "has_new_sums", "inverse_root", "look_from", "move", "next_look",
+    "note_distance", "note_memory", "share_of_average", "squared_distance", "squared_norm_of", "step", "weights_between",
 ]  # fmt: skip
 
 # How far the point where gradients are taken is from the iterate to the average.
@@ -94,41 +94,55 @@ def share_of_average(pace, p):
 
 
 @kernel
-def bring_up_sums(pace, t):
-    """Bring up the sums where gradients are taken, if update ``t`` needs it."""
-    if has_new_sums(t):
-        for p in range(pace.shape[0]):
-            behind = pace[p, AVERAGE_SUM] - pace[p, SUM]
-            pace[p, POINT_SUM] = pace[p, SUM] + share_of_average(pace, p) * behind
+def bring_up_sums(pace):
+    """Bring up the sums where gradients are taken."""
+    for p in range(pace.shape[0]):
+        behind = pace[p, AVERAGE_SUM] - pace[p, SUM]
+        pace[p, POINT_SUM] = pace[p, SUM] + share_of_average(pace, p) * behind
 
 
 @kernel
-def weights_between(dual, average, share, rates, scales, objective, weights):
-    """Fill ``weights``, those of one output, from what lies ``share`` of the way from its dual vector to the average.
-    Columns that are alike have one scale."""
-    real = dual.dtype.type
-    zero, one, threshold, shrinks = real(0), real(1), real(objective.l1 * rates), real(objective.l2 * rates)
-    if scales.shape[0] == 1:
-        factor = one / (scales[0] + shrinks)
+def find_factors_of(k, sums, scales, objective, factors):
+    """``find_factors`` of one output, from the sums where a gradient is taken."""
+    real = factors.dtype.type
+    one, shrinks = real(1), real(objective.l2 * sums)
+    for j in range(scales.shape[0]):
+        factors[k, j] = one / (scales[j] + shrinks)
+
+
+@kernel
+def find_factors(pace, scales, objective, factors):
+    """Fill ``factors``: what makes weights, where a gradient is taken, of dual vectors. Columns that are alike have one
+    scale, and one factor."""
+    last = pace.shape[0] - 1
+    for k in range(factors.shape[0]):
+        find_factors_of(k, pace[min(k, last), POINT_SUM], scales, objective, factors)
+
+
+@kernel
+def weights_between(dual, average, share, threshold, factors, weights):
+    """Fill ``weights``, those of one output, from what lies between its dual vector and the average."""
+    zero = dual.dtype.type(0)
+    if factors.shape[0] == 1:
+        factor = factors[0]
         for j in range(dual.shape[0]):
             weights[j] = soft_threshold(dual[j] + share * (average[j] - dual[j]), threshold, zero) * factor
     else:
         for j in range(dual.shape[0]):
-            between = dual[j] + share * (average[j] - dual[j])
-            weights[j] = soft_threshold(between, threshold, zero) / (scales[j] + shrinks)
+            weights[j] = soft_threshold(dual[j] + share * (average[j] - dual[j]), threshold, zero) * factors[j]
 
 
 @kernel
-def squared_norm_of(grad, scales, k, fit_intercept):
+def squared_norm_of(grad, inverses, k, fit_intercept):
     """Of the gradient in one output, in the norm of the scales' inverses."""
     total = 0.0
-    if scales.shape[0] == 1:
+    if inverses.shape[0] == 1:
         for j in range(grad.weights.shape[1]):
             total += float(grad.weights[k, j]) * float(grad.weights[k, j])
-        total /= float(scales[0])
+        total *= inverses[0]
     else:
         for j in range(grad.weights.shape[1]):
-            total += float(grad.weights[k, j]) * float(grad.weights[k, j]) / float(scales[j])
+            total += float(grad.weights[k, j]) * float(grad.weights[k, j]) * inverses[j]
     return total + (float(grad.intercept[k]) * float(grad.intercept[k]) if fit_intercept else 0.0)
 
 
@@ -143,15 +157,15 @@ def squared_distance(weights, start, scales):
 
 
 @joining
-def form_point(memory, scales, objective, point):
+def form_point(memory, factors, objective, point):
     """Fill ``point`` with the weights where the next gradient is taken."""
     (dual, dual_intercept), (average, average_intercept), _, pace = memory
     last, real = pace.shape[0] - 1, dual.dtype.type
     for k in range(dual.shape[0]):
         p = min(k, last)
         share = share_of_average(pace, p)
-        of_average = real(share)
-        weights_between(dual[k], average[k], of_average, pace[p, POINT_SUM], scales, objective, point.weights[k])
+        of_average, threshold = real(share), real(objective.l1 * pace[p, POINT_SUM])
+        weights_between(dual[k], average[k], of_average, threshold, factors[k], point.weights[k])
         point.intercept[k] = dual_intercept[k] + of_average * (average_intercept[k] - dual_intercept[k])
 
 
@@ -206,18 +220,19 @@ def move(pace, p, squared_norm, t, part):
 
 
 @joining
-def step(memory, grad, scales, objective, t, part):
-    """Update ``t``, from the gradient, which is a part of one where rows are fewer than in a batch."""
+def step(memory, grad, inverses, objective, t, part):
+    """Update ``t``, from the gradient, which is a part of one where rows are fewer than in a batch. ``inverses`` are
+    those of the scales."""
     (dual, dual_intercept), (average, average_intercept), _, pace = memory
     real, n_outputs = dual.dtype.type, dual.shape[0]
     shared, squared_norm, eta, share = pace.shape[0] < n_outputs, 0.0, 0.0, 0.0
     if shared:
         for k in range(n_outputs):
-            squared_norm += squared_norm_of(grad, scales, k, objective.fit_intercept)
+            squared_norm += squared_norm_of(grad, inverses, k, objective.fit_intercept)
         eta, share = move(pace, 0, squared_norm, t, part)
     for k in range(n_outputs):
         if not shared:
-            eta, share = move(pace, k, squared_norm_of(grad, scales, k, objective.fit_intercept), t, part)
+            eta, share = move(pace, k, squared_norm_of(grad, inverses, k, objective.fit_intercept), t, part)
         by, of_iterate = real(eta), real(share)
         for j in range(dual.shape[1]):
             dual[k, j] -= by * grad.weights[k, j]
@@ -241,24 +256,28 @@ def note_memory(memory, objective, notes, e):
 @entry
 def dual_averaging_epoch(stamp):
     def dual_averaging_epoch(
-        data, orders, batch_size, objective, scales, memory, n_updates, grad, point, scores, losses, notes
-    ):
+        data, orders, batch_size, objective, scales, inverses, memory, n_updates, grad, point, factors, scores, losses,
+        notes
+    ):  # fmt: skip
         """Train on each of ``orders`` in batches. Losses are noted as by ``gradient_epoch``, and as its parameters the
-        average, with the pace."""
+        average, with the pace. ``inverses`` are those of the scales, in float64; ``factors`` (outputs, scales)."""
         _ = stamp
+        find_factors(memory.pace, scales, objective, factors)
         look, t, n = next_look(n_updates), n_updates, orders.shape[1]
         for e in range(orders.shape[0]):
             for start in range(0, n, batch_size):
                 stop, t = min(start + batch_size, n), t + 1
-                bring_up_sums(memory.pace, t)
-                form_point(memory, scales, objective, point)
+                if has_new_sums(t):
+                    bring_up_sums(memory.pace)
+                    find_factors(memory.pace, scales, objective, factors)
+                form_point(memory, factors, objective, point)
                 if t == look:
                     look_from(point, memory, scales)
                     look = next_look(t)
                 grad.weights[:] = 0.0
                 grad.intercept[:] = 0.0
                 add_gradient(data, orders[e], start, stop, objective, point, 1.0 / batch_size, grad, scores, losses[e])
-                step(memory, grad, scales, objective, t, (stop - start) / batch_size)
+                step(memory, grad, inverses, objective, t, (stop - start) / batch_size)
             note_memory(memory, objective, notes, e)
 
     return dual_averaging_epoch
@@ -266,11 +285,13 @@ def dual_averaging_epoch(stamp):
 
 @entry
 def gradient_point(stamp):
-    def gradient_point(memory, scales, objective, point, n_updates):
+    def gradient_point(memory, scales, objective, factors, point, n_updates):
         """Fill ``point`` with the weights where the gradient of the next update is taken."""
         _ = stamp
-        bring_up_sums(memory.pace, n_updates + 1)
-        form_point(memory, scales, objective, point)
+        if has_new_sums(n_updates + 1):
+            bring_up_sums(memory.pace)
+        find_factors(memory.pace, scales, objective, factors)
+        form_point(memory, factors, objective, point)
         if n_updates + 1 == next_look(n_updates):
             look_from(point, memory, scales)
 
@@ -279,9 +300,9 @@ def gradient_point(stamp):
 
 @entry
 def dual_averaging_step(stamp):
-    def dual_averaging_step(memory, grad, part, scales, objective, n_updates):
+    def dual_averaging_step(memory, grad, part, inverses, objective, n_updates):
         """Make the next update, or a part of one, with a given gradient."""
         _ = stamp
-        step(memory, grad, scales, objective, n_updates + 1, part)
+        step(memory, grad, inverses, objective, n_updates + 1, part)
 
     return dual_averaging_step

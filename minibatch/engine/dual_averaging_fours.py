@@ -16,10 +16,11 @@ from minibatch.engine.dual_averaging import (
     POINT_SUM,
     SUM,
     WEIGHTS,
+    find_factors_of,
     has_new_sums,
     inverse_root,
 )
-from minibatch.engine.dual_averaging_sums import INVERSE, UNIT, find_factors_of, share_of_sums
+from minibatch.engine.dual_averaging_sums import INVERSE, UNIT, share_of_sums
 from minibatch.engine.four_rows import (
     add_four_rows_to_both,
     prefetch_rows,

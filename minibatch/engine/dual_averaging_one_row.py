@@ -5,12 +5,11 @@ over its row: one for the score, one that moves. There is none over the weights.
 """
 
 from minibatch.engine.compile import entry, kernel
-from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, next_look, note_memory
+from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, find_factors, next_look, note_memory
 from minibatch.engine.dual_averaging_sums import (
     UNIT,
     bring_up_factors,
     dot_of_point,
-    find_factors,
     from_sums,
     look_around,
     next_rate,

@@ -8,7 +8,7 @@ loss, ns a row: 250 instead of 470.
 import numpy as np
 
 from minibatch.engine.compile import kernel
-from minibatch.engine.dual_averaging import DISTANCE, POINT_SUM, has_new_sums
+from minibatch.engine.dual_averaging import DISTANCE, POINT_SUM, find_factors_of, has_new_sums
 from minibatch.engine.dual_averaging_fours import (
     Place,
     ask_for_numbers,
@@ -17,7 +17,7 @@ from minibatch.engine.dual_averaging_fours import (
     products_at_point,
     put_back,
 )
-from minibatch.engine.dual_averaging_sums import UNIT, find_factors_of, share_of_sums
+from minibatch.engine.dual_averaging_sums import UNIT, share_of_sums
 from minibatch.engine.four_rows import add_four_rows_to_both, prefetch_rows
 from minibatch.engine.lanes import LANES, lanes
 from minibatch.engine.row_blocks import AHEAD, two_rows

@@ -6,7 +6,15 @@ Rows go straight into the dual vectors (``engine.dual_averaging_sums``); weights
 """
 
 from minibatch.engine.compile import entry, joining, kernel
-from minibatch.engine.dual_averaging import FOURS, GRADIENTS, WEIGHTS, inverse_root, next_look, note_memory
+from minibatch.engine.dual_averaging import (
+    FOURS,
+    GRADIENTS,
+    WEIGHTS,
+    find_factors,
+    inverse_root,
+    next_look,
+    note_memory,
+)
 from minibatch.engine.dual_averaging_fours import run_by_fours
 from minibatch.engine.dual_averaging_outputs import run_side_by_side
 from minibatch.engine.dual_averaging_sums import (
@@ -14,7 +22,6 @@ from minibatch.engine.dual_averaging_sums import (
     UNIT,
     bring_up_factors,
     dot_of_point,
-    find_factors,
     from_sums,
     look_around,
     next_rate,

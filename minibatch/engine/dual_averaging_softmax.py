@@ -18,6 +18,7 @@ from minibatch.engine.dual_averaging import (
     POINT_SUM,
     SUM,
     WEIGHTS,
+    find_factors,
     has_new_sums,
     next_look,
     note_memory,
@@ -25,7 +26,6 @@ from minibatch.engine.dual_averaging import (
 from minibatch.engine.dual_averaging_fours import ask_for_numbers
 from minibatch.engine.dual_averaging_sums import (
     UNIT,
-    find_factors,
     from_sums,
     look_around,
     next_rate,

@@ -19,11 +19,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from minibatch.engine.compile import INLINED, OPTIONS, entry, kernel, kernel_in_order
-from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, next_look, note_distance
+from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, find_factors, next_look, note_distance
 from minibatch.engine.dual_averaging_sums import (
     UNIT,
     bring_up_factors,
-    find_factors,
     next_rate,
     numbers_from_sums,
     numbers_to_sums,

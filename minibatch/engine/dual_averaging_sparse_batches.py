@@ -9,14 +9,13 @@ What each update adds for a unit of the gradient is remembered; when there is no
 import numpy as np
 
 from minibatch.engine.compile import entry, kernel, kernel_in_order
-from minibatch.engine.dual_averaging import next_look
+from minibatch.engine.dual_averaging import find_factors, next_look
 from minibatch.engine.dual_averaging_sparse import find_shares, look_at_columns, pack, score_at_columns, settled, unpack
 from minibatch.engine.dual_averaging_sums import (
     OF_INTERCEPT,
     SQUARED_NORM,
     UNIT,
     bring_up_factors,
-    find_factors,
     next_rate,
 )
 from minibatch.engine.linear import slopes_from_scores

@@ -16,6 +16,7 @@ from minibatch.engine.dual_averaging import (
     POINT_SUM,
     SUM,
     WEIGHTS,
+    find_factors,
     find_rate,
     has_new_sums,
     inverse_root,
@@ -25,7 +26,7 @@ from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
     "INVERSE", "N_BUFFER", "OF_INTERCEPT", "SQUARED_NORM", "UNIT", "bring_up_factors", "dot_of_point",
-    "find_factors", "find_factors_of", "from_sums", "look_around", "next_rate", "numbers_from_sums",
+    "from_sums", "look_around", "next_rate", "numbers_from_sums",
     "numbers_to_sums", "renew_inverses", "share_of_model", "share_of_sums", "to_sums",
 ]  # fmt: skip
 
@@ -99,23 +100,6 @@ def next_rate(pace, p, squared_norm, t, unit, part):
 def share_of_sums(weights):
     """What the point where gradients are taken has of ``u``."""
     return INTERPOLATION / weights if weights > 0.0 else 0.0
-
-
-@kernel
-def find_factors_of(k, sums, scales, objective, factors):
-    """``find_factors`` of one output, from the sums where a gradient is taken."""
-    real = factors.dtype.type
-    one, shrinks = real(1), real(objective.l2 * sums)
-    for j in range(scales.shape[0]):
-        factors[k, j] = one / (scales[j] + shrinks)
-
-
-@kernel
-def find_factors(pace, scales, objective, factors):
-    """Fill ``factors``: what makes weights, where a gradient is taken, of dual vectors."""
-    last = pace.shape[0] - 1
-    for k in range(factors.shape[0]):
-        find_factors_of(k, pace[min(k, last), POINT_SUM], scales, objective, factors)
 
 
 @kernel
