@@ -45,10 +45,11 @@ from minibatch.engine.linear import Parameters, add_gradient, note_parameters
 from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
-    "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "INTERPOLATION", "LOOKS", "POINT_SUM", "SIXTEENS", "SUM", "WEIGHTS",
-    "Memory", "bring_up_sums", "dual_averaging_epoch", "dual_averaging_step", "find_factors", "find_factors_of",
-    "find_rate", "form_point", "gradient_point", "has_new_sums", "inverse_root", "look_from", "move", "next_look",
-    "note_distance", "note_memory", "share_of_average", "squared_distance", "squared_norm_of", "step", "weights_between",
+    "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "INTERPOLATION", "LOOKS", "POINT_SUM", "SIXTEENS", "SUM",
+    "WEIGHTS", "Memory", "bring_up_sums", "dual_averaging_epoch", "dual_averaging_step", "find_factors",
+    "find_factors_of", "find_rate", "form_point", "gradient_point", "has_new_sums", "inverse_root", "look_from",
+    "move", "next_look", "note_distance", "note_memory", "share_of_average", "squared_distance",
+    "squared_norm_of", "step", "weights_between",
 ]  # fmt: skip
 
 # How far the point where gradients are taken is from the iterate to the average.
