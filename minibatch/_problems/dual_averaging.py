@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from sklearn.utils.extmath import row_norms
 
 from minibatch._problems.column_scales import FEW_VALUES, ColumnMoments, Scales, moments_of, still_scales
+from minibatch._problems.dual_averaging_columns import bytes_of_columns, columns_of, output_columns_of, without_repeats
 from minibatch._problems.epochs import Epoch, Passed
 from minibatch._problems.linear import LinearProblem
 from minibatch._problems.linear_loops import UPDATE_WORK
 from minibatch._problems.pieces import at_once
-from minibatch._problems.state import State, Vector, matrix_of, norm_of, part_of, rows_of
+from minibatch._problems.state import State, Vector, norm_of, part_of
 from minibatch.engine.columns import squares_of_sparse_rows
 from minibatch.engine.dual_averaging import (
     AVERAGE_SUM,
@@ -28,13 +29,18 @@ from minibatch.engine.dual_averaging import (
 from minibatch.engine.dual_averaging_one_row import dual_averaging_one_row_epoch
 from minibatch.engine.dual_averaging_rows import dual_averaging_rows_epoch
 from minibatch.engine.dual_averaging_softmax import FourRows, dual_averaging_softmax_epoch
-from minibatch.engine.dual_averaging_sparse import Columns, column_type, dual_averaging_sparse_row_epoch
-from minibatch.engine.dual_averaging_sparse_batches import REMEMBERED, dual_averaging_sparse_epoch
+from minibatch.engine.dual_averaging_sparse import REMEMBERED, Columns, dual_averaging_sparse_row_epoch
+from minibatch.engine.dual_averaging_sparse_batches import dual_averaging_sparse_epoch
+from minibatch.engine.dual_averaging_sparse_outputs import (
+    OutputColumns,
+    dual_averaging_sparse_outputs_epoch,
+    dual_averaging_sparse_outputs_row_epoch,
+)
 from minibatch.engine.dual_averaging_sums import N_BUFFER
 from minibatch.engine.linear import SOFTMAX, Objective
 from minibatch.engine.losses import LOG_LOSS
 from minibatch.engine.optimizers import DUAL_AVERAGING
-from minibatch.engine.rows import CACHE_LINE, CSR
+from minibatch.engine.rows import CSR
 
 __all__ = ["DualAveragingProblem", "going_on"]
 
@@ -54,7 +60,7 @@ class DualAveragingProblem(LinearProblem):
         """The same rows and objective; ``before`` is of the rows of earlier calls, and ``scaled_by`` of those whose
         scales the last of them had."""
         if isinstance(problem.data.X, CSR):
-            problem = replace(problem, data=problem.data._replace(X=_without_repeats(problem)))
+            problem = replace(problem, data=problem.data._replace(X=without_repeats(problem)))
         moments = moments_of(problem, before)
         still_do = scaled_by is not None and still_scales(scaled_by, moments)
         return cls.with_moments(problem, moments, scaled_by if still_do else None)
@@ -101,15 +107,19 @@ class DualAveragingProblem(LinearProblem):
         return duals.reshape(2, self.n_outputs, self.n_features)
 
     def weights_of(
-        self, dual: NDArray[Any], sums: NDArray[np.float64], scales: NDArray[Any] | None = None
-    ) -> NDArray[np.float64]:
+        self,
+        dual: NDArray[Any],
+        sums: NDArray[np.float64],
+        scales: NDArray[Any] | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
         """Of the weights' part of a dual vector, or of several, and sums of rates of the outputs. ``scales`` are those
         that the dual vector was made with, where it is not these."""
         scales = self.scales if scales is None else scales
         l1, l2, sums = self.objective.l1, self.objective.l2, sums[..., None]
         if l1 > 0.0:
             dual = np.copysign(np.maximum(np.abs(dual, dtype=np.float64) - l1 * sums, 0.0), dual)
-        return np.asarray(dual / (scales + l2 * sums))
+        return np.divide(dual, scales + l2 * sums, out=out)
 
     def rewrite(self, state: State, before: NDArray[Any]) -> None:
         """Dual vectors made with the scales ``before``, so that weights stay as they are."""
@@ -137,7 +147,7 @@ class DualAveragingProblem(LinearProblem):
         weights = averages[..., : n_outputs * n_features].reshape(*averages.shape[:-1], n_outputs, n_features)
         with np.errstate(all="ignore"):  # of a run that diverges
             for part, sums in _parts(weights, paces[..., AVERAGE_SUM]):
-                part[...] = self.weights_of(part, sums, scales)
+                self.weights_of(part, sums, scales, out=part)
 
     def run_epoch(self, state: State, epoch: Epoch) -> NDArray[np.float64]:
         losses = super().run_epoch(state, epoch)
@@ -206,35 +216,49 @@ class DualAveragingProblem(LinearProblem):
         return self._four_rows, self._softmax_rows, self._one_row
 
     def _four_rows(self, state: State, epochs: Epoch, passed: Passed) -> None:
-        self._single_rows(dual_averaging_rows_epoch, self._factors, state, epochs, passed)
+        self._single_rows(dual_averaging_rows_epoch, state, epochs, passed)
 
     def _softmax_rows(self, state: State, epochs: Epoch, passed: Passed) -> None:
-        self._single_rows(dual_averaging_softmax_epoch, self._factors, state, epochs, passed)
+        self._single_rows(dual_averaging_softmax_epoch, state, epochs, passed)
 
     def _one_row(self, state: State, epochs: Epoch, passed: Passed) -> None:
-        self._single_rows(dual_averaging_one_row_epoch, self._factors, state, epochs, passed)
+        self._single_rows(dual_averaging_one_row_epoch, state, epochs, passed)
 
     def _sparse_rows(self, state: State, epoch: Epoch, passed: Passed) -> None:
-        self._single_rows(dual_averaging_sparse_row_epoch, self._columns, state, epoch, passed)
-
-    def _single_rows(
-        self, loop: Callable[..., None], of_columns: Callable[[int], Any], state: State, epochs: Epoch, passed: Passed
-    ) -> None:
-        """``of_columns`` makes the loop's buffers of columns, for so many outputs."""
         memory, squares = self._memory(state), self.squares_of_rows
         if squares is None:
-            in_batches = self._sparse_batches if isinstance(self.data.X, CSR) else self._gradient_batches
-            return in_batches(state, epochs, passed)
-        sparse = loop is dual_averaging_sparse_row_epoch  # which trains one epoch, and notes nothing
-        order = epochs.order[0] if sparse else epochs.order
+            return self._sparse_batches(state, epoch, passed)
+        data, (order,), before = self.data, epoch.order, state.slot_updates
+        if self.n_outputs == 1:
+            columns = self._columns(len(order))
+            dual_averaging_sparse_row_epoch(
+                data, order, self.objective, self.scales, memory, before, np.empty((1, N_BUFFER)), columns, squares,
+                passed.losses[0],
+            )  # fmt: skip
+            return self._kept_columns.append(columns)
+
+        def train(here: slice, objective: Objective) -> None:
+            n_outputs = here.stop - here.start
+            dual_averaging_sparse_outputs_row_epoch(
+                data, order, objective, self.scales, _part_of_memory(memory, here), before,
+                np.empty((n_outputs, N_BUFFER)), self._output_columns(n_outputs, 0), squares, np.empty((1, n_outputs)),
+                passed.losses[0, here],
+            )  # fmt: skip
+
+        self._for_outputs(train)
+
+    def _single_rows(self, loop: Callable[..., None], state: State, epochs: Epoch, passed: Passed) -> None:
+        memory, squares = self._memory(state), self.squares_of_rows
+        if squares is None:
+            return self._gradient_batches(state, epochs, passed)
 
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
             room = self._room(loop, n_outputs)
             loop(
-                self.data, order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
-                np.empty((n_outputs, N_BUFFER)), of_columns(n_outputs), squares, room,
-                *((passed.losses[0, here],) if sparse else (passed.losses[:, here], passed.notes)),
+                self.data, epochs.order, objective, self.scales, _part_of_memory(memory, here), state.slot_updates,
+                np.empty((n_outputs, N_BUFFER)), self._factors(n_outputs), squares, room, passed.losses[:, here],
+                passed.notes,
             )  # fmt: skip
 
         self._for_outputs(train, len(epochs.order))
@@ -264,11 +288,10 @@ class DualAveragingProblem(LinearProblem):
         if loop in self._of_single_rows:
             rows = 4 * self.data.y.itemsize * self.n_features if loop == self._softmax_rows else 0
             return {"squares of the rows": squares, **of_columns, "batch buffers": rows}
-        single = loop == self._sparse_rows
-        remembered = 0 if single else 2 * one * _n_remembered(-(-self.n_samples // batch_size))
+        n_batches = 0 if loop == self._sparse_rows and self.n_outputs > 1 else -(-self.n_samples // batch_size)
         return {
             "batch buffers": 8 * batch_size * self.n_outputs,
-            "lazy updates": (2 if single else 4) * one * self.n_features + remembered,
+            "lazy updates": bytes_of_columns(self.n_features, self.n_outputs, n_batches, self.data.y.dtype),
             "squares of the rows": squares,
         }
 
@@ -287,26 +310,40 @@ class DualAveragingProblem(LinearProblem):
         self._for_outputs(train, len(epochs.order))
 
     def _sparse_batches(self, state: State, epoch: Epoch, passed: Passed) -> None:
-        memory, batch_size = self._memory(state), epoch.batch_size
+        memory, batch_size, n_batches = self._memory(state), epoch.batch_size, epoch.etas.shape[1]
+        data, (order,), before = self.data, epoch.order, state.slot_updates
+        if self.n_outputs == 1:
+            columns = self._columns(n_batches)
+            dual_averaging_sparse_epoch(
+                data, order, batch_size, self.objective, self.scales, memory, before, np.empty((1, N_BUFFER)), columns,
+                np.empty((batch_size, 1)), passed.losses[0],
+            )  # fmt: skip
+            return self._kept_columns.append(columns)
 
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
-            dual_averaging_sparse_epoch(
-                self.data, epoch.order[0], batch_size, objective, self.scales, _part_of_memory(memory, here),
-                state.slot_updates, np.empty((n_outputs, N_BUFFER)), self._columns(n_outputs, epoch.etas.shape[1]),
+            dual_averaging_sparse_outputs_epoch(
+                data, order, batch_size, objective, self.scales, _part_of_memory(memory, here), before,
+                np.empty((n_outputs, N_BUFFER)), self._output_columns(n_outputs, n_batches),
                 np.empty((batch_size, n_outputs)), passed.losses[0, here],
             )  # fmt: skip
 
         self._for_outputs(train)
 
-    def _columns(self, n_outputs: int, n_batches: int = 0) -> Columns:
-        """Buffers: of so many batches of several rows, or of single ones."""
-        (bands, scales, _), dtype = self.scales_of_bands, self.data.y.dtype
-        inverses = 1.0 / scales.astype(np.float64)
-        parts = _aligned(n_outputs, self.n_features, column_type(dtype, n_batches > 0))
-        factors, shares = np.empty((n_outputs, len(scales)), dtype), np.empty((n_outputs, 2))
-        moves = (np.zeros((n_outputs, _n_remembered(n_batches)), column_type(dtype, False)),) if n_batches else ()
-        return Columns(parts, bands, scales, inverses, factors, shares, moves)
+    @cached_property
+    def _kept_columns(self) -> list[Columns]:
+        """Those of the last epoch: made anew, the system would have to find their pages again."""
+        return []
+
+    def _columns(self, n_batches: int) -> Columns:
+        """For whoever has none: who asks takes them, and puts them back."""
+        kept = self._kept_columns.pop() if self._kept_columns else None
+        if kept is not None and len(kept.moves) > min(n_batches, REMEMBERED):
+            return kept
+        return columns_of(self.scales_of_bands, self.n_features, n_batches, self.data.y.dtype)
+
+    def _output_columns(self, n_outputs: int, n_batches: int) -> OutputColumns:
+        return output_columns_of(self.scales_of_bands, self.n_features, n_outputs, n_batches, self.data.y.dtype)
 
     def _large_batches(self, state: State, epoch: Epoch, passed: Passed) -> None:
         memory, batch_size = self._memory(state), epoch.batch_size
@@ -355,31 +392,6 @@ def _parts(weights: NDArray[Any], sums: NDArray[np.float64]) -> Iterator[tuple[N
         yield weights[i], sums[i]
 
 
-def _aligned(n_rows: int, n_columns: int, kind: np.dtype[Any]) -> NDArray[Any]:
-    """None of its elements lies in two lines of the cache."""
-    size = n_rows * n_columns * kind.itemsize
-    buffer = np.empty(size + CACHE_LINE, np.uint8)
-    first = -buffer.ctypes.data % CACHE_LINE
-    return buffer[first : first + size].view(kind).reshape(n_rows, n_columns)
-
-
-def _n_remembered(n_batches: int) -> int:
-    """Updates with room in ``Columns.moves``, and one that is none."""
-    return min(n_batches, REMEMBERED) + 1
-
-
 def _part_of_memory(memory: Memory, here: slice) -> Memory:
     dual, average, start = (part_of(part, here) for part in (memory.dual, memory.average, memory.start))
     return Memory(dual, average, start, memory.pace[here])
-
-
-def _without_repeats(problem: LinearProblem) -> CSR:
-    """Sparse rows that name no column twice: the norm of a row's gradient is that of its values."""
-    X = problem.data.X
-    matrix = matrix_of(X, problem.n_features)
-    if matrix.has_canonical_format:
-        return X
-    matrix = matrix.copy()
-    matrix.sum_duplicates()
-    canonical: CSR = rows_of(matrix)
-    return canonical

@@ -1,13 +1,17 @@
-"""``engine.dual_averaging`` in batches of one CSR row, at the cost of its values: exact, whatever the penalty.
+"""``engine.dual_averaging`` of one output in batches of one CSR row, at the cost of one pass over its values: exact.
 
 As with dense rows (``engine.dual_averaging_sums``), rows go into ``n`` and into ``u = S (m - n)``, which a column that
-is not in the batch leaves as they are; the penalties are two numbers an output. The scales of columns are powers of two
-apart, in *bands*, so that there are few numbers to divide by: one for each band and update, not for each value.
+is not in the batch leaves as they are; the penalties are two numbers. The scales of columns are powers of two apart, in
+*bands*, so that there are few numbers to divide by: one for each band and update, not for each value.
+
+What an update adds is known when the score is, but a column waits for it until a row next has it. Then it is *settled*:
+moved by its part of the gradient of the last update that had it, times what that one adds for a unit, which is
+remembered. So where scores are found, columns are settled, and get their part in the gradient of this row; nobody comes
+back to them. When there is no room for more updates, all columns are settled.
 
 Places in the arrays of X are unsigned, as their columns are (``engine.rows``): a tenth of an epoch went into checks.
-What belongs to a column lies together, and memory is waited for once: ``n``, ``u`` and what batches of several rows
-(``engine.dual_averaging_sparse_batches``) keep of it. These leave a column as it is after an update, and *settle* it
-when a row next has it: here, where scores are found. Batches of one row have no ``moves``, and nothing to settle.
+What belongs to a column lies together, and memory is waited for once. Several outputs:
+``engine.dual_averaging_sparse_outputs``.
 """
 
 from typing import NamedTuple
@@ -19,51 +23,65 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from minibatch.engine.compile import INLINED, OPTIONS, entry, kernel, kernel_in_order
-from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, find_factors, next_look, note_distance
+from minibatch.engine.dual_averaging import (
+    DISTANCE,
+    POINT_SUM,
+    WEIGHTS,
+    find_factors,
+    find_factors_of,
+    has_new_sums,
+    next_look,
+    note_distance,
+)
+from minibatch.engine.dual_averaging_fours import Place, place_of, put_back, slowed
 from minibatch.engine.dual_averaging_sums import (
     UNIT,
     bring_up_factors,
-    next_rate,
     numbers_from_sums,
     numbers_to_sums,
+    renew_inverses,
     share_of_model,
     share_of_sums,
 )
-from minibatch.engine.linear import slopes_from_scores
+from minibatch.engine.linear import target_of_output
 from minibatch.engine.optimizers import soft_threshold
 from minibatch.engine.row_blocks import AHEAD, prefetch_place, row_at
+from minibatch.engine.row_losses import loss_of_score
 from minibatch.engine.rows import prefetch
 from minibatch.engine.vectors import multiply_add, splat
 
 __all__ = [
-    "Columns", "add_product", "band_of", "between", "column_type", "dot_of_alike", "dot_of_bands", "dot_of_scaled",
-    "dual_averaging_sparse_row_epoch", "factor_of", "find_shares", "look_at_columns", "move_by_row", "move_outputs",
-    "pack", "part_of_dot", "score_at_columns", "settled", "unpack", "weight_there",
+    "REMEMBERED", "Columns", "add_product", "band_of", "column_type", "dot_of_bands", "dot_of_row", "dot_of_thresholds",
+    "dual_averaging_sparse_row_epoch", "look_at_columns", "move_type", "pack", "part_of_dot", "place_to_remember",
+    "remember", "run_of_rows", "settle_all", "settled", "unpack", "weight_there",
 ]  # fmt: skip
 
+# Updates that are remembered, at most: settling all columns takes a pass over them. A column of float32 has 16 bits for
+# the number of its last.
+REMEMBERED = 16384
 
-def column_type(real, in_batches):
-    """What is kept of a column, as a NumPy type: of ``n`` and of ``u``; in batches its part of the gradient of the last
-    one that had it, which that is, and its band."""
-    fields = [("n", real), ("u", real)]
-    if in_batches:
-        count = f"u{np.dtype(real).itemsize // 2}"
-        fields += [("gradient", real), ("last", count), ("band", count)]
-    return np.dtype(fields)
+
+def move_type(real):
+    """What an update adds to a column for a unit of its gradient, as a NumPy type."""
+    return np.dtype([("n", real), ("u", real)])
+
+
+def column_type(real):
+    """What is kept of a column, as a NumPy type: ``n`` and ``u``, its part of the gradient of the last update that had
+    it, which that is, and its band."""
+    count = f"u{np.dtype(real).itemsize // 2}"
+    return np.dtype([("n", real), ("u", real), ("gradient", real), ("last", count), ("band", count)])
 
 
 class Columns(NamedTuple):
     """What the loop makes of the memory. Bands are numbered; there are none where all columns are alike."""
 
-    parts: np.ndarray  # (outputs, features), of the ``column_type``
+    parts: np.ndarray  # (features,), of the ``column_type``
     bands: np.ndarray  # of the columns
     scales: np.ndarray  # of the bands
     inverses: np.ndarray  # of these scales, in float64
-    factors: np.ndarray  # (outputs, bands): from a dual vector to weights, where the next gradient is taken
-    shares: np.ndarray  # (outputs, 2): of u there, and the threshold
-    # one of (outputs, updates), in batches: what each adds for a unit of the gradient. Functions that ask whether there
-    # are any have them as an argument: a branch on the length of a field is compiled, one on that of an argument not.
-    moves: tuple[np.ndarray, ...]
+    factors: np.ndarray  # (1, bands): from a dual vector to weights, where the next gradient is taken
+    moves: np.ndarray  # (updates,), of the ``move_type``: those remembered; the first adds nothing
 
 
 @kernel
@@ -72,23 +90,15 @@ def band_of(columns, j):
 
 
 @kernel
-def factor_of(columns, moves, k, j):
-    """What makes a weight of a column, where the next gradient is taken, of its part in the dual vectors."""
-    band = np.uintp(columns.parts[k, j]["band"]) if len(moves) > 0 else band_of(columns, j)
-    return columns.factors[k, band]
-
-
-@kernel
-def pack(memory, columns, moves, buffer):
+def pack(memory, columns, buffer):
     """``to_sums``, of weights into ``columns``."""
-    parts, dual, average = columns.parts, memory.dual.weights, memory.average.weights
+    dual, average = memory.dual.weights, memory.average.weights
     numbers_to_sums(memory, buffer)
-    for k in range(parts.shape[0]):
-        for j in range(parts.shape[1]):
-            column = parts[k, j]
-            column["n"], column["u"] = dual[k, j], average[k, j] - dual[k, j]
-            if len(moves) > 0:
-                column["gradient"], column["last"], column["band"] = 0.0, 0, band_of(columns, np.uintp(j))
+    for j in range(columns.parts.shape[0]):
+        column = columns.parts[j]
+        column["n"], column["u"] = dual[0, j], average[0, j] - dual[0, j]
+        column["gradient"], column["last"], column["band"] = 0.0, 0, band_of(columns, np.uintp(j))
+    columns.moves[0]["n"], columns.moves[0]["u"] = 0.0, 0.0
 
 
 def add_product(column, n, u, factor):
@@ -122,182 +132,169 @@ def _add_product_of_records(column, n, u, factor):
 
 
 @kernel
-def settled(parts, moves, m, k, j):
-    """What there is of a column in ``n`` and ``u``, after all updates before ``m``, which comes next."""
-    column = parts[k, j]
-    if len(moves) == 0:
-        return column["n"], column["u"]
-    move = moves[0][k, np.uintp(column["last"])]
+def settled(columns, m, j, gradient):
+    """What there is of a column in ``n`` and ``u``, after all updates before ``m``, which comes next, and in whose
+    gradient it gets this part."""
+    column = columns.parts[j]
+    move = columns.moves[np.uintp(column["last"])]
     n, u = add_product(column, move["n"], move["u"], column["gradient"])
-    column["gradient"], column["last"] = 0.0, m
+    column["gradient"], column["last"] = gradient, m
     return n, u
 
 
 @kernel
-def unpack(columns, moves, memory, buffer):
+def settle_all(columns):
+    zero = columns.factors.dtype.type(0)
+    for j in range(columns.parts.shape[0]):
+        settled(columns, 0, np.uintp(j), zero)
+
+
+@kernel
+def unpack(columns, memory, buffer):
     """``from_sums``, of the weights in ``columns``."""
-    parts, dual, average = columns.parts, memory.dual.weights, memory.average.weights
-    for k in range(parts.shape[0]):
-        share = average.dtype.type(share_of_model(memory.pace, k))
-        for j in range(parts.shape[1]):
-            n, u = settled(parts, moves, 0, k, j)
-            dual[k, j], average[k, j] = n, n + share * u
+    dual, average, real = memory.dual.weights, memory.average.weights, columns.factors.dtype.type
+    share, zero = real(share_of_model(memory.pace, 0)), real(0)
+    for j in range(columns.parts.shape[0]):
+        n, u = settled(columns, 0, np.uintp(j), zero)
+        dual[0, j], average[0, j] = n, n + share * u
     numbers_from_sums(memory, buffer)
 
 
 @kernel
-def find_shares(pace, objective, columns):
-    """See to where the next gradient is taken."""
-    last = pace.shape[0] - 1
-    for k in range(columns.parts.shape[0]):
-        p = min(k, last)
-        columns.shares[k, 0], columns.shares[k, 1] = share_of_sums(pace[p, WEIGHTS]), objective.l1 * pace[p, POINT_SUM]
-
-
-@kernel
-def between(parts, moves, m, k, j, share):
-    """What there is of a column where the next gradient is taken, before a threshold and its factor."""
-    n, u = settled(parts, moves, m, k, j)
-    return n + share * u
-
-
-@kernel
-def weight_there(columns, moves, m, k, j, share, threshold, zero):
-    """The weight of a column where the next gradient is taken."""
-    there = between(columns.parts, moves, m, k, j, share)
-    return soft_threshold(there, threshold, zero) * factor_of(columns, moves, k, j)
+def weight_there(columns, m, j, gradient, share, threshold):
+    """The weight of a column where the gradient of update ``m`` is taken."""
+    n, u = settled(columns, m, j, gradient)
+    factor = columns.factors[0, np.uintp(columns.parts[j]["band"])]
+    return soft_threshold(n + share * u, threshold, columns.factors.dtype.type(0)) * factor
 
 
 @kernel_in_order
-def dot_of_alike(X, i, parts, moves, m, k, share):
-    """The product of a row with what there is of its columns. Sums of two, in order, as in ``engine.rows``."""
-    values, indices, indptr = X
-    even = odd = values.dtype.type(0)
-    one, two = np.uintp(1), np.uintp(2)
-    p, last = np.uintp(indptr[i]), np.uintp(indptr[i + one])
-    while p + two <= last:
-        even += values[p] * between(parts, moves, m, k, np.uintp(indices[p]), share)
-        odd += values[p + one] * between(parts, moves, m, k, np.uintp(indices[p + one]), share)
-        p += two
-    if p < last:
-        even += values[p] * between(parts, moves, m, k, np.uintp(indices[p]), share)
-    return even + odd
+def part_of_dot(X, p, columns, m, single, share):
+    """Of a value in a row, where there is no threshold."""
+    x, j = X.data[p], np.uintp(X.indices[p])
+    n, u = settled(columns, m, j, x if single else X.data.dtype.type(0))
+    return x * columns.factors[0, np.uintp(columns.parts[j]["band"])] * (n + share * u)
 
 
 @kernel_in_order
-def part_of_dot(X, p, columns, moves, m, k, share):
-    """Of a value in a row whose columns have scales."""
-    j = np.uintp(X.indices[p])
-    return X.data[p] * factor_of(columns, moves, k, j) * between(columns.parts, moves, m, k, j, share)
-
-
-@kernel_in_order
-def dot_of_scaled(X, i, columns, moves, m, k, share):
-    """``dot_of_bands`` where there is no threshold."""
+def dot_of_bands(X, i, columns, m, single, share):
+    """``dot_of_row`` where there is no threshold. Sums of two, in order, as in ``engine.rows``."""
     even = odd = X.data.dtype.type(0)
     one, two = np.uintp(1), np.uintp(2)
     p, last = np.uintp(X.indptr[i]), np.uintp(X.indptr[i + one])
     while p + two <= last:
-        even += part_of_dot(X, p, columns, moves, m, k, share)
-        odd += part_of_dot(X, p + one, columns, moves, m, k, share)
+        even += part_of_dot(X, p, columns, m, single, share)
+        odd += part_of_dot(X, p + one, columns, m, single, share)
         p += two
     if p < last:
-        even += part_of_dot(X, p, columns, moves, m, k, share)
+        even += part_of_dot(X, p, columns, m, single, share)
     return even + odd
 
 
 @kernel_in_order
-def dot_of_bands(X, i, columns, moves, m, k, share, threshold):
-    """The product of a row with the weights of output ``k`` where the next gradient is taken."""
+def dot_of_thresholds(X, i, columns, m, single, share, threshold):
+    """``dot_of_row`` where there is a threshold."""
     values, indices, indptr = X
-    zero = total = values.dtype.type(0)
+    total = zero = values.dtype.type(0)
     for p in range(np.uintp(indptr[i]), np.uintp(indptr[i + np.uintp(1)])):
-        total += values[p] * weight_there(columns, moves, m, k, np.uintp(indices[p]), share, threshold, zero)
+        gradient = values[p] if single else zero
+        total += values[p] * weight_there(columns, m, np.uintp(indices[p]), gradient, share, threshold)
     return total
 
 
 @kernel
-def score_at_columns(X, i, memory, columns, moves, m, k):
-    """The score of a row in output ``k`` where the next gradient is taken."""
+def dot_of_row(X, i, columns, m, single, share, threshold):
+    """The product of a row with the weights where the gradient of update ``m`` is taken. A single row is this gradient,
+    for a slope of one."""
     real = columns.factors.dtype.type
-    share, threshold = real(columns.shares[k, 0]), real(columns.shares[k, 1])
-    if threshold == real(0) and columns.bands.shape[0] == 0:
-        dot = dot_of_alike(X, i, columns.parts, moves, m, k, share) * columns.factors[k, 0]
-    elif threshold == real(0):
-        dot = dot_of_scaled(X, i, columns, moves, m, k, share)
-    else:
-        dot = dot_of_bands(X, i, columns, moves, m, k, share, threshold)
-    return float(dot) + memory.dual.intercept[k] + columns.shares[k, 0] * memory.average.intercept[k]
+    if threshold == 0.0:
+        return float(dot_of_bands(X, i, columns, m, single, real(share)))
+    return float(dot_of_thresholds(X, i, columns, m, single, real(share), real(threshold)))
 
 
 @kernel
-def move_by_row(X, i, k, step, weights, columns):
-    """Take ``step`` times the row from ``n`` of output ``k``; and what follows from ``u``."""
-    (values, indices, indptr), parts, real = X, columns.parts, columns.factors.dtype.type
-    if step != 0.0:
-        n, u = real(-step), real(weights * step)
-        for p in range(np.uintp(indptr[i]), np.uintp(indptr[i + np.uintp(1)])):
-            add_product(parts[k, np.uintp(indices[p])], n, u, values[p])
+def look_at_columns(columns, memory, objective):
+    """See how far the point where gradients are taken is from the first weights. All columns are settled then."""
+    (start, first_intercept), real, pace = memory.start, columns.factors.dtype.type, memory.pace
+    of_others, zero = share_of_sums(pace[0, WEIGHTS]), real(0)
+    share, threshold = real(of_others), real(objective.l1 * pace[0, POINT_SUM])
+    moved = memory.dual.intercept[0] + of_others * memory.average.intercept[0] - first_intercept[0]
+    far = float(moved) * float(moved)
+    for j in range(columns.parts.shape[0]):
+        gone = float(weight_there(columns, 0, np.uintp(j), zero, share, threshold) - start[0, j])
+        far += gone * gone * float(columns.scales[band_of(columns, np.uintp(j))])
+    note_distance(pace, 0, 1, far)
 
 
 @kernel
-def look_at_columns(columns, moves, memory, objective):
-    """See how far the points where gradients are taken are from the first weights. All columns are settled then."""
-    (start, first_intercept), real, far = memory.start, columns.factors.dtype.type, 0.0
-    n_outputs, zero = columns.parts.shape[0], real(0)
-    find_shares(memory.pace, objective, columns)
-    for k in range(n_outputs):
-        share, threshold = real(columns.shares[k, 0]), real(columns.shares[k, 1])
-        moved = memory.dual.intercept[k] + share * memory.average.intercept[k] - first_intercept[k]
-        far += float(moved) * float(moved)
-        for j in range(columns.parts.shape[1]):
-            gone = float(weight_there(columns, moves, 0, k, np.uintp(j), share, threshold, zero) - start[k, j])
-            far += gone * gone * float(columns.scales[band_of(columns, np.uintp(j))])
-        far = note_distance(memory.pace, k, n_outputs, far)
+def place_to_remember(t, look, m, columns, memory, objective):
+    """Where what update ``t`` adds is remembered, after ``m``. All columns are settled where the distance is looked at,
+    and where there is no room for more."""
+    if t == look:
+        look_at_columns(columns, memory, objective)
+        return 1
+    if m + 1 == columns.moves.shape[0]:
+        settle_all(columns)
+        return 1
+    return m + 1
 
 
 @kernel
-def move_outputs(X, i, t, square, objective, memory, buffer, columns, slopes):
-    """Make update ``t`` with the slopes of a row, and the square of what it adds."""
-    n_outputs, n_paces, of_all, eta, weights = columns.parts.shape[0], memory.pace.shape[0], 0.0, 0.0, 0.0
-    for k in range(n_outputs):
-        of_all += slopes[0, k] * slopes[0, k] * square
-    for k in range(n_outputs):
-        slope = slopes[0, k]
-        if k < n_paces:
-            squared_norm = slope * slope * square if n_paces == n_outputs else of_all
-            eta, weights = next_rate(memory.pace, k, squared_norm, t, buffer[k, UNIT], 1.0)
-        move_by_row(X, i, k, eta * slope, weights, columns)
-        if objective.fit_intercept:
-            memory.dual.intercept[k] -= eta * slope
-            memory.average.intercept[k] += weights * eta * slope
+def remember(columns, m, of_weights, of_others):
+    """Of update ``m``, which takes ``of_weights`` times its gradient from ``n`` and adds ``of_others`` times it to
+    ``u``."""
+    move, real = columns.moves[m], columns.factors.dtype.type
+    move["n"], move["u"] = real(-of_weights), real(of_others)
+
+
+@kernel
+def run_of_rows(data, order, first, last, n_updates, m, objective, memory, buffer, columns, squares):
+    """Update with the rows at places ``first`` to ``last - 1``, before which nobody looks, from number ``m`` of the
+    updates remembered on; returns their loss. Where the output stands is in registers."""
+    (X, y, row_weight, class_weight), one = data, 1.0 if objective.fit_intercept else 0.0
+    distance, loss, sums = memory.pace[0, DISTANCE], 0.0, memory.pace[0, POINT_SUM]
+    unit, (v, inverse, weights, rates, others, dual, other) = distance / buffer[0, UNIT], place_of(memory, buffer, 0)
+    for r in range(first, last):
+        i, t, share, number = np.uintp(order[r]), n_updates + r + 1, share_of_sums(weights), np.uintp(m + r - first)
+        if has_new_sums(t):
+            sums = rates + share * others
+            find_factors_of(0, sums, columns.scales, objective, columns.factors)
+        prefetch_place(X, y, row_weight, order, r + AHEAD)
+        prefetch(squares, row_at(order, r + AHEAD))
+        z = dot_of_row(X, i, columns, number, True, share, objective.l1 * sums) + (dual + share * other)
+        target, weight = target_of_output(i, 0, y, row_weight, class_weight, objective)
+        value, slope = loss_of_score(objective.loss, z, target, weight, objective.parameter)
+        grown = distance * inverse
+        rates, others = rates + grown, others - weights * grown
+        v, inverse, step = slowed(distance, v, inverse, squares[i], weight, slope)
+        remember(columns, number, step, weights * step)
+        dual, other = dual - one * step, other + one * (weights * step)
+        weights, loss = weights + unit * t, loss + weight * value
+    put_back(Place(v, inverse, weights, rates, others, dual, other), sums, memory, buffer, 0)
+    return loss
 
 
 @entry
 def dual_averaging_sparse_row_epoch(stamp):
     def dual_averaging_sparse_row_epoch(
-        data, order, objective, scales, memory, n_updates, buffer, columns, squares, scores, losses
+        data, order, objective, scales, memory, n_updates, buffer, columns, squares, losses
     ):
-        """``dual_averaging_epoch`` in batches of one CSR row, none of which names a column twice. ``squares`` are those
-        of the rows in the norm of the scales' inverses; ``buffer`` is (outputs, ``N_BUFFER``)."""
+        """``dual_averaging_epoch`` of one output in batches of one CSR row, none of which names a column twice.
+        ``squares`` are those of the rows in the norm of the scales' inverses; ``buffer`` is (1, ``N_BUFFER``)."""
         _ = stamp
-        X, y, weight, class_weight = data
-        look = next_look(n_updates)
-        pack(memory, columns, columns.moves, buffer)
+        m, r, look = 0, 0, next_look(n_updates)
+        pack(memory, columns, buffer)
         find_factors(memory.pace, columns.scales, objective, columns.factors)
-        for r in range(order.shape[0]):
-            i, t = np.uintp(order[r]), n_updates + r + 1
+        while r < order.shape[0]:
+            t = n_updates + r + 1
             bring_up_factors(memory.pace, t, columns.scales, objective, columns.factors)
+            m = place_to_remember(t, look, m, columns, memory, objective)
             if t == look:
-                look_at_columns(columns, columns.moves, memory, objective)
+                renew_inverses(memory.pace, buffer)
                 look = next_look(t)
-            find_shares(memory.pace, objective, columns)
-            prefetch_place(X, y, weight, order, r + AHEAD)
-            prefetch(squares, row_at(order, r + AHEAD))
-            for k in range(losses.shape[0]):
-                scores[0, k] = score_at_columns(X, i, memory, columns, columns.moves, 0, k)
-            slopes_from_scores(objective.outputs, order, r, r + 1, y, weight, class_weight, scores, objective, losses)
-            move_outputs(X, i, t, squares[i], objective, memory, buffer, columns, scores)
-        unpack(columns, columns.moves, memory, buffer)
+            last = min(order.shape[0], r + look - t, r + columns.moves.shape[0] - m)
+            losses[0] += run_of_rows(data, order, r, last, n_updates, m, objective, memory, buffer, columns, squares)
+            m, r = m + (last - r) - 1, last
+        unpack(columns, memory, buffer)
 
     return dual_averaging_sparse_row_epoch

@@ -25,15 +25,15 @@ from minibatch.engine.dual_averaging import (
 from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
-    "INVERSE", "N_BUFFER", "OF_INTERCEPT", "SQUARED_NORM", "UNIT", "bring_up_factors", "dot_of_point",
-    "from_sums", "look_around", "next_rate", "numbers_from_sums",
-    "numbers_to_sums", "renew_inverses", "share_of_model", "share_of_sums", "to_sums",
+    "INVERSE", "N_BUFFER", "OF_INTERCEPT", "RATE", "SQUARED_NORM", "SUM_BEFORE", "UNIT", "bring_up_factors",
+    "dot_of_point", "from_sums", "look_around", "move_intercepts", "next_rate", "numbers_from_sums", "numbers_to_sums",
+    "renew_inverses", "share_of_model", "share_of_sums", "to_sums",
 ]  # fmt: skip
 
-# Columns of the buffer of an output: what ``S`` is counted in, the inverse root of ``v``; on sparse rows, of the
-# gradient the intercept's part and the squared norm.
-UNIT, INVERSE, OF_INTERCEPT, SQUARED_NORM = range(4)
-N_BUFFER = 4
+# Columns of the buffer of an output: what ``S`` is counted in, the inverse root of ``v``; on batches of sparse rows, of
+# the gradient the intercept's part and the squared norm, and of its update the rate and the ``S`` of before.
+UNIT, INVERSE, OF_INTERCEPT, SQUARED_NORM, RATE, SUM_BEFORE = range(6)
+N_BUFFER = 6
 
 
 @kernel
@@ -94,6 +94,23 @@ def next_rate(pace, p, squared_norm, t, unit, part):
     pace[p, AVERAGE_SUM] -= weights * before
     pace[p, WEIGHTS] += pace[p, DISTANCE] / unit * t
     return eta, weights
+
+
+@kernel
+def move_intercepts(t, part, memory, buffer):
+    """Make update ``t``, or a part of one, in all but the weights, from what there is in ``buffer`` of the gradients;
+    puts there what weights move by."""
+    pace, dual, average = memory.pace, memory.dual.intercept, memory.average.intercept
+    of_all, eta, weights = 0.0, 0.0, 0.0
+    for k in range(dual.shape[0]):
+        of_all += buffer[k, SQUARED_NORM]
+    for k in range(dual.shape[0]):
+        if k < pace.shape[0]:
+            squared_norm = buffer[k, SQUARED_NORM] if pace.shape[0] == dual.shape[0] else of_all
+            eta, weights = next_rate(pace, k, squared_norm, t, buffer[k, UNIT], part)
+        buffer[k, RATE], buffer[k, SUM_BEFORE] = eta, weights
+        dual[k] -= eta * buffer[k, OF_INTERCEPT]
+        average[k] += weights * eta * buffer[k, OF_INTERCEPT]
 
 
 @kernel

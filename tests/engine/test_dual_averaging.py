@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from minibatch._problems import dual_averaging as problems
+from minibatch._problems import dual_averaging_columns as columns
 from minibatch._problems.column_scales import ColumnMoments
 from minibatch._problems.dual_averaging import DualAveragingProblem
 from minibatch._problems.epochs import Epoch, no_passes
@@ -146,24 +146,26 @@ def test_weights_of_rows(method, X, fit_intercept):
 
 
 @pytest.mark.parametrize("differ", [False, True])
+@pytest.mark.parametrize("n_outputs", [1, 5])
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
 @pytest.mark.parametrize("method", ["_four_rows", "_one_row", "_sparse_rows", "_sparse_batches", "_gradient_batches"])
-def test_many_updates_of_single_rows(method, loss, differ):
+def test_many_updates_of_single_rows(method, loss, n_outputs, differ):
     """Looks are far between, four rows are a pass, the series stands for most roots, sums are carried from call to
-    call."""
-    y, X = targets(loss), SPARSE if method.startswith("_sparse") else DENSE
+    call, and brought up before every fourth update, then every sixteenth."""
+    y, X = targets(loss, n_outputs), SPARSE if method.startswith("_sparse") else DENSE
     problem = problem_of(X, y, loss, SCALES[differ], l2=0.3)
-    found = train(problem, method, 1, epochs=40)
-    assert_same(found, reference(problem, y, loss, SCALES[differ], batch_size=1, l2=0.3, epochs=40), 1e-9)
+    found = train(problem, method, 1, epochs=50)
+    assert_same(found, reference(problem, y, loss, SCALES[differ], batch_size=1, l2=0.3, epochs=50), 1e-9)
 
 
+@pytest.mark.parametrize("n_outputs", [1, 5])
 @pytest.mark.parametrize(("method", "X"), [("_sparse_batches", SPARSE), ("_gradient_batches", DENSE)])
-def test_many_updates_of_batches(method, X):
+def test_many_updates_of_batches(method, X, n_outputs):
     """The last of 3 rows."""
-    y = targets("log_loss")
+    y = targets("log_loss", n_outputs)
     problem = problem_of(X, y, "log_loss", SCALES[True], l1=0.01, l2=0.3)
-    found = train(problem, method, 5, epochs=80)
-    expected = reference(problem, y, "log_loss", SCALES[True], batch_size=5, l1=0.01, l2=0.3, epochs=80)
+    found = train(problem, method, 5, epochs=220)
+    expected = reference(problem, y, "log_loss", SCALES[True], batch_size=5, l1=0.01, l2=0.3, epochs=220)
     assert_same(found, expected, 1e-9)
 
 
@@ -214,7 +216,7 @@ def test_single_rows_of_any_width(loss, n_features, differ):
 @pytest.mark.parametrize("differ", [False, True])
 def test_classes_side_by_side(n_outputs, weighted, differ):
     """Each against the rest: fewer than are a SIMD vector, and more than are updated at once."""
-    n, random = 700, np.random.default_rng(2)
+    n, random = 1300, np.random.default_rng(2)
     X, labels = random.standard_normal((n, D)), random.integers(0, n_outputs, n)
     weight = random.integers(0, 3, n).astype(float) if weighted else None
     class_weight = 0.5 + random.random((2, n_outputs))
@@ -251,12 +253,12 @@ def test_four_rows_of_a_softmax(n_features, n_outputs, fit_intercept, dtype, l2,
     problem = problem_of(
         X, y, "softmax", scales, l2=l2, weight=weight, fit_intercept=fit_intercept, n_outputs=n_outputs
     )
-    orders, etas = np.array([random.permutation(n) for _ in range(3)]), np.empty((3, n))
+    orders, etas = np.array([random.permutation(n) for _ in range(4)]), np.empty((4, n))
 
     def trained(method):
         state = problem.new_state(np.zeros(problem.n_parameters, dtype), averaged=False)
         problem.begin(state, distances_of(problem))
-        passed = no_passes(3, n_outputs, state.theta, state.scalars, noted=True)
+        passed = no_passes(4, n_outputs, state.theta, state.scalars, noted=True)
         getattr(problem, method)(state, Epoch(orders, etas, 1, n, True, 0), passed)
         return passed.losses[:, 0], passed.notes.thetas, state.scalars, problem.model_of(state)
 
@@ -304,24 +306,27 @@ def test_dense_and_sparse_rows_are_the_same(seed, batch_size, penalty, loss):
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
-@pytest.mark.parametrize("batch_size", [2, 7, 40])
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 40])
+@pytest.mark.parametrize("n_outputs", [1, 3])
 @pytest.mark.parametrize("stored_zeros", [False, True])
-def test_how_many_updates_are_remembered_changes_nothing(monkeypatch, stored_zeros, batch_size, kind):
-    """Columns are settled when a row has them, when all are, and at the end: always by the same steps."""
+def test_how_many_updates_are_remembered_changes_nothing(monkeypatch, stored_zeros, n_outputs, batch_size, kind):
+    """Columns are settled when a row has them, when all are, and at the end: always by the same steps. The intercept of
+    single rows is in a register in between, where it has more digits than float32."""
     X = sp.csr_array(np.tile([[1.0, 0.0, -2.0, 3.0, 0.5], [1.0, 4.0, 2.0, 0.0, 0.5]], (20, 1)), dtype=kind)
     if stored_zeros:
         X.data[X.indices < 2] = 0.0
-    y = targets("log_loss", 3, 40).astype(kind)
+    y = targets("log_loss", n_outputs, 40).astype(kind)
     thetas = []
-    for remembered in (1, 2, problems.REMEMBERED):
-        monkeypatch.setattr(problems, "REMEMBERED", remembered)
+    for remembered in (1, 2, columns.REMEMBERED):
+        monkeypatch.setattr(columns, "REMEMBERED", remembered)
         problem = problem_of(X, y, "log_loss", np.ones(5))
-        state = problem.new_state(np.zeros(18, kind), averaged=False)
-        problem.begin(state, np.full(3, 0.1))
+        state = problem.new_state(np.zeros(6 * n_outputs, kind), averaged=False)
+        problem.begin(state, np.full(n_outputs, 0.1))
         for _ in range(3):
             n_batches = -(-40 // batch_size)
             problem.run_epoch(state, Epoch(np.arange(40), np.empty(n_batches), batch_size, n_batches, True, 0))
         thetas.append(state.theta)
     assert np.abs(thetas[0]).max() > 0.0
+    rounded = kind == np.float32 and batch_size == n_outputs == 1
     for theta in thetas[1:]:
-        assert_array_equal(theta, thetas[0])
+        assert_allclose(theta, thetas[0], rtol=1e-5 if rounded else 0.0)
