@@ -1,12 +1,12 @@
 """What sparse rows cost at least where the rate follows the gradient: python benchmarks/sparse_limits.py
 
-With ``learning_rate="auto"`` two numbers a column move, where a constant rate has one, and columns have scales. In
-batches of several rows, nothing moves before the norm of their gradient is known, so that it is added up apart; two
-passes over the values still do, since columns move when they are next read. Here are these passes alone, with neither
-losses nor rates nor penalties, beside the two of a constant rate; then whole epochs of the estimators. Nanoseconds a
-row, means of the quickest quarter. Rows are generated; those of ``sms_spam_counts.npz``, a CSR matrix with y, come
-first where MINIBATCH_DATA names its folder, once and four times over: an epoch has work on the columns too, however few
-its rows.
+With ``learning_rate="auto"`` two numbers a column move, where a constant rate has one, and columns have scales. They
+move when they are next read: single rows take one pass over the values. In batches of several rows nothing moves before
+the norm of their gradient is known, so that it is added up apart, in a second one. Here are these passes alone, with
+neither losses nor rates nor penalties, beside the two of a constant rate; then whole epochs of the estimators.
+Nanoseconds a row, means of the quickest quarter. Rows are generated; those of ``sms_spam_counts.npz``, a CSR matrix
+with y, come first where MINIBATCH_DATA names its folder, once and four times over: an epoch has work on the columns
+too, however few its rows.
 """
 
 import os
@@ -21,7 +21,7 @@ from minibatch import MiniBatchSGDClassifier
 from minibatch._problems.batching import sample_order
 from minibatch._problems.state import rows_of
 from minibatch.engine.compile import entry
-from minibatch.engine.dual_averaging_sparse import add_product, column_type
+from minibatch.engine.dual_averaging_sparse import REMEMBERED, add_product, column_type, move_type
 from minibatch.engine.row_blocks import AHEAD
 from minibatch.engine.rows import add_row, prefetch_row, row_dot
 
@@ -65,7 +65,8 @@ def passes_of_auto(stamp):
                 for p in range(np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])):
                     column = columns[np.uintp(indices[p])]
                     x = values[p] * factors[np.uintp(column["band"])]
-                    n, u = add_product(column, moves[np.uintp(column["last"])], column["gradient"])
+                    move = moves[np.uintp(column["last"])]
+                    n, u = add_product(column, move["n"], move["u"], column["gradient"])
                     column["gradient"], column["last"] = 0.0, m
                     score += x * (n + 0.3 * u)
                 slopes[r - start] = 1e-9 * score
@@ -84,23 +85,22 @@ def passes_of_auto(stamp):
 
 
 @entry
-def single_rows_of_auto(stamp):
-    def single_rows_of_auto(X, order, columns, move, bands, factors):
+def pass_of_single_rows(stamp):
+    def pass_of_single_rows(X, order, columns, moves, factors):
         _ = stamp
-        values, indices, indptr = X
+        (values, indices, indptr), m = X, 0
         for r in range(order.shape[0]):
             prefetch_row(X, order[min(r + AHEAD, order.shape[0] - 1)])
-            first, last = np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])
-            score = 0.0
-            for p in range(first, last):
-                j = np.uintp(indices[p])
-                x = values[p] * factors[np.uintp(bands[j])]
-                score += x * (columns[j]["n"] + 0.3 * columns[j]["u"])
-            move["n"], move["u"] = -1e-9 * score, 2e-9 * score
-            for p in range(first, last):
-                add_product(columns[np.uintp(indices[p])], move, values[p])
+            score, m = 0.0, m % (moves.shape[0] - 1) + 1
+            for p in range(np.uintp(indptr[order[r]]), np.uintp(indptr[order[r] + 1])):
+                column = columns[np.uintp(indices[p])]
+                x, move = values[p] * factors[np.uintp(column["band"])], moves[np.uintp(column["last"])]
+                n, u = add_product(column, move["n"], move["u"], column["gradient"])
+                column["gradient"], column["last"] = values[p], m
+                score += x * (n + 0.3 * u)
+            moves[m]["n"], moves[m]["u"] = -1e-9 * score, 2e-9 * score
 
-    return single_rows_of_auto
+    return pass_of_single_rows
 
 
 def rows(n_columns, n_values, fall):
@@ -140,12 +140,10 @@ def bare(X, batch_size):
     n_rows, n_columns = X.shape
     data, order = rows_of(X), sample_order(n_rows, True, 0, 0)
     weights, slopes = np.zeros((1, n_columns)), np.empty(batch_size)
-    columns, first = np.zeros((2, n_columns), column_type(np.float64, batch_size > 1))
-    moves = np.zeros(-(-n_rows // batch_size) + 1, column_type(np.float64, False))
-    bands = np.log2(1 + np.bincount(X.indices, minlength=n_columns)).astype(np.uint8)
-    factors, first["n"] = np.linspace(0.9, 1.1, bands.max() + 1), 1.0
-    if batch_size > 1:
-        first["band"] = bands
+    columns, first = np.zeros((2, n_columns), column_type(np.float64))
+    moves = np.zeros(min(-(-n_rows // batch_size), REMEMBERED) + 1, move_type(np.float64))
+    first["band"], first["n"] = np.log2(1 + np.bincount(X.indices, minlength=n_columns)), 1.0
+    factors = np.linspace(0.9, 1.1, first["band"].max() + 1)
 
     def of_auto():
         columns[:] = first
@@ -153,7 +151,7 @@ def bare(X, batch_size):
         if batch_size > 1:
             passes_of_auto(data, order, batch_size, columns, moves, (factors, 1.0 / factors), slopes)
         else:
-            single_rows_of_auto(data, order, columns, moves[0], bands, factors)
+            pass_of_single_rows(data, order, columns, moves, factors)
         return time.perf_counter() - start
 
     def of_constant():
