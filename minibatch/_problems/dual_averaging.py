@@ -232,7 +232,7 @@ class DualAveragingProblem(LinearProblem):
         if self.n_outputs == 1:
             columns = self._columns(len(order))
             dual_averaging_sparse_row_epoch(
-                data, order, self.objective, self.scales, memory, before, np.empty((1, N_BUFFER)), columns, squares,
+                data, order, self.objective, memory, before, np.empty((1, N_BUFFER)), columns, squares,
                 passed.losses[0],
             )  # fmt: skip
             return self._kept_columns.append(columns)
@@ -240,7 +240,7 @@ class DualAveragingProblem(LinearProblem):
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
             dual_averaging_sparse_outputs_row_epoch(
-                data, order, objective, self.scales, _part_of_memory(memory, here), before,
+                data, order, objective, _part_of_memory(memory, here), before,
                 np.empty((n_outputs, N_BUFFER)), self._output_columns(n_outputs, 0), squares, np.empty((1, n_outputs)),
                 passed.losses[0, here],
             )  # fmt: skip
@@ -315,7 +315,7 @@ class DualAveragingProblem(LinearProblem):
         if self.n_outputs == 1:
             columns = self._columns(n_batches)
             dual_averaging_sparse_epoch(
-                data, order, batch_size, self.objective, self.scales, memory, before, np.empty((1, N_BUFFER)), columns,
+                data, order, batch_size, self.objective, memory, before, np.empty((1, N_BUFFER)), columns,
                 np.empty((batch_size, 1)), passed.losses[0],
             )  # fmt: skip
             return self._kept_columns.append(columns)
@@ -323,7 +323,7 @@ class DualAveragingProblem(LinearProblem):
         def train(here: slice, objective: Objective) -> None:
             n_outputs = here.stop - here.start
             dual_averaging_sparse_outputs_epoch(
-                data, order, batch_size, objective, self.scales, _part_of_memory(memory, here), before,
+                data, order, batch_size, objective, _part_of_memory(memory, here), before,
                 np.empty((n_outputs, N_BUFFER)), self._output_columns(n_outputs, n_batches),
                 np.empty((batch_size, n_outputs)), passed.losses[0, here],
             )  # fmt: skip

@@ -276,9 +276,7 @@ def run_of_rows(data, order, first, last, n_updates, m, objective, memory, buffe
 
 @entry
 def dual_averaging_sparse_row_epoch(stamp):
-    def dual_averaging_sparse_row_epoch(
-        data, order, objective, scales, memory, n_updates, buffer, columns, squares, losses
-    ):
+    def dual_averaging_sparse_row_epoch(data, order, objective, memory, n_updates, buffer, columns, squares, losses):
         """``dual_averaging_epoch`` of one output in batches of one CSR row, none of which names a column twice.
         ``squares`` are those of the rows in the norm of the scales' inverses; ``buffer`` is (1, ``N_BUFFER``)."""
         _ = stamp

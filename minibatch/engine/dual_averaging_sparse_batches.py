@@ -86,7 +86,7 @@ def move_by_batch(X, order, start, stop, batch_size, t, m, objective, memory, bu
 @entry
 def dual_averaging_sparse_epoch(stamp):
     def dual_averaging_sparse_epoch(
-        data, order, batch_size, objective, scales, memory, n_updates, buffer, columns, scores, losses
+        data, order, batch_size, objective, memory, n_updates, buffer, columns, scores, losses
     ):
         """``dual_averaging_epoch`` of one output on CSR rows that name no column twice. ``buffer`` is
         (1, ``N_BUFFER``)."""

@@ -197,10 +197,8 @@ def gradients_of_row(square, objective, slopes, buffer):
     """Of a row, and the square of what it adds: all but the columns' values."""
     for k in range(slopes.shape[1]):
         slope = slopes[0, k]
-        buffer[k, OF_INTERCEPT], buffer[k, SQUARED_NORM] = (
-            slope if objective.fit_intercept else 0.0,
-            slope * slope * square,
-        )
+        buffer[k, OF_INTERCEPT] = slope if objective.fit_intercept else 0.0
+        buffer[k, SQUARED_NORM] = slope * slope * square
 
 
 @kernel
@@ -229,7 +227,7 @@ def move_by_row(X, i, columns, slopes, buffer):
 @entry
 def dual_averaging_sparse_outputs_epoch(stamp):
     def dual_averaging_sparse_outputs_epoch(
-        data, order, batch_size, objective, scales, memory, n_updates, buffer, columns, scores, losses
+        data, order, batch_size, objective, memory, n_updates, buffer, columns, scores, losses
     ):
         """``dual_averaging_epoch`` on CSR rows that name no column twice. ``buffer`` is (outputs, ``N_BUFFER``)."""
         _ = stamp
@@ -263,7 +261,7 @@ def dual_averaging_sparse_outputs_epoch(stamp):
 @entry
 def dual_averaging_sparse_outputs_row_epoch(stamp):
     def dual_averaging_sparse_outputs_row_epoch(
-        data, order, objective, scales, memory, n_updates, buffer, columns, squares, scores, losses
+        data, order, objective, memory, n_updates, buffer, columns, squares, scores, losses
     ):
         """The same in batches of one row: its norm is known, so that columns move at once. ``squares`` are those of
         ``dual_averaging_sparse_row_epoch``."""
