@@ -283,12 +283,12 @@ def test_outputs_on_threads(loss, batch_size, method):
 
 @given(
     st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from([NO_PENALTY, L2, L1, BOTH]),
-    st.sampled_from(["squared_error", "log_loss", "squared_hinge"]),
+    st.sampled_from(["squared_error", "log_loss", "squared_hinge"]), st.sampled_from([1, 2, 5]),
 )  # fmt: skip
-def test_dense_and_sparse_rows_are_the_same(seed, batch_size, penalty, loss):
+def test_dense_and_sparse_rows_are_the_same(seed, batch_size, penalty, loss, n_outputs):
     random = np.random.default_rng(seed)
     X = random.standard_normal((40, 6)) * (random.random((40, 6)) < 0.4) * 10.0 ** random.integers(-3, 4, 6)
-    y, (l1, l2) = targets(loss, 1, 40), penalty
+    y, (l1, l2) = targets(loss, n_outputs, 40), penalty
     options = {"l1": l1, "l2": l2}
     dense, sparse = (
         DualAveragingProblem.of(problem_of(A, y, loss, np.ones(6), **options), None) for A in (X, sp.csr_array(X))
@@ -296,8 +296,8 @@ def test_dense_and_sparse_rows_are_the_same(seed, batch_size, penalty, loss):
     assert_allclose(dense.scales, sparse.scales, rtol=1e-12)
     states = []
     for problem in (dense, sparse):
-        state = problem.new_state(np.zeros(7), averaged=False)
-        problem.begin(state, np.array([0.1]))
+        state = problem.new_state(np.zeros(7 * n_outputs), averaged=False)
+        problem.begin(state, np.full(n_outputs, 0.1))
         n_batches = -(-40 // batch_size)
         problem.run_epoch(state, Epoch(np.arange(40), np.empty(n_batches), batch_size, n_batches, True, 0))
         states.append(state)
