@@ -76,7 +76,7 @@ class LinearLoops(ProblemOnRows):
             return 1
         return self._n_epochs_of(batch_size, self._epoch_function(batch_size, averaged), 1, longer)
 
-    def _n_epochs_of(self, batch_size: int, loop: Callable[..., None], times: int, longer: int) -> int:
+    def _n_epochs_of(self, batch_size: int, loop: Callable[..., None], times: float, longer: int) -> int:
         """Of a loop; a row takes ``times`` its work in a gradient."""
         if loop not in (self._plain_sgd, self._gradient_batches):
             return 1
