@@ -36,8 +36,7 @@ def dense_problems():
     for n_rows, n_columns, differ, n_classes in DENSE:
         random = np.random.default_rng(0)
         X = random.standard_normal((n_rows, n_columns))
-        y = (X @ random.standard_normal((n_columns, n_classes - (n_classes == 2))) > 0).argmax(axis=1)
-        y = y if n_classes > 2 else (X @ random.standard_normal(n_columns) > 0).astype(int)
+        y = (X @ random.standard_normal((n_columns, n_classes))).argmax(axis=1)
         scales = np.exp(random.standard_normal(n_columns)) if differ else 1.0
         name = f"{n_rows:,} x {n_columns}{', columns differ' if differ else ''}"
         yield name, n_classes, scales * X, y

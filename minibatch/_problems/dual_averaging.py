@@ -60,7 +60,8 @@ class DualAveragingProblem(LinearProblem):
         """The same rows and objective; ``before`` is of the rows of earlier calls, and ``scaled_by`` of those whose
         scales the last of them had."""
         if isinstance(problem.data.X, CSR):
-            problem = replace(problem, data=problem.data._replace(X=without_repeats(problem)))
+            X = without_repeats(problem.data.X, problem.n_features)
+            problem = replace(problem, data=problem.data._replace(X=X))
         moments = moments_of(problem, before)
         still_do = scaled_by is not None and still_scales(scaled_by, moments)
         return cls.with_moments(problem, moments, scaled_by if still_do else None)
@@ -114,7 +115,7 @@ class DualAveragingProblem(LinearProblem):
         out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
         """Of the weights' part of a dual vector, or of several, and sums of rates of the outputs. ``scales`` are those
-        that the dual vector was made with, where it is not these."""
+        that the dual vector was made with, where it is not these; weights go into ``out``, where there is one."""
         scales = self.scales if scales is None else scales
         l1, l2, sums = self.objective.l1, self.objective.l2, sums[..., None]
         if l1 > 0.0:

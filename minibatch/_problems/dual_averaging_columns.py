@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from minibatch._problems.column_scales import Scales
-from minibatch._problems.linear import LinearProblem
 from minibatch._problems.state import matrix_of, rows_of
 from minibatch.engine.dual_averaging_sparse import REMEMBERED, Columns, column_type, move_type
 from minibatch.engine.dual_averaging_sparse_outputs import OutputColumns, head_type
@@ -39,14 +38,14 @@ def output_columns_of(
 
 
 def bytes_of_columns(n_features: int, n_outputs: int, n_batches: int, dtype: DTypeLike) -> int:
+    """Of what ``columns_of`` or ``output_columns_of`` makes."""
     one, width = np.dtype(dtype).itemsize, _width(n_outputs) if n_outputs > 1 else 1
     return one * (((3 if n_batches else 2) * width + 1) * n_features + 2 * width * _n_remembered(n_batches, width))
 
 
-def without_repeats(problem: LinearProblem) -> CSR:
+def without_repeats(X: CSR, n_features: int) -> CSR:
     """Sparse rows that name no column twice: the norm of a row's gradient is that of its values."""
-    X = problem.data.X
-    matrix = matrix_of(X, problem.n_features)
+    matrix = matrix_of(X, n_features)
     if matrix.has_canonical_format:
         return X
     matrix = matrix.copy()
