@@ -75,7 +75,7 @@ def _memory_of(requests: Sequence[Request]) -> Memory:
     problem: Any = requests[0].problem
     slots = np.stack([request.state.slots for request in requests])
     dual, average, start = (columns_of(slots[:, i], problem) for i in range(slots.shape[1]))
-    paces = np.stack([request.state.scalars for request in requests], axis=1)  # (outputs, models, 6)
+    paces = np.stack([request.state.scalars for request in requests], axis=1)  # (outputs, models, 7)
     return Memory(dual, average, start, np.asfortranarray(paces.reshape(-1, paces.shape[2])))
 
 

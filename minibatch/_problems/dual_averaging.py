@@ -350,14 +350,15 @@ class DualAveragingProblem(LinearProblem):
     def _large_batches(self, state: State, epoch: Epoch, passed: Passed) -> None:
         memory, batch_size = self._memory(state), epoch.batch_size
         point, factors = self.parameters(np.empty_like(state.theta)), self._factors(self.n_outputs)
-        (order,), (etas,) = epoch.order, epoch.etas
+        (order,), (etas,), scales, inverses = epoch.order, epoch.etas, self.scales, self._inverse_scales
+        gradient_point(memory, scales, self.objective, factors, point, state.slot_updates)
         for batch in range(len(etas)):
             rows, before = order[batch * batch_size : (batch + 1) * batch_size], state.slot_updates + batch
-            gradient_point(memory, self.scales, self.objective, factors, point, before)
             batch_losses, gradient = self._sum_over(rows, point, self.objective)
             passed.losses[0] += batch_losses
             grad = self.parameters((gradient / batch_size).astype(state.theta.dtype))
-            dual_averaging_step(memory, grad, len(rows) / batch_size, self._inverse_scales, self.objective, before)
+            part = len(rows) / batch_size
+            dual_averaging_step(memory, grad, part, scales, inverses, self.objective, factors, point, before)
 
 
 def going_on(problem: DualAveragingProblem, state: State, scaled_by: ColumnMoments) -> bool:

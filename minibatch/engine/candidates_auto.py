@@ -1,7 +1,7 @@
 """``engine.dual_averaging`` of many models at once, in batches of dense rows; see ``engine.candidates``.
 
 Of the average ``m`` it is ``m - n`` that is kept beside the dual vectors ``n``; ``engine.candidates_auto_rows`` keeps
-it times ``S``. Paces are (columns, 6) in Fortran's order, so that what finds a rate is SIMD code too. Features of the
+it times ``S``. Paces are (columns, 7) in Fortran's order, so that what finds a rate is SIMD code too. Features of the
 same scale are in a band.
 """
 
@@ -12,13 +12,13 @@ import numpy as np
 from minibatch.engine.candidates import Candidates, add_rows_of_block, block_at, slopes_of_block
 from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.dual_averaging import (
-    DISTANCE,
     POINT_SUM,
     Memory,
-    bring_up_sums,
-    has_new_sums,
+    bring_up_all,
+    brings_up,
     move,
     next_look,
+    note_farthest,
     share_of_average,
 )
 from minibatch.engine.optimizers import soft_threshold
@@ -94,7 +94,7 @@ def look_from_points(autos):
             gone = float(w[i] - first[i])
             far[i] += scale * gone * gone
     for i in range(far.shape[0]):
-        pace[i, DISTANCE] = max(pace[i, DISTANCE], far[i])
+        note_farthest(pace, i, far[i])
 
 
 @kernel
@@ -133,8 +133,8 @@ def step_candidates(autos, room, t, n_rows, batch_size):
 def begin_batch(shared, autos, t, sums):
     sums[:] = 0.0
     pace, shares = autos.memory.pace, autos.steps.shares
-    if has_new_sums(t):
-        bring_up_sums(pace)
+    if brings_up(t):
+        bring_up_all(pace)
     fill_factors(shared.numbers, autos)
     for i in range(pace.shape[0]):
         shares[i] = share_of_average(pace, i)

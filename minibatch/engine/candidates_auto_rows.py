@@ -13,8 +13,8 @@ from minibatch.engine.candidates import add_rows_of_block, dots_of_rows, fill_ro
 from minibatch.engine.candidates_auto import fill_factors, fill_points, look_from_points
 from minibatch.engine.candidates_sgd_rows import products_of_rows
 from minibatch.engine.compile import entry, joining, kernel
-from minibatch.engine.dual_averaging import AVERAGE_SUM, FOURS, POINT_SUM, SUM, WEIGHTS, has_new_sums, next_look
-from minibatch.engine.dual_averaging_sums import next_rate, share_of_sums
+from minibatch.engine.dual_averaging import FOURS, WEIGHTS, brings_up, next_look
+from minibatch.engine.dual_averaging_sums import bring_up_sums, next_rate, share_of_sums
 from minibatch.engine.products import product
 
 __all__ = [
@@ -44,10 +44,8 @@ def fill_shares(pace, shares):
 @kernel
 def bring_up_columns(shared, autos, t):
     """Bring up the sums where gradients are taken, and what follows from them, if update ``t`` needs it."""
-    pace = autos.memory.pace
-    if has_new_sums(t):
-        for i in range(pace.shape[0]):
-            pace[i, POINT_SUM] = pace[i, SUM] + share_of_sums(pace[i, WEIGHTS]) * pace[i, AVERAGE_SUM]
+    if brings_up(t):
+        bring_up_sums(autos.memory.pace)
         fill_factors(shared.numbers, autos)
 
 

@@ -10,16 +10,17 @@ whole, at the cost of two numbers, on every weight alike. Update ``t`` from ``n`
 
     y = weights of 0.3 n + 0.7 m (and of the sums E that belong to them)
     r = max(r, ||y - w_0||_q)                       the largest distance from the first weights
-    E += r^2 / sqrt(v)                              the rate so far: known before the gradient, see ``slowed``
+    E += eta                                        the rate so far: known before the gradient
     v += r^2 ||g||_{1/q}^2                          g the batch's gradient of the loss at y
     eta = r^2 / sqrt(v)
     n -= eta g
     m += (r^2 t / S) (n - m), S the sum of r^2 t
 
 A last batch of fewer rows is the part ``p`` of an update: its gradient and its share of ``E`` are ``p`` times as large.
-The sums at ``y`` are those of now in the first 256 updates, then brought up before every fourth, from the 1024th on
-before every sixteenth (``has_new_sums``): so four single rows meet weights that are the same multiples of the dual
-vectors, and are one pass; and what they are multiples by is found once for several.
+The sums at ``y`` and ``eta`` are those of now in the first 256 updates, then brought up before every fourth, from the
+1024th on before every sixteenth (``brings_up``): so four single rows meet weights that are the same multiples of the
+dual vectors, and are one pass; nobody waits for a root, a quotient, or the norm of a gradient. But a gradient that is
+more than the share ``LARGE`` of ``v`` brings up ``eta`` at once: no step is longer than it would be by more than that.
 
 The model is the weights of ``m``, left to who calls. ``r^2 / sqrt(v)`` is the rate of DoWG (Khaled, Mishchenko & Jin
 2023, arXiv 2305.16284); gradients between an iterate and the average are those of schedule-free SGD (Defazio et al.
@@ -31,7 +32,8 @@ updates has grown by a sixteenth to an eighth (``next_look``), so that it costs 
 Measured on ten data sets, 20 epochs (100 of full batches): the median gap to the optimum is .09 %, with a look at
 every update .10 %.
 
-Outputs that do not share a loss have a pace each: ``r^2``, ``v``, ``S``, ``E``, its average, and what it is at ``y``.
+Outputs that do not share a loss have a pace each: ``r^2``, ``v``, ``S``, ``E``, its average, what it is at ``y``, and
+``eta``.
 Those of a softmax have one, the row ``min(k, last)`` of the paces for every output ``k``.
 """
 
@@ -40,27 +42,29 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minibatch.engine.compile import entry, joining, kernel
+from minibatch.engine.compile import entry, joining, kernel, kernel_in_order
 from minibatch.engine.linear import Parameters, add_gradient, note_parameters
 from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
-    "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "INTERPOLATION", "LOOKS", "POINT_SUM", "SIXTEENS", "SUM",
-    "WEIGHTS", "Memory", "bring_up_sums", "dual_averaging_epoch", "dual_averaging_step", "find_factors",
-    "find_factors_of", "find_rate", "form_point", "gradient_point", "has_new_sums", "inverse_root", "look_from",
-    "move", "next_look", "note_distance", "note_memory", "share_of_average", "squared_distance",
-    "squared_norm_of", "step", "weights_between",
+    "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "INTERPOLATION", "LARGE", "LOOKS", "POINT_SUM", "RATE", "SIXTEENS",
+    "SUM", "WEIGHTS", "Memory", "bring_up_rate", "bring_up", "bring_up_all", "brings_up", "dual_averaging_epoch",
+    "dual_averaging_step", "find_factors", "find_factors_of", "find_point", "find_rate", "form_point", "gradient_point", "look_from",
+    "move", "move_weights", "next_look", "note_distance", "note_farthest", "note_memory", "rate_of", "share_of_average",
+    "squared_distance", "squared_norm_of", "step", "weights_between",
 ]  # fmt: skip
 
 # How far the point where gradients are taken is from the iterate to the average.
 INTERPOLATION = 0.7
 # How often the distance is looked at while the number of updates doubles.
 LOOKS = 8
-# From these updates on the sums where gradients are taken are brought up before every fourth, and before every
-# sixteenth. Looks are then 16 and 64 apart, and at the first of them.
+# From these updates on the sums where gradients are taken, and the rate, are brought up before every fourth, and before
+# every sixteenth. Looks are then 16 and 64 apart, and at the first of them.
 FOURS, SIXTEENS = 256, 1024
+# A gradient that has more than this share of ``v``, itself included, brings up the rate.
+LARGE = 1 / 16
 # Columns of the pace of an output.
-DISTANCE, GRADIENTS, WEIGHTS, SUM, AVERAGE_SUM, POINT_SUM = range(6)
+DISTANCE, GRADIENTS, WEIGHTS, SUM, AVERAGE_SUM, POINT_SUM, RATE = range(7)
 
 
 class Memory(NamedTuple):
@@ -69,7 +73,7 @@ class Memory(NamedTuple):
     dual: Parameters
     average: Parameters
     start: Parameters  # the first weights
-    pace: np.ndarray  # (objectives, 6)
+    pace: np.ndarray  # (objectives, 7)
 
 
 @kernel
@@ -83,8 +87,8 @@ def next_look(t):
 
 
 @kernel
-def has_new_sums(t):
-    """Whether the sums where gradients are taken are brought up before update ``t``."""
+def brings_up(t):
+    """Whether the sums where gradients are taken, and the rate, are brought up before update ``t``."""
     return t < FOURS or t % (4 if t < SIXTEENS else 16) == 0
 
 
@@ -95,11 +99,27 @@ def share_of_average(pace, p):
 
 
 @kernel
-def bring_up_sums(pace):
-    """Bring up the sums where gradients are taken."""
+def rate_of(distance, gradients):
+    """0 without a gradient so far: there is nothing to move by."""
+    return distance / sqrt(gradients) if gradients > 0.0 else 0.0
+
+
+@kernel
+def bring_up_rate(pace, p):
+    pace[p, RATE] = rate_of(pace[p, DISTANCE], pace[p, GRADIENTS])
+
+
+@kernel
+def bring_up(pace, p):
+    """Bring up the sum where gradients are taken, and the rate."""
+    pace[p, POINT_SUM] = pace[p, SUM] + share_of_average(pace, p) * (pace[p, AVERAGE_SUM] - pace[p, SUM])
+    bring_up_rate(pace, p)
+
+
+@kernel
+def bring_up_all(pace):
     for p in range(pace.shape[0]):
-        behind = pace[p, AVERAGE_SUM] - pace[p, SUM]
-        pace[p, POINT_SUM] = pace[p, SUM] + share_of_average(pace, p) * behind
+        bring_up(pace, p)
 
 
 @kernel
@@ -120,7 +140,7 @@ def find_factors(pace, scales, objective, factors):
         find_factors_of(k, pace[min(k, last), POINT_SUM], scales, objective, factors)
 
 
-@kernel
+@kernel_in_order
 def weights_between(dual, average, share, threshold, factors, weights):
     """Fill ``weights``, those of one output, from what lies between its dual vector and the average."""
     zero = dual.dtype.type(0)
@@ -170,14 +190,29 @@ def form_point(memory, factors, objective, point):
         point.intercept[k] = dual_intercept[k] + of_average * (average_intercept[k] - dual_intercept[k])
 
 
+@joining
+def find_point(memory, scales, objective, factors, point, t):
+    """``form_point`` for update ``t``."""
+    if brings_up(t):
+        bring_up_all(memory.pace)
+    find_factors(memory.pace, scales, objective, factors)
+    form_point(memory, factors, objective, point)
+
+
+@kernel
+def note_farthest(pace, p, far):
+    """Note a squared distance, where it is the largest, and the rate that follows."""
+    pace[p, DISTANCE] = max(pace[p, DISTANCE], far)
+    bring_up_rate(pace, p)
+
+
 @kernel
 def note_distance(pace, k, n_outputs, far):
     """Note the squared distance of output ``k``, or of all outputs up to it where they have one pace; returns what
     that of the next output is added to."""
     if pace.shape[0] < n_outputs and k < n_outputs - 1:
         return far
-    p = min(k, pace.shape[0] - 1)
-    pace[p, DISTANCE] = max(pace[p, DISTANCE], far)
+    note_farthest(pace, min(k, pace.shape[0] - 1), far)
     return 0.0
 
 
@@ -194,25 +229,22 @@ def look_from(point, memory, scales):
 
 
 @kernel
-def inverse_root(gradients):
-    """0 without a gradient so far: there is nothing to move by."""
-    return 1.0 / sqrt(gradients) if gradients > 0.0 else 0.0
-
-
-@kernel
-def find_rate(pace, p, squared_norm, part):
-    """See the squared norm of the gradient of a part of an update; returns what ``E`` grew by, and the rate."""
-    before = part * pace[p, DISTANCE] * inverse_root(pace[p, GRADIENTS])
+def find_rate(pace, p, squared_norm, t, part):
+    """See the squared norm of the gradient of update ``t``, or of a part of one; returns what ``E`` grew by, and the
+    rate."""
+    before, grown = part * pace[p, RATE], pace[p, DISTANCE] * squared_norm
     pace[p, SUM] += before
-    pace[p, GRADIENTS] += pace[p, DISTANCE] * squared_norm
-    return before, pace[p, DISTANCE] * inverse_root(pace[p, GRADIENTS])
+    pace[p, GRADIENTS] += grown
+    if t < FOURS or grown > LARGE * pace[p, GRADIENTS]:
+        bring_up_rate(pace, p)
+    return before, pace[p, RATE]
 
 
 @kernel
 def move(pace, p, squared_norm, t, part):
     """Update ``t`` of a pace, from the squared norm of the gradient: the rate, and the share of the iterate in the
     average."""
-    _, eta = find_rate(pace, p, squared_norm, part)
+    _, eta = find_rate(pace, p, squared_norm, t, part)
     weight = pace[p, DISTANCE] * t
     pace[p, WEIGHTS] += weight
     share = weight / pace[p, WEIGHTS]
@@ -220,27 +252,49 @@ def move(pace, p, squared_norm, t, part):
     return eta, share
 
 
+@kernel_in_order
+def move_weights(dual, average, grad, eta, share, of_average, threshold, factors, point):
+    """Move what an output has, and fill ``point`` with its weights where the next gradient is taken; this one becomes
+    0. All in a pass, with few outputs of few columns most of what an update costs beside the gradient."""
+    zero, last = dual.dtype.type(0), factors.shape[0] - 1
+    for j in range(dual.shape[0]):
+        n = dual[j] - eta * grad[j]
+        m = average[j] + share * (n - average[j])
+        dual[j], average[j], grad[j] = n, m, zero
+        point[j] = soft_threshold(n + of_average * (m - n), threshold, zero) * factors[min(j, last)]
+
+
 @joining
-def step(memory, grad, inverses, objective, t, part):
-    """Update ``t``, from the gradient, which is a part of one where rows are fewer than in a batch. ``inverses`` are
-    those of the scales."""
+def step(memory, grad, scales, inverses, objective, factors, point, t, part):
+    """Update ``t``, from the gradient at the point, which is a part of one where rows are fewer than in a batch. Then
+    the point is where the next gradient is taken, and the gradient 0. ``inverses`` are those of the scales."""
     (dual, dual_intercept), (average, average_intercept), _, pace = memory
     real, n_outputs = dual.dtype.type, dual.shape[0]
-    shared, squared_norm, eta, share = pace.shape[0] < n_outputs, 0.0, 0.0, 0.0
-    if shared:
+    squared_norm, of_all = 0.0, pace.shape[0] < n_outputs
+    if of_all:
         for k in range(n_outputs):
             squared_norm += squared_norm_of(grad, inverses, k, objective.fit_intercept)
-        eta, share = move(pace, 0, squared_norm, t, part)
+    eta, share = 0.0, 0.0
     for k in range(n_outputs):
-        if not shared:
-            eta, share = move(pace, k, squared_norm_of(grad, inverses, k, objective.fit_intercept), t, part)
-        by, of_iterate = real(eta), real(share)
-        for j in range(dual.shape[1]):
-            dual[k, j] -= by * grad.weights[k, j]
-            average[k, j] += of_iterate * (dual[k, j] - average[k, j])
+        if k < pace.shape[0]:
+            if not of_all:
+                squared_norm = squared_norm_of(grad, inverses, k, objective.fit_intercept)
+            eta, share = move(pace, k, squared_norm, t, part)
+            if brings_up(t + 1):
+                bring_up(pace, k)
+        sums = pace[min(k, pace.shape[0] - 1), POINT_SUM]
+        if brings_up(t + 1):
+            find_factors_of(k, sums, scales, objective, factors)
+        by, of_iterate, of_average = real(eta), real(share), real(INTERPOLATION)
+        move_weights(
+            dual[k], average[k], grad.weights[k], by, of_iterate, of_average, real(objective.l1 * sums), factors[k],
+            point.weights[k],
+        )  # fmt: skip
         if objective.fit_intercept:
             dual_intercept[k] -= by * grad.intercept[k]
             average_intercept[k] += of_iterate * (dual_intercept[k] - average_intercept[k])
+        grad.intercept[k] = 0.0
+        point.intercept[k] = dual_intercept[k] + of_average * (average_intercept[k] - dual_intercept[k])
 
 
 @joining
@@ -263,22 +317,19 @@ def dual_averaging_epoch(stamp):
         """Train on each of ``orders`` in batches. Losses are noted as by ``gradient_epoch``, and as its parameters the
         average, with the pace. ``inverses`` are those of the scales, in float64; ``factors`` (outputs, scales)."""
         _ = stamp
-        find_factors(memory.pace, scales, objective, factors)
         look, t, n = next_look(n_updates), n_updates, orders.shape[1]
+        find_point(memory, scales, objective, factors, point, t + 1)
+        grad.weights[:] = 0.0
+        grad.intercept[:] = 0.0
         for e in range(orders.shape[0]):
             for start in range(0, n, batch_size):
                 stop, t = min(start + batch_size, n), t + 1
-                if has_new_sums(t):
-                    bring_up_sums(memory.pace)
-                    find_factors(memory.pace, scales, objective, factors)
-                form_point(memory, factors, objective, point)
                 if t == look:
                     look_from(point, memory, scales)
                     look = next_look(t)
-                grad.weights[:] = 0.0
-                grad.intercept[:] = 0.0
                 add_gradient(data, orders[e], start, stop, objective, point, 1.0 / batch_size, grad, scores, losses[e])
-                step(memory, grad, inverses, objective, t, (stop - start) / batch_size)
+                part = (stop - start) / batch_size
+                step(memory, grad, scales, inverses, objective, factors, point, t, part)
             note_memory(memory, objective, notes, e)
 
     return dual_averaging_epoch
@@ -289,21 +340,19 @@ def gradient_point(stamp):
     def gradient_point(memory, scales, objective, factors, point, n_updates):
         """Fill ``point`` with the weights where the gradient of the next update is taken."""
         _ = stamp
-        if has_new_sums(n_updates + 1):
-            bring_up_sums(memory.pace)
-        find_factors(memory.pace, scales, objective, factors)
-        form_point(memory, factors, objective, point)
-        if n_updates + 1 == next_look(n_updates):
-            look_from(point, memory, scales)
+        find_point(memory, scales, objective, factors, point, n_updates + 1)
 
     return gradient_point
 
 
 @entry
 def dual_averaging_step(stamp):
-    def dual_averaging_step(memory, grad, part, inverses, objective, n_updates):
-        """Make the next update, or a part of one, with a given gradient."""
+    def dual_averaging_step(memory, grad, part, scales, inverses, objective, factors, point, n_updates):
+        """Make the next update, or a part of one, with a given gradient at ``point``, which becomes where that of the
+        update after it is taken."""
         _ = stamp
-        step(memory, grad, inverses, objective, n_updates + 1, part)
+        if n_updates + 1 == next_look(n_updates):
+            look_from(point, memory, scales)
+        step(memory, grad, scales, inverses, objective, factors, point, n_updates + 1, part)
 
     return dual_averaging_step

@@ -1,51 +1,51 @@
 """Four updates of an output with single rows, in a pass over its dual vectors: see ``engine.dual_averaging_rows``.
 
-Four updates, for which the sums of rates where gradients are taken are the same, are made in a pass, as in
-``steps_on_four_rows`` of ``engine.sgd``. Where an output stands is in registers from one look to the next.
+Four updates, for which the sums of rates where gradients are taken are the same, and so is the rate, are made in a pass,
+as in ``steps_on_four_rows`` of ``engine.sgd``. Where one of the gradients would bring up the rate, they are made one by
+one. Where an output stands is in registers from one look to the next.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from minibatch.engine.compile import kernel, kernel_in_order
+from minibatch.engine.compile import joining, kernel
 from minibatch.engine.dual_averaging import (
     AVERAGE_SUM,
     DISTANCE,
     GRADIENTS,
+    LARGE,
     POINT_SUM,
+    RATE,
     SUM,
     WEIGHTS,
+    brings_up,
     find_factors_of,
-    has_new_sums,
-    inverse_root,
+    rate_of,
 )
-from minibatch.engine.dual_averaging_sums import INVERSE, UNIT, share_of_sums
+from minibatch.engine.dual_averaging_sums import UNIT, dot_of_point, next_rate, share_of_sums
 from minibatch.engine.four_rows import (
     add_four_rows_to_both,
     prefetch_rows,
     products_with_both,
     scaled_products_with_both,
 )
-from minibatch.engine.linear import target_of_output
-from minibatch.engine.row_blocks import AHEAD, prefetch_target, row_at, two_rows
+from minibatch.engine.linear import loss_of_output, target_of_output
+from minibatch.engine.row_blocks import AHEAD, prefetch_place, prefetch_target, row_at, two_rows
 from minibatch.engine.row_losses import loss_of_score
-from minibatch.engine.rows import prefetch
+from minibatch.engine.rows import add_row, prefetch
 
 __all__ = [
-    "SMALL_GROWTH", "Place", "ask_for_numbers", "four_steps", "place_of", "products_at_point", "put_back",
-    "run_by_fours", "slowed",
+    "Place", "ask_for_numbers", "bring_up_place", "four_steps", "is_any_large", "place_of", "products_at_point",
+    "put_back", "run_by_fours", "update_one_by_one", "update_with_row",
 ]  # fmt: skip
-
-# Up to this growth of ``v``, relative to itself, four terms of a series give its inverse root to rounding.
-SMALL_GROWTH = 1e-4
 
 
 class Place(NamedTuple):
     """Where an output stands."""
 
     gradients: float  # v
-    inverse: float  # 1 / sqrt(v)
+    rate: float  # eta
     weights: float  # S
     rates: float  # E
     others: float  # U
@@ -54,11 +54,11 @@ class Place(NamedTuple):
 
 
 @kernel
-def place_of(memory, buffer, k):
+def place_of(memory, k):
     pace = memory.pace
     return Place(
         pace[k, GRADIENTS],
-        buffer[k, INVERSE],
+        pace[k, RATE],
         pace[k, WEIGHTS],
         pace[k, SUM],
         pace[k, AVERAGE_SUM],
@@ -68,35 +68,63 @@ def place_of(memory, buffer, k):
 
 
 @kernel
-def put_back(place, sums, memory, buffer, k):
+def put_back(place, sums, memory, k):
     """``sums`` are those where gradients are taken."""
     pace = memory.pace
-    pace[k, GRADIENTS], buffer[k, INVERSE], pace[k, WEIGHTS] = place.gradients, place.inverse, place.weights
+    pace[k, GRADIENTS], pace[k, RATE], pace[k, WEIGHTS] = place.gradients, place.rate, place.weights
     pace[k, SUM], pace[k, AVERAGE_SUM], pace[k, POINT_SUM] = place.rates, place.others, sums
     memory.dual.intercept[k], memory.average.intercept[k] = place.dual, place.other
 
 
-@kernel_in_order
-def slowed(distance, gradients, inverse, square, weight, slope):
-    """``v``, its inverse root and the step after a gradient of so many squares of the weighted slope.
+@kernel
+def bring_up_place(place, distance):
+    """Returns the sums where gradients are taken, and the place with the rate of now."""
+    v, _, weights, rates, others, dual, other = place
+    sums = rates + share_of_sums(weights) * others
+    return sums, Place(v, rate_of(distance, v), weights, rates, others, dual, other)
 
-    The next score waits for the step. So the way to it from the slope is short: a series in the place of a root and a
-    quotient, products in the order that is written.
-    """
-    of_slope, weighted, share = distance * square, weight * slope, inverse * weight
-    x, step = (slope * slope) * (of_slope * (share * share)), (distance * share) * slope
-    gradients += of_slope * (weighted * weighted)
-    if x < SMALL_GROWTH and inverse > 0.0:
-        factor = (1.0 - 0.5 * x) + (x * x) * (0.375 - 0.3125 * x)
-        return gradients, inverse * factor, step * factor
-    inverse = inverse_root(gradients)
-    return gradients, inverse, distance * inverse * weighted
+
+@kernel
+def is_any_large(v, g0, g1, g2, g3):
+    """Whether one of these gradients in a row brings up the rate; they are in ``v``."""
+    share = LARGE * v
+    return g3 > share or g2 > LARGE * (v - g3) or g1 > LARGE * (v - (g2 + g3)) or g0 > LARGE * (v - (g1 + (g2 + g3)))
+
+
+@kernel
+def update_with_row(data, order, r, t, k, objective, memory, buffer, factors, squares):
+    """Update output ``k`` with the row at place ``r``; returns its loss."""
+    (X, y, row_weight, class_weight), i, pace = data, order[r], memory.pace
+    prefetch_place(X, y, row_weight, order, r + AHEAD)
+    (n, dual_intercept), (u, average_intercept), real = memory.dual, memory.average, memory.dual.weights.dtype.type
+    share = share_of_sums(pace[k, WEIGHTS])
+    z = float(dot_of_point(X, i, n, u, k, factors, real(share), real(0)))
+    z += dual_intercept[k] + share * average_intercept[k]
+    value, slope = loss_of_output(i, k, z, y, row_weight, class_weight, objective)
+    eta, weights = next_rate(pace, k, slope * slope * squares[i], t, buffer[k, UNIT], 1.0)
+    step = eta * slope
+    if slope != 0.0:
+        add_row(X, i, -step, n, k)
+        add_row(X, i, weights * step, u, k)
+        if objective.fit_intercept:
+            dual_intercept[k] -= step
+            average_intercept[k] += weights * step
+    return value
+
+
+@joining
+def update_one_by_one(data, order, r, t, k, objective, memory, buffer, factors, squares):
+    """Four updates of output ``k``, from update ``t`` on; returns their loss."""
+    loss = 0.0
+    for q in range(4):
+        loss += update_with_row(data, order, r + q, t + q, k, objective, memory, buffer, factors, squares)
+    return loss
 
 
 @kernel
 def four_steps(place, distance, growth, products, factor, targets, weights, squares, objective):
-    """Four updates; returns their loss, the new place, and what the rows are multiplied by to be taken from ``n`` and
-    added to ``u``.
+    """Four updates; returns their loss, the new place, what the rows are multiplied by to be taken from ``n`` and added
+    to ``u``, and whether a gradient brings up the rate: then they are to be made one by one.
 
     ``factor`` times the ``products`` are those of the rows with ``n``, with ``u`` and with each other, before the first
     update; ``growth`` is that of ``S``. What the earlier steps add to scores are their slopes and rates times numbers
@@ -105,7 +133,7 @@ def four_steps(place, distance, growth, products, factor, targets, weights, squa
     loss, parameter, one = objective.loss, objective.parameter, 1.0 if objective.fit_intercept else 0.0
     d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23 = products
     (y0, y1, y2, y3), (w0, w1, w2, w3), (q0, q1, q2, q3) = targets, weights, squares
-    v, inverse0, s0, rates, others, dual, other = place
+    v, rate, s0, rates, others, dual, other = place
     s1 = s0 + growth[0]
     s2 = s1 + growth[1]
     s3 = s2 + growth[2]
@@ -117,24 +145,25 @@ def four_steps(place, distance, growth, products, factor, targets, weights, squa
     z2, z3 = factor * (d2 + b2 * e2) + (dual + b2 * other), factor * (d3 + b3 * e3) + (dual + b3 * other)
 
     value0, slope = loss_of_score(loss, z0, y0, w0, parameter)
-    v, inverse1, a0 = slowed(distance, v, inverse0, q0, w0, slope)
+    a0, g0 = (rate * w0) * slope, (distance * q0) * (w0 * w0) * (slope * slope)
     z2, z3 = z2 - c02 * a0, z3 - c03 * a0
     value1, slope = loss_of_score(loss, z1 - c01 * a0, y1, w1, parameter)
-    v, inverse2, a1 = slowed(distance, v, inverse1, q1, w1, slope)
+    a1, g1 = (rate * w1) * slope, (distance * q1) * (w1 * w1) * (slope * slope)
     z3 -= c13 * a1
     value2, slope = loss_of_score(loss, z2 - c12 * a1, y2, w2, parameter)
-    v, inverse3, a2 = slowed(distance, v, inverse2, q2, w2, slope)
+    a2, g2 = (rate * w2) * slope, (distance * q2) * (w2 * w2) * (slope * slope)
     value3, slope = loss_of_score(loss, z3 - c23 * a2, y3, w3, parameter)
-    v, inverse4, a3 = slowed(distance, v, inverse3, q3, w3, slope)
+    a3, g3 = (rate * w3) * slope, (distance * q3) * (w3 * w3) * (slope * slope)
 
-    rates += distance * ((inverse0 + inverse1) + (inverse2 + inverse3))
-    others -= distance * ((s0 * inverse0 + s1 * inverse1) + (s2 * inverse2 + s3 * inverse3))
+    v += (g0 + g1) + (g2 + g3)
+    rates += 4.0 * rate
+    others -= rate * ((s0 + s1) + (s2 + s3))
     u0, u1, u2, u3 = s0 * a0, s1 * a1, s2 * a2, s3 * a3
     dual -= one * ((a0 + a1) + (a2 + a3))
     other += one * ((u0 + u1) + (u2 + u3))
     value = (w0 * value0 + w1 * value1) + (w2 * value2 + w3 * value3)
-    place = Place(v, inverse4, s3 + growth[3], rates, others, dual, other)
-    return value, place, (a0, a1, a2, a3), (u0, u1, u2, u3)
+    place = Place(v, rate, s3 + growth[3], rates, others, dual, other)
+    return value, place, (a0, a1, a2, a3), (u0, u1, u2, u3), is_any_large(v, g0, g1, g2, g3)
 
 
 @kernel
@@ -168,11 +197,11 @@ def run_by_fours(data, order, first, last, k, n_updates, objective, scales, memo
     loss."""
     (X, y, row_weight, class_weight), n, u = data, memory.dual.weights, memory.average.weights
     distance, loss, sums = memory.pace[k, DISTANCE], 0.0, memory.pace[k, POINT_SUM]
-    unit, place = distance / buffer[k, UNIT], place_of(memory, buffer, k)
+    unit, place = distance / buffer[k, UNIT], place_of(memory, k)
     for r in range(first, last, 4):
         t = n_updates + r + 1
-        if has_new_sums(t):
-            sums = place.rates + share_of_sums(place.weights) * place.others
+        if brings_up(t):
+            sums, place = bring_up_place(place, distance)
             find_factors_of(k, sums, scales, objective, factors)
         i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
         ask_for_numbers(data, order, r, squares)
@@ -183,14 +212,19 @@ def run_by_fours(data, order, first, last, k, n_updates, objective, scales, memo
         y3, w3 = target_of_output(i3, k, y, row_weight, class_weight, objective)
         growth = (unit * t, unit * (t + 1), unit * (t + 2), unit * (t + 3))
         of_rows = (squares[i0], squares[i1], squares[i2], squares[i3])
-        value, place, (a0, a1, a2, a3), added = four_steps(
+        value, after, (a0, a1, a2, a3), added, is_large = four_steps(
             place, distance, growth, products, factor, (y0, y1, y2, y3), (w0, w1, w2, w3), of_rows, objective
         )
-        loss += value
+        if is_large:
+            put_back(place, sums, memory, k)
+            loss += update_one_by_one(data, order, r, t, k, objective, memory, buffer, factors, squares)
+            place = place_of(memory, k)
+            continue
+        loss, place = loss + value, after
         asked = two_rows(order, r + AHEAD + 2)
         if a0 != 0.0 or a1 != 0.0 or a2 != 0.0 or a3 != 0.0:
             add_four_rows_to_both(X, i0, i1, i2, i3, (-a0, -a1, -a2, -a3), added, n, u, k, asked)
         else:
             prefetch_rows(X, asked)
-    put_back(place, sums, memory, buffer, k)
+    put_back(place, sums, memory, k)
     return loss

@@ -8,22 +8,25 @@ loss, ns a row: 250 instead of 470.
 import numpy as np
 
 from minibatch.engine.compile import kernel
-from minibatch.engine.dual_averaging import DISTANCE, POINT_SUM, find_factors_of, has_new_sums
+from minibatch.engine.dual_averaging import DISTANCE, POINT_SUM, brings_up, find_factors_of
 from minibatch.engine.dual_averaging_fours import (
     Place,
     ask_for_numbers,
+    bring_up_place,
     four_steps,
     place_of,
     products_at_point,
     put_back,
+    update_one_by_one,
 )
-from minibatch.engine.dual_averaging_sums import UNIT, share_of_sums
+from minibatch.engine.dual_averaging_sums import UNIT
 from minibatch.engine.four_rows import add_four_rows_to_both, prefetch_rows
 from minibatch.engine.lanes import LANES, lanes
 from minibatch.engine.row_blocks import AHEAD, two_rows
 
 __all__ = [
-    "AT_ONCE", "add_steps_of_outputs", "fill_products", "fill_targets", "fill_with_zeros", "run_side_by_side",
+    "AT_ONCE", "add_steps_of_outputs", "bring_up_outputs", "fill_places", "fill_products", "fill_targets",
+    "fill_with_zeros", "place_in", "put_back_all", "put_in", "run_side_by_side",
 ]  # fmt: skip
 
 # SIMD vectors are full: rows weigh nothing for outputs that are not there.
@@ -76,54 +79,91 @@ def add_steps_of_outputs(X, i0, i1, i2, i3, memory, first, n, steps, ahead):
 
 
 @kernel
+def place_in(places, k):
+    v, rate, weights, rates, others, dual, other = places
+    return Place(v[k], rate[k], weights[k], rates[k], others[k], dual[k], other[k])
+
+
+@kernel
+def put_in(places, k, place):
+    v, rate, weights, rates, others, dual, other = places
+    v[k], rate[k], weights[k], rates[k], others[k], dual[k], other[k] = place
+
+
+@kernel
+def fill_places(memory, first, n, full, places):
+    """Where outputs stand; those that are not there stand where the last does."""
+    for k in range(full):
+        put_in(places, k, place_of(memory, first + min(k, n - 1)))
+
+
+@kernel
+def put_back_all(places, sums, memory, first, n):
+    for k in range(n):
+        put_back(place_in(places, k), sums[k], memory, first + k)
+
+
+@kernel
+def bring_up_outputs(places, distance, first, n, full, scales, objective, sums, factors):
+    for k in range(full):
+        sums[k], place = bring_up_place(place_in(places, k), distance[k])
+        put_in(places, k, place)
+    for k in range(n):
+        find_factors_of(first + k, sums[k], scales, objective, factors)
+
+
+@kernel
 def run_side_by_side(
     data, order, begin, end, first, n_updates, objective, scales, memory, buffer, factors, squares, losses
 ):  # fmt: skip
     """``run_by_fours`` for up to ``LANES`` outputs, from ``first`` on; adds to their losses."""
     d0, d1, d2, d3, e0, e1, e2, e3 = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
+    a0, a1, a2, a3, u0, u1, u2, u3 = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
     g01, g02, g03, g12, g13, g23 = lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
     y0, y1, y2, y3, w0, w1, w2, w3 = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
-    v, inverse, weights, rates, others, dual, other = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
+    places = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
+    after = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
     distance, unit, sums, factor, loss = lanes(), lanes(), lanes(), lanes(), lanes()
-    products = (d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23)
+    products, steps = (d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23), (a0, a1, a2, a3, u0, u1, u2, u3)
     X, n = data.X, min(LANES, losses.shape[0] - first)
     full = min(LANES, -(-n // AT_ONCE) * AT_ONCE)
     fill_with_zeros(products, full)
-    fill_with_zeros((y0, y1, y2, y3, w0, w1, w2, w3, factor, loss), full)
+    fill_with_zeros((y0, y1, y2, y3, w0, w1, w2, w3, factor), full)
+    fill_places(memory, first, n, full, places)
     for k in range(full):
         i = first + min(k, n - 1)
-        v[k], inverse[k], weights[k], rates[k], others[k], dual[k], other[k] = place_of(memory, buffer, i)
         distance[k], unit[k] = memory.pace[i, DISTANCE], memory.pace[i, DISTANCE] / buffer[i, UNIT]
         sums[k] = memory.pace[i, POINT_SUM]
     for r in range(begin, end, 4):
         i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
-        t, of_rows = n_updates + r + 1, (squares[i0], squares[i1], squares[i2], squares[i3])
+        t, of_rows, n_large = n_updates + r + 1, (squares[i0], squares[i1], squares[i2], squares[i3]), 0.0
         ask_for_numbers(data, order, r, squares)
-        if has_new_sums(t):
-            for k in range(full):
-                sums[k] = rates[k] + share_of_sums(weights[k]) * others[k]
-            for k in range(n):
-                find_factors_of(first + k, sums[k], scales, objective, factors)
+        if brings_up(t):
+            bring_up_outputs(places, distance, first, n, full, scales, objective, sums, factors)
         fill_products(X, i0, i1, i2, i3, memory, first, n, factors, factor, products, two_rows(order, r + AHEAD))
         fill_targets(data, i0, first, n, objective, y0, w0)
         fill_targets(data, i1, first, n, objective, y1, w1)
         fill_targets(data, i2, first, n, objective, y2, w2)
         fill_targets(data, i3, first, n, objective, y3, w3)
         for k in range(full):
-            value, place, taken, added = four_steps(
-                Place(v[k], inverse[k], weights[k], rates[k], others[k], dual[k], other[k]), distance[k],
+            loss[k], place, (a0[k], a1[k], a2[k], a3[k]), (u0[k], u1[k], u2[k], u3[k]), is_large = four_steps(
+                place_in(places, k), distance[k],
                 (unit[k] * t, unit[k] * (t + 1), unit[k] * (t + 2), unit[k] * (t + 3)),
                 (d0[k], d1[k], d2[k], d3[k], e0[k], e1[k], e2[k], e3[k],
                  g01[k], g02[k], g03[k], g12[k], g13[k], g23[k]), factor[k],
                 (y0[k], y1[k], y2[k], y3[k]), (w0[k], w1[k], w2[k], w3[k]), of_rows, objective,
             )  # fmt: skip
-            loss[k] += value
-            v[k], inverse[k], weights[k], rates[k], others[k], dual[k], other[k] = place
-            d0[k], d1[k], d2[k], d3[k] = taken
-            e0[k], e1[k], e2[k], e3[k] = added
-        steps = (d0, d1, d2, d3, e0, e1, e2, e3)
+            put_in(after, k, place)
+            n_large += 1.0 if is_large else 0.0
+        if n_large > 0.0:
+            put_back_all(places, sums, memory, first, n)
+            for k in range(first, first + n):
+                losses[k] += update_one_by_one(data, order, r, t, k, objective, memory, buffer, factors, squares)
+            fill_places(memory, first, n, full, places)
+            continue
+        for k in range(n):
+            losses[first + k] += loss[k]
+        for k in range(full):
+            put_in(places, k, place_in(after, k))
         add_steps_of_outputs(X, i0, i1, i2, i3, memory, first, n, steps, two_rows(order, r + AHEAD + 2))
-    for k in range(n):
-        place = Place(v[k], inverse[k], weights[k], rates[k], others[k], dual[k], other[k])
-        put_back(place, sums[k], memory, buffer, first + k)
-        losses[first + k] += loss[k]
+    put_back_all(places, sums, memory, first, n)

@@ -5,58 +5,14 @@ Rows go straight into the dual vectors (``engine.dual_averaging_sums``); weights
 (``engine.dual_averaging_fours``) or of many side by side (``engine.dual_averaging_outputs``).
 """
 
-from minibatch.engine.compile import entry, joining, kernel
-from minibatch.engine.dual_averaging import (
-    FOURS,
-    GRADIENTS,
-    WEIGHTS,
-    find_factors,
-    inverse_root,
-    next_look,
-    note_memory,
-)
-from minibatch.engine.dual_averaging_fours import run_by_fours
+from minibatch.engine.compile import entry, joining
+from minibatch.engine.dual_averaging import FOURS, find_factors, next_look, note_memory
+from minibatch.engine.dual_averaging_fours import run_by_fours, update_with_row
 from minibatch.engine.dual_averaging_outputs import run_side_by_side
-from minibatch.engine.dual_averaging_sums import (
-    INVERSE,
-    UNIT,
-    bring_up_factors,
-    dot_of_point,
-    from_sums,
-    look_around,
-    next_rate,
-    renew_inverses,
-    share_of_sums,
-    to_sums,
-)
+from minibatch.engine.dual_averaging_sums import bring_up_factors, from_sums, look_around, to_sums
 from minibatch.engine.lanes import LANES
-from minibatch.engine.linear import loss_of_output
-from minibatch.engine.row_blocks import AHEAD, prefetch_place
-from minibatch.engine.rows import add_row
 
-__all__ = ["dual_averaging_rows_epoch", "pass_over_rows", "run_of_rows", "update_with_row"]
-
-
-@kernel
-def update_with_row(data, order, r, t, k, objective, memory, buffer, factors, squares):
-    """Update output ``k`` with the row at place ``r``; returns its loss."""
-    (X, y, row_weight, class_weight), i, pace = data, order[r], memory.pace
-    prefetch_place(X, y, row_weight, order, r + AHEAD)
-    (n, dual_intercept), (u, average_intercept), real = memory.dual, memory.average, memory.dual.weights.dtype.type
-    share = share_of_sums(pace[k, WEIGHTS])
-    z = float(dot_of_point(X, i, n, u, k, factors, real(share), real(0)))
-    z += dual_intercept[k] + share * average_intercept[k]
-    value, slope = loss_of_output(i, k, z, y, row_weight, class_weight, objective)
-    eta, weights = next_rate(pace, k, slope * slope * squares[i], t, buffer[k, UNIT], 1.0)
-    buffer[k, INVERSE] = inverse_root(pace[k, GRADIENTS])
-    step = eta * slope
-    if slope != 0.0:
-        add_row(X, i, -step, n, k)
-        add_row(X, i, weights * step, u, k)
-        if objective.fit_intercept:
-            dual_intercept[k] -= step
-            average_intercept[k] += weights * step
-    return value
+__all__ = ["dual_averaging_rows_epoch", "pass_over_rows", "run_of_rows"]
 
 
 @joining
@@ -88,7 +44,6 @@ def pass_over_rows(
         bring_up_factors(pace, t, scales, objective, factors)
         if t == look:
             look_around(memory, scales, objective, factors)
-            renew_inverses(pace, buffer)
             look = next_look(t)
         if t >= FOURS and t % 4 == 0 and r + 4 <= order.shape[0]:
             last = min(r + look - t, order.shape[0])

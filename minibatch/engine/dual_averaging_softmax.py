@@ -13,19 +13,18 @@ import numpy as np
 
 from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.dual_averaging import (
-    AVERAGE_SUM,
     FOURS,
     POINT_SUM,
-    SUM,
     WEIGHTS,
+    brings_up,
     find_factors,
-    has_new_sums,
     next_look,
     note_memory,
 )
 from minibatch.engine.dual_averaging_fours import ask_for_numbers
 from minibatch.engine.dual_averaging_sums import (
     UNIT,
+    bring_up_sums,
     from_sums,
     look_around,
     next_rate,
@@ -149,8 +148,8 @@ def dual_averaging_softmax_epoch(stamp):
             order, r = orders[e], 0
             to_sums(memory, buffer)
             while r < order.shape[0]:
-                if has_new_sums(t):
-                    pace[0, POINT_SUM] = pace[0, SUM] + share_of_sums(pace[0, WEIGHTS]) * pace[0, AVERAGE_SUM]
+                if brings_up(t):
+                    bring_up_sums(pace)
                 if t == look:
                     find_factors(pace, scales, objective, factors)
                     look_around(memory, scales, objective, factors)

@@ -25,21 +25,23 @@ from numba.extending import intrinsic, overload
 from minibatch.engine.compile import INLINED, OPTIONS, entry, kernel, kernel_in_order
 from minibatch.engine.dual_averaging import (
     DISTANCE,
+    FOURS,
+    LARGE,
     POINT_SUM,
     WEIGHTS,
+    brings_up,
     find_factors,
     find_factors_of,
-    has_new_sums,
     next_look,
     note_distance,
+    rate_of,
 )
-from minibatch.engine.dual_averaging_fours import Place, place_of, put_back, slowed
+from minibatch.engine.dual_averaging_fours import Place, bring_up_place, place_of, put_back
 from minibatch.engine.dual_averaging_sums import (
     UNIT,
     bring_up_factors,
     numbers_from_sums,
     numbers_to_sums,
-    renew_inverses,
     share_of_model,
     share_of_sums,
 )
@@ -253,24 +255,30 @@ def run_of_rows(data, order, first, last, n_updates, m, objective, memory, buffe
     updates remembered on; returns their loss. Where the output stands is in registers."""
     (X, y, row_weight, class_weight), one = data, 1.0 if objective.fit_intercept else 0.0
     distance, loss, sums = memory.pace[0, DISTANCE], 0.0, memory.pace[0, POINT_SUM]
-    unit, (v, inverse, weights, rates, others, dual, other) = distance / buffer[0, UNIT], place_of(memory, buffer, 0)
+    unit, place = distance / buffer[0, UNIT], place_of(memory, 0)
     for r in range(first, last):
-        i, t, share, number = np.uintp(order[r]), n_updates + r + 1, share_of_sums(weights), np.uintp(m + r - first)
-        if has_new_sums(t):
-            sums = rates + share * others
+        i, t, number = np.uintp(order[r]), n_updates + r + 1, np.uintp(m + r - first)
+        if brings_up(t):
+            sums, place = bring_up_place(place, distance)
             find_factors_of(0, sums, columns.scales, objective, columns.factors)
+        v, rate, weights, rates, others, dual, other = place
+        share = share_of_sums(weights)
         prefetch_place(X, y, row_weight, order, r + AHEAD)
         prefetch(squares, row_at(order, r + AHEAD))
         z = dot_of_row(X, i, columns, number, True, share, objective.l1 * sums) + (dual + share * other)
         target, weight = target_of_output(i, 0, y, row_weight, class_weight, objective)
         value, slope = loss_of_score(objective.loss, z, target, weight, objective.parameter)
-        grown = distance * inverse
-        rates, others = rates + grown, others - weights * grown
-        v, inverse, step = slowed(distance, v, inverse, squares[i], weight, slope)
+        rates, others = rates + rate, others - weights * rate
+        grown = distance * squares[i] * (weight * weight) * (slope * slope)
+        v += grown
+        if t < FOURS or grown > LARGE * v:
+            rate = rate_of(distance, v)
+        step = rate * (weight * slope)
         remember(columns, number, step, weights * step)
+        loss += weight * value
         dual, other = dual - one * step, other + one * (weights * step)
-        weights, loss = weights + unit * t, loss + weight * value
-    put_back(Place(v, inverse, weights, rates, others, dual, other), sums, memory, buffer, 0)
+        place = Place(v, rate, weights + unit * t, rates, others, dual, other)
+    put_back(place, sums, memory, 0)
     return loss
 
 
@@ -288,7 +296,6 @@ def dual_averaging_sparse_row_epoch(stamp):
             bring_up_factors(memory.pace, t, columns.scales, objective, columns.factors)
             m = place_to_remember(t, look, m, columns, memory, objective)
             if t == look:
-                renew_inverses(memory.pace, buffer)
                 look = next_look(t)
             last = min(order.shape[0], r + look - t, r + columns.moves.shape[0] - m)
             losses[0] += run_of_rows(data, order, r, last, n_updates, m, objective, memory, buffer, columns, squares)

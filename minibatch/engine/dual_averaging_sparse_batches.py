@@ -14,11 +14,11 @@ from minibatch.engine.dual_averaging import POINT_SUM, WEIGHTS, find_factors, ne
 from minibatch.engine.dual_averaging_sparse import dot_of_row, pack, place_to_remember, remember, unpack
 from minibatch.engine.dual_averaging_sums import (
     OF_INTERCEPT,
-    RATE,
     SQUARED_NORM,
     SUM_BEFORE,
     bring_up_factors,
     move_intercepts,
+    rate_at,
     share_of_sums,
 )
 from minibatch.engine.linear import slopes_from_scores
@@ -80,7 +80,8 @@ def move_by_batch(X, order, start, stop, batch_size, t, m, objective, memory, bu
     of_columns = add_gradient_of_rows(X, order, start, stop, slopes, 1.0 / batch_size, columns)
     buffer[0, OF_INTERCEPT], buffer[0, SQUARED_NORM] = of_intercept, of_columns + of_intercept * of_intercept
     move_intercepts(t, (stop - start) / batch_size, memory, buffer)
-    remember(columns, m, buffer[0, RATE], buffer[0, SUM_BEFORE] * buffer[0, RATE])
+    eta = rate_at(memory.pace, 0)
+    remember(columns, m, eta, buffer[0, SUM_BEFORE] * eta)
 
 
 @entry

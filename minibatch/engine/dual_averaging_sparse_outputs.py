@@ -17,13 +17,13 @@ from minibatch.engine.dual_averaging_sparse_batches import sum_of_slopes
 from minibatch.engine.dual_averaging_sparse_vectors import add_scores, add_to_gradient, settle_and_score
 from minibatch.engine.dual_averaging_sums import (
     OF_INTERCEPT,
-    RATE,
     SQUARED_NORM,
     SUM_BEFORE,
     bring_up_factors,
     move_intercepts,
     numbers_from_sums,
     numbers_to_sums,
+    rate_at,
     share_of_model,
     share_of_sums,
 )
@@ -202,19 +202,19 @@ def gradients_of_row(square, objective, slopes, buffer):
 
 
 @kernel
-def remember_outputs(columns, m, buffer):
+def remember_outputs(columns, m, pace, buffer):
     width, real = columns.sums.shape[0], columns.factors.dtype.type
     for k in range(buffer.shape[0]):
-        eta = buffer[k, RATE]
+        eta = rate_at(pace, k)
         columns.moves[m, k], columns.moves[m, width + k] = real(-eta), real(buffer[k, SUM_BEFORE] * eta)
 
 
 @kernel
-def move_by_row(X, i, columns, slopes, buffer):
+def move_by_row(X, i, columns, slopes, pace, buffer):
     """Move the columns of a row."""
     (values, indices, indptr), width, real, is_still = X, columns.sums.shape[0], columns.factors.dtype.type, True
     for k in range(buffer.shape[0]):
-        step = buffer[k, RATE] * slopes[0, k]
+        step = rate_at(pace, k) * slopes[0, k]
         columns.moves[1, k], columns.moves[1, width + k] = real(-step), real(buffer[k, SUM_BEFORE] * step)
         is_still = is_still and step == 0.0
     if not is_still:
@@ -252,7 +252,7 @@ def dual_averaging_sparse_outputs_epoch(stamp):
             )
             gradients_of_batch(X, order, start, stop, batch_size, objective, columns, scores, buffer)
             move_intercepts(t, (stop - start) / batch_size, memory, buffer)
-            remember_outputs(columns, m, buffer)
+            remember_outputs(columns, m, memory.pace, buffer)
         unpack_outputs(columns, memory, buffer)
 
     return dual_averaging_sparse_outputs_epoch
@@ -283,7 +283,7 @@ def dual_averaging_sparse_outputs_row_epoch(stamp):
             slopes_from_scores(objective.outputs, order, r, r + 1, y, weight, class_weight, scores, objective, losses)
             gradients_of_row(squares[i], objective, scores, buffer)
             move_intercepts(t, 1.0, memory, buffer)
-            move_by_row(X, i, columns, scores, buffer)
+            move_by_row(X, i, columns, scores, memory.pace, buffer)
         unpack_outputs(columns, memory, buffer)
 
     return dual_averaging_sparse_outputs_row_epoch

@@ -11,29 +11,29 @@ from minibatch.engine.compile import kernel
 from minibatch.engine.dual_averaging import (
     AVERAGE_SUM,
     DISTANCE,
-    GRADIENTS,
     INTERPOLATION,
     POINT_SUM,
+    RATE,
     SUM,
     WEIGHTS,
+    bring_up_rate,
+    brings_up,
     find_factors,
     find_rate,
-    has_new_sums,
-    inverse_root,
     note_distance,
 )
 from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
-    "INVERSE", "N_BUFFER", "OF_INTERCEPT", "RATE", "SQUARED_NORM", "SUM_BEFORE", "UNIT", "bring_up_factors",
-    "dot_of_point", "from_sums", "look_around", "move_intercepts", "next_rate", "numbers_from_sums", "numbers_to_sums",
-    "renew_inverses", "share_of_model", "share_of_sums", "to_sums",
+    "N_BUFFER", "OF_INTERCEPT", "SQUARED_NORM", "SUM_BEFORE", "UNIT", "bring_up_sums", "bring_up_factors", "dot_of_point",
+    "from_sums", "look_around", "move_intercepts", "next_rate", "numbers_from_sums", "numbers_to_sums", "rate_at",
+    "share_of_model", "share_of_sums", "to_sums",
 ]  # fmt: skip
 
-# Columns of the buffer of an output: what ``S`` is counted in, the inverse root of ``v``; on batches of sparse rows, of
-# the gradient the intercept's part and the squared norm, and of its update the rate and the ``S`` of before.
-UNIT, INVERSE, OF_INTERCEPT, SQUARED_NORM, RATE, SUM_BEFORE = range(6)
-N_BUFFER = 6
+# Columns of the buffer of an output: what ``S`` is counted in; on batches of sparse rows, of the gradient the intercept's
+# part and the squared norm, and the ``S`` before its update.
+UNIT, OF_INTERCEPT, SQUARED_NORM, SUM_BEFORE = range(4)
+N_BUFFER = 4
 
 
 @kernel
@@ -52,7 +52,6 @@ def numbers_to_sums(memory, buffer):
     (_, dual_intercept), (_, average_intercept), _, pace = memory
     for p in range(pace.shape[0]):
         buffer[p, UNIT] = pace[p, WEIGHTS] if pace[p, WEIGHTS] > 0.0 else pace[p, DISTANCE]
-        buffer[p, INVERSE] = inverse_root(pace[p, GRADIENTS])
         pace[p, WEIGHTS] /= buffer[p, UNIT]
         pace[p, AVERAGE_SUM] -= pace[p, SUM]
     for k in range(dual_intercept.shape[0]):
@@ -68,6 +67,12 @@ def from_sums(memory, buffer):
         for j in range(dual.shape[1]):
             average[k, j] = dual[k, j] + share * average[k, j]
     numbers_from_sums(memory, buffer)
+
+
+@kernel
+def rate_at(pace, k):
+    """That of an output."""
+    return pace[min(k, pace.shape[0] - 1), RATE]
 
 
 @kernel
@@ -90,7 +95,7 @@ def numbers_from_sums(memory, buffer):
 @kernel
 def next_rate(pace, p, squared_norm, t, unit, part):
     """Make update ``t`` of a pace, or a part of one; returns the rate, and the ``S`` of before."""
-    weights, (before, eta) = pace[p, WEIGHTS], find_rate(pace, p, squared_norm, part)
+    weights, (before, eta) = pace[p, WEIGHTS], find_rate(pace, p, squared_norm, t, part)
     pace[p, AVERAGE_SUM] -= weights * before
     pace[p, WEIGHTS] += pace[p, DISTANCE] / unit * t
     return eta, weights
@@ -108,7 +113,7 @@ def move_intercepts(t, part, memory, buffer):
         if k < pace.shape[0]:
             squared_norm = buffer[k, SQUARED_NORM] if pace.shape[0] == dual.shape[0] else of_all
             eta, weights = next_rate(pace, k, squared_norm, t, buffer[k, UNIT], part)
-        buffer[k, RATE], buffer[k, SUM_BEFORE] = eta, weights
+        buffer[k, SUM_BEFORE] = weights
         dual[k] -= eta * buffer[k, OF_INTERCEPT]
         average[k] += weights * eta * buffer[k, OF_INTERCEPT]
 
@@ -120,11 +125,18 @@ def share_of_sums(weights):
 
 
 @kernel
+def bring_up_sums(pace):
+    """``bring_up_all``, of these sums."""
+    for p in range(pace.shape[0]):
+        pace[p, POINT_SUM] = pace[p, SUM] + share_of_sums(pace[p, WEIGHTS]) * pace[p, AVERAGE_SUM]
+        bring_up_rate(pace, p)
+
+
+@kernel
 def bring_up_factors(pace, t, scales, objective, factors):
     """Bring up the sums where gradients are taken, and what follows from them, if update ``t`` needs it."""
-    if has_new_sums(t):
-        for p in range(pace.shape[0]):
-            pace[p, POINT_SUM] = pace[p, SUM] + share_of_sums(pace[p, WEIGHTS]) * pace[p, AVERAGE_SUM]
+    if brings_up(t):
+        bring_up_sums(pace)
         find_factors(pace, scales, objective, factors)
 
 
@@ -145,13 +157,6 @@ def look_around(memory, scales, objective, factors):
             far += float(scales[c]) * gone * gone
             c += step
         far = note_distance(pace, k, n.shape[0], far)
-
-
-@kernel
-def renew_inverses(pace, buffer):
-    """Without the rounding of many terms."""
-    for k in range(pace.shape[0]):
-        buffer[k, INVERSE] = inverse_root(pace[k, GRADIENTS])
 
 
 @kernel

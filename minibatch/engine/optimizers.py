@@ -90,7 +90,7 @@ N_SLOTS = {
 COPIES = {SCHEDULE_FREE_SGD: 0, SCHEDULE_FREE_ADAMW: 0, DOWG: -1}
 # Numbers of memory, of every objective: the sum of the squared rates; ``r^2`` and ``v`` of DoWG, with which the pace of
 # ``engine.dual_averaging`` begins as well.
-N_SCALARS = {SCHEDULE_FREE_SGD: 1, SCHEDULE_FREE_ADAMW: 1, DOWG: 2, DUAL_AVERAGING: 6}
+N_SCALARS = {SCHEDULE_FREE_SGD: 1, SCHEDULE_FREE_ADAMW: 1, DOWG: 2, DUAL_AVERAGING: 7}
 
 
 class Step(NamedTuple):

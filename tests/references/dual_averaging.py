@@ -12,9 +12,13 @@ def is_looked_at(t):
     return t % 2 ** max(0, int(np.log2(t)) - 3) == 0
 
 
-def weights_of(dual, rates, q, l1, l2):
-    """What minimises ``-dual @ w + rates * (l1 |w| + l2/2 w^2) + q/2 w^2``."""
-    return np.sign(dual) * np.maximum(np.abs(dual) - rates * l1, 0) / (q + rates * l2)
+def weights_of(dual, sums, q, l1, l2):
+    """What minimises ``-dual @ w + sums * (l1 |w| + l2/2 w^2) + q/2 w^2``."""
+    return np.sign(dual) * np.maximum(np.abs(dual) - sums * l1, 0) / (q + sums * l2)
+
+
+def rates(r2, v):
+    return np.where(v > 0, r2 / np.sqrt(np.where(v > 0, v, 1.0)), 0.0)
 
 
 def dual_averaging(
@@ -45,21 +49,22 @@ def dual_averaging(
             share = SHARE if t > 1 else 0.0
             part = (rows.stop - begin) / batch_size
             if t < 256 or t % (4 if t < 1024 else 16) == 0:
-                E_of_point = E + share * (mean_E - E)
+                E_of_point, eta = E + share * (mean_E - E), rates(r2, v)
             point = weights_of(dual + share * (average - dual), E_of_point, q, l1, l2)
             if is_looked_at(t):
                 r2 = np.maximum(r2, norms(q * (point - start) ** 2))
+                eta = rates(r2, v)
             z = Z[rows] @ point
             slopes = softmax_slopes(z, y[rows]) if loss == "softmax" else slope(loss, z, y[rows], parameter)
             gradient = Z[rows].T @ (s[rows, None] * slopes) / batch_size
             gradient[d] *= fit_intercept
-            E = E + part * np.where(v > 0, r2 / np.sqrt(np.where(v > 0, v, 1.0)), 0.0)
-            v = v + r2 * norms(gradient**2 / q)
-            eta = np.where(v > 0, r2 / np.sqrt(np.where(v > 0, v, 1.0)), 0.0)
+            E, grown = E + part * eta, r2 * norms(gradient**2 / q)
+            v = v + grown
+            eta = np.where((t < 256) | (grown > v / 16), rates(r2, v), eta)
             S = S + r2 * t
             dual = dual - eta * gradient
             average = average + r2 * t / S * (dual - average)
             mean_E = mean_E + r2 * t / S * (E - mean_E)
-        etas.append(eta.max())
+        etas.append(rates(r2, v).max())
     model = weights_of(average, mean_E, q, l1, l2)
     return model[:d].T, model[d], np.array(etas)
