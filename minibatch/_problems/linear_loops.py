@@ -257,9 +257,10 @@ class LinearLoops(ProblemOnRows):
         return of_losses, gradient
 
     def _block_scores(self, batch_size: int, n_outputs: int) -> NDArray[np.float64]:
-        """The buffer for the rows that are scored and added together."""
-        fitting = int(BLOCK_BYTES / max(1.0, self._row_bytes))
-        return np.empty((max(4, min(BLOCK_ROWS, batch_size, fitting) // 4 * 4), n_outputs))
+        """The buffer for the rows that are scored and added together: blocks of a batch are alike, but for the last."""
+        fitting = min(BLOCK_ROWS, BLOCK_BYTES / max(1.0, self._row_bytes))
+        n_blocks = max(1, round(batch_size / fitting))
+        return np.empty((max(4, 4 * round(batch_size / n_blocks / 4)), n_outputs))
 
     def _sum_bytes(self, n_rows: int) -> int:
         """What ``_sum_over`` so many rows makes: gradients of the chunks; those that threads add up, then the sum."""

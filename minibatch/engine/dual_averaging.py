@@ -42,7 +42,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minibatch.engine.compile import entry, joining, kernel, kernel_in_order
+from minibatch.engine.compile import entry, joining, kernel
+from minibatch.engine.dual_averaging_vectors import move_weights
 from minibatch.engine.linear import Parameters, add_gradient, note_parameters
 from minibatch.engine.optimizers import soft_threshold
 
@@ -50,7 +51,7 @@ __all__ = [
     "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "INTERPOLATION", "LARGE", "LOOKS", "POINT_SUM", "RATE", "SIXTEENS",
     "SUM", "WEIGHTS", "Memory", "bring_up_rate", "bring_up", "bring_up_all", "brings_up", "dual_averaging_epoch",
     "dual_averaging_step", "find_factors", "find_factors_of", "find_point", "find_rate", "form_point", "gradient_point", "look_from",
-    "move", "move_weights", "next_look", "note_distance", "note_farthest", "note_memory", "rate_of", "share_of_average",
+    "move", "next_look", "note_distance", "note_farthest", "note_memory", "rate_of", "share_of_average",
     "squared_distance", "squared_norm_of", "step", "weights_between",
 ]  # fmt: skip
 
@@ -140,7 +141,7 @@ def find_factors(pace, scales, objective, factors):
         find_factors_of(k, pace[min(k, last), POINT_SUM], scales, objective, factors)
 
 
-@kernel_in_order
+@kernel
 def weights_between(dual, average, share, threshold, factors, weights):
     """Fill ``weights``, those of one output, from what lies between its dual vector and the average."""
     zero = dual.dtype.type(0)
@@ -252,18 +253,6 @@ def move(pace, p, squared_norm, t, part):
     return eta, share
 
 
-@kernel_in_order
-def move_weights(dual, average, grad, eta, share, of_average, threshold, factors, point):
-    """Move what an output has, and fill ``point`` with its weights where the next gradient is taken; this one becomes
-    0. All in a pass, with few outputs of few columns most of what an update costs beside the gradient."""
-    zero, last = dual.dtype.type(0), factors.shape[0] - 1
-    for j in range(dual.shape[0]):
-        n = dual[j] - eta * grad[j]
-        m = average[j] + share * (n - average[j])
-        dual[j], average[j], grad[j] = n, m, zero
-        point[j] = soft_threshold(n + of_average * (m - n), threshold, zero) * factors[min(j, last)]
-
-
 @joining
 def step(memory, grad, scales, inverses, objective, factors, point, t, part):
     """Update ``t``, from the gradient at the point, which is a part of one where rows are fewer than in a batch. Then
@@ -286,10 +275,8 @@ def step(memory, grad, scales, inverses, objective, factors, point, t, part):
         if brings_up(t + 1):
             find_factors_of(k, sums, scales, objective, factors)
         by, of_iterate, of_average = real(eta), real(share), real(INTERPOLATION)
-        move_weights(
-            dual[k], average[k], grad.weights[k], by, of_iterate, of_average, real(objective.l1 * sums), factors[k],
-            point.weights[k],
-        )  # fmt: skip
+        threshold = real(objective.l1 * sums)
+        move_weights(k, dual, average, grad.weights, by, of_iterate, of_average, threshold, factors, point.weights)
         if objective.fit_intercept:
             dual_intercept[k] -= by * grad.intercept[k]
             average_intercept[k] += of_iterate * (dual_intercept[k] - average_intercept[k])

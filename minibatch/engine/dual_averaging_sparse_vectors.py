@@ -12,7 +12,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from minibatch.engine.compile import INLINED, OPTIONS
-from minibatch.engine.vectors import INT, array_row, multiply_add, splat
+from minibatch.engine.vectors import INT, array_row, clipped, multiply_add, splat
 
 __all__ = [
     "AT_ONCE", "add_scores", "add_to_gradient", "settle_and_score",
@@ -61,13 +61,6 @@ def _over_outputs(builder, width, size):
     return load, store, cgutils.for_range_slice(builder, INT(0), width, INT(AT_ONCE), intp=INT(0).type)
 
 
-def _clipped(builder, value, limit):
-    """Between minus the limit and the limit."""
-    below = builder.select(builder.fcmp_ordered("<", value, limit), value, limit)
-    least = builder.fneg(limit)
-    return builder.select(builder.fcmp_ordered(">", below, least), below, least)
-
-
 def _code_of_scores(settles):
     """Of ``settle_and_score``, or of ``add_scores``."""
 
@@ -91,7 +84,7 @@ def _code_of_scores(settles):
                 for vector, row in ((n, column), (u, others), (gradient.type(None), gradients)):
                     store(vector, row, k)
             there = multiply_add(builder, load(share, k), u, n)
-            there = builder.fsub(there, _clipped(builder, there, load(threshold, k)))
+            there = builder.fsub(there, clipped(builder, there, load(threshold, k)))
             product, before = builder.fmul(builder.fmul(value, load(of_band, k)), there), load(total, k)
             store(builder.fadd(before, _extended(builder, product, before.type)), total, k)
         return context.get_dummy_value()

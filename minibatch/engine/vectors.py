@@ -3,7 +3,7 @@
 from llvmlite import ir
 from numba.core import cgutils
 
-__all__ = ["INT", "VECTOR_BYTES", "array_row", "chosen", "multiply_add", "splat", "sum_of_lanes", "vector_type"]
+__all__ = ["INT", "VECTOR_BYTES", "array_row", "chosen", "clipped", "multiply_add", "splat", "sum_of_lanes", "vector_type"]
 
 # AVX2 has 16 registers of this size. Where there are longer ones, loads from the cache are as fast.
 VECTOR_BYTES = 32
@@ -32,6 +32,13 @@ def splat(builder, number, n):
 def multiply_add(builder, x, y, z):
     """``x * y + z``, rounded once where the processor can."""
     return builder.fadd(builder.fmul(x, y, flags=("contract",)), z, flags=("contract",))
+
+
+def clipped(builder, value, limit):
+    """Between minus the limit and the limit."""
+    below = builder.select(builder.fcmp_ordered("<", value, limit), value, limit)
+    least = builder.fneg(limit)
+    return builder.select(builder.fcmp_ordered(">", below, least), below, least)
 
 
 def sum_of_lanes(builder, vector):
