@@ -14,8 +14,7 @@ from minibatch.engine.compile import entry, joining, kernel
 from minibatch.engine.dual_averaging import (
     POINT_SUM,
     Memory,
-    bring_up_all,
-    brings_up,
+    bring_up,
     move,
     next_look,
     note_farthest,
@@ -133,8 +132,7 @@ def step_candidates(autos, room, t, n_rows, batch_size):
 def begin_batch(shared, autos, t, sums):
     sums[:] = 0.0
     pace, shares = autos.memory.pace, autos.steps.shares
-    if brings_up(t):
-        bring_up_all(pace)
+    bring_up(pace, t)
     fill_factors(shared.numbers, autos)
     for i in range(pace.shape[0]):
         shares[i] = share_of_average(pace, i)

@@ -49,10 +49,10 @@ from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
     "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "INTERPOLATION", "LARGE", "LOOKS", "POINT_SUM", "RATE", "SIXTEENS",
-    "SUM", "WEIGHTS", "Memory", "bring_up_rate", "bring_up", "bring_up_all", "brings_up", "dual_averaging_epoch",
-    "dual_averaging_step", "find_factors", "find_factors_of", "find_point", "find_rate", "form_point", "gradient_point", "look_from",
-    "move", "next_look", "note_distance", "note_farthest", "note_memory", "rate_of", "share_of_average",
-    "squared_distance", "squared_norm_of", "step", "weights_between",
+    "SUM", "WEIGHTS", "Memory", "bring_up", "bring_up_rate", "brings_up", "dual_averaging_epoch",
+    "dual_averaging_step", "find_factors", "find_factors_of", "find_point", "find_rate", "form_point", "gradient_point",
+    "look_from", "move", "next_look", "note_distance", "note_farthest", "note_memory", "rate_of", "share_of_average",
+    "squared_distance", "squared_norm_of", "step", "sum_at_point", "weights_between",
 ]  # fmt: skip
 
 # How far the point where gradients are taken is from the iterate to the average.
@@ -111,16 +111,18 @@ def bring_up_rate(pace, p):
 
 
 @kernel
-def bring_up(pace, p):
-    """Bring up the sum where gradients are taken, and the rate."""
-    pace[p, POINT_SUM] = pace[p, SUM] + share_of_average(pace, p) * (pace[p, AVERAGE_SUM] - pace[p, SUM])
-    bring_up_rate(pace, p)
+def sum_at_point(pace, p):
+    """What the sum where gradients are taken is brought up to."""
+    return pace[p, SUM] + share_of_average(pace, p) * (pace[p, AVERAGE_SUM] - pace[p, SUM])
 
 
 @kernel
-def bring_up_all(pace):
-    for p in range(pace.shape[0]):
-        bring_up(pace, p)
+def bring_up(pace, t):
+    """Bring up the sums where gradients are taken, and the rates, if update ``t`` needs it."""
+    if brings_up(t):
+        for p in range(pace.shape[0]):
+            pace[p, POINT_SUM] = sum_at_point(pace, p)
+            bring_up_rate(pace, p)
 
 
 @kernel
@@ -194,8 +196,7 @@ def form_point(memory, factors, objective, point):
 @joining
 def find_point(memory, scales, objective, factors, point, t):
     """``form_point`` for update ``t``."""
-    if brings_up(t):
-        bring_up_all(memory.pace)
+    bring_up(memory.pace, t)
     find_factors(memory.pace, scales, objective, factors)
     form_point(memory, factors, objective, point)
 
@@ -263,15 +264,13 @@ def step(memory, grad, scales, inverses, objective, factors, point, t, part):
     if of_all:
         for k in range(n_outputs):
             squared_norm += squared_norm_of(grad, inverses, k, objective.fit_intercept)
-    eta, share = 0.0, 0.0
+    eta, share, sums = 0.0, 0.0, 0.0
     for k in range(n_outputs):
         if k < pace.shape[0]:
             if not of_all:
                 squared_norm = squared_norm_of(grad, inverses, k, objective.fit_intercept)
             eta, share = move(pace, k, squared_norm, t, part)
-            if brings_up(t + 1):
-                bring_up(pace, k)
-        sums = pace[min(k, pace.shape[0] - 1), POINT_SUM]
+            sums = sum_at_point(pace, k) if brings_up(t + 1) else pace[k, POINT_SUM]
         if brings_up(t + 1):
             find_factors_of(k, sums, scales, objective, factors)
         by, of_iterate, of_average = real(eta), real(share), real(INTERPOLATION)
@@ -311,6 +310,7 @@ def dual_averaging_epoch(stamp):
         for e in range(orders.shape[0]):
             for start in range(0, n, batch_size):
                 stop, t = min(start + batch_size, n), t + 1
+                bring_up(memory.pace, t)
                 if t == look:
                     look_from(point, memory, scales)
                     look = next_look(t)
@@ -338,8 +338,10 @@ def dual_averaging_step(stamp):
         """Make the next update, or a part of one, with a given gradient at ``point``, which becomes where that of the
         update after it is taken."""
         _ = stamp
-        if n_updates + 1 == next_look(n_updates):
+        t = n_updates + 1
+        bring_up(memory.pace, t)
+        if t == next_look(n_updates):
             look_from(point, memory, scales)
-        step(memory, grad, scales, inverses, objective, factors, point, n_updates + 1, part)
+        step(memory, grad, scales, inverses, objective, factors, point, t, part)
 
     return dual_averaging_step

@@ -1,8 +1,8 @@
 """Four updates of an output with single rows, in a pass over its dual vectors: see ``engine.dual_averaging_rows``.
 
-Four updates, for which the sums of rates where gradients are taken are the same, and so is the rate, are made in a pass,
-as in ``steps_on_four_rows`` of ``engine.sgd``. Where one of the gradients would bring up the rate, they are made one by
-one. Where an output stands is in registers from one look to the next.
+Four updates, for which the sums of rates where gradients are taken are the same, and so is the rate, are made in a
+pass, as in ``steps_on_four_rows`` of ``engine.sgd``; where one of the gradients brings up the rate, one by one. Where
+an output stands is in registers from one look to the next.
 """
 
 from typing import NamedTuple

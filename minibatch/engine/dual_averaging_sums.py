@@ -25,13 +25,13 @@ from minibatch.engine.dual_averaging import (
 from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
-    "N_BUFFER", "OF_INTERCEPT", "SQUARED_NORM", "SUM_BEFORE", "UNIT", "bring_up_sums", "bring_up_factors", "dot_of_point",
-    "from_sums", "look_around", "move_intercepts", "next_rate", "numbers_from_sums", "numbers_to_sums", "rate_at",
-    "share_of_model", "share_of_sums", "to_sums",
+    "N_BUFFER", "OF_INTERCEPT", "SQUARED_NORM", "SUM_BEFORE", "UNIT", "bring_up_factors", "bring_up_sums",
+    "dot_of_point", "from_sums", "look_around", "move_intercepts", "next_rate", "numbers_from_sums", "numbers_to_sums",
+    "rate_at", "share_of_model", "share_of_sums", "to_sums",
 ]  # fmt: skip
 
-# Columns of the buffer of an output: what ``S`` is counted in; on batches of sparse rows, of the gradient the intercept's
-# part and the squared norm, and the ``S`` before its update.
+# Columns of the buffer of an output: what ``S`` is counted in; on batches of sparse rows, of the gradient what belongs
+# to the intercept and the squared norm, and the ``S`` before its update.
 UNIT, OF_INTERCEPT, SQUARED_NORM, SUM_BEFORE = range(4)
 N_BUFFER = 4
 
@@ -126,7 +126,7 @@ def share_of_sums(weights):
 
 @kernel
 def bring_up_sums(pace):
-    """``bring_up_all``, of these sums."""
+    """Bring up the sums where gradients are taken, and the rates."""
     for p in range(pace.shape[0]):
         pace[p, POINT_SUM] = pace[p, SUM] + share_of_sums(pace[p, WEIGHTS]) * pace[p, AVERAGE_SUM]
         bring_up_rate(pace, p)

@@ -17,8 +17,8 @@ __all__ = ["move_weights"]
 
 
 def move_weights(k, dual, average, grad, eta, share, of_average, threshold, factors, point):
-    """Move what output ``k`` has, and fill ``point`` with its weights where the next gradient is taken; this one becomes
-    0."""
+    """Move what output ``k`` has, and fill ``point`` with its weights where the next gradient is taken; this one
+    becomes 0."""
     dual[k] -= eta * grad[k]
     average[k] += share * (dual[k] - average[k])
     there = dual[k] + of_average * (average[k] - dual[k])
@@ -40,9 +40,9 @@ def _factors_at(context, builder, kind, factors, k, vector):
 @intrinsic
 def _move_weights(typing_context, k, dual, average, grad, eta, share, of_average, threshold, factors, point):
     def codegen(context, builder, signature, args):
-        kinds, (k, *arrays), numbers = signature.args, (*args[:4], args[9]), args[4:8]
+        kinds, k, numbers = signature.args, args[0], args[4:8]
         (n_row, width), (m_row, _), (g_row, _), (point_row, _) = (
-            array_row(context, builder, kind, array, k) for kind, array in zip((*kinds[1:4], kinds[9]), arrays, strict=True)
+            array_row(context, builder, kinds[place], args[place], k) for place in (1, 2, 3, 9)
         )
         full = vector_type(context, dual.dtype)
         factor_at = _factors_at(context, builder, kinds[8], args[8], k, full)

@@ -3,7 +3,9 @@
 from llvmlite import ir
 from numba.core import cgutils
 
-__all__ = ["INT", "VECTOR_BYTES", "array_row", "chosen", "clipped", "multiply_add", "splat", "sum_of_lanes", "vector_type"]
+__all__ = [
+    "INT", "VECTOR_BYTES", "array_row", "chosen", "clipped", "multiply_add", "splat", "sum_of_lanes", "vector_type",
+]  # fmt: skip
 
 # AVX2 has 16 registers of this size. Where there are longer ones, loads from the cache are as fast.
 VECTOR_BYTES = 32

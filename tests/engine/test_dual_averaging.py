@@ -150,8 +150,8 @@ def test_weights_of_rows(method, X, fit_intercept):
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
 @pytest.mark.parametrize("method", ["_four_rows", "_one_row", "_sparse_rows", "_sparse_batches", "_gradient_batches"])
 def test_many_updates_of_single_rows(method, loss, n_outputs, differ):
-    """Looks are far between, four rows are a pass, the series stands for most roots, sums are carried from call to
-    call, and brought up before every fourth update, then every sixteenth."""
+    """Looks are far between, four rows are a pass, sums and rates are carried from call to call, and brought up before
+    every fourth update, then every sixteenth."""
     y, X = targets(loss, n_outputs), SPARSE if method.startswith("_sparse") else DENSE
     problem = problem_of(X, y, loss, SCALES[differ], l2=0.3)
     found = train(problem, method, 1, epochs=50)
@@ -167,6 +167,37 @@ def test_many_updates_of_batches(method, X, n_outputs):
     found = train(problem, method, 5, epochs=220)
     expected = reference(problem, y, "log_loss", SCALES[True], batch_size=5, l1=0.01, l2=0.3, epochs=220)
     assert_same(found, expected, 1e-9)
+
+
+@pytest.mark.parametrize("differ", [False, True])
+@pytest.mark.parametrize(
+    ("method", "loss", "n_outputs"),
+    [
+        ("_four_rows", "log_loss", 1),
+        ("_four_rows", "log_loss", 5),
+        ("_four_rows", "hinge", 2),
+        ("_softmax_rows", "softmax", 3),
+        *[
+            (method, "log_loss", n_outputs)
+            for method in ("_one_row", "_sparse_rows", "_sparse_batches", "_gradient_batches")
+            for n_outputs in (1, 5)
+        ],
+    ],
+)
+def test_large_gradients_bring_up_the_rate_at_once(method, loss, n_outputs, differ):
+    """At any place among four rows, when the rate is brought up before every fourth update and every sixteenth."""
+    n, heavy, scales = 60 * N, [300, 513, 701, 1100, 1101, 1234, 1375], SCALES[differ]
+    rows, y, weight = np.tile(DENSE, (60, 1)), targets(loss, n_outputs, n), np.ones(n)
+    weight[heavy] = 50.0 * np.arange(1, 8)
+    X = sp.csr_array(rows) if method.startswith("_sparse") else rows
+    problem = problem_of(X, y, loss, scales, l2=0.3, weight=weight, n_outputs=n_outputs)
+    options = {
+        "batch_size": 1, "scales": scales, "distances": distances_of(problem), "parameter": PARAMETER, "l2": 0.3,
+        "weights": weight, "theta": START[:, :n_outputs],
+    }  # fmt: skip
+    found, expected = train(problem, method, 1, epochs=1), dual_averaging(rows, y, loss, **options)
+    assert_same(found, expected, 1e-9)
+    assert np.abs(dual_averaging(rows, y, loss, **options, large=1.0)[0] - expected[0]).max() > 1e-4
 
 
 @pytest.mark.parametrize(("method", "X"), [(method, X) for method, (X, *_) in PATHS.items()])

@@ -23,12 +23,13 @@ def rates(r2, v):
 
 def dual_averaging(
     X, y, loss, *, batch_size, scales, distances, epochs=1, parameter=0.1, l1=0.0, l2=0.0, weights=None,
-    fit_intercept=True, theta=None,
+    fit_intercept=True, theta=None, large=1 / 16,
 ):  # fmt: skip
     """Coefficients (n_outputs, n_features), intercepts, and the largest of the rates at the end of every epoch.
 
     ``y`` is (n, n_outputs), or labels where loss is "softmax"; ``scales`` are those of the columns, squared;
-    ``distances`` one for every output, or one for a softmax; ``theta`` (n_features + 1, n_outputs) the first weights.
+    ``distances`` one for every output, or one for a softmax; ``theta`` (n_features + 1, n_outputs) the first weights;
+    ``large`` is the share of ``v`` from which on a gradient brings up the rate.
     """
     n, d = X.shape
     n_outputs = int(y.max()) + 1 if loss == "softmax" else y.shape[1]
@@ -60,7 +61,7 @@ def dual_averaging(
             gradient[d] *= fit_intercept
             E, grown = E + part * eta, r2 * norms(gradient**2 / q)
             v = v + grown
-            eta = np.where((t < 256) | (grown > v / 16), rates(r2, v), eta)
+            eta = np.where((t < 256) | (grown > large * v), rates(r2, v), eta)
             S = S + r2 * t
             dual = dual - eta * gradient
             average = average + r2 * t / S * (dual - average)
