@@ -257,8 +257,9 @@ class LinearLoops(ProblemOnRows):
         return of_losses, gradient
 
     def _block_scores(self, batch_size: int, n_outputs: int) -> NDArray[np.float64]:
-        """The buffer for the rows that are scored and added together: blocks of a batch are alike, but for the last."""
-        fitting = min(BLOCK_ROWS, BLOCK_BYTES / max(1.0, self._row_bytes))
+        """The buffer for the rows that are scored and added together: as many as fit beside the outputs' weights and
+        gradients. The blocks of a batch are alike, but for the last."""
+        fitting = max(4.0, min(BLOCK_ROWS, BLOCK_BYTES / max(1.0, self._row_bytes) - 2 * n_outputs))
         n_blocks = max(1, round(batch_size / fitting))
         return np.empty((max(4, 4 * round(batch_size / n_blocks / 4)), n_outputs))
 
