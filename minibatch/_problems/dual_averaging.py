@@ -209,8 +209,8 @@ class DualAveragingProblem(LinearProblem):
     def n_epochs_at_once(self, batch_size: int, averaged: bool, longer: int) -> int:
         loop = self._epoch_function(batch_size, averaged)
         single = loop in self._of_single_rows
-        # an epoch takes about 1.3 times as long as one with a constant rate
-        return self._n_epochs_of(batch_size, self._gradient_batches if single else loop, 1.3, longer)
+        # an epoch takes about 1.2 times as long as one with a constant rate
+        return self._n_epochs_of(batch_size, self._gradient_batches if single else loop, 1.2, longer)
 
     @property
     def _of_single_rows(self) -> tuple[Callable[..., None], ...]:
