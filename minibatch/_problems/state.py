@@ -79,7 +79,7 @@ class State:
 
     @property
     def own_rate(self) -> float:
-        """Of the last update, where the engine finds the rates; NaN elsewhere. ``r^2 / sqrt(v)`` of the first two
+        """After the last update, where the engine finds the rates; NaN elsewhere. ``r^2 / sqrt(v)`` of the first two
         scalars, the largest of the objectives.
 
         >>> scalars = np.array([[4.0, 16.0], [9.0, 9.0], [1.0, 0.0]])

@@ -19,8 +19,8 @@ whole, at the cost of two numbers, on every weight alike. Update ``t`` from ``n`
 A last batch of fewer rows is the part ``p`` of an update: its gradient and its share of ``E`` are ``p`` times as large.
 The sums at ``y`` and ``eta`` are those of now in the first 256 updates, then brought up before every fourth, from the
 1024th on before every sixteenth (``brings_up``): so four single rows meet weights that are the same multiples of the
-dual vectors, and are one pass; nobody waits for a root, a quotient, or the norm of a gradient. But a gradient that is
-more than the share ``LARGE`` of ``v`` brings up ``eta`` at once: no step is longer than it would be by more than that.
+dual vectors, and are one pass; and none of them waits for a root, a quotient, or the norm of a gradient. But a gradient
+that is more than the share ``LARGE`` of ``v`` brings up ``eta`` at once: it is not taken at the rate of smaller ones.
 
 The model is the weights of ``m``, left to who calls. ``r^2 / sqrt(v)`` is the rate of DoWG (Khaled, Mishchenko & Jin
 2023, arXiv 2305.16284); gradients between an iterate and the average are those of schedule-free SGD (Defazio et al.
@@ -49,9 +49,9 @@ from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
     "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "INTERPOLATION", "LARGE", "LOOKS", "POINT_SUM", "RATE", "SIXTEENS",
-    "SUM", "WEIGHTS", "Memory", "bring_up", "bring_up_rate", "brings_up", "dual_averaging_epoch",
-    "dual_averaging_step", "find_factors", "find_factors_of", "find_point", "find_rate", "form_point", "gradient_point",
-    "look_from", "move", "next_look", "note_distance", "note_farthest", "note_memory", "rate_of", "share_of_average",
+    "SUM", "WEIGHTS", "Memory", "bring_up", "bring_up_rate", "brings_up", "dual_averaging_epoch", "dual_averaging_step",
+    "find_factors", "find_factors_of", "find_point", "find_rate", "form_point", "gradient_point", "look_from", "move",
+    "next_look", "note_distance", "note_farthest", "note_memory", "rate_after", "rate_of", "share_of_average",
     "squared_distance", "squared_norm_of", "step", "sum_at_point", "weights_between",
 ]  # fmt: skip
 
@@ -231,14 +231,19 @@ def look_from(point, memory, scales):
 
 
 @kernel
+def rate_after(rate, distance, gradients, grown, t):
+    """The rate of update ``t``, whose gradient has ``grown`` of the sum."""
+    return rate_of(distance, gradients) if t < FOURS or grown > LARGE * gradients else rate
+
+
+@kernel
 def find_rate(pace, p, squared_norm, t, part):
     """See the squared norm of the gradient of update ``t``, or of a part of one; returns what ``E`` grew by, and the
     rate."""
     before, grown = part * pace[p, RATE], pace[p, DISTANCE] * squared_norm
     pace[p, SUM] += before
     pace[p, GRADIENTS] += grown
-    if t < FOURS or grown > LARGE * pace[p, GRADIENTS]:
-        bring_up_rate(pace, p)
+    pace[p, RATE] = rate_after(pace[p, RATE], pace[p, DISTANCE], pace[p, GRADIENTS], grown, t)
     return before, pace[p, RATE]
 
 

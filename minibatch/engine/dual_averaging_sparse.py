@@ -25,8 +25,6 @@ from numba.extending import intrinsic, overload
 from minibatch.engine.compile import INLINED, OPTIONS, entry, kernel, kernel_in_order
 from minibatch.engine.dual_averaging import (
     DISTANCE,
-    FOURS,
-    LARGE,
     POINT_SUM,
     WEIGHTS,
     brings_up,
@@ -34,7 +32,7 @@ from minibatch.engine.dual_averaging import (
     find_factors_of,
     next_look,
     note_distance,
-    rate_of,
+    rate_after,
 )
 from minibatch.engine.dual_averaging_fours import Place, bring_up_place, place_of, put_back
 from minibatch.engine.dual_averaging_sums import (
@@ -271,8 +269,7 @@ def run_of_rows(data, order, first, last, n_updates, m, objective, memory, buffe
         rates, others = rates + rate, others - weights * rate
         grown = distance * squares[i] * (weight * weight) * (slope * slope)
         v += grown
-        if t < FOURS or grown > LARGE * v:
-            rate = rate_of(distance, v)
+        rate = rate_after(rate, distance, v, grown, t)
         step = rate * (weight * slope)
         remember(columns, number, step, weights * step)
         loss += weight * value

@@ -1,8 +1,8 @@
 """``engine.dual_averaging`` of one output in batches of several CSR rows, at the cost of two passes over their values:
 exact.
 
-The rate follows the norm of the gradient, so that nothing can move before it is added up; but what moves are columns of
-this batch, whose next values are read when another has them. So the first pass, which finds scores, settles columns
+The rate may follow the norm of the gradient, so that nothing can move before it is added up; but what moves are columns
+of this batch, whose next values are read when another has them. So the first pass, which finds scores, settles columns
 (``engine.dual_averaging_sparse``): moves them by their gradient in the last batch that had them. The second adds the
 gradient up, and finds its norm.
 """
