@@ -133,8 +133,18 @@ def _unpack_optimizer(saved: dict[str, Any]) -> OptimizerMemory:
     for name in _MOMENTS:
         if fields.get(name) is not None:
             fields[name] = _from_fields(ColumnMoments, fields[name])
+    if saved["solver"] == "dual_averaging":
+        fields["scalars"] = _with_rates(saved["scalars"])
     # memory of a solver that is not known here is of no use to any other: the next one begins anew
     return _from_fields(OptimizerMemory, {"kind": KINDS.get(fields.pop("solver"), -1), **fields})
+
+
+def _with_rates(paces: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Files of 0.1.0 have no rates: they followed from the first two columns, ``r^2`` and ``v``, after every update."""
+    if paces.shape[1] > 6:
+        return paces
+    squared_distances, v = paces[:, 0], paces[:, 1]
+    return np.column_stack([paces, squared_distances / np.sqrt(np.where(v > 0.0, v, np.inf))])
 
 
 def _pack_binarizer(binarizer: LabelBinarizer) -> dict[str, Any]:

@@ -257,11 +257,11 @@ class LinearLoops(ProblemOnRows):
         return of_losses, gradient
 
     def _block_scores(self, batch_size: int, n_outputs: int) -> NDArray[np.float64]:
-        """The buffer for the rows that are scored and added together: as many as fit beside the outputs' weights and
-        gradients. The blocks of a batch are alike, but for the last."""
-        fitting = max(4.0, min(BLOCK_ROWS, BLOCK_BYTES / max(1.0, self._row_bytes) - 2 * n_outputs))
-        n_blocks = max(1, round(batch_size / fitting))
-        return np.empty((max(4, 4 * round(batch_size / n_blocks / 4)), n_outputs))
+        """The buffer for the rows that are scored and added together. A batch is as few blocks as may be, as alike as
+        may be."""
+        fitting = max(4, min(BLOCK_ROWS, int(BLOCK_BYTES / max(1.0, self._row_bytes))) // 4 * 4)
+        n_blocks = -(-batch_size // fitting)
+        return np.empty((4 * -(-batch_size // (4 * n_blocks)), n_outputs))
 
     def _sum_bytes(self, n_rows: int) -> int:
         """What ``_sum_over`` so many rows makes: gradients of the chunks; those that threads add up, then the sum."""

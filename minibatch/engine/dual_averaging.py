@@ -33,8 +33,7 @@ Measured on ten data sets, 20 epochs (100 of full batches): the median gap to th
 every update .10 %.
 
 Outputs that do not share a loss have a pace each: ``r^2``, ``v``, ``S``, ``E``, its average, what it is at ``y``, and
-``eta``.
-Those of a softmax have one, the row ``min(k, last)`` of the paces for every output ``k``.
+``eta``. Those of a softmax have one, the row ``min(k, last)`` of the paces for every output ``k``.
 """
 
 from math import sqrt
@@ -60,7 +59,7 @@ INTERPOLATION = 0.7
 # How often the distance is looked at while the number of updates doubles.
 LOOKS = 8
 # From these updates on the sums where gradients are taken, and the rate, are brought up before every fourth, and before
-# every sixteenth. Looks are then 16 and 64 apart, and at the first of them.
+# every sixteenth. Looks are then 32 and 128 apart, and at the first of them.
 FOURS, SIXTEENS = 256, 1024
 # A gradient that has more than this share of ``v``, itself included, brings up the rate.
 LARGE = 1 / 16
@@ -102,7 +101,7 @@ def share_of_average(pace, p):
 @kernel
 def rate_of(distance, gradients):
     """0 without a gradient so far: there is nothing to move by."""
-    return distance / sqrt(gradients) if gradients > 0.0 else 0.0
+    return 0.0 if gradients == 0.0 else distance / sqrt(gradients)
 
 
 @kernel

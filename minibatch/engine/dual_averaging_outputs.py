@@ -129,7 +129,7 @@ def run_side_by_side(
     y0, y1, y2, y3, w0, w1, w2, w3 = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
     places = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
     after = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
-    distance, unit, sums, factor, loss = lanes(), lanes(), lanes(), lanes(), lanes()
+    distance, unit, sums, factor, loss, large = lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
     products, steps = (d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23), (a0, a1, a2, a3, u0, u1, u2, u3)
     X, n = data.X, min(LANES, losses.shape[0] - first)
     full = min(LANES, -(-n // AT_ONCE) * AT_ONCE)
@@ -142,7 +142,7 @@ def run_side_by_side(
         sums[k] = memory.pace[i, POINT_SUM]
     for r in range(begin, end, 4):
         i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
-        t, of_rows, n_large = n_updates + r + 1, (squares[i0], squares[i1], squares[i2], squares[i3]), 0.0
+        t, of_rows = n_updates + r + 1, (squares[i0], squares[i1], squares[i2], squares[i3])
         ask_for_numbers(data, order, r, squares)
         if brings_up(t):
             bring_up_outputs(places, distance, first, n, full, scales, objective, sums, factors)
@@ -160,13 +160,14 @@ def run_side_by_side(
                 (y0[k], y1[k], y2[k], y3[k]), (w0[k], w1[k], w2[k], w3[k]), of_rows, objective,
             )  # fmt: skip
             put_in(after, k, place)
-            n_large += 1.0 if is_large else 0.0
-        if n_large > 0.0:
-            put_back_all(places, sums, memory, first, n)
-            for k in range(first, first + n):
-                losses[k] += update_one_by_one(data, order, r, t, k, objective, memory, buffer, factors, squares)
-            fill_places(memory, first, n, full, places)
-            continue
+            large[k] = 1.0 if is_large else 0.0
+        for k in range(n):
+            if large[k] > 0.0:  # each by itself, so that who else is here changes no digit
+                put_back(place_in(places, k), sums[k], memory, first + k)
+                loss[k] = update_one_by_one(data, order, r, t, first + k, objective, memory, buffer, factors, squares)
+                put_in(after, k, place_of(memory, first + k))
+                for step_of_row in steps:
+                    step_of_row[k] = 0.0
         for k in range(n):
             losses[first + k] += loss[k]
         for k in range(full):

@@ -159,7 +159,9 @@ def test_many_updates_of_single_rows(method, loss, n_outputs, differ):
 
 
 @pytest.mark.parametrize("n_outputs", [1, 5])
-@pytest.mark.parametrize(("method", "X"), [("_sparse_batches", SPARSE), ("_gradient_batches", DENSE)])
+@pytest.mark.parametrize(
+    ("method", "X"), [("_sparse_batches", SPARSE), ("_gradient_batches", DENSE), ("_large_batches", DENSE)]
+)
 def test_many_updates_of_batches(method, X, n_outputs):
     """The last of 3 rows."""
     y = targets("log_loss", n_outputs)
@@ -186,9 +188,9 @@ def test_many_updates_of_batches(method, X, n_outputs):
 )
 def test_large_gradients_bring_up_the_rate_at_once(method, loss, n_outputs, differ):
     """At any place among four rows, when the rate is brought up before every fourth update and every sixteenth."""
-    n, heavy, scales = 60 * N, [300, 513, 701, 1100, 1101, 1234, 1375], SCALES[differ]
+    n, heavy, scales = 60 * N, [300, 511, 701, 1100, 1101, 1234, 1375], SCALES[differ]
     rows, y, weight = np.tile(DENSE, (60, 1)), targets(loss, n_outputs, n), np.ones(n)
-    weight[heavy] = 50.0 * np.arange(1, 8)
+    weight[heavy] = 200.0 * np.arange(1, 8)
     X = sp.csr_array(rows) if method.startswith("_sparse") else rows
     problem = problem_of(X, y, loss, scales, l2=0.3, weight=weight, n_outputs=n_outputs)
     options = {
@@ -198,6 +200,26 @@ def test_large_gradients_bring_up_the_rate_at_once(method, loss, n_outputs, diff
     found, expected = train(problem, method, 1, epochs=1), dual_averaging(rows, y, loss, **options)
     assert_same(found, expected, 1e-9)
     assert np.abs(dual_averaging(rows, y, loss, **options, large=1.0)[0] - expected[0]).max() > 1e-4
+
+
+def test_outputs_whose_gradients_are_large_at_different_times_do_not_wait_for_each_other():
+    """Of outputs side by side, some make four updates one by one: the same digits, whoever is beside them."""
+    n, n_outputs = 60 * N, 5
+    rows, y = np.tile(DENSE, (60, 1)), targets("log_loss", n_outputs, n)
+    for weight in (7.0, 8.0, 10.0):
+        weights = np.where(np.arange(n) % 97 == 0, weight, 1.0)
+        options = {"l2": 0.3, "weight": weights, "n_outputs": n_outputs}
+        alone = train(problem_of(rows, y, "log_loss", SCALES[False], **options), "_four_rows", 1)
+        with ThreadPoolExecutor(2) as pool:
+            problem = problem_of(rows, y, "log_loss", SCALES[False], **options, threads=Threads(3, pool))
+            shared = train(problem, "_four_rows", 1)
+        for part, other in zip(alone, shared, strict=True):
+            assert_array_equal(part, other)
+        expected = dual_averaging(
+            rows, y, "log_loss", batch_size=1, scales=SCALES[False], distances=distances_of(problem), l2=0.3,
+            weights=weights, theta=START[:, :n_outputs], epochs=2,
+        )  # fmt: skip
+        assert_same(alone, expected, 1e-9)
 
 
 @pytest.mark.parametrize(("method", "X"), [(method, X) for method, (X, *_) in PATHS.items()])

@@ -7,8 +7,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from minibatch.engine.dual_averaging_vectors import move_weights
 
-rng = np.random.default_rng(0)
-
 
 # An overload is compiled only where compiled code calls it.
 @numba.njit
@@ -17,6 +15,7 @@ def call_move_weights(*args):
 
 
 def arguments(kind, n_columns, limit, alike):
+    rng = np.random.default_rng(n_columns)
     dual, average, grad, point = (rng.standard_normal((3, n_columns)).astype(kind) for _ in range(4))
     factors = rng.random((3, 1 if alike else n_columns)).astype(kind)
     return 1, dual, average, grad, kind(0.3), kind(0.1), kind(0.7), kind(limit), factors, point
