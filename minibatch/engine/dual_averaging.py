@@ -18,9 +18,10 @@ whole, at the cost of two numbers, on every weight alike. Update ``t`` from ``n`
 
 A last batch of fewer rows is the part ``p`` of an update: its gradient and its share of ``E`` are ``p`` times as large.
 The sums at ``y`` and ``eta`` are those of now in the first 256 updates, then brought up before every fourth, from the
-1024th on before every sixteenth (``brings_up``): so four single rows meet weights that are the same multiples of the
-dual vectors, and are one pass; and none of them waits for a root, a quotient, or the norm of a gradient. But a gradient
-that is more than the share ``LARGE`` of ``v`` brings up ``eta`` at once: it is not taken at the rate of smaller ones.
+1024th on before every sixteenth, from the 4096th on before every 64th, and so on (``brings_up``): so four single rows
+meet weights that are the same multiples of the dual vectors, and are one pass; and none of them waits for a root, a
+quotient, or the norm of a gradient. But where ``v`` has grown by more than a sixteenth, ``eta`` is brought up at once
+(``is_high``): a large gradient is not taken at the rate of smaller ones.
 
 The model is the weights of ``m``, left to who calls. ``r^2 / sqrt(v)`` is the rate of DoWG (Khaled, Mishchenko & Jin
 2023, arXiv 2305.16284); gradients between an iterate and the average are those of schedule-free SGD (Defazio et al.
@@ -47,9 +48,9 @@ from minibatch.engine.linear import Parameters, add_gradient, note_parameters
 from minibatch.engine.optimizers import soft_threshold
 
 __all__ = [
-    "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "INTERPOLATION", "LARGE", "LOOKS", "POINT_SUM", "RATE", "SIXTEENS",
-    "SUM", "WEIGHTS", "Memory", "bring_up", "bring_up_rate", "brings_up", "dual_averaging_epoch", "dual_averaging_step",
-    "find_factors", "find_factors_of", "find_point", "find_rate", "form_point", "gradient_point", "look_from", "move",
+    "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "GROWTH", "INTERPOLATION", "LOOKS", "POINT_SUM", "RATE", "SUM",
+    "WEIGHTS", "Memory", "bring_up", "bring_up_rate", "brings_up", "dual_averaging_epoch", "dual_averaging_step",
+    "find_factors", "find_factors_of", "find_point", "find_rate", "form_point", "gradient_point", "is_high", "look_from", "move",
     "next_look", "note_distance", "note_farthest", "note_memory", "rate_after", "rate_of", "share_of_average",
     "squared_distance", "squared_norm_of", "step", "sum_at_point", "weights_between",
 ]  # fmt: skip
@@ -58,11 +59,10 @@ __all__ = [
 INTERPOLATION = 0.7
 # How often the distance is looked at while the number of updates doubles.
 LOOKS = 8
-# From these updates on the sums where gradients are taken, and the rate, are brought up before every fourth, and before
-# every sixteenth. Looks are then 32 and 128 apart, and at the first of them.
-FOURS, SIXTEENS = 256, 1024
-# A gradient that has more than this share of ``v``, itself included, brings up the rate.
-LARGE = 1 / 16
+# From this update on the sums where gradients are taken, and the rate, are not brought up before each.
+FOURS = 256
+# By what share ``v`` may grow before the rate is brought up at once.
+GROWTH = 1 / 16
 # Columns of the pace of an output.
 DISTANCE, GRADIENTS, WEIGHTS, SUM, AVERAGE_SUM, POINT_SUM, RATE = range(7)
 
@@ -88,8 +88,14 @@ def next_look(t):
 
 @kernel
 def brings_up(t):
-    """Whether the sums where gradients are taken, and the rate, are brought up before update ``t``."""
-    return t < FOURS or t % (4 if t < SIXTEENS else 16) == 0
+    """Whether the sums where gradients are taken, and the rate, are brought up before update ``t``: whenever the number
+    of updates has grown by a 256th to a 64th. Looks are at multiples of such updates."""
+    step = 1
+    while t >= FOURS * step:
+        step *= 4
+        if t & (step - 1) != 0:
+            return False
+    return True
 
 
 @kernel
@@ -230,19 +236,25 @@ def look_from(point, memory, scales):
 
 
 @kernel
-def rate_after(rate, distance, gradients, grown, t):
-    """The rate of update ``t``, whose gradient has ``grown`` of the sum."""
-    return rate_of(distance, gradients) if t < FOURS or grown > LARGE * gradients else rate
+def is_high(rate, distance, gradients):
+    """Whether the sum of gradients has outgrown a rate, or there was none yet."""
+    return rate == 0.0 or gradients * (rate * rate) > (1.0 + GROWTH) * (distance * distance)
+
+
+@kernel
+def rate_after(rate, distance, gradients, t):
+    """The rate of update ``t``, whose gradient is in the sum."""
+    return rate_of(distance, gradients) if t < FOURS or is_high(rate, distance, gradients) else rate
 
 
 @kernel
 def find_rate(pace, p, squared_norm, t, part):
     """See the squared norm of the gradient of update ``t``, or of a part of one; returns what ``E`` grew by, and the
     rate."""
-    before, grown = part * pace[p, RATE], pace[p, DISTANCE] * squared_norm
+    before = part * pace[p, RATE]
     pace[p, SUM] += before
-    pace[p, GRADIENTS] += grown
-    pace[p, RATE] = rate_after(pace[p, RATE], pace[p, DISTANCE], pace[p, GRADIENTS], grown, t)
+    pace[p, GRADIENTS] += pace[p, DISTANCE] * squared_norm
+    pace[p, RATE] = rate_after(pace[p, RATE], pace[p, DISTANCE], pace[p, GRADIENTS], t)
     return before, pace[p, RATE]
 
 

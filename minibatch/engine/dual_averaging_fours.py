@@ -1,8 +1,8 @@
 """Four updates of an output with single rows, in a pass over its dual vectors: see ``engine.dual_averaging_rows``.
 
 Four updates, for which the sums of rates where gradients are taken are the same, and so is the rate, are made in a
-pass, as in ``steps_on_four_rows`` of ``engine.sgd``; where one of the gradients brings up the rate, one by one. Where
-an output stands is in registers from one look to the next.
+pass, as in ``steps_on_four_rows`` of ``engine.sgd``; where their gradients bring up the rate, one by one. Where an
+output stands is in registers from one look to the next.
 """
 
 from typing import NamedTuple
@@ -14,13 +14,13 @@ from minibatch.engine.dual_averaging import (
     AVERAGE_SUM,
     DISTANCE,
     GRADIENTS,
-    LARGE,
     POINT_SUM,
     RATE,
     SUM,
     WEIGHTS,
     brings_up,
     find_factors_of,
+    is_high,
     rate_of,
 )
 from minibatch.engine.dual_averaging_sums import UNIT, dot_of_point, next_rate, share_of_sums
@@ -36,7 +36,7 @@ from minibatch.engine.row_losses import loss_of_score
 from minibatch.engine.rows import add_row, prefetch
 
 __all__ = [
-    "Place", "ask_for_numbers", "bring_up_place", "four_steps", "is_any_large", "place_of", "products_at_point",
+    "Place", "ask_for_numbers", "bring_up_place", "four_steps", "place_of", "products_at_point",
     "put_back", "run_by_fours", "update_one_by_one", "update_with_row",
 ]  # fmt: skip
 
@@ -85,13 +85,6 @@ def bring_up_place(place, distance):
 
 
 @kernel
-def is_any_large(v, g0, g1, g2, g3):
-    """Whether one of these gradients in a row brings up the rate; they are in ``v``."""
-    share = LARGE * v
-    return g3 > share or g2 > LARGE * (v - g3) or g1 > LARGE * (v - (g2 + g3)) or g0 > LARGE * (v - (g1 + (g2 + g3)))
-
-
-@kernel
 def update_with_row(data, order, r, t, k, objective, memory, buffer, factors, squares):
     """Update output ``k`` with the row at place ``r``; returns its loss."""
     (X, y, row_weight, class_weight), i, pace = data, order[r], memory.pace
@@ -124,7 +117,7 @@ def update_one_by_one(data, order, r, t, k, objective, memory, buffer, factors, 
 @kernel
 def four_steps(place, distance, growth, products, factor, targets, weights, squares, objective):
     """Four updates; returns their loss, the new place, what the rows are multiplied by to be taken from ``n`` and added
-    to ``u``, and whether a gradient brings up the rate: then they are to be made one by one.
+    to ``u``, and whether the gradients bring up the rate: then they are to be made one by one.
 
     ``factor`` times the ``products`` are those of the rows with ``n``, with ``u`` and with each other, before the first
     update; ``growth`` is that of ``S``. What the earlier steps add to scores are their slopes and rates times numbers
@@ -163,7 +156,7 @@ def four_steps(place, distance, growth, products, factor, targets, weights, squa
     other += one * ((u0 + u1) + (u2 + u3))
     value = (w0 * value0 + w1 * value1) + (w2 * value2 + w3 * value3)
     place = Place(v, rate, s3 + growth[3], rates, others, dual, other)
-    return value, place, (a0, a1, a2, a3), (u0, u1, u2, u3), is_any_large(v, g0, g1, g2, g3)
+    return value, place, (a0, a1, a2, a3), (u0, u1, u2, u3), is_high(rate, distance, v)
 
 
 @kernel
@@ -212,10 +205,10 @@ def run_by_fours(data, order, first, last, k, n_updates, objective, scales, memo
         y3, w3 = target_of_output(i3, k, y, row_weight, class_weight, objective)
         growth = (unit * t, unit * (t + 1), unit * (t + 2), unit * (t + 3))
         of_rows = (squares[i0], squares[i1], squares[i2], squares[i3])
-        value, after, (a0, a1, a2, a3), added, is_large = four_steps(
+        value, after, (a0, a1, a2, a3), added, too_high = four_steps(
             place, distance, growth, products, factor, (y0, y1, y2, y3), (w0, w1, w2, w3), of_rows, objective
         )
-        if is_large:
+        if too_high:
             put_back(place, sums, memory, k)
             loss += update_one_by_one(data, order, r, t, k, objective, memory, buffer, factors, squares)
             place = place_of(memory, k)

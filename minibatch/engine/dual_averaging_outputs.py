@@ -129,7 +129,7 @@ def run_side_by_side(
     y0, y1, y2, y3, w0, w1, w2, w3 = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
     places = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
     after = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
-    distance, unit, sums, factor, loss, large = lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
+    distance, unit, sums, factor, loss, high = lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
     products, steps = (d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23), (a0, a1, a2, a3, u0, u1, u2, u3)
     X, n = data.X, min(LANES, losses.shape[0] - first)
     full = min(LANES, -(-n // AT_ONCE) * AT_ONCE)
@@ -152,7 +152,7 @@ def run_side_by_side(
         fill_targets(data, i2, first, n, objective, y2, w2)
         fill_targets(data, i3, first, n, objective, y3, w3)
         for k in range(full):
-            loss[k], place, (a0[k], a1[k], a2[k], a3[k]), (u0[k], u1[k], u2[k], u3[k]), is_large = four_steps(
+            loss[k], place, (a0[k], a1[k], a2[k], a3[k]), (u0[k], u1[k], u2[k], u3[k]), too_high = four_steps(
                 place_in(places, k), distance[k],
                 (unit[k] * t, unit[k] * (t + 1), unit[k] * (t + 2), unit[k] * (t + 3)),
                 (d0[k], d1[k], d2[k], d3[k], e0[k], e1[k], e2[k], e3[k],
@@ -160,9 +160,9 @@ def run_side_by_side(
                 (y0[k], y1[k], y2[k], y3[k]), (w0[k], w1[k], w2[k], w3[k]), of_rows, objective,
             )  # fmt: skip
             put_in(after, k, place)
-            large[k] = 1.0 if is_large else 0.0
+            high[k] = 1.0 if too_high else 0.0
         for k in range(n):
-            if large[k] > 0.0:  # each by itself, so that who else is here changes no digit
+            if high[k] > 0.0:  # each by itself, so that who else is here changes no digit
                 put_back(place_in(places, k), sums[k], memory, first + k)
                 loss[k] = update_one_by_one(data, order, r, t, first + k, objective, memory, buffer, factors, squares)
                 put_in(after, k, place_of(memory, first + k))

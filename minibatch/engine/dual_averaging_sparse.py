@@ -267,9 +267,8 @@ def run_of_rows(data, order, first, last, n_updates, m, objective, memory, buffe
         target, weight = target_of_output(i, 0, y, row_weight, class_weight, objective)
         value, slope = loss_of_score(objective.loss, z, target, weight, objective.parameter)
         rates, others = rates + rate, others - weights * rate
-        grown = distance * squares[i] * (weight * weight) * (slope * slope)
-        v += grown
-        rate = rate_after(rate, distance, v, grown, t)
+        v += distance * squares[i] * (weight * weight) * (slope * slope)
+        rate = rate_after(rate, distance, v, t)
         step = rate * (weight * slope)
         remember(columns, number, step, weights * step)
         loss += weight * value

@@ -199,7 +199,7 @@ def test_large_gradients_bring_up_the_rate_at_once(method, loss, n_outputs, diff
     }  # fmt: skip
     found, expected = train(problem, method, 1, epochs=1), dual_averaging(rows, y, loss, **options)
     assert_same(found, expected, 1e-9)
-    assert np.abs(dual_averaging(rows, y, loss, **options, large=1.0)[0] - expected[0]).max() > 1e-4
+    assert np.abs(dual_averaging(rows, y, loss, **options, growth=1e9)[0] - expected[0]).max() > 1e-4
 
 
 def test_outputs_whose_gradients_are_large_at_different_times_do_not_wait_for_each_other():

@@ -12,6 +12,12 @@ def is_looked_at(t):
     return t % 2 ** max(0, int(np.log2(t)) - 3) == 0
 
 
+def is_brought_up(t):
+    """Whether the rate and its sums are those of now at update ``t``: always up to 255, then every power of 4 that is
+    at most a 64th of ``t``."""
+    return t < 256 or t % 4 ** int(np.log2(t / 64) / 2) == 0
+
+
 def weights_of(dual, sums, q, l1, l2):
     """What minimises ``-dual @ w + sums * (l1 |w| + l2/2 w^2) + q/2 w^2``."""
     return np.sign(dual) * np.maximum(np.abs(dual) - sums * l1, 0) / (q + sums * l2)
@@ -23,13 +29,13 @@ def rates(r2, v):
 
 def dual_averaging(
     X, y, loss, *, batch_size, scales, distances, epochs=1, parameter=0.1, l1=0.0, l2=0.0, weights=None,
-    fit_intercept=True, theta=None, large=1 / 16,
+    fit_intercept=True, theta=None, growth=1 / 16,
 ):  # fmt: skip
     """Coefficients (n_outputs, n_features), intercepts, and the largest of the rates at the end of every epoch.
 
     ``y`` is (n, n_outputs), or labels where loss is "softmax"; ``scales`` are those of the columns, squared;
     ``distances`` one for every output, or one for a softmax; ``theta`` (n_features + 1, n_outputs) the first weights;
-    ``large`` is the share of ``v`` from which on a gradient brings up the rate.
+    ``growth`` is by what share ``v`` may grow before the rate is brought up at once.
     """
     n, d = X.shape
     n_outputs = int(y.max()) + 1 if loss == "softmax" else y.shape[1]
@@ -49,7 +55,7 @@ def dual_averaging(
             rows, t = slice(begin, min(begin + batch_size, n)), t + 1
             share = SHARE if t > 1 else 0.0
             part = (rows.stop - begin) / batch_size
-            if t < 256 or t % (4 if t < 1024 else 16) == 0:
+            if is_brought_up(t):
                 E_of_point, eta = E + share * (mean_E - E), rates(r2, v)
             point = weights_of(dual + share * (average - dual), E_of_point, q, l1, l2)
             if is_looked_at(t):
@@ -59,9 +65,9 @@ def dual_averaging(
             slopes = softmax_slopes(z, y[rows]) if loss == "softmax" else slope(loss, z, y[rows], parameter)
             gradient = Z[rows].T @ (s[rows, None] * slopes) / batch_size
             gradient[d] *= fit_intercept
-            E, grown = E + part * eta, r2 * norms(gradient**2 / q)
-            v = v + grown
-            eta = np.where((t < 256) | (grown > large * v), rates(r2, v), eta)
+            E, v = E + part * eta, v + r2 * norms(gradient**2 / q)
+            is_high = (eta == 0) | (v * eta**2 > (1 + growth) * r2**2)
+            eta = np.where((t < 256) | is_high, rates(r2, v), eta)
             S = S + r2 * t
             dual = dual - eta * gradient
             average = average + r2 * t / S * (dual - average)
