@@ -62,6 +62,17 @@ def targets(loss, n_outputs=2, n=N):
     return np.abs(y) + 0.1 if loss in ("poisson", "gamma") else y
 
 
+def few_heavy_rows(n):
+    weights = np.ones(n)
+    weights[[300, 511, 701, 1100, 1101, 1234, 1375]] = 200.0 * np.arange(1, 8)
+    return weights
+
+
+def heavier_rows_from_here_on(n):
+    """None of which alone has much of the sum of squares."""
+    return np.where(np.arange(n) < 1100, 1.0, 3.0)
+
+
 def problem_of(X, y, loss, scales, *, l1=0.0, l2=0.0, weight=None, fit_intercept=True, n_outputs=None, **more):
     code, outputs = ("log_loss", "multinomial") if loss == "softmax" else (loss, "separate")
     objective = Objective(LOSSES[code], PARAMETER, OUTPUTS[outputs], 0, l1, l2, fit_intercept)
@@ -151,11 +162,11 @@ def test_weights_of_rows(method, X, fit_intercept):
 @pytest.mark.parametrize("method", ["_four_rows", "_one_row", "_sparse_rows", "_sparse_batches", "_gradient_batches"])
 def test_many_updates_of_single_rows(method, loss, n_outputs, differ):
     """Looks are far between, four rows are a pass, sums and rates are carried from call to call, and brought up before
-    every fourth update, then every sixteenth."""
+    every fourth update, then every sixteenth, then every 64th."""
     y, X = targets(loss, n_outputs), SPARSE if method.startswith("_sparse") else DENSE
     problem = problem_of(X, y, loss, SCALES[differ], l2=0.3)
-    found = train(problem, method, 1, epochs=50)
-    assert_same(found, reference(problem, y, loss, SCALES[differ], batch_size=1, l2=0.3, epochs=50), 1e-9)
+    found = train(problem, method, 1, epochs=190)
+    assert_same(found, reference(problem, y, loss, SCALES[differ], batch_size=1, l2=0.3, epochs=190), 1e-9)
 
 
 @pytest.mark.parametrize("n_outputs", [1, 5])
@@ -171,6 +182,7 @@ def test_many_updates_of_batches(method, X, n_outputs):
     assert_same(found, expected, 1e-9)
 
 
+@pytest.mark.parametrize("weights_of_rows", [few_heavy_rows, heavier_rows_from_here_on])
 @pytest.mark.parametrize("differ", [False, True])
 @pytest.mark.parametrize(
     ("method", "loss", "n_outputs"),
@@ -186,11 +198,10 @@ def test_many_updates_of_batches(method, X, n_outputs):
         ],
     ],
 )
-def test_large_gradients_bring_up_the_rate_at_once(method, loss, n_outputs, differ):
+def test_gradients_that_outgrow_a_rate_bring_it_up_at_once(method, loss, n_outputs, differ, weights_of_rows):
     """At any place among four rows, when the rate is brought up before every fourth update and every sixteenth."""
-    n, heavy, scales = 60 * N, [300, 511, 701, 1100, 1101, 1234, 1375], SCALES[differ]
-    rows, y, weight = np.tile(DENSE, (60, 1)), targets(loss, n_outputs, n), np.ones(n)
-    weight[heavy] = 200.0 * np.arange(1, 8)
+    n, scales = 60 * N, SCALES[differ]
+    rows, y, weight = np.tile(DENSE, (60, 1)), targets(loss, n_outputs, n), weights_of_rows(n)
     X = sp.csr_array(rows) if method.startswith("_sparse") else rows
     problem = problem_of(X, y, loss, scales, l2=0.3, weight=weight, n_outputs=n_outputs)
     options = {
