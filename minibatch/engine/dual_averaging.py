@@ -50,9 +50,9 @@ from minibatch.engine.optimizers import soft_threshold
 __all__ = [
     "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "GROWTH", "INTERPOLATION", "LOOKS", "POINT_SUM", "RATE", "SUM",
     "WEIGHTS", "Memory", "bring_up", "bring_up_rate", "brings_up", "dual_averaging_epoch", "dual_averaging_step",
-    "find_factors", "find_factors_of", "find_point", "find_rate", "form_point", "gradient_point", "is_high", "look_from",
-    "move", "next_look", "note_distance", "note_farthest", "note_memory", "rate_after", "rate_of", "share_of_average",
-    "squared_distance", "squared_norm_of", "step", "sum_at_point", "weights_between",
+    "find_factors", "find_factors_of", "find_point", "find_rate", "form_point", "gradient_point", "is_high",
+    "look_from", "move", "next_look", "note_distance", "note_farthest", "note_memory", "rate_after", "rate_of",
+    "share_of_average", "squared_distance", "squared_norm_of", "step", "sum_at_point", "weights_between",
 ]  # fmt: skip
 
 # How far the point where gradients are taken is from the iterate to the average.
