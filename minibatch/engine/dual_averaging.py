@@ -51,8 +51,8 @@ __all__ = [
     "AVERAGE_SUM", "DISTANCE", "FOURS", "GRADIENTS", "GROWTH", "INTERPOLATION", "LOOKS", "POINT_SUM", "RATE", "SUM",
     "WEIGHTS", "Memory", "bring_up", "bring_up_rate", "brings_up", "dual_averaging_epoch", "dual_averaging_step",
     "find_factors", "find_factors_of", "find_point", "find_rate", "form_point", "gradient_point", "is_high",
-    "look_from", "move", "next_look", "note_distance", "note_farthest", "note_memory", "rate_after", "rate_of",
-    "share_of_average", "squared_distance", "squared_norm_of", "step", "sum_at_point", "weights_between",
+    "look_from", "move", "next_bring_up", "next_look", "note_distance", "note_farthest", "note_memory", "rate_after",
+    "rate_of", "share_of_average", "squared_distance", "squared_norm_of", "step", "sum_at_point", "weights_between",
 ]  # fmt: skip
 
 # How far the point where gradients are taken is from the iterate to the average.
@@ -87,15 +87,18 @@ def next_look(t):
 
 
 @kernel
-def brings_up(t):
-    """Whether the sums where gradients are taken, and the rate, are brought up before update ``t``: whenever the number
-    of updates has grown by a 256th to a 64th. Looks are at multiples of such updates."""
+def next_bring_up(t):
+    """The first update after ``t`` before which the sums where gradients are taken, and the rate, are brought up:
+    whenever the number of updates has grown by a 256th to a 64th. It is not after ``next_look``."""
     step = 1
     while t >= FOURS * step:
         step *= 4
-        if t & (step - 1) != 0:
-            return False
-    return True
+    return t - t % step + step
+
+
+@kernel
+def brings_up(t):
+    return next_bring_up(t - 1) == t
 
 
 @kernel

@@ -2,7 +2,7 @@
 
 Four updates, for which the sums of rates where gradients are taken are the same, and so is the rate, are made in a
 pass, as in ``steps_on_four_rows`` of ``engine.sgd``; where their gradients bring up the rate, one by one. Where an
-output stands is in registers from one look to the next.
+output stands is in registers until the sums are brought up.
 """
 
 from typing import NamedTuple
@@ -14,14 +14,10 @@ from minibatch.engine.dual_averaging import (
     AVERAGE_SUM,
     DISTANCE,
     GRADIENTS,
-    POINT_SUM,
     RATE,
     SUM,
     WEIGHTS,
-    brings_up,
-    find_factors_of,
     is_high,
-    rate_of,
 )
 from minibatch.engine.dual_averaging_sums import UNIT, dot_of_point, next_rate, share_of_sums
 from minibatch.engine.four_rows import (
@@ -36,7 +32,7 @@ from minibatch.engine.row_losses import loss_of_score
 from minibatch.engine.rows import add_row, prefetch
 
 __all__ = [
-    "Place", "ask_for_numbers", "bring_up_place", "four_steps", "place_of", "products_at_point",
+    "Place", "ask_for_numbers", "four_steps", "place_of", "products_at_point",
     "put_back", "run_by_fours", "update_one_by_one", "update_with_row",
 ]  # fmt: skip
 
@@ -68,20 +64,11 @@ def place_of(memory, k):
 
 
 @kernel
-def put_back(place, sums, memory, k):
-    """``sums`` are those where gradients are taken."""
+def put_back(place, memory, k):
     pace = memory.pace
     pace[k, GRADIENTS], pace[k, RATE], pace[k, WEIGHTS] = place.gradients, place.rate, place.weights
-    pace[k, SUM], pace[k, AVERAGE_SUM], pace[k, POINT_SUM] = place.rates, place.others, sums
+    pace[k, SUM], pace[k, AVERAGE_SUM] = place.rates, place.others
     memory.dual.intercept[k], memory.average.intercept[k] = place.dual, place.other
-
-
-@kernel
-def bring_up_place(place, distance):
-    """Returns the sums where gradients are taken, and the place with the rate of now."""
-    v, _, weights, rates, others, dual, other = place
-    sums = rates + share_of_sums(weights) * others
-    return sums, Place(v, rate_of(distance, v), weights, rates, others, dual, other)
 
 
 @kernel
@@ -185,17 +172,14 @@ def products_at_point(X, i0, i1, i2, i3, memory, k, factors, ahead):
 
 
 @kernel
-def run_by_fours(data, order, first, last, k, n_updates, objective, scales, memory, buffer, factors, squares):
-    """Update output ``k`` with the rows at places ``first`` to ``last - 1``, before which nobody looks; returns their
-    loss."""
+def run_by_fours(data, order, first, last, k, n_updates, objective, memory, buffer, factors, squares):
+    """Update output ``k`` with the rows at places ``first`` to ``last - 1``, between which no sums are brought up;
+    returns their loss."""
     (X, y, row_weight, class_weight), n, u = data, memory.dual.weights, memory.average.weights
-    distance, loss, sums = memory.pace[k, DISTANCE], 0.0, memory.pace[k, POINT_SUM]
+    distance, loss = memory.pace[k, DISTANCE], 0.0
     unit, place = distance / buffer[k, UNIT], place_of(memory, k)
     for r in range(first, last, 4):
         t = n_updates + r + 1
-        if brings_up(t):
-            sums, place = bring_up_place(place, distance)
-            find_factors_of(k, sums, scales, objective, factors)
         i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
         ask_for_numbers(data, order, r, squares)
         products, factor = products_at_point(X, i0, i1, i2, i3, memory, k, factors, two_rows(order, r + AHEAD))
@@ -209,7 +193,7 @@ def run_by_fours(data, order, first, last, k, n_updates, objective, scales, memo
             place, distance, growth, products, factor, (y0, y1, y2, y3), (w0, w1, w2, w3), of_rows, objective
         )
         if too_high:
-            put_back(place, sums, memory, k)
+            put_back(place, memory, k)
             loss += update_one_by_one(data, order, r, t, k, objective, memory, buffer, factors, squares)
             place = place_of(memory, k)
             continue
@@ -219,5 +203,5 @@ def run_by_fours(data, order, first, last, k, n_updates, objective, scales, memo
             add_four_rows_to_both(X, i0, i1, i2, i3, (-a0, -a1, -a2, -a3), added, n, u, k, asked)
         else:
             prefetch_rows(X, asked)
-    put_back(place, sums, memory, k)
+    put_back(place, memory, k)
     return loss

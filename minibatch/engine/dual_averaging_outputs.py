@@ -8,11 +8,10 @@ the time.
 import numpy as np
 
 from minibatch.engine.compile import kernel
-from minibatch.engine.dual_averaging import DISTANCE, POINT_SUM, brings_up, find_factors_of
+from minibatch.engine.dual_averaging import DISTANCE
 from minibatch.engine.dual_averaging_fours import (
     Place,
     ask_for_numbers,
-    bring_up_place,
     four_steps,
     place_of,
     products_at_point,
@@ -25,7 +24,7 @@ from minibatch.engine.lanes import LANES, lanes
 from minibatch.engine.row_blocks import AHEAD, two_rows
 
 __all__ = [
-    "AT_ONCE", "add_steps_of_outputs", "bring_up_outputs", "fill_places", "fill_products", "fill_targets",
+    "AT_ONCE", "add_steps_of_outputs", "fill_places", "fill_products", "fill_targets",
     "fill_with_zeros", "place_in", "put_back_all", "put_in", "run_side_by_side",
 ]  # fmt: skip
 
@@ -104,23 +103,14 @@ def fill_places(memory, first, n, full, places):
 
 
 @kernel
-def put_back_all(places, sums, memory, first, n):
+def put_back_all(places, memory, first, n):
     for k in range(n):
-        put_back(place_in(places, k), sums[k], memory, first + k)
-
-
-@kernel
-def bring_up_outputs(places, distance, first, n, full, scales, objective, sums, factors):
-    for k in range(full):
-        sums[k], place = bring_up_place(place_in(places, k), distance[k])
-        put_in(places, k, place)
-    for k in range(n):
-        find_factors_of(first + k, sums[k], scales, objective, factors)
+        put_back(place_in(places, k), memory, first + k)
 
 
 @kernel
 def run_side_by_side(
-    data, order, begin, end, first, n_updates, objective, scales, memory, buffer, factors, squares, losses
+    data, order, begin, end, first, n_updates, objective, memory, buffer, factors, squares, losses
 ):  # fmt: skip
     """``run_by_fours`` for up to ``LANES`` outputs, from ``first`` on; adds to their losses."""
     d0, d1, d2, d3, e0, e1, e2, e3 = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
@@ -129,7 +119,7 @@ def run_side_by_side(
     y0, y1, y2, y3, w0, w1, w2, w3 = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
     places = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
     after = lanes(), lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
-    distance, unit, sums, factor, loss, high = lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
+    distance, unit, factor, loss, high = lanes(), lanes(), lanes(), lanes(), lanes()
     products, steps = (d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23), (a0, a1, a2, a3, u0, u1, u2, u3)
     X, n = data.X, min(LANES, losses.shape[0] - first)
     full = min(LANES, -(-n // AT_ONCE) * AT_ONCE)
@@ -139,13 +129,10 @@ def run_side_by_side(
     for k in range(full):
         i = first + min(k, n - 1)
         distance[k], unit[k] = memory.pace[i, DISTANCE], memory.pace[i, DISTANCE] / buffer[i, UNIT]
-        sums[k] = memory.pace[i, POINT_SUM]
     for r in range(begin, end, 4):
         i0, i1, i2, i3 = order[r], order[r + 1], order[r + 2], order[r + 3]
         t, of_rows = n_updates + r + 1, (squares[i0], squares[i1], squares[i2], squares[i3])
         ask_for_numbers(data, order, r, squares)
-        if brings_up(t):
-            bring_up_outputs(places, distance, first, n, full, scales, objective, sums, factors)
         fill_products(X, i0, i1, i2, i3, memory, first, n, factors, factor, products, two_rows(order, r + AHEAD))
         fill_targets(data, i0, first, n, objective, y0, w0)
         fill_targets(data, i1, first, n, objective, y1, w1)
@@ -163,7 +150,7 @@ def run_side_by_side(
             high[k] = 1.0 if too_high else 0.0
         for k in range(n):
             if high[k] > 0.0:  # each by itself, so that who else is here changes no digit
-                put_back(place_in(places, k), sums[k], memory, first + k)
+                put_back(place_in(places, k), memory, first + k)
                 loss[k] = update_one_by_one(data, order, r, t, first + k, objective, memory, buffer, factors, squares)
                 put_in(after, k, place_of(memory, first + k))
                 for step_of_row in steps:
@@ -173,4 +160,4 @@ def run_side_by_side(
         for k in range(full):
             put_in(places, k, place_in(after, k))
         add_steps_of_outputs(X, i0, i1, i2, i3, memory, first, n, steps, two_rows(order, r + AHEAD + 2))
-    put_back_all(places, sums, memory, first, n)
+    put_back_all(places, memory, first, n)

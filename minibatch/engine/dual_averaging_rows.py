@@ -6,7 +6,7 @@ Rows go straight into the dual vectors (``engine.dual_averaging_sums``); weights
 """
 
 from minibatch.engine.compile import entry, joining
-from minibatch.engine.dual_averaging import FOURS, find_factors, next_look, note_memory
+from minibatch.engine.dual_averaging import FOURS, find_factors, next_bring_up, next_look, note_memory
 from minibatch.engine.dual_averaging_fours import run_by_fours, update_with_row
 from minibatch.engine.dual_averaging_outputs import run_side_by_side
 from minibatch.engine.dual_averaging_sums import bring_up_factors, from_sums, look_around, to_sums
@@ -17,18 +17,18 @@ __all__ = ["dual_averaging_rows_epoch", "pass_over_rows", "run_of_rows"]
 
 @joining
 def run_of_rows(
-    data, order, first, last, n_updates, objective, scales, memory, buffer, factors, squares, side_by_side, losses
+    data, order, first, last, n_updates, objective, memory, buffer, factors, squares, side_by_side, losses
 ):  # fmt: skip
-    """Update all outputs with the rows at places ``first`` to ``last - 1``."""
+    """Update all outputs with the rows at places ``first`` to ``last - 1``, between which no sums are brought up."""
     if len(side_by_side) == 0:
         for k in range(losses.shape[0]):
             losses[k] += run_by_fours(
-                data, order, first, last, k, n_updates, objective, scales, memory, buffer, factors, squares
+                data, order, first, last, k, n_updates, objective, memory, buffer, factors, squares
             )
     else:
         for k in range(0, losses.shape[0], LANES):
             run_side_by_side(
-                data, order, first, last, k, n_updates, objective, scales, memory, buffer, factors, squares, losses
+                data, order, first, last, k, n_updates, objective, memory, buffer, factors, squares, losses
             )
 
 
@@ -46,12 +46,11 @@ def pass_over_rows(
             look_around(memory, scales, objective, factors)
             look = next_look(t)
         if t >= FOURS and t % 4 == 0 and r + 4 <= order.shape[0]:
-            last = min(r + look - t, order.shape[0])
+            last = min(r + next_bring_up(t) - t, order.shape[0])
             last -= (last - r) % 4
             run_of_rows(
-                data, order, r, last, n_updates, objective, scales, memory, buffer, factors, squares, side_by_side,
-                losses,
-            )  # fmt: skip
+                data, order, r, last, n_updates, objective, memory, buffer, factors, squares, side_by_side, losses
+            )
             r = last
         else:
             for k in range(losses.shape[0]):

@@ -27,14 +27,13 @@ from minibatch.engine.dual_averaging import (
     DISTANCE,
     POINT_SUM,
     WEIGHTS,
-    brings_up,
     find_factors,
-    find_factors_of,
+    next_bring_up,
     next_look,
     note_distance,
     rate_after,
 )
-from minibatch.engine.dual_averaging_fours import Place, bring_up_place, place_of, put_back
+from minibatch.engine.dual_averaging_fours import Place, place_of, put_back
 from minibatch.engine.dual_averaging_sums import (
     UNIT,
     bring_up_factors,
@@ -249,21 +248,18 @@ def remember(columns, m, of_weights, of_others):
 
 @kernel
 def run_of_rows(data, order, first, last, n_updates, m, objective, memory, buffer, columns, squares):
-    """Update with the rows at places ``first`` to ``last - 1``, before which nobody looks, from number ``m`` of the
-    updates remembered on; returns their loss. Where the output stands is in registers."""
+    """Update with the rows at places ``first`` to ``last - 1``, between which no sums are brought up, from number ``m``
+    of the updates remembered on; returns their loss. Where the output stands is in registers."""
     (X, y, row_weight, class_weight), one = data, 1.0 if objective.fit_intercept else 0.0
-    distance, loss, sums = memory.pace[0, DISTANCE], 0.0, memory.pace[0, POINT_SUM]
+    distance, loss, threshold = memory.pace[0, DISTANCE], 0.0, objective.l1 * memory.pace[0, POINT_SUM]
     unit, place = distance / buffer[0, UNIT], place_of(memory, 0)
     for r in range(first, last):
         i, t, number = np.uintp(order[r]), n_updates + r + 1, np.uintp(m + r - first)
-        if brings_up(t):
-            sums, place = bring_up_place(place, distance)
-            find_factors_of(0, sums, columns.scales, objective, columns.factors)
         v, rate, weights, rates, others, dual, other = place
         share = share_of_sums(weights)
         prefetch_place(X, y, row_weight, order, r + AHEAD)
         prefetch(squares, row_at(order, r + AHEAD))
-        z = dot_of_row(X, i, columns, number, True, share, objective.l1 * sums) + (dual + share * other)
+        z = dot_of_row(X, i, columns, number, True, share, threshold) + (dual + share * other)
         target, weight = target_of_output(i, 0, y, row_weight, class_weight, objective)
         value, slope = loss_of_score(objective.loss, z, target, weight, objective.parameter)
         rates, others = rates + rate, others - weights * rate
@@ -274,7 +270,7 @@ def run_of_rows(data, order, first, last, n_updates, m, objective, memory, buffe
         loss += weight * value
         dual, other = dual - one * step, other + one * (weights * step)
         place = Place(v, rate, weights + unit * t, rates, others, dual, other)
-    put_back(place, sums, memory, 0)
+    put_back(place, memory, 0)
     return loss
 
 
@@ -293,7 +289,7 @@ def dual_averaging_sparse_row_epoch(stamp):
             m = place_to_remember(t, look, m, columns, memory, objective)
             if t == look:
                 look = next_look(t)
-            last = min(order.shape[0], r + look - t, r + columns.moves.shape[0] - m)
+            last = min(order.shape[0], r + next_bring_up(t) - t, r + columns.moves.shape[0] - m)
             losses[0] += run_of_rows(data, order, r, last, n_updates, m, objective, memory, buffer, columns, squares)
             m, r = m + (last - r) - 1, last
         unpack(columns, memory, buffer)
