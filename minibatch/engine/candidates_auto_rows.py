@@ -44,8 +44,8 @@ def fill_shares(pace, shares):
 @kernel
 def bring_up_columns(shared, autos, t):
     """Bring up the sums where gradients are taken, and what follows from them, if update ``t`` needs it."""
-    bring_up_sums(autos.memory.pace, t)
     if brings_up(t):
+        bring_up_sums(autos.memory.pace, t)
         fill_factors(shared.numbers, autos)
 
 

@@ -98,7 +98,13 @@ def next_bring_up(t):
 
 @kernel
 def brings_up(t):
-    return next_bring_up(t - 1) == t
+    """Whether ``t`` is a ``next_bring_up``. Three times in four one look tells: loops over single rows ask for each."""
+    step = 1
+    while t >= FOURS * step:
+        step *= 4
+        if t & (step - 1) != 0:
+            return False
+    return True
 
 
 @kernel

@@ -43,8 +43,8 @@ class Place(NamedTuple):
     gradients: float  # v
     rate: float  # eta
     weights: float  # S
-    rates: float  # E
-    others: float  # U
+    rate_sum: float  # E
+    other_sum: float  # U
     dual: float  # of n and of u, what belongs to the intercept
     other: float
 
@@ -67,7 +67,7 @@ def place_of(memory, k):
 def put_back(place, memory, k):
     pace = memory.pace
     pace[k, GRADIENTS], pace[k, RATE], pace[k, WEIGHTS] = place.gradients, place.rate, place.weights
-    pace[k, SUM], pace[k, AVERAGE_SUM] = place.rates, place.others
+    pace[k, SUM], pace[k, AVERAGE_SUM] = place.rate_sum, place.other_sum
     memory.dual.intercept[k], memory.average.intercept[k] = place.dual, place.other
 
 
@@ -113,7 +113,7 @@ def four_steps(place, distance, growth, products, factor, targets, weights, squa
     loss, parameter, one = objective.loss, objective.parameter, 1.0 if objective.fit_intercept else 0.0
     d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23 = products
     (y0, y1, y2, y3), (w0, w1, w2, w3), (q0, q1, q2, q3) = targets, weights, squares
-    v, rate, s0, rates, others, dual, other = place
+    v, rate, s0, rate_sum, other_sum, dual, other = place
     s1 = s0 + growth[0]
     s2 = s1 + growth[1]
     s3 = s2 + growth[2]
@@ -136,13 +136,13 @@ def four_steps(place, distance, growth, products, factor, targets, weights, squa
     a3, g3 = (rate * w3) * slope, (distance * q3) * (w3 * w3) * (slope * slope)
 
     v += (g0 + g1) + (g2 + g3)
-    rates += 4.0 * rate
-    others -= rate * ((s0 + s1) + (s2 + s3))
+    rate_sum += 4.0 * rate
+    other_sum -= rate * ((s0 + s1) + (s2 + s3))
     u0, u1, u2, u3 = s0 * a0, s1 * a1, s2 * a2, s3 * a3
     dual -= one * ((a0 + a1) + (a2 + a3))
     other += one * ((u0 + u1) + (u2 + u3))
     value = (w0 * value0 + w1 * value1) + (w2 * value2 + w3 * value3)
-    place = Place(v, rate, s3 + growth[3], rates, others, dual, other)
+    place = Place(v, rate, s3 + growth[3], rate_sum, other_sum, dual, other)
     return value, place, (a0, a1, a2, a3), (u0, u1, u2, u3), is_high(rate, distance, v)
 
 

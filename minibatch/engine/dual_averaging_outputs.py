@@ -85,14 +85,14 @@ def add_steps_of_outputs(X, i0, i1, i2, i3, memory, first, n, steps, ahead):
 
 @kernel
 def place_in(places, k):
-    v, rate, weights, rates, others, dual, other = places
-    return Place(v[k], rate[k], weights[k], rates[k], others[k], dual[k], other[k])
+    v, rate, weights, rate_sum, other_sum, dual, other = places
+    return Place(v[k], rate[k], weights[k], rate_sum[k], other_sum[k], dual[k], other[k])
 
 
 @kernel
 def put_in(places, k, place):
-    v, rate, weights, rates, others, dual, other = places
-    v[k], rate[k], weights[k], rates[k], others[k], dual[k], other[k] = place
+    v, rate, weights, rate_sum, other_sum, dual, other = places
+    v[k], rate[k], weights[k], rate_sum[k], other_sum[k], dual[k], other[k] = place
 
 
 @kernel

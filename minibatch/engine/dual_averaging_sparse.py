@@ -255,21 +255,21 @@ def run_of_rows(data, order, first, last, n_updates, m, objective, memory, buffe
     unit, place = distance / buffer[0, UNIT], place_of(memory, 0)
     for r in range(first, last):
         i, t, number = np.uintp(order[r]), n_updates + r + 1, np.uintp(m + r - first)
-        v, rate, weights, rates, others, dual, other = place
+        v, rate, weights, rate_sum, other_sum, dual, other = place
         share = share_of_sums(weights)
         prefetch_place(X, y, row_weight, order, r + AHEAD)
         prefetch(squares, row_at(order, r + AHEAD))
         z = dot_of_row(X, i, columns, number, True, share, threshold) + (dual + share * other)
         target, weight = target_of_output(i, 0, y, row_weight, class_weight, objective)
         value, slope = loss_of_score(objective.loss, z, target, weight, objective.parameter)
-        rates, others = rates + rate, others - weights * rate
+        rate_sum, other_sum = rate_sum + rate, other_sum - weights * rate
         v += distance * squares[i] * (weight * weight) * (slope * slope)
         rate = rate_after(rate, distance, v, t)
         step = rate * (weight * slope)
         remember(columns, number, step, weights * step)
         loss += weight * value
         dual, other = dual - one * step, other + one * (weights * step)
-        place = Place(v, rate, weights + unit * t, rates, others, dual, other)
+        place = Place(v, rate, weights + unit * t, rate_sum, other_sum, dual, other)
     put_back(place, memory, 0)
     return loss
 

@@ -136,8 +136,8 @@ def bring_up_sums(pace, t):
 @kernel
 def bring_up_factors(pace, t, scales, objective, factors):
     """Bring up the sums where gradients are taken, and what follows from them, if update ``t`` needs it."""
-    bring_up_sums(pace, t)
     if brings_up(t):
+        bring_up_sums(pace, t)
         find_factors(pace, scales, objective, factors)
 
 

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -16,6 +17,7 @@ from minibatch._problems.dual_averaging import DualAveragingProblem
 from minibatch._problems.epochs import Epoch, no_passes
 from minibatch._problems.linear import OUTPUTS, LinearProblem
 from minibatch._problems.pieces import Threads
+from minibatch.engine.dual_averaging import brings_up, next_bring_up, next_look
 from minibatch.engine.linear import Objective, Solver
 from minibatch.engine.losses import CLASSIFICATION, REGRESSION
 from minibatch.engine.optimizers import SGD
@@ -169,6 +171,14 @@ def test_many_updates_of_single_rows(method, loss, n_outputs, differ):
     assert_same(found, reference(problem, y, loss, SCALES[differ], batch_size=1, l2=0.3, epochs=190), 1e-9)
 
 
+@pytest.mark.parametrize(("method", "X"), [(method, X) for method, (X, *_) in PATHS.items() if method != "_four_rows"])
+def test_many_updates_of_a_softmax(method, X):
+    y, size = targets("softmax", 3), 1 if method in SINGLE_ROWS else 5
+    problem = problem_of(X, y, "softmax", SCALES[True], l2=0.3, n_outputs=3)
+    found = train(problem, method, size, epochs=220)
+    assert_same(found, reference(problem, y, "softmax", SCALES[True], batch_size=size, l2=0.3, epochs=220), 1e-9)
+
+
 @pytest.mark.parametrize("n_outputs", [1, 5])
 @pytest.mark.parametrize(
     ("method", "X"), [("_sparse_batches", SPARSE), ("_gradient_batches", DENSE), ("_large_batches", DENSE)]
@@ -180,6 +190,28 @@ def test_many_updates_of_batches(method, X, n_outputs):
     found = train(problem, method, 5, epochs=220)
     expected = reference(problem, y, "log_loss", SCALES[True], batch_size=5, l1=0.01, l2=0.3, epochs=220)
     assert_same(found, expected, 1e-9)
+
+
+@numba.njit
+def bring_ups(n):
+    """Of the first ``n`` updates, whether sums are brought up before them; when they are next, and when looks are."""
+    found = np.empty((n, 3), np.int64)
+    for t in range(n):
+        found[t, 0], found[t, 1], found[t, 2] = brings_up(t), next_bring_up(t), next_look(t)
+    return found
+
+
+def test_when_sums_are_brought_up():
+    """Powers of four of updates apart, a 256th to a 64th of those so far; always where the distance is looked at."""
+    is_due, bring_up, look = bring_ups(70_000).T
+    due = np.flatnonzero(is_due)
+    steps, after = np.diff(due), due[1:]
+    assert_array_equal(bring_up[: due[-1]], np.repeat(after, steps))
+    assert_array_equal(steps[after <= 256], 1)
+    assert set(steps) == {1, 4, 16, 64, 256, 1024}
+    assert (256 * steps > due[:-1]).all()
+    assert (64 * steps <= due[:-1])[after > 256].all()
+    assert (bring_up <= look).all()
 
 
 @pytest.mark.parametrize("weights_of_rows", [few_heavy_rows, heavier_rows_from_here_on])
