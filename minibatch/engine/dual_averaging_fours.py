@@ -32,8 +32,8 @@ from minibatch.engine.row_losses import loss_of_score
 from minibatch.engine.rows import add_row, prefetch
 
 __all__ = [
-    "Place", "ask_for_numbers", "four_steps", "place_of", "products_at_point",
-    "put_back", "run_by_fours", "update_one_by_one", "update_with_row",
+    "Place", "ask_for_numbers", "four_steps", "place_of", "products_at_point", "put_back", "run_by_fours",
+    "update_one_by_one", "update_with_row",
 ]  # fmt: skip
 
 

@@ -24,8 +24,8 @@ from minibatch.engine.lanes import LANES, lanes
 from minibatch.engine.row_blocks import AHEAD, two_rows
 
 __all__ = [
-    "AT_ONCE", "add_steps_of_outputs", "fill_places", "fill_products", "fill_targets",
-    "fill_with_zeros", "place_in", "put_back_all", "put_in", "run_side_by_side",
+    "AT_ONCE", "add_steps_of_outputs", "fill_places", "fill_products", "fill_targets", "fill_with_zeros", "place_in",
+    "put_back_all", "put_in", "run_side_by_side",
 ]  # fmt: skip
 
 # SIMD vectors are full: rows weigh nothing for outputs that are not there.
