@@ -45,7 +45,7 @@ def fill_shares(pace, shares):
 def bring_up_columns(shared, autos, t):
     """Bring up the sums where gradients are taken, and what follows from them, if update ``t`` needs it."""
     if brings_up(t):
-        bring_up_sums(autos.memory.pace, t)
+        bring_up_sums(autos.memory.pace)
         fill_factors(shared.numbers, autos)
 
 

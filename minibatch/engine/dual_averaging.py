@@ -17,11 +17,11 @@ whole, at the cost of two numbers, on every weight alike. Update ``t`` from ``n`
     m += (r^2 t / S) (n - m), S the sum of r^2 t
 
 A last batch of fewer rows is the part ``p`` of an update: its gradient and its share of ``E`` are ``p`` times as large.
-The sums at ``y`` and ``eta`` are those of now in the first 256 updates, then brought up before every fourth, from the
+The sums at ``y`` and ``eta`` are those of now in the first 255 updates, then brought up before every fourth, from the
 1024th on before every sixteenth, from the 4096th on before every 64th, and so on (``brings_up``): so four single rows
 meet weights that are the same multiples of the dual vectors, and are one pass; and none of them waits for a root, a
-quotient, or the norm of a gradient. But where ``v`` has grown by more than a sixteenth, ``eta`` is brought up at once
-(``is_high``): a large gradient is not taken at the rate of smaller ones.
+quotient, or the norm of a gradient. But where ``v`` has grown by more than a sixteenth since ``eta`` was found, ``eta``
+is brought up at once (``is_high``): a large gradient is not taken at the rate of smaller ones.
 
 The model is the weights of ``m``, left to who calls. ``r^2 / sqrt(v)`` is the rate of DoWG (Khaled, Mishchenko & Jin
 2023, arXiv 2305.16284); gradients between an iterate and the average are those of schedule-free SGD (Defazio et al.
@@ -88,8 +88,9 @@ def next_look(t):
 
 @kernel
 def next_bring_up(t):
-    """The first update after ``t`` before which the sums where gradients are taken, and the rate, are brought up:
-    whenever the number of updates has grown by a 256th to a 64th. It is not after ``next_look``."""
+    """The first update after ``t`` before which the sums where gradients are taken, and the rate, are brought up: every
+    one up to ``FOURS``, then every fourth until there are four times as many, every sixteenth, ... It is not after
+    ``next_look``."""
     step = 1
     while t >= FOURS * step:
         step *= 4
@@ -98,7 +99,7 @@ def next_bring_up(t):
 
 @kernel
 def brings_up(t):
-    """Whether ``t`` is a ``next_bring_up``. Three times in four one look tells: loops over single rows ask for each."""
+    """Whether ``t`` is a ``next_bring_up``; of those it is not, three in four are told by the first comparison."""
     step = 1
     while t >= FOURS * step:
         step *= 4
@@ -247,7 +248,7 @@ def look_from(point, memory, scales):
 @kernel
 def is_high(rate, distance, gradients):
     """Whether the sum of gradients has outgrown a rate, or there was none yet."""
-    return rate == 0.0 or gradients * (rate * rate) > (1.0 + GROWTH) * (distance * distance)
+    return rate == 0.0 or gradients * rate > (1.0 + GROWTH) * distance * (distance / rate)
 
 
 @kernel
@@ -289,14 +290,14 @@ def step(memory, grad, scales, inverses, objective, factors, point, t, part):
     if of_all:
         for k in range(n_outputs):
             squared_norm += squared_norm_of(grad, inverses, k, objective.fit_intercept)
-    eta, share, sums = 0.0, 0.0, 0.0
+    eta, share, sums, is_due = 0.0, 0.0, 0.0, brings_up(t + 1)
     for k in range(n_outputs):
         if k < pace.shape[0]:
             if not of_all:
                 squared_norm = squared_norm_of(grad, inverses, k, objective.fit_intercept)
             eta, share = move(pace, k, squared_norm, t, part)
-            sums = sum_at_point(pace, k) if brings_up(t + 1) else pace[k, POINT_SUM]
-        if brings_up(t + 1):
+            sums = sum_at_point(pace, k) if is_due else pace[k, POINT_SUM]
+        if is_due:
             find_factors_of(k, sums, scales, objective, factors)
         by, of_iterate, of_average = real(eta), real(share), real(INTERPOLATION)
         threshold = real(objective.l1 * sums)

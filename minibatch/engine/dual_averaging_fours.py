@@ -102,21 +102,21 @@ def update_one_by_one(data, order, r, t, k, objective, memory, buffer, factors, 
 
 
 @kernel
-def four_steps(place, distance, growth, products, factor, targets, weights, squares, objective):
+def four_steps(place, distance, added_to_sum, products, factor, targets, weights, squares, objective):
     """Four updates; returns their loss, the new place, what the rows are multiplied by to be taken from ``n`` and added
     to ``u``, and whether the gradients bring up the rate: then they are to be made one by one.
 
     ``factor`` times the ``products`` are those of the rows with ``n``, with ``u`` and with each other, before the first
-    update; ``growth`` is that of ``S``. What the earlier steps add to scores are their slopes and rates times numbers
-    that are known before (``c``).
+    update; ``added_to_sum`` is what ``S`` grows by. What earlier steps add to scores are their slopes and rates times
+    numbers that are known before (``c``).
     """
     loss, parameter, one = objective.loss, objective.parameter, 1.0 if objective.fit_intercept else 0.0
     d0, d1, d2, d3, e0, e1, e2, e3, g01, g02, g03, g12, g13, g23 = products
     (y0, y1, y2, y3), (w0, w1, w2, w3), (q0, q1, q2, q3) = targets, weights, squares
     v, rate, s0, rate_sum, other_sum, dual, other = place
-    s1 = s0 + growth[0]
-    s2 = s1 + growth[1]
-    s3 = s2 + growth[2]
+    s1 = s0 + added_to_sum[0]
+    s2 = s1 + added_to_sum[1]
+    s3 = s2 + added_to_sum[2]
     b0, b1, b2, b3 = share_of_sums(s0), share_of_sums(s1), share_of_sums(s2), share_of_sums(s3)
     c01, c02 = (1.0 - b1 * s0) * (factor * g01 + one), (1.0 - b2 * s0) * (factor * g02 + one)
     c03, c12 = (1.0 - b3 * s0) * (factor * g03 + one), (1.0 - b2 * s1) * (factor * g12 + one)
@@ -142,7 +142,7 @@ def four_steps(place, distance, growth, products, factor, targets, weights, squa
     dual -= one * ((a0 + a1) + (a2 + a3))
     other += one * ((u0 + u1) + (u2 + u3))
     value = (w0 * value0 + w1 * value1) + (w2 * value2 + w3 * value3)
-    place = Place(v, rate, s3 + growth[3], rate_sum, other_sum, dual, other)
+    place = Place(v, rate, s3 + added_to_sum[3], rate_sum, other_sum, dual, other)
     return value, place, (a0, a1, a2, a3), (u0, u1, u2, u3), is_high(rate, distance, v)
 
 
@@ -187,10 +187,10 @@ def run_by_fours(data, order, first, last, k, n_updates, objective, memory, buff
         y1, w1 = target_of_output(i1, k, y, row_weight, class_weight, objective)
         y2, w2 = target_of_output(i2, k, y, row_weight, class_weight, objective)
         y3, w3 = target_of_output(i3, k, y, row_weight, class_weight, objective)
-        growth = (unit * t, unit * (t + 1), unit * (t + 2), unit * (t + 3))
+        added_to_sum = (unit * t, unit * (t + 1), unit * (t + 2), unit * (t + 3))
         of_rows = (squares[i0], squares[i1], squares[i2], squares[i3])
         value, after, (a0, a1, a2, a3), added, too_high = four_steps(
-            place, distance, growth, products, factor, (y0, y1, y2, y3), (w0, w1, w2, w3), of_rows, objective
+            place, distance, added_to_sum, products, factor, (y0, y1, y2, y3), (w0, w1, w2, w3), of_rows, objective
         )
         if too_high:
             put_back(place, memory, k)

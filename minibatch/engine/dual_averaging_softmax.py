@@ -16,6 +16,7 @@ from minibatch.engine.dual_averaging import (
     FOURS,
     POINT_SUM,
     WEIGHTS,
+    brings_up,
     find_factors,
     next_look,
     note_memory,
@@ -147,7 +148,8 @@ def dual_averaging_softmax_epoch(stamp):
             order, r = orders[e], 0
             to_sums(memory, buffer)
             while r < order.shape[0]:
-                bring_up_sums(pace, t)
+                if brings_up(t):
+                    bring_up_sums(pace)
                 if t == look:
                     find_factors(pace, scales, objective, factors)
                     look_around(memory, scales, objective, factors)

@@ -125,19 +125,18 @@ def share_of_sums(weights):
 
 
 @kernel
-def bring_up_sums(pace, t):
-    """``bring_up``, of these sums."""
-    if brings_up(t):
-        for p in range(pace.shape[0]):
-            pace[p, POINT_SUM] = pace[p, SUM] + share_of_sums(pace[p, WEIGHTS]) * pace[p, AVERAGE_SUM]
-            bring_up_rate(pace, p)
+def bring_up_sums(pace):
+    """Bring up the sums where gradients are taken, and the rates."""
+    for p in range(pace.shape[0]):
+        pace[p, POINT_SUM] = pace[p, SUM] + share_of_sums(pace[p, WEIGHTS]) * pace[p, AVERAGE_SUM]
+        bring_up_rate(pace, p)
 
 
 @kernel
 def bring_up_factors(pace, t, scales, objective, factors):
     """Bring up the sums where gradients are taken, and what follows from them, if update ``t`` needs it."""
     if brings_up(t):
-        bring_up_sums(pace, t)
+        bring_up_sums(pace)
         find_factors(pace, scales, objective, factors)
 
 

@@ -1,5 +1,6 @@
 """The loops of ``learning_rate="auto"``: every path gives the model of the NumPy reference."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -161,17 +162,27 @@ def test_weights_of_rows(method, X, fit_intercept):
 @pytest.mark.parametrize("differ", [False, True])
 @pytest.mark.parametrize("n_outputs", [1, 5])
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
-@pytest.mark.parametrize("method", ["_four_rows", "_one_row", "_sparse_rows", "_sparse_batches", "_gradient_batches"])
-def test_many_updates_of_single_rows(method, loss, n_outputs, differ):
+@pytest.mark.parametrize(
+    ("method", "l1"),
+    [
+        ("_four_rows", 0.0),
+        *itertools.product(["_one_row", "_sparse_rows", "_sparse_batches", "_gradient_batches"], [0.0, 0.01]),
+    ],
+)
+def test_many_updates_of_single_rows(method, l1, loss, n_outputs, differ):
     """Looks are far between, four rows are a pass, sums and rates are carried from call to call, and brought up before
     every fourth update, then every sixteenth, then every 64th."""
     y, X = targets(loss, n_outputs), SPARSE if method.startswith("_sparse") else DENSE
-    problem = problem_of(X, y, loss, SCALES[differ], l2=0.3)
+    problem = problem_of(X, y, loss, SCALES[differ], l1=l1, l2=0.3)
     found = train(problem, method, 1, epochs=190)
-    assert_same(found, reference(problem, y, loss, SCALES[differ], batch_size=1, l2=0.3, epochs=190), 1e-9)
+    expected = reference(problem, y, loss, SCALES[differ], batch_size=1, l1=l1, l2=0.3, epochs=190)
+    assert_same(found, expected, 1e-9)
 
 
-@pytest.mark.parametrize(("method", "X"), [(method, X) for method, (X, *_) in PATHS.items() if method != "_four_rows"])
+@pytest.mark.parametrize(
+    ("method", "X"),
+    [("_softmax_rows", DENSE), *[(method, X) for method, (X, *_) in PATHS.items() if method != "_four_rows"]],
+)
 def test_many_updates_of_a_softmax(method, X):
     y, size = targets("softmax", 3), 1 if method in SINGLE_ROWS else 5
     problem = problem_of(X, y, "softmax", SCALES[True], l2=0.3, n_outputs=3)
@@ -202,7 +213,8 @@ def bring_ups(n):
 
 
 def test_when_sums_are_brought_up():
-    """Powers of four of updates apart, a 256th to a 64th of those so far; always where the distance is looked at."""
+    """Powers of four of updates apart, a 256th to a 64th of those so far where these are many; always where the
+    distance is looked at."""
     is_due, bring_up, look = bring_ups(70_000).T
     due = np.flatnonzero(is_due)
     steps, after = np.diff(due), due[1:]
@@ -243,6 +255,25 @@ def test_gradients_that_outgrow_a_rate_bring_it_up_at_once(method, loss, n_outpu
     found, expected = train(problem, method, 1, epochs=1), dual_averaging(rows, y, loss, **options)
     assert_same(found, expected, 1e-9)
     assert np.abs(dual_averaging(rows, y, loss, **options, growth=1e9)[0] - expected[0]).max() > 1e-4
+
+
+@pytest.mark.parametrize("n_outputs", [1, 5])
+@pytest.mark.parametrize("method", ["_four_rows", "_one_row", "_sparse_rows", "_sparse_batches", "_gradient_batches"])
+def test_the_first_gradient_of_all_has_a_rate_at_once(method, n_outputs):
+    """However late it comes: rows before it weigh nothing."""
+    n, scales = 60 * N, SCALES[False]
+    rows, y, weight = (
+        np.tile(DENSE, (60, 1)),
+        targets("log_loss", n_outputs, n),
+        np.where(np.arange(n) < 1030, 0.0, 1.0),
+    )
+    X = sp.csr_array(rows) if method.startswith("_sparse") else rows
+    problem = problem_of(X, y, "log_loss", scales, l2=0.3, weight=weight)
+    expected = dual_averaging(
+        rows, y, "log_loss", batch_size=1, scales=scales, distances=distances_of(problem), l2=0.3, weights=weight,
+        theta=START[:, :n_outputs],
+    )  # fmt: skip
+    assert_same(train(problem, method, 1, epochs=1), expected, 1e-9)
 
 
 def test_outputs_whose_gradients_are_large_at_different_times_do_not_wait_for_each_other():
@@ -405,9 +436,13 @@ def test_dense_and_sparse_rows_are_the_same(seed, batch_size, penalty, loss, n_o
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 40])
 @pytest.mark.parametrize("n_outputs", [1, 3])
 @pytest.mark.parametrize("stored_zeros", [False, True])
-def test_how_many_updates_are_remembered_changes_nothing(monkeypatch, stored_zeros, n_outputs, batch_size, kind):
-    """Columns are settled when a row has them, when all are, and at the end: always by the same steps. The intercept of
-    single rows is in a register in between, where it has more digits than float32."""
+@pytest.mark.parametrize("before", [0, 1001, 4090])
+def test_how_many_updates_are_remembered_changes_nothing(
+    monkeypatch, before, stored_zeros, n_outputs, batch_size, kind
+):
+    """Columns are settled when a row has them, when all are, and at the end: always by the same steps, however long
+    runs of rows are. The intercept of single rows is in a register in between, where it has more digits than float32.
+    """
     X = sp.csr_array(np.tile([[1.0, 0.0, -2.0, 3.0, 0.5], [1.0, 4.0, 2.0, 0.0, 0.5]], (20, 1)), dtype=kind)
     if stored_zeros:
         X.data[X.indices < 2] = 0.0
@@ -418,6 +453,7 @@ def test_how_many_updates_are_remembered_changes_nothing(monkeypatch, stored_zer
         problem = problem_of(X, y, "log_loss", np.ones(5))
         state = problem.new_state(np.zeros(6 * n_outputs, kind), averaged=False)
         problem.begin(state, np.full(n_outputs, 0.1))
+        state.slot_updates = before
         for _ in range(3):
             n_batches = -(-40 // batch_size)
             problem.run_epoch(state, Epoch(np.arange(40), np.empty(n_batches), batch_size, n_batches, True, 0))

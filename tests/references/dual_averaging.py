@@ -13,8 +13,8 @@ def is_looked_at(t):
 
 
 def is_brought_up(t):
-    """Whether the rate and its sums are those of now at update ``t``: always up to 255, then every power of 4 that is
-    at most a 64th of ``t``."""
+    """Whether the rate and its sums are those of now at update ``t``: always up to 255, then at multiples of the
+    largest power of 4 that is at most a 64th of ``t``."""
     return t < 256 or t % 4 ** int(np.log2(t / 64) / 2) == 0
 
 
