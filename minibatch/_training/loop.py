@@ -261,6 +261,8 @@ def _end_or_lower_rate(
             rule.start_over()
         elif status := _status_without_progress(rule, beginning, state):
             return status
+        else:
+            rule.wait_again()
     if done.n_epochs == plan.max_iter:
         return "diverged" if n_bad_epochs else "max_iter"
     return ""

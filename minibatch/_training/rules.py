@@ -33,6 +33,7 @@ class Rule(Protocol):
     def comes_down(self, end: float) -> bool: ...
     def noise(self) -> float: ...
     def start_over(self) -> None: ...
+    def wait_again(self) -> None: ...  # the rule is met, but the run goes on
     def state_to_keep(self, last: State) -> State: ...
     def why_not_met(self, noisy: bool) -> str: ...
 
@@ -55,6 +56,9 @@ class _Objectives:
 
     def start_over(self) -> None:
         self.begins = len(self.objectives)
+
+    def wait_again(self) -> None:
+        """Means over windows wait by themselves."""
 
     def state_to_keep(self, last: State) -> State:
         """The last one."""
@@ -161,6 +165,10 @@ class BestRule(_Objectives):
 
     def start_over(self) -> None:
         super().start_over()
+        self.n_unimproved = 0
+
+    def wait_again(self) -> None:
+        """For ``patience`` epochs, as before."""
         self.n_unimproved = 0
 
     def why_not_met(self, noisy: bool) -> str:

@@ -122,9 +122,10 @@ class MiniBatchMLPClassifier(ClassifyingNetwork):
         ``tol`` times the loss of the best constant, which makes ``tol`` mean the same whatever the scale of y (of
         ``'poisson'`` and shares it counts from the least possible loss). It must not have risen either, by more than
         that and three standard errors, and be no higher than where the fit began, nor far above the loss of the best
-        constant; until then training goes on. Where the model is an average, that must have come to rest too. With
-        ``early_stopping`` the validation score is compared instead. None trains for ``max_iter`` epochs and keeps the
-        last parameters. For ``'lbfgs'``, ``tol`` times the root of that loss is the largest gradient to stop at.
+        constant; otherwise training goes on for as many epochs again. Where the model is an average, that must have
+        come to rest too. With ``early_stopping`` the validation score is compared instead. None trains for
+        ``max_iter`` epochs and keeps the last parameters. For ``'lbfgs'``, ``tol`` times the root of that loss is the
+        largest gradient to stop at.
     verbose : bool or int, default=False
         Whether to print a line for every epoch.
     warm_start : bool, default=False

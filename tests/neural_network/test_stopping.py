@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
+from minibatch import MiniBatchMLPClassifier
 from references.network import mean_loss, net_of
 from references.network_tasks import (
     TASKS,
@@ -103,6 +105,21 @@ def test_max_iter_is_a_status_and_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert fitted("regression").status_ == "max_iter"
+
+
+@pytest.mark.parametrize("patience", [2, 5])
+def test_a_network_that_has_hardly_begun_is_waited_for_as_long_again(patience):
+    """``_no_improvement_count`` is scikit-learn's name."""
+    rows, labels = load_digits(n_class=2, return_X_y=True)
+    begun = []
+    for seed in range(12):
+        net = MiniBatchMLPClassifier(
+            (100,), solver="sgd", learning_rate="constant", tol=1e-2, n_iter_no_change=patience, random_state=seed
+        ).fit(rows[:100] / 16, labels[:100])
+        assert (net.status_, net._no_improvement_count) == ("converged", patience + 1)
+        begun.append(net.n_iter_ > patience + 2)
+    assert any(begun)
+    assert not all(begun)
 
 
 @pytest.mark.parametrize("task", ["classes", "labels", "regression", "poisson"])

@@ -28,6 +28,7 @@ class Ends:
         self.single_rows, self.network, self.goes_on = single_rows, network, goes_on
         self.least = 0.0 if parameters["tol"] is None else parameters["tol"] * (1.0 if single_rows else unit)
         self.patience = parameters["n_iter_no_change"] + (1 if network else 0)
+        self.waits_again_from = 0  # single epochs count from here on: the rule was met, but the run went on
 
     def judge(self, objective, seen):
         slack = [abs(limit) * 1e-14 for limit in (self.first, self.constant)]
@@ -40,7 +41,7 @@ class Ends:
         here = objectives[waits_from:]
         if self.network or self.single_rows:
             waited = 0
-            for number in range(waits_from, len(objectives)):
+            for number in range(max(waits_from, self.waits_again_from), len(objectives)):
                 best = min(objectives[:number], default=np.inf)
                 waited = 0 if objectives[number] <= best - self.least else waited + 1
             return waited >= self.patience
@@ -71,7 +72,8 @@ class Ends:
         return np.mean(objectives[-2 * size : -size]) - np.mean(objectives[-size:]) > error
 
     def at_rest(self, objective, objectives, waits_from):
-        """The status of a run whose rule is met, or None: it goes on."""
+        """The status of a run whose rule is met, or None: it goes on, and waits as long again."""
+        self.waits_again_from = len(objectives)
         seen = objectives[waits_from:]
         verdict = self.judge(objective, seen)
         if verdict == "below" and not self.has_risen(seen):

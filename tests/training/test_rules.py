@@ -47,6 +47,17 @@ def test_tol_is_measured_in_its_unit():
     assert shown(BestRule(1e-2, 2, unit=1000.0), objectives)[-1]
 
 
+def test_a_run_that_goes_on_is_waited_for_as_long_again():
+    rule = BestRule(1e-2, 3)
+    assert shown(rule, np.ones(5)) == [False, False, False, True, True]
+    rule.wait_again()
+    assert shown(rule, np.ones(4)) == [False, False, True, True]
+    windows = WindowRule(1e-2, 3)
+    assert shown(windows, np.ones(6))[-1]
+    windows.wait_again()
+    assert shown(windows, np.ones(1)) == [True]
+
+
 def test_what_comes_down():
     falling = WindowRule(1e-3, 5, objectives=[*(10.0 / np.arange(1, 30))])
     assert falling.comes_down(1.0)
